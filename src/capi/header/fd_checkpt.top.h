@@ -73,7 +73,10 @@
    different handles at the same time.  One handle must not be used by two
    threads at a time. */
 
+#include <stddef.h>
+#ifndef __cplusplus
 #include <stdalign.h>
+#endif
 
 #if !defined(__LP64__) || !defined(__BYTE_ORDER__) || !defined(__ORDER_LITTLE_ENDIAN__)
 #error "fd_checkpt.h needs a compiler that says it targets a little-endian LP64 platform (as gcc and clang do)"
@@ -168,6 +171,13 @@ typedef unsigned long ulong;
 #define FD_CHECKPT_WBUF_MIN (69632UL)
 #define FD_RESTORE_RBUF_MIN (69632UL)
 
+/* A fd_checkpt_t makes a checkpoint, a fd_restore_t restores one.  The
+   caller provides the memory (static, heap, shared; from init to fini it
+   must neither move nor be copied) and treats it as opaque. */
+
+typedef struct fd_checkpt_private fd_checkpt_t;
+typedef struct fd_restore_private fd_restore_t;
+
 /* FD_{CHECKPT,RESTORE}_{ALIGN,FOOTPRINT} describe the memory that a
    handle needs, in bytes.  They are sizeof / alignof of the types, so a
    fd_checkpt_t or fd_restore_t can also simply be declared. */
@@ -255,15 +265,5 @@ struct fd_restore_private {
 };
 
 /* ... to here are internals *****************************************/
-
-/* A fd_checkpt_t makes a checkpoint, a fd_restore_t restores one.  The
-   caller provides the memory (static, heap, shared; from init to fini it
-   must neither move nor be copied) and treats it as opaque. */
-
-struct fd_checkpt_private;
-typedef struct fd_checkpt_private fd_checkpt_t;
-
-struct fd_restore_private;
-typedef struct fd_restore_private fd_restore_t;
 
 FD_PROTOTYPES_BEGIN

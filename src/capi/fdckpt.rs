@@ -1,0 +1,59 @@
+//! The functions of fdckpt.h. The comments here are those of the header.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::log;
+
+/// In fdckpt_error_t: the failure is not a matter of a place.
+pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
+
+/// The level of a line that tells of a failure.
+pub const FDCKPT_LOG_WARNING: c_int = 3;
+
+/// What is known about a call that failed.
+#[repr(C)]
+pub struct fdckpt_error_t {
+    /// The error as a code: for the functions of fd_checkpt.h a FD_CHECKPT_ERR_*, also where they return NULL. 0 if no call
+    /// of this thread has failed yet.
+    pub code: c_int,
+    /// errno of the system call that failed, 0 if it was none.
+    pub errnum: c_int,
+    /// Where it went wrong, in bytes: in the checkpoint when making one, in the file, stream or region when restoring. Or
+    /// FDCKPT_NO_OFFSET.
+    pub offset: u64,
+    /// Name of the function that failed, "" if none did. Not NULL.
+    pub function: *const c_char,
+    /// The reason, in a sentence for people. Its wording may change. Not NULL.
+    pub text: *const c_char,
+}
+
+/// Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
+/// at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
+/// It may call the library (fdckpt_last_error() tells the failure that the line is about), but must return: no longjmp, no C++
+/// exception.
+pub type fdckpt_log_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, level: c_int, line: *const c_char)>;
+
+/// Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
+/// see whether header and library are of the same version.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Sends the library's log lines to callback, with context as its first argument; both must stay valid until they are replaced,
+/// and until calls under way in other threads have returned. NULL goes back to the default: a line to stderr per failure, or
+/// nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. Holds for all threads. Can be called at
+/// any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_set_log(callback: fdckpt_log_fn_t, context: *mut c_void) {
+    log::set_hook(callback, context);
+}
+
+/// Returns what is known about the last call of this thread that failed (calls that succeed don't change it). Never NULL, not to
+/// be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
+    log::last_error()
+}

@@ -1,0 +1,156 @@
+//! What is said about failures: one line to the log, and the details to who asks for them.
+//!
+//! Nothing here allocates: memory may be what is short.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_int, c_void};
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
+use super::status::{self, SUCCESS};
+use crate::error::Error;
+use crate::sys::process::{environment_equals, write_stderr};
+
+/// Remembers and logs that `function` failed, and returns the code for it.
+#[cold]
+pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
+    let code = status::code(error);
+    LAST.with(|last| last.set(function, code, error));
+
+    let mut line = Line::<LINE_SIZE>::new();
+    let function = function.to_str().unwrap_or_default();
+    _ = write!(line, "WARNING fd_checkpt: {function}: {error}");
+    let Hook { callback, context } = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    match callback {
+        // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
+        Some(callback) => unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) },
+        None if is_silenced() => {}
+        None => write_stderr(line.with_newline()),
+    }
+    code
+}
+
+/// Longer lines are cut.
+const LINE_SIZE: usize = 512;
+
+/// Where lines go to.
+struct Hook {
+    callback: fdckpt_log_fn_t,
+    context: *mut c_void,
+}
+
+// SAFETY: the library never follows `context`, it hands it back to the host.
+unsafe impl Send for Hook {}
+
+// Held only while it is read or written, never while the host's callback runs.
+static HOOK: Mutex<Hook> = Mutex::new(Hook { callback: None, context: std::ptr::null_mut() });
+
+/// Sends lines to `callback`, or to standard error if there is none.
+pub(super) fn set_hook(callback: fdckpt_log_fn_t, context: *mut c_void) {
+    *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Hook { callback, context };
+}
+
+/// Whether the environment asks for silence. It is asked once, at the first line.
+fn is_silenced() -> bool {
+    const UNKNOWN: u8 = 0;
+    const LOUD: u8 = 1;
+    const SILENT: u8 = 2;
+    static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+    if STATE.load(Ordering::Relaxed) == UNKNOWN {
+        let state = if environment_equals(c"FDCKPT_LOG", c"off") { SILENT } else { LOUD };
+        STATE.store(state, Ordering::Relaxed);
+    }
+    STATE.load(Ordering::Relaxed) == SILENT
+}
+
+thread_local! {
+    // Constant and without a destructor, so that it needs no memory of its own and is there as long as the thread.
+    static LAST: LastError = const { LastError::none() };
+}
+
+/// The thread's last error, in the form in which C sees it.
+struct LastError {
+    error: UnsafeCell<fdckpt_error_t>,
+    text: UnsafeCell<Line<LINE_SIZE>>,
+}
+
+impl LastError {
+    const fn none() -> Self {
+        let (function, text) = (c"".as_ptr(), c"no call has failed".as_ptr());
+        let error = fdckpt_error_t { code: SUCCESS, errnum: 0, offset: FDCKPT_NO_OFFSET, function, text };
+        Self { error: UnsafeCell::new(error), text: UnsafeCell::new(Line::new()) }
+    }
+
+    fn set(&self, function: &'static CStr, code: c_int, error: &Error) {
+        // SAFETY: it is the thread's own, and no reference to it outlives a function here. C reads it through a pointer,
+        // between calls.
+        unsafe {
+            let text = &mut *self.text.get();
+            *text = Line::new();
+            _ = write!(text, "{error}");
+            *self.error.get() = fdckpt_error_t {
+                code,
+                errnum: error.errno().map_or(0, |errno| errno.raw()),
+                offset: error.offset().unwrap_or(FDCKPT_NO_OFFSET),
+                function: function.as_ptr(),
+                text: text.as_c_str().as_ptr(),
+            };
+        }
+    }
+}
+
+/// The thread's last error; valid and unchanged until a further call of this thread fails.
+pub(super) fn last_error() -> *const fdckpt_error_t {
+    LAST.with(|last| last.error.get().cast_const())
+}
+
+/// A line of text of at most `SIZE - 1` bytes, on the stack.
+struct Line<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    used: usize,
+}
+
+impl<const SIZE: usize> Line<SIZE> {
+    const fn new() -> Self {
+        Self { bytes: [0; SIZE], used: 0 }
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+
+    fn with_newline(&mut self) -> &[u8] {
+        self.bytes[self.used] = b'\n';
+        &self.bytes[..=self.used]
+    }
+}
+
+impl<const SIZE: usize> Write for Line<SIZE> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = SIZE - 1 - self.used;
+        let text = &text[..text.floor_char_boundary(room)];
+        self.bytes[self.used..][..text.len()].copy_from_slice(text.as_bytes());
+        self.used += text.len();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_between_characters() {
+        let mut line = Line::<8>::new();
+        _ = write!(line, "12345");
+        _ = write!(line, "6ä and more");
+        assert_eq!(line.as_c_str(), c"123456");
+        assert_eq!(line.with_newline(), b"123456\n");
+        let mut line = Line::<8>::new();
+        _ = write!(line, "1234567");
+        _ = write!(line, "8");
+        assert_eq!(line.with_newline(), b"1234567\n");
+    }
+}

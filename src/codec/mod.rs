@@ -1,0 +1,103 @@
+//! Frames: how buffers become the bytes of a checkpoint, and back.
+//!
+//! - [`style`]: the styles, and the state that a checkpoint or restore is in.
+//! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
+//! - [`engine`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
+//!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
+//! - [`checkpt`], [`restore`]: the Rust types.
+//!
+//! The format is specified in docs/frame-format.md.
+
+pub(crate) mod checkpt;
+pub(crate) mod decoder;
+pub(crate) mod encoder;
+pub(crate) mod engine;
+pub(crate) mod restore;
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod style;
+
+pub use checkpt::Checkpt;
+pub use restore::Restore;
+pub use style::FrameStyle;
+
+use crate::error::Error;
+use crate::sys::lz4::RING_SIZE;
+
+/// The largest metadata buffer in bytes.
+pub const META_MAX: usize = 65_536;
+
+/// The smallest buffer in bytes for reading from or writing to a descriptor. It holds a compressed chunk of any content.
+pub const BUFFER_MIN: usize = 69_632;
+
+/// The largest chunk in bytes that a buffer in an LZ4 frame is cut into.
+pub(crate) const CHUNK_MAX: usize = 65_536;
+
+/// Bytes of a chunk's header: its compressed size.
+pub(crate) const CHUNK_HEADER: usize = 3;
+
+/// The most bytes that a chunk of `size` bytes takes in the frame: LZ4's bound, and the header.
+#[inline]
+pub(crate) const fn chunk_bound(size: usize) -> usize {
+    size + size / 255 + 16 + CHUNK_HEADER
+}
+
+const _: () = assert!(chunk_bound(CHUNK_MAX) <= BUFFER_MIN && chunk_bound(CHUNK_MAX) < 1 << 24);
+
+/// Whether a buffer is metadata or data, which are encoded alike but differ in size and in how long the caller keeps them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Meta,
+    Data,
+}
+
+/// A buffer of `size` bytes for reading from or writing to a descriptor.
+fn io_buffer(size: usize) -> Result<Vec<u8>, Error> {
+    if size < BUFFER_MIN {
+        return Err(Error::BufferTooSmall { size: size as u64 });
+    }
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+    buffer.resize(size, 0);
+    Ok(buffer)
+}
+
+/// Where in the ring the next chunk goes: it lies in one piece, so it starts over where less than its size is left.
+///
+/// This decides what LZ4 can refer back to, hence the bytes of the frame.
+#[inline]
+pub(crate) fn next_in_ring(cursor: &mut u64, size: usize) -> usize {
+    let at = match usize::try_from(*cursor) {
+        Ok(at) if at <= RING_SIZE && RING_SIZE - at >= size => at,
+        _ => 0,
+    };
+    *cursor = (at + size) as u64;
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_does_not_fit_the_rest_of_the_ring_starts_over() {
+        let mut cursor = 0;
+        assert_eq!(next_in_ring(&mut cursor, 65_536), 0);
+        assert_eq!(next_in_ring(&mut cursor, 65_536), 65_536);
+        assert_eq!(next_in_ring(&mut cursor, 65_536), 131_072);
+        assert_eq!(cursor, 196_608);
+        assert_eq!(next_in_ring(&mut cursor, 1), 0);
+        cursor = 196_607;
+        assert_eq!(next_in_ring(&mut cursor, 1), 196_607);
+        cursor = 196_607;
+        assert_eq!(next_in_ring(&mut cursor, 2), 0);
+    }
+
+    #[test]
+    fn a_cursor_outside_the_ring_is_not_followed() {
+        for mut cursor in [196_609, u64::MAX] {
+            assert_eq!(next_in_ring(&mut cursor, 10), 0);
+            assert_eq!(cursor, 10);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a checkpoint is written to.
+
+use std::os::fd::BorrowedFd;
+
+use super::engine::End;
+use super::{CHUNK_HEADER, FrameStyle};
+use crate::bytes::end_of;
+use crate::error::{Doing, Error};
+use crate::sys::fd;
+use crate::sys::memory::RegionMut;
+
+/// A descriptor or a memory region, as far as it is written.
+pub(crate) enum Sink<'h> {
+    Stream(Stream<'h>),
+    Mmio(Mmio<'h>),
+}
+
+/// A descriptor with a buffer before it.
+pub(crate) struct Stream<'h> {
+    pub(crate) fd: BorrowedFd<'h>,
+    /// Bytes checkpointed so far, with those in the buffer.
+    pub(crate) offset: &'h mut u64,
+    /// At least [`BUFFER_MIN`](super::BUFFER_MIN) bytes.
+    pub(crate) buffer: &'h mut [u8],
+    /// How many bytes at the buffer's start wait to be written.
+    pub(crate) used: &'h mut u64,
+}
+
+/// A memory region.
+pub(crate) struct Mmio<'h> {
+    /// Bytes checkpointed so far.
+    pub(crate) offset: &'h mut u64,
+    pub(crate) region: RegionMut<'h>,
+}
+
+impl End for Sink<'_> {
+    fn offset(&self) -> u64 {
+        match self {
+            Self::Stream(stream) => *stream.offset,
+            Self::Mmio(mmio) => *mmio.offset,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Stream(stream) => stream.write_out(&[]),
+            Self::Mmio(_) => Ok(()),
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// Adds `bytes` (not none) as they are.
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Stream(stream) => stream.write(bytes),
+            Self::Mmio(mmio) => mmio.write(bytes),
+        }
+    }
+
+    /// Adds a chunk of at most `bound` bytes: `fill` puts it at the start of the bytes it is given (at most `bound`, fewer where
+    /// the region ends before) and returns its size, or `None` if it does not fit.
+    #[inline]
+    pub(crate) fn write_chunk(
+        &mut self,
+        bound: usize,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Stream(stream) => stream.write_chunk(bound, fill),
+            Self::Mmio(mmio) => mmio.write_chunk(bound, fill),
+        }
+    }
+}
+
+impl Stream<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let end = end_of(*self.offset, bytes.len())?;
+        match self.buffer.get_mut(*self.used as usize..) {
+            // A full buffer goes out at once, so there must be more room than is taken.
+            Some(room) if bytes.len() < room.len() => {
+                room[..bytes.len()].copy_from_slice(bytes);
+                *self.used += bytes.len() as u64;
+            }
+            // Straight from the caller's memory, together with what waits.
+            _ => self.write_out(bytes)?,
+        }
+        *self.offset = end;
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
+        if self.buffer.len() - (*self.used as usize) < bound {
+            self.write_out(&[])?;
+        }
+        let used = *self.used as usize;
+        // The buffer holds any chunk, so there is no "does not fit".
+        let size = fill(&mut self.buffer[used..used + bound]).ok_or(Error::Internal)?;
+        *self.offset = end_of(*self.offset, size)?;
+        *self.used += size as u64;
+        Ok(())
+    }
+
+    /// Writes what waits in the buffer, then `more`.
+    fn write_out(&mut self, more: &[u8]) -> Result<(), Error> {
+        let waiting = &self.buffer[..*self.used as usize];
+        fd::write_all(self.fd, waiting, more).map_err(|errno| Error::Io {
+            doing: Doing::Writing,
+            offset: self.offset.saturating_sub(*self.used),
+            errno,
+        })?;
+        *self.used = 0;
+        Ok(())
+    }
+}
+
+impl Mmio<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match self.region.get(*self.offset, bytes.len()) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return Err(self.no_room(FrameStyle::Raw)),
+        }
+        *self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
+        let room = self.left().min(bound as u64) as usize;
+        let size = match self.region.get(*self.offset, room) {
+            Some(room) if room.len() > CHUNK_HEADER => fill(room),
+            _ => None,
+        };
+        *self.offset += size.ok_or_else(|| self.no_room(FrameStyle::Lz4))? as u64;
+        Ok(())
+    }
+
+    fn left(&self) -> u64 {
+        self.region.size().saturating_sub(*self.offset)
+    }
+
+    #[cold]
+    fn no_room(&self, style: FrameStyle) -> Error {
+        Error::NoRoom { offset: *self.offset, left: self.left(), style }
+    }
+}

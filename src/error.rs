@@ -1,0 +1,180 @@
+//! The one error type of the library.
+
+use std::fmt;
+
+use crate::codec::{FrameStyle, META_MAX};
+use crate::sys::errno::Errno;
+
+/// Why a call failed: what was wrong, and where.
+///
+/// Offsets are in bytes: of a [`Checkpt`](crate::Checkpt) relative to the checkpoint's first byte, of a
+/// [`Restore`](crate::Restore) relative to the first byte of the file or region (of a pipe: of what was read from it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call is not allowed in the state that the checkpoint or restore is in.
+    State(&'static str),
+    /// An argument is not acceptable.
+    Argument(&'static str),
+    /// A metadata buffer is larger than [`META_MAX`].
+    MetaTooLarge {
+        /// Size of the buffer in bytes.
+        size: u64,
+    },
+    /// A buffer for reading or writing is smaller than [`BUFFER_MIN`](crate::BUFFER_MIN).
+    BufferTooSmall {
+        /// Size of the buffer in bytes.
+        size: u64,
+    },
+    /// There is no such frame style.
+    UnknownStyle {
+        /// The number that was given for it.
+        style: i32,
+    },
+    /// The offset to go to lies behind the end.
+    SeekPastEnd {
+        /// The offset asked for.
+        offset: u64,
+        /// The size of what is restored from.
+        size: u64,
+    },
+    /// What is restored from has no size or position, so that only reading on is possible.
+    NotSeekable,
+    /// A system call failed.
+    Io {
+        /// What the library was doing.
+        doing: Doing,
+        /// Where: no byte from here on can be relied on.
+        offset: u64,
+        /// The reason that the system gave.
+        errno: Errno,
+    },
+    /// The file ended inside a buffer.
+    UnexpectedEnd {
+        /// Where the file ended.
+        offset: u64,
+        /// How many bytes more were needed, at least.
+        missing: u64,
+    },
+    /// The memory region is too small for the frame that is made, or for the frame that is restored.
+    NoRoom {
+        /// Where in the region the buffer or chunk begins.
+        offset: u64,
+        /// How many bytes the region has from there on.
+        left: u64,
+        /// The style of the frame.
+        style: FrameStyle,
+    },
+    /// A buffer so large that the offset of its end is beyond what there can be.
+    TooLarge {
+        /// Size of the buffer in bytes.
+        size: u64,
+    },
+    /// A compressed chunk is not what compression makes of a chunk of the size asked for.
+    Corrupt {
+        /// Where the chunk begins.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Memory for a new checkpoint or restore could not be had.
+    OutOfMemory,
+    /// A defect of the library. Please report it.
+    Internal,
+}
+
+/// What the library was doing when a system call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// Writing to a descriptor.
+    Writing,
+    /// Reading from a descriptor.
+    Reading,
+    /// Moving the position of a descriptor.
+    Seeking,
+}
+
+impl Error {
+    /// The offset at which it went wrong, if it is a matter of a place.
+    pub fn offset(&self) -> Option<u64> {
+        match *self {
+            Self::Io { offset, .. }
+            | Self::UnexpectedEnd { offset, .. }
+            | Self::NoRoom { offset, .. }
+            | Self::Corrupt { offset, .. }
+            | Self::SeekPastEnd { offset, .. } => Some(offset),
+            _ => None,
+        }
+    }
+
+    /// The reason that the system gave, if a system call failed.
+    pub fn errno(&self) -> Option<Errno> {
+        match *self {
+            Self::Io { errno, .. } => Some(errno),
+            Self::OutOfMemory => Some(Errno::OUT_OF_MEMORY),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::State(what) | Self::Argument(what) => f.write_str(what),
+            Self::MetaTooLarge { size } => {
+                write!(f, "a metadata buffer of {size} bytes: at most {META_MAX} are allowed, larger ones are data")
+            }
+            Self::BufferTooSmall { size } => {
+                write!(f, "an I/O buffer of {size} bytes: at least {} are needed", crate::BUFFER_MIN)
+            }
+            Self::UnknownStyle { style } => write!(f, "frame style {style} is not supported: 1 is RAW, 2 is LZ4"),
+            Self::SeekPastEnd { offset, size } => {
+                write!(f, "can't seek to offset {offset}: the checkpoint ends at {size}")
+            }
+            Self::NotSeekable => f.write_str("can't seek: the descriptor has no size or position (a pipe, for example)"),
+            Self::Io { doing, offset, errno } => {
+                let doing = match doing {
+                    Doing::Writing => "writing",
+                    Doing::Reading => "reading",
+                    Doing::Seeking => "seeking",
+                };
+                write!(f, "{doing} at offset {offset} failed (errno {}: {errno})", errno.raw())
+            }
+            Self::UnexpectedEnd { offset, missing } => write!(
+                f,
+                "the file ends at offset {offset}, where {missing} bytes more are needed: it is truncated, or was made of \
+                 other buffers"
+            ),
+            Self::NoRoom { offset, left, .. } => {
+                write!(f, "the memory region has {left} bytes from offset {offset} on, more are needed")
+            }
+            Self::TooLarge { size } => write!(f, "a buffer of {size} bytes ends beyond the largest offset there is"),
+            Self::Corrupt { offset, what } => write!(
+                f,
+                "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers"
+            ),
+            Self::OutOfMemory => f.write_str("no memory for the compressor"),
+            Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = match error {
+            Error::Io { errno, .. } => Self::from(errno).kind(),
+            Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
+            Error::Corrupt { .. } => ErrorKind::InvalidData,
+            Error::NoRoom { .. } => ErrorKind::WriteZero,
+            Error::OutOfMemory => ErrorKind::OutOfMemory,
+            Error::UnknownStyle { .. } => ErrorKind::Unsupported,
+            Error::Internal => ErrorKind::Other,
+            _ => ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,45 @@
+//! Checkpoints: memory saved to a file, a pipe or a memory region, and restored from it.
+//!
+//! This crate is the Rust face of libfdckpt, a C library that takes the place of Firedancer's `fd_checkpt`. Both faces share
+//! one engine, so what one writes the other reads, to the byte.
+//!
+//! A *checkpoint* is a run of *frames* laid end to end, a frame a run of *buffers* encoded in one [`FrameStyle`]. Nothing else
+//! is stored: who restores a frame asks for the same buffers, in the same order and of the same sizes, as when it was made.
+//!
+//! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one.
+//! - [`Map`] and [`MapMut`] are files mapped into memory.
+//! - [`Error`] says what went wrong, and where.
+//!
+//! ```
+//! use fdckpt::{Checkpt, FrameStyle, Restore};
+//!
+//! # fn main() -> Result<(), fdckpt::Error> {
+//! let mut memory = [0; 1000];
+//! let mut checkpt = Checkpt::mmio(&mut memory)?;
+//! checkpt.open(FrameStyle::Lz4)?;
+//! checkpt.data(b"to be, or not to be, or to be again")?;
+//! let size = checkpt.close()? as usize;
+//! checkpt.finish()?;
+//!
+//! let mut restored = [0; 35];
+//! let mut restore = Restore::mmio(&memory[..size])?;
+//! restore.open(FrameStyle::Lz4)?;
+//! restore.data(&mut restored)?;
+//! restore.close()?;
+//! assert_eq!(&restored, b"to be, or not to be, or to be again");
+//! # Ok(())
+//! # }
+//! ```
+
+#![deny(unsafe_code, missing_docs)]
+
+mod bytes;
+mod capi;
+mod codec;
+mod error;
+mod sys;
+
+pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
+pub use error::{Doing, Error};
+pub use sys::errno::Errno;
+pub use sys::map::{Map, MapMut};

@@ -1,0 +1,114 @@
+//! Memory regions that belong to the caller and can be larger than what the caller means by them.
+//!
+//! A C host says "here is memory from this address on, of this size", and may go on using parts of it that the library
+//! does not touch, or name a size beyond what any object can have. So a region is kept as an address and a size, and a
+//! slice exists only of the part in use, only while it is in use.
+
+use std::marker::PhantomData;
+
+/// A region that is written to.
+pub(crate) struct RegionMut<'m> {
+    address: *mut u8,
+    size: u64,
+    memory: PhantomData<&'m mut [u8]>,
+}
+
+impl<'m> RegionMut<'m> {
+    /// # Safety
+    /// The bytes from `address` on that are asked for by [`get`](Self::get) must be valid for writes, and used by nobody
+    /// else while what `get` returned is in use. `address` may be NULL if `size` is 0.
+    pub(crate) unsafe fn from_raw(address: *mut u8, size: u64) -> Self {
+        Self { address, size, memory: PhantomData }
+    }
+
+    pub(crate) fn new(memory: &'m mut [u8]) -> Self {
+        Self { address: memory.as_mut_ptr(), size: memory.len() as u64, memory: PhantomData }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The `len` bytes at `offset`, if the region has them.
+    #[inline]
+    pub(crate) fn get(&mut self, offset: u64, len: usize) -> Option<&mut [u8]> {
+        if !fits(self.size, offset, len) {
+            return None;
+        }
+        // SAFETY: offset + len lies within the region, which is valid by the constructor's contract; the exclusive borrow
+        // of self keeps the slices that the library makes apart.
+        Some(unsafe { std::slice::from_raw_parts_mut(self.address.add(offset as usize), len) })
+    }
+}
+
+/// A region that is read from.
+pub(crate) struct Region<'m> {
+    address: *const u8,
+    size: u64,
+    memory: PhantomData<&'m [u8]>,
+}
+
+impl<'m> Region<'m> {
+    /// # Safety
+    /// The bytes from `address` on that are asked for by [`get`](Self::get) must be valid for reads, and not change for
+    /// `'m`. `address` may be NULL if `size` is 0.
+    pub(crate) unsafe fn from_raw(address: *const u8, size: u64) -> Self {
+        Self { address, size, memory: PhantomData }
+    }
+
+    pub(crate) fn new(memory: &'m [u8]) -> Self {
+        Self { address: memory.as_ptr(), size: memory.len() as u64, memory: PhantomData }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The `len` bytes at `offset`, if the region has them.
+    #[inline]
+    pub(crate) fn get(&self, offset: u64, len: usize) -> Option<&'m [u8]> {
+        if !fits(self.size, offset, len) {
+            return None;
+        }
+        // SAFETY: offset + len lies within the region, which is valid by the constructor's contract.
+        Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len) })
+    }
+}
+
+/// A slice of length 0 is refused at NULL (a slice never is), hence the caller sees "not there" for an empty region.
+#[inline]
+fn fits(size: u64, offset: u64, len: usize) -> bool {
+    len > 0 && len <= isize::MAX as usize && offset <= size && len as u64 <= size - offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_what_lies_inside_and_nothing_else() {
+        let bytes = [1, 2, 3, 4];
+        let region = Region::new(&bytes);
+        assert_eq!(region.get(1, 3), Some(&bytes[1..]));
+        for (offset, len) in [(1, 4), (4, 1), (5, 0), (0, 0), (u64::MAX, 1), (1, usize::MAX), (u64::MAX, usize::MAX)] {
+            assert_eq!(region.get(offset, len), None, "{len} at {offset}");
+        }
+    }
+
+    #[test]
+    fn an_empty_region_may_be_nowhere() {
+        // SAFETY: the size is 0.
+        let mut region = unsafe { RegionMut::from_raw(std::ptr::null_mut(), 0) };
+        assert_eq!(region.get(0, 1), None);
+        assert_eq!(region.get(0, 0), None);
+    }
+
+    #[test]
+    fn a_region_without_end_is_used_as_far_as_it_is_asked_for() {
+        let mut bytes = [0u8; 8];
+        // SAFETY: only the 8 bytes that are there are asked for.
+        let mut region = unsafe { RegionMut::from_raw(bytes.as_mut_ptr(), u64::MAX) };
+        region.get(4, 4).unwrap().fill(7);
+        assert_eq!(bytes, [0, 0, 0, 0, 7, 7, 7, 7]);
+    }
+}

@@ -1,0 +1,54 @@
+//! What the library uses of the process it lives in: its standard error and its environment.
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use super::errno::Errno;
+
+/// Writes `line` to standard error by one write(2), so that lines of several threads do not mix. If that fails there is
+/// nobody to tell: it is left at that. No SIGPIPE comes of it, and errno stays what it was.
+pub(crate) fn write_stderr(line: &[u8]) {
+    let before = Errno::last();
+    without_sigpipe(|| {
+        // SAFETY: `line` is valid for reads of its length.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+        written < 0 && Errno::last().raw() == libc::EPIPE
+    });
+    before.set();
+}
+
+/// The value of an environment variable, without allocating.
+pub(crate) fn environment_equals(name: &CStr, value: &CStr) -> bool {
+    // SAFETY: getenv takes a C string; what it returns is one, and is read at once. As everywhere in C, a host that
+    // changes the environment while other threads read it breaks the rules itself.
+    unsafe {
+        let found = libc::getenv(name.as_ptr());
+        !found.is_null() && CStr::from_ptr(found) == value
+    }
+}
+
+/// Runs `write`, which says whether it failed by EPIPE, with SIGPIPE blocked, and takes back the signal that it caused.
+fn without_sigpipe(write: impl FnOnce() -> bool) {
+    // SAFETY: the sets are initialised by sigemptyset or by the calls that fill them; every pointer is to a local or NULL
+    // where that is allowed. Only this thread's mask is changed, and it is restored.
+    unsafe {
+        let mut sigpipe = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(sigpipe.as_mut_ptr());
+        libc::sigaddset(sigpipe.as_mut_ptr(), libc::SIGPIPE);
+
+        let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
+        let was_pending = libc::sigpending(pending.as_mut_ptr()) == 0
+            && libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1;
+
+        let mut old_mask = MaybeUninit::<libc::sigset_t>::uninit();
+        if libc::pthread_sigmask(libc::SIG_BLOCK, sigpipe.as_ptr(), old_mask.as_mut_ptr()) != 0 {
+            return;
+        }
+        if write() && !was_pending {
+            let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            while libc::sigtimedwait(sigpipe.as_ptr(), ptr::null_mut(), &at_once) < 0 && Errno::last().is_interrupted() {}
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, old_mask.as_ptr(), ptr::null_mut());
+    }
+}
