@@ -499,7 +499,7 @@ check_overflow( void ) {
     CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
   }
 
-  /* LZ4, into a region: it is full before the zeros at big end. */
+  /* LZ4, into a region: it is full before big is at its end. */
   c = fd_checkpt_init_mmio( checkpt_mem, region, room );
   WORKS( fd_checkpt_open( c, LZ4 ) );
   int err = fd_checkpt_data( c, big, ULONG_MAX );
@@ -569,13 +569,14 @@ check_overflow( void ) {
     CHECK_EQ( fd_restore_fini( r ), restore_mem );
   }
 
-  /* LZ4: the source is at its end before big is. */
+  /* LZ4: the first chunk is bad, whatever is thought of the size. */
   for( int mmio=0; mmio<2; mmio++ ) {
     static uchar const zeros[] = { 4, 0, 0, 0x30, 'a', 'b', 'c' }; /* 3 bytes where 65536 are wanted */
     int source = test_file_of( zeros, sizeof(zeros) );
     r = mmio ? fd_restore_init_mmio( restore_mem, zeros, sizeof(zeros) ) : restore_from( source, RMIN );
     WORKS( fd_restore_open( r, LZ4 ) );
-    FAILS( FD_CHECKPT_ERR_COMP, fd_restore_data( r, big, ULONG_MAX ) );
+    err = fd_restore_data( r, big, ULONG_MAX );
+    CHECK( err==FD_CHECKPT_ERR_COMP || err==FD_CHECKPT_ERR_IO );
     CHECK_EQ( fd_restore_fini( r ), restore_mem );
     close( source );
   }

@@ -226,9 +226,11 @@ mod tests {
         let mut compressor = OwnedCompressor::new().unwrap();
         let (mut first, mut second) = (vec![0; 40_000], vec![0; 40_000]);
         compressor.borrow().reset();
-        first.truncate(compressor.borrow().compress(0, &text, &mut first).unwrap());
+        let size = compressor.borrow().compress(0, &text, &mut first).unwrap();
+        first.truncate(size);
         let mut compressor = Box::new(compressor);
-        second.truncate(compressor.borrow().compress(text.len(), &text, &mut second).unwrap());
+        let size = compressor.borrow().compress(text.len(), &text, &mut second).unwrap();
+        second.truncate(size);
         assert!(second.len() < first.len() / 4, "the repetition is found");
 
         let mut decompressor = OwnedDecompressor::new().unwrap();

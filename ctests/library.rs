@@ -1,0 +1,174 @@
+//! What is handed to users: the shared library's symbols and soname, the static library beside a program's own LZ4, the
+//! installation, the demonstration.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The contract's functions.
+const CONTRACT: [&str; 17] = [
+    "fd_checkpt_close_advanced",
+    "fd_checkpt_data",
+    "fd_checkpt_fini",
+    "fd_checkpt_frame_style_is_supported",
+    "fd_checkpt_init_mmio",
+    "fd_checkpt_init_stream",
+    "fd_checkpt_meta",
+    "fd_checkpt_open_advanced",
+    "fd_checkpt_strerror",
+    "fd_restore_close_advanced",
+    "fd_restore_data",
+    "fd_restore_fini",
+    "fd_restore_init_mmio",
+    "fd_restore_init_stream",
+    "fd_restore_meta",
+    "fd_restore_open_advanced",
+    "fd_restore_seek",
+];
+
+/// The symbols that `nm` lists: its last column.
+fn symbols(nm_arguments: &[&str], file: &Path) -> Vec<String> {
+    let listing = support::run(Command::new("nm").args(nm_arguments).arg(file));
+    let mut symbols: Vec<String> = listing
+        .lines()
+        .filter(|line| !line.ends_with(':'))
+        .filter_map(|line| line.split_whitespace().last())
+        .map(str::to_owned)
+        .collect();
+    symbols.sort();
+    symbols
+}
+
+/// All of the contract, and else only names of ours.
+fn assert_only_ours(symbols: &[String]) {
+    let (ours, contract): (Vec<&String>, Vec<&String>) = symbols.iter().partition(|name| name.starts_with("fdckpt_"));
+    assert_eq!(contract, CONTRACT);
+    assert!(ours.iter().any(|name| *name == "fdckpt_version"), "{ours:?}");
+}
+
+/// `make lib` and what stands on it work in one folder: one at a time.
+static MAKE: Mutex<()> = Mutex::new(());
+
+fn make(target: &str, variables: &[String]) -> String {
+    let _alone = MAKE.lock().unwrap_or_else(PoisonError::into_inner);
+    support::run(support::make(target).args(variables))
+}
+
+/// Makes the libraries and returns their folder.
+fn make_lib() -> PathBuf {
+    make("lib", &[]);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    support::root().join(target).join("release")
+}
+
+#[test]
+fn the_shared_library_exports_the_contract_and_names_of_ours() {
+    assert_only_ours(&symbols(&["-D", "--defined-only"], &support::SHARED_LIBRARY));
+    assert_only_ours(&symbols(&["-D", "--defined-only"], &make_lib().join("libfdckpt.so")));
+}
+
+#[test]
+fn the_shared_library_has_its_soname() {
+    let release = make_lib();
+    for library in [support::SHARED_LIBRARY.clone(), release.join("libfdckpt.so")] {
+        let dynamic = support::run(Command::new("readelf").arg("-d").arg(&library));
+        assert!(dynamic.contains("Library soname: [libfdckpt.so.0]"), "{dynamic}");
+    }
+    let link = fs::canonicalize(release.join("libfdckpt.so.0")).expect("make lib makes the link");
+    assert_eq!(link, fs::canonicalize(release.join("libfdckpt.so")).unwrap());
+}
+
+#[test]
+fn the_static_library_has_no_other_global_symbols() {
+    let archive = make_lib().join("libfdckpt.a");
+    assert_only_ours(&symbols(&["--extern-only", "--defined-only"], &archive));
+    let undefined = symbols(&["--undefined-only"], &archive);
+    assert!(!undefined.iter().any(|name| name.starts_with("LZ4_")), "{undefined:?}");
+}
+
+/// Links `ctests/static/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
+fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
+    let folder = support::fresh_folder(name);
+    let archive = make_lib().join("libfdckpt.a").display().to_string();
+    let source = support::root().join("ctests/static/own_lz4.c").display().to_string();
+    let include = format!("-I{}", support::root().join("include").display());
+    for (order, libraries) in [("ours-first", [&[archive.clone()], lz4].concat()), ("ours-last", [lz4, &[archive]].concat())] {
+        let program = folder.join(order);
+        support::run(
+            support::cc().args(["-std=c11", "-Wall", "-Wextra", "-Werror", &include]).args(defines).arg(&source).args(libraries).arg("-o").arg(&program),
+        );
+        let said = support::run(&mut Command::new(&program));
+        assert!(said.contains("1 passed, 0 failed"), "{said}");
+    }
+}
+
+/// A program that defines functions of LZ4's names itself: it gets its own, the library gets the library's.
+#[test]
+fn the_static_library_lives_beside_a_programs_own_lz4() {
+    link_and_run_with("static-own", &[], &["-DOWN_LZ4"]);
+}
+
+/// The system's LZ4, of whatever version it is.
+#[test]
+fn the_static_library_lives_beside_the_systems_lz4() {
+    let find = |file: &str| {
+        let path = support::run(support::cc().arg(format!("-print-file-name={file}")));
+        Some(path.trim().to_owned()).filter(|path| path.starts_with('/'))
+    };
+    let found: Vec<String> = ["liblz4.a", "liblz4.so", "liblz4.so.1"].iter().filter_map(|file| find(file)).collect();
+    if found.is_empty() {
+        eprintln!("the system has no liblz4: skipped (make deps installs it)");
+    }
+    for (index, lz4) in found.into_iter().enumerate() {
+        link_and_run_with(&format!("static-system-{index}"), &[lz4], &[]);
+    }
+}
+
+#[test]
+fn installs_and_uninstalls() {
+    let stage = support::fresh_folder("stage");
+    let variables = [format!("DESTDIR={}", stage.display()), "PREFIX=/opt/fdckpt".to_owned()];
+    make("install", &variables);
+    let prefix = stage.join("opt/fdckpt");
+    let pc = fs::read_to_string(prefix.join("lib/pkgconfig/fdckpt.pc")).expect("the pkg-config file is installed");
+    assert!(pc.contains("prefix=/opt/fdckpt\n") && !pc.contains('@'), "{pc}");
+    assert!(pc.contains(&format!("Version: {}\n", env!("CARGO_PKG_VERSION"))), "{pc}");
+    for file in ["include/fd_checkpt.h", "include/fdckpt.h", "lib/libfdckpt.so", "lib/libfdckpt.so.0", "lib/libfdckpt.a"] {
+        assert!(fs::metadata(prefix.join(file)).is_ok_and(|file| file.is_file()), "{file}");
+    }
+    for notice in ["LICENSE", "BSD-2-Clause-lz4.txt"] {
+        assert!(prefix.join("share/doc/fdckpt").join(notice).is_file(), "{notice}");
+    }
+
+    if support::have("pkg-config") {
+        let mut pkg_config = Command::new("pkg-config");
+        pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("PKG_CONFIG_SYSROOT_DIR", &stage);
+        let flags = support::run(pkg_config.args(["--cflags", "--libs", "fdckpt"]));
+        let program = stage.join("program");
+        let source = support::root().join("ctests/c/contract.c");
+        let rpath = format!("-Wl,-rpath,{}", prefix.join("lib").display());
+        support::run(support::cc().arg(source).arg("-o").arg(&program).args(flags.split_whitespace()).arg(rpath));
+        support::run(&mut Command::new(program));
+    }
+
+    make("uninstall", &variables);
+    let mut left = Vec::new();
+    let mut folders = vec![prefix];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { left.push(path) }
+        }
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_demonstration_runs() {
+    let data = support::root().join("ctests/golden");
+    let said = make("demo", &[format!("DATA={}", data.display())]);
+    assert!(said.contains("compared equal"), "{said}");
+}

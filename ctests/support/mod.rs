@@ -1,0 +1,96 @@
+//! What the test harnesses share.
+
+#![allow(dead_code, reason = "each harness uses a part of it")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder for `name` that is empty, below the build folder.
+pub fn fresh_folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the build folder is writable");
+    folder
+}
+
+/// A C compiler of this machine.
+pub fn cc() -> Command {
+    Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
+}
+
+/// Runs a command to its end and returns what it printed. Panics with all that it printed if it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = output(command);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Whether there is a program of this name. Where a test does without one, it says so.
+pub fn have(program: &str) -> bool {
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).is_file());
+    if !found {
+        eprintln!("{program} is not installed: what needs it is skipped");
+    }
+    found
+}
+
+/// `make` in the repository, free of what an outer make or cargo left in the environment.
+pub fn make(target: &str) -> Command {
+    let mut make = Command::new("make");
+    make.current_dir(root()).arg("--no-print-directory").arg(target);
+    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        make.env_remove(name);
+    }
+    make
+}
+
+/// The shared library that cargo built together with this test (that in `target/debug` can be older).
+pub static SHARED_LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let this = std::env::current_exe().expect("the test knows where it is");
+    let library = this.with_file_name("libfdckpt.so");
+    assert!(library.is_file(), "{} is missing", library.display());
+    library
+});
+
+/// A folder in which programs find that library under its link name and its soname.
+pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = fresh_folder(&format!("library-{}", std::process::id()));
+    for name in ["libfdckpt.so", "libfdckpt.so.0"] {
+        std::os::unix::fs::symlink(&*SHARED_LIBRARY, folder.join(name)).expect("the folder is writable");
+    }
+    folder
+});
+
+/// Links the object of a program of the C suite with the shared library, and returns the program.
+pub fn c_program(name: &str) -> PathBuf {
+    let program = LIBRARY_FOLDER.join(name);
+    let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
+    let rpath = format!("-Wl,-rpath,{}", LIBRARY_FOLDER.display());
+    let args: [&OsStr; 7] = [
+        object.as_ref(),
+        "-o".as_ref(),
+        program.as_ref(),
+        "-pthread".as_ref(),
+        "-L".as_ref(),
+        LIBRARY_FOLDER.as_ref(),
+        "-lfdckpt".as_ref(),
+    ];
+    run(cc().args(args).arg(rpath));
+    program
+}

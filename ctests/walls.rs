@@ -1,0 +1,96 @@
+//! The walls between the rooms of the house: who may use whom, where unsafe code may be, how large a file may grow.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room (the first part of a path in `src`), and those that it may use. Data flows one way: C or Rust caller, room, sys.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("lib", &["capi", "codec", "error", "sys", "bytes"]),
+    ("capi", &["codec", "error", "sys"]),
+    ("codec", &["bytes", "error", "sys"]),
+    ("bytes", &["error"]),
+    // Errors name what they are about: styles, limits and the system's reasons.
+    ("error", &["codec", "sys"]),
+    ("sys", &[]),
+];
+
+/// Where `unsafe` may be written.
+const ISLANDS: &[&str] = &["sys", "capi"];
+
+const LONGEST_FILE: usize = 800;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("src is readable") {
+        let path = entry.expect("src is readable").path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Calls `check` with the room, path and text of each source file.
+fn each_source(mut check: impl FnMut(&str, &str, &str)) {
+    let src = support::root().join("src");
+    let files = sources(&src);
+    assert!(files.len() > 10, "the sources are found");
+    for file in files {
+        let path = file.strip_prefix(&src).expect("below src").to_str().expect("plain names").to_owned();
+        let room = path.split('/').next().expect("not empty").trim_end_matches(".rs").to_owned();
+        check(&room, &path, &fs::read_to_string(&file).expect("readable"));
+    }
+}
+
+/// The code of a file, without comments and without the tests at its end.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let without_tests = text.split("\n#[cfg(test)]\nmod tests").next().expect("at least one part");
+    without_tests.lines().map(|line| line.split("//").next().expect("at least one part"))
+}
+
+#[test]
+fn rooms_use_only_those_they_may() {
+    each_source(|room, path, text| {
+        let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == room) else {
+            panic!("{path}: give the room {room} a row in MAY_USE");
+        };
+        for line in code(text) {
+            for used in line.split("crate::").skip(1) {
+                let used = used.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().expect("at least one part");
+                let is_room = MAY_USE.iter().any(|(name, _)| *name == used);
+                // What is not a room is an item that lib.rs passes on: rooms name it where it comes from.
+                assert!(is_room || room == "error" || room == "sys", "{path}: crate::{used} is not a room: {line}");
+                assert!(!is_room || used == room || may_use.contains(&used), "{path}: {room} may not use {used}: {line}");
+            }
+        }
+    });
+}
+
+#[test]
+fn unsafe_code_keeps_to_its_islands() {
+    each_source(|room, path, text| {
+        let has_unsafe = code(text).any(|line| line.contains("unsafe ") || line.contains("allow(unsafe_code)"));
+        let is_fast = path.ends_with("/fast.rs");
+        assert!(!has_unsafe || ISLANDS.contains(&room) || is_fast, "{path}: unsafe code outside of {ISLANDS:?}");
+    });
+}
+
+#[test]
+fn foreign_functions_are_declared_in_sys_alone() {
+    each_source(|room, path, text| {
+        let foreign = code(text).any(|line| line.contains("unsafe extern \"C\" {") || line.contains("libc::"));
+        assert!(!foreign || room == "sys", "{path}: foreign functions belong to sys");
+    });
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    each_source(|_, path, text| {
+        let lines = text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{path} has {lines} lines: split it");
+    });
+}

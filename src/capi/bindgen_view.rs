@@ -1,0 +1,117 @@
+//! Compares the headers, as libclang reads them, with the Rust code that they stand for: layouts, constants, prototypes.
+
+use std::mem::{align_of, offset_of, size_of};
+
+use super::status;
+use super::{fd_checkpt, fdckpt, types};
+use crate::codec;
+
+/// All of the headers.
+#[allow(dead_code, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, unsafe_op_in_unsafe_fn)]
+mod headers {
+    include!(concat!(env!("OUT_DIR"), "/headers.rs"));
+}
+
+/// Their functions, in terms of our types.
+#[allow(dead_code, missing_docs)]
+mod prototypes {
+    include!(concat!(env!("OUT_DIR"), "/prototypes.rs"));
+}
+
+macro_rules! assert_same_layout {
+    ($theirs:ident, $ours:path { $($their_member:ident = $our_member:ident),* $(,)? }) => {
+        assert_eq!(size_of::<headers::$theirs>(), size_of::<$ours>(), stringify!($theirs));
+        assert_eq!(align_of::<headers::$theirs>(), align_of::<$ours>(), stringify!($theirs));
+        $(
+            assert_eq!(
+                offset_of!(headers::$theirs, $their_member),
+                offset_of!($ours, $our_member),
+                concat!(stringify!($theirs), ".", stringify!($their_member))
+            );
+        )*
+    };
+}
+
+#[test]
+fn structs_have_the_same_layout() {
+    assert_same_layout!(fd_checkpt_private, types::fd_checkpt_t {
+        fd = fd, frame_style = frame_style, lz4 = lz4, gbuf_cursor = gbuf_cursor, off = off, __bindgen_anon_1 = to, gbuf = gbuf,
+    });
+    assert_same_layout!(fd_checkpt_private__bindgen_ty_1, types::fd_checkpt_private_to { wbuf = wbuf, mmio = mmio });
+    assert_same_layout!(fd_checkpt_private_wbuf, types::fd_checkpt_private_wbuf_t { mem = mem, sz = sz, used = used });
+    assert_same_layout!(fd_checkpt_private_mmio, types::fd_checkpt_private_mmio_t { mem = mem, sz = sz });
+    assert_same_layout!(fd_restore_private, types::fd_restore_t {
+        fd = fd, frame_style = frame_style, lz4 = lz4, sbuf_cursor = sbuf_cursor, sz = sz, off = off, __bindgen_anon_1 = from,
+        sbuf = sbuf,
+    });
+    assert_same_layout!(fd_restore_private__bindgen_ty_1, types::fd_restore_private_from { rbuf = rbuf, mmio = mmio });
+    assert_same_layout!(fd_restore_private_rbuf, types::fd_restore_private_rbuf_t { mem = mem, sz = sz, lo = lo, ready = ready });
+    assert_same_layout!(fd_restore_private_mmio, types::fd_restore_private_mmio_t { mem = mem });
+    assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
+        code = code, errnum = errnum, offset = offset, function = function, text = text,
+    });
+}
+
+#[test]
+fn typedefs_stand_for_the_structs() {
+    let _: fn(headers::fd_checkpt_private) -> headers::fd_checkpt_t = |it| it;
+    let _: fn(headers::fd_restore_private) -> headers::fd_restore_t = |it| it;
+    let _: fn(types::ulong) -> headers::ulong = |it| it;
+    let _: fn(types::uchar) -> headers::uchar = |it| it;
+}
+
+#[test]
+fn constants_have_the_same_values() {
+    let same = |theirs: i64, ours: i64| assert_eq!(theirs, ours);
+    same(headers::FD_CHECKPT_SUCCESS.into(), status::SUCCESS.into());
+    same(headers::FD_CHECKPT_ERR_INVAL.into(), status::ERR_INVAL.into());
+    same(headers::FD_CHECKPT_ERR_UNSUP.into(), status::ERR_UNSUP.into());
+    same(headers::FD_CHECKPT_ERR_IO.into(), status::ERR_IO.into());
+    same(headers::FD_CHECKPT_ERR_COMP.into(), status::ERR_COMP.into());
+    same(headers::FD_CHECKPT_FRAME_STYLE_RAW.into(), codec::FrameStyle::Raw as i64);
+    same(headers::FD_CHECKPT_FRAME_STYLE_LZ4.into(), codec::FrameStyle::Lz4 as i64);
+    same(headers::FD_CHECKPT_FRAME_STYLE_DEFAULT.into(), codec::FrameStyle::default() as i64);
+    same(headers::FD_CHECKPT_META_MAX.into(), codec::META_MAX as i64);
+    same(headers::FD_RESTORE_META_MAX.into(), codec::META_MAX as i64);
+    same(headers::FD_CHECKPT_WBUF_MIN.into(), codec::BUFFER_MIN as i64);
+    same(headers::FD_RESTORE_RBUF_MIN.into(), codec::BUFFER_MIN as i64);
+    same(headers::FD_CHECKPT_PRIVATE_CHUNK_USZ_MAX.into(), codec::CHUNK_MAX as i64);
+    same(headers::FD_CHECKPT_PRIVATE_GBUF_SZ.into(), crate::sys::lz4::RING_SIZE as i64);
+    same(headers::FD_RESTORE_PRIVATE_SBUF_SZ.into(), crate::sys::lz4::RING_SIZE as i64);
+    same(headers::FDCKPT_LOG_WARNING.into(), fdckpt::FDCKPT_LOG_WARNING.into());
+}
+
+/// That this compiles is the test: an array's elements are of one type.
+#[test]
+fn prototypes_are_the_same() {
+    macro_rules! same {
+        ($($module:ident: $($name:ident)*;)*) => { $($( let _ = [prototypes::$name, $module::$name]; )*)* };
+    }
+    same! {
+        fd_checkpt:
+            fd_checkpt_init_stream fd_checkpt_init_mmio fd_checkpt_fini fd_checkpt_open_advanced fd_checkpt_close_advanced
+            fd_checkpt_meta fd_checkpt_data
+            fd_restore_init_stream fd_restore_init_mmio fd_restore_fini fd_restore_open_advanced fd_restore_close_advanced
+            fd_restore_seek fd_restore_meta fd_restore_data;
+    }
+    // Safe to call, which C can't say: the same but for that.
+    macro_rules! same_but_safe {
+        ($($module:ident: $name:ident($($argument:ident)?$(, $more:ident)*);)*) => {
+            $(
+                let same = |$($argument)? $(, $more)*| [
+                    // SAFETY: never called.
+                    unsafe { prototypes::$name($($argument)? $(, $more)*) },
+                    $module::$name($($argument)? $(, $more)*),
+                ];
+                _ = same;
+            )*
+        };
+    }
+    same_but_safe! {
+        fd_checkpt: fd_checkpt_frame_style_is_supported(style);
+        fd_checkpt: fd_checkpt_strerror(code);
+        fdckpt: fdckpt_version();
+        fdckpt: fdckpt_set_log(callback, context);
+        fdckpt: fdckpt_last_error();
+    }
+}
