@@ -68,9 +68,9 @@ fn view_headers() {
     };
     write(headers().ignore_functions(), "headers.rs");
     write(
-        headers()
-            .blocklist_type(".*")
-            .raw_line("use super::super::{fdckpt::{fdckpt_error_t, fdckpt_log_fn_t}, types::{fd_checkpt_t, fd_restore_t, ulong}};"),
+        headers().blocklist_type(".*").raw_line(
+            "use super::super::{fdckpt::{fdckpt_error_t, fdckpt_log_fn_t}, types::{fd_checkpt_t, fd_restore_t, ulong}};",
+        ),
         "prototypes.rs",
     );
 }

@@ -95,10 +95,18 @@ fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
     let archive = make_lib().join("libfdckpt.a").display().to_string();
     let source = support::root().join("ctests/static/own_lz4.c").display().to_string();
     let include = format!("-I{}", support::root().join("include").display());
-    for (order, libraries) in [("ours-first", [&[archive.clone()], lz4].concat()), ("ours-last", [lz4, &[archive]].concat())] {
+    for (order, libraries) in
+        [("ours-first", [std::slice::from_ref(&archive), lz4].concat()), ("ours-last", [lz4, &[archive]].concat())]
+    {
         let program = folder.join(order);
         support::run(
-            support::cc().args(["-std=c11", "-Wall", "-Wextra", "-Werror", &include]).args(defines).arg(&source).args(libraries).arg("-o").arg(&program),
+            support::cc()
+                .args(["-std=c11", "-Wall", "-Wextra", "-Werror", &include])
+                .args(defines)
+                .arg(&source)
+                .args(libraries)
+                .arg("-o")
+                .arg(&program),
         );
         let said = support::run(&mut Command::new(&program));
         assert!(said.contains("1 passed, 0 failed"), "{said}");

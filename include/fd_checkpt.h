@@ -286,7 +286,7 @@ fd_checkpt_t *fd_checkpt_init_stream(void *mem,
 
 /*
  fd_checkpt_init_mmio makes mem a checkpoint that is written to the region of mmio_sz bytes at mmio, from its start on (mmio may
- be NULL if mmio_sz is 0). The region is changed only as far as the checkpoint goes; how far, close tells.
+ be NULL if mmio_sz is 0). How far the checkpoint goes, close tells; bytes of the region behind that may have been changed too.
 
  On success returns the checkpoint, in no frame. It owns mem and the region until fini.
 

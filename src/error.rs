@@ -150,10 +150,9 @@ impl fmt::Display for Error {
                 write!(f, "the memory region has {left} bytes from offset {offset} on, more are needed")
             }
             Self::TooLarge { size } => write!(f, "a buffer of {size} bytes ends beyond the largest offset there is"),
-            Self::Corrupt { offset, what } => write!(
-                f,
-                "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers"
-            ),
+            Self::Corrupt { offset, what } => {
+                write!(f, "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers")
+            }
             Self::OutOfMemory => f.write_str("no memory for the compressor"),
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }

@@ -2,11 +2,11 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::guard;
 use super::types::{
     NO_FD, fd_checkpt_private_mmio_t, fd_checkpt_private_to, fd_checkpt_private_wbuf_t, fd_checkpt_t, fd_restore_private_from,
     fd_restore_private_mmio_t, fd_restore_private_rbuf_t, fd_restore_t, ulong,
 };
-use super::guard;
 use crate::codec::style::Phase;
 use crate::codec::{BUFFER_MIN, FrameStyle, Kind, source};
 use crate::error::Error;
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn fd_checkpt_init_stream(
 }
 
 /// fd_checkpt_init_mmio makes mem a checkpoint that is written to the region of mmio_sz bytes at mmio, from its start on (mmio may
-/// be NULL if mmio_sz is 0). The region is changed only as far as the checkpoint goes; how far, close tells.
+/// be NULL if mmio_sz is 0). How far the checkpoint goes, close tells; bytes of the region behind that may have been changed too.
 ///
 /// On success returns the checkpoint, in no frame. It owns mem and the region until fini.
 ///

@@ -4,9 +4,9 @@ use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
+use super::log;
 use super::status::SUCCESS;
 use super::types::{Handle, handle, ulong};
-use super::log;
 use crate::codec::style::Phase;
 use crate::error::Error;
 

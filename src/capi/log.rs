@@ -129,8 +129,11 @@ impl<const SIZE: usize> Line<SIZE> {
 
 impl<const SIZE: usize> Write for Line<SIZE> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = SIZE - 1 - self.used;
-        let text = &text[..text.floor_char_boundary(room)];
+        let mut end = text.len().min(SIZE - 1 - self.used);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = &text[..end];
         self.bytes[self.used..][..text.len()].copy_from_slice(text.as_bytes());
         self.used += text.len();
         Ok(())

@@ -48,9 +48,7 @@ impl Decoder<'_> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let at = next_in_ring(self.ring_cursor, chunk.len());
         self.end.read_chunk(chunk_bound(chunk.len()), |compressed| {
-            let decompressed = lz4
-                .decompress(at, chunk.len(), compressed)
-                .ok_or("does not decompress to the size asked for")?;
+            let decompressed = lz4.decompress(at, chunk.len(), compressed).ok_or("does not decompress to the size asked for")?;
             chunk.copy_from_slice(decompressed);
             Ok(())
         })

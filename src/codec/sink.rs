@@ -62,11 +62,7 @@ impl Sink<'_> {
     /// Adds a chunk of at most `bound` bytes: `fill` puts it at the start of the bytes it is given (at most `bound`, fewer where
     /// the region ends before) and returns its size, or `None` if it does not fit.
     #[inline]
-    pub(crate) fn write_chunk(
-        &mut self,
-        bound: usize,
-        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<(), Error> {
+    pub(crate) fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
         match self {
             Self::Stream(stream) => stream.write_chunk(bound, fill),
             Self::Mmio(mmio) => mmio.write_chunk(bound, fill),

@@ -126,11 +126,7 @@ impl Stream<'_> {
         Ok(())
     }
 
-    fn read_chunk(
-        &mut self,
-        bound: usize,
-        decode: impl FnOnce(&[u8]) -> Result<(), &'static str>,
-    ) -> Result<(), Error> {
+    fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
         let offset = *self.offset;
         self.make_ready(CHUNK_HEADER)?;
         let size = chunk_size(self.ready(), bound).map_err(|what| Error::Corrupt { offset, what })?;
@@ -188,11 +184,7 @@ impl Mmio<'_> {
         Ok(())
     }
 
-    fn read_chunk(
-        &mut self,
-        bound: usize,
-        decode: impl FnOnce(&[u8]) -> Result<(), &'static str>,
-    ) -> Result<(), Error> {
+    fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
         let offset = *self.offset;
         let no_more = || self.no_more(FrameStyle::Lz4);
         let header = self.region.get(offset, CHUNK_HEADER).ok_or_else(no_more)?;

@@ -57,22 +57,14 @@ impl Phase {
     pub(crate) fn check_can_open(self) -> Result<(), Error> {
         match self {
             Self::BETWEEN_FRAMES => Ok(()),
-            _ => Err(Error::State(if self.style().is_some() {
-                "a frame is open: close it first"
-            } else {
-                Self::FAILED_BEFORE
-            })),
+            _ => Err(Error::State(if self.style().is_some() { "a frame is open: close it first" } else { Self::FAILED_BEFORE })),
         }
     }
 
     /// The style of the frame that is open.
     #[inline]
     pub(crate) fn check_in_frame(self) -> Result<FrameStyle, Error> {
-        self.style().ok_or(Error::State(if self.can_open() {
-            "no frame is open: open one first"
-        } else {
-            Self::FAILED_BEFORE
-        }))
+        self.style().ok_or(Error::State(if self.can_open() { "no frame is open: open one first" } else { Self::FAILED_BEFORE }))
     }
 
     /// `Ok` where no frame is open.

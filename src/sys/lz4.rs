@@ -137,13 +137,7 @@ impl Decompressor<'_> {
         // LZ4 checks all that it reads against `src` and against what was decompressed to the ring since the last reset.
         let chunk = unsafe {
             let dst = self.ring.as_ptr().add(at);
-            let got = LZ4_decompress_safe_continue(
-                self.stream.as_ptr(),
-                src.as_ptr().cast(),
-                dst.cast(),
-                src_size,
-                len as c_int,
-            );
+            let got = LZ4_decompress_safe_continue(self.stream.as_ptr(), src.as_ptr().cast(), dst.cast(), src_size, len as c_int);
             if usize::try_from(got) != Ok(len) {
                 return None;
             }

@@ -38,8 +38,7 @@ fn without_sigpipe(write: impl FnOnce() -> bool) {
         libc::sigaddset(sigpipe.as_mut_ptr(), libc::SIGPIPE);
 
         let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
-        let was_pending = libc::sigpending(pending.as_mut_ptr()) == 0
-            && libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1;
+        let was_pending = libc::sigpending(pending.as_mut_ptr()) == 0 && libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1;
 
         let mut old_mask = MaybeUninit::<libc::sigset_t>::uninit();
         if libc::pthread_sigmask(libc::SIG_BLOCK, sigpipe.as_ptr(), old_mask.as_mut_ptr()) != 0 {
