@@ -42,8 +42,8 @@ lib: ## Build the libraries for linking: libfdckpt.so with its soname link, and 
 headers: ## Generate include/*.h from src/capi
 	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
 
-# What the demo reads: a file or a folder. By default the Rust toolchain's libraries.
-DATA ?= $(shell rustc --print sysroot)/lib
+# What the demo reads: a file or a folder. By default the Rust toolchain's own libraries, some 150 MB.
+DATA ?= $(shell rustc --print target-libdir)
 
 demo: lib ## Build, install to a staging folder, compile examples/demo.c against that, and run it on DATA
 	@$(MAKE) --no-print-directory --silent install-files PREFIX=$(abspath $(TARGET))/demo/usr LIBDIR=$(abspath $(TARGET))/demo/usr/lib DESTDIR=

@@ -20,11 +20,11 @@
    It is made with LZ4 data frames, and then with RAW ones (these FILE
    keeps).  Each is restored as a stream, from a memory map by threads, and
    through a pipe, and compared with the files.  On failure the program
-   says why and exits.
+   says why and exits; a program that lives on calls fini instead.
 
    cc -std=c11 -O2 -pthread -Iinclude examples/demo.c -lfdckpt -o demo */
 
-#define _POSIX_C_SOURCE 200809L /* mmap, scandir, ... */
+#define _POSIX_C_SOURCE 200809L
 
 #include "fd_checkpt.h"
 #include "fdckpt.h"
@@ -47,10 +47,9 @@
 #define FRAME_SZ_MIN (64UL<<10) /* A data frame has a quarter of all data, within these limits */
 #define FRAME_SZ_MAX (8UL<<20)
 #define IO_BUF_SZ    (1UL<<20)  /* At least FD_CHECKPT_WBUF_MIN and FD_RESTORE_RBUF_MIN */
-#define THREADS_MAX  (256L)
 #define MAGIC        "FDDEMO1"  /* 8 bytes, the last is 0 */
 
-/* In the checkpoint: numbers of fixed size, and no padding. */
+/* What is in the checkpoint: numbers of fixed size, and no padding. */
 
 typedef struct { char magic[8]; ulong style, file_cnt, names_sz, data_sz, frame_sz, frame_cnt; } head_t;
 typedef struct { ulong off, sz, name; } file_t; /* Where in the data, of what size, where in the names */
@@ -63,18 +62,22 @@ typedef struct { head_t head; file_t * file; char * names; } catalog_t;
 typedef struct {
   catalog_t      cat;
   uchar const ** mem; /* Where each is mapped, NULL if empty */
-  struct stat    out; /* The checkpoint itself is not saved */
+  struct stat    out; /* The checkpoint, not to be saved itself */
 } input_t;
 
-/* One who restores. */
+/* One who restores.  With threads, each has its own, which restores the
+   frames first, first+step, first+2*step, ... */
 
 typedef struct {
-  char const *      mode;
-  input_t const *   in;         /* What must come out */
-  catalog_t const * cat;        /* As restored */
-  fd_restore_t *    restore;
-  uchar *           data;       /* Data of one frame */
-  double            seconds;    /* Spent on data frames, comparing aside */
+  char const *    mode;
+  input_t const * in;      /* What must come out */
+  catalog_t       cat;     /* What the checkpoint says */
+  ulong *         index;
+  fd_restore_t *  restore;
+  uchar *         data;    /* Data of one frame */
+  double          seconds; /* Spent on data frames, comparing aside */
+  ulong           first, step;
+  pthread_t       thread;
 } reader_t;
 
 /* Failures ***********************************************************/
@@ -85,8 +88,8 @@ die( char const * what, char const * why ) {
   exit( 1 );
 }
 
-/* After a call to the library has failed, for which there is more to know
-   than the code that it returned. */
+/* When a call to the library failed: more is known than the code that it
+   returned. */
 
 static void
 die_lib( char const * what ) {
@@ -107,8 +110,6 @@ alloc( ulong sz ) {
   return mem;
 }
 
-static ulong min( ulong a, ulong b ) { return a<b ? a : b; }
-
 static double
 now( void ) {
   struct timespec t;
@@ -116,8 +117,10 @@ now( void ) {
   return (double)t.tv_sec + 1e-9*(double)t.tv_nsec;
 }
 
+static ulong min( ulong a, ulong b ) { return a<b ? a : b; }
+
 /* How the data is cut: frame f has the bytes from f*frame_sz to frame_end.
-   They are a run of pieces, one per file. */
+   They are a run of pieces, each within a file. */
 
 typedef struct { ulong file, off, sz; } piece_t;
 
@@ -145,42 +148,55 @@ put_meta( char const * mode, fd_checkpt_t * checkpt, void const * buf, ulong sz 
     check( mode, fd_checkpt_meta( checkpt, (uchar const *)buf+off, min( sz-off, FD_CHECKPT_META_MAX ) ) );
 }
 
-static double
-make_checkpt( char const * mode, input_t const * in, int fd ) {
-  catalog_t const * cat   = &in->cat;
-  tail_t            tail  = { .magic = MAGIC, .frame_cnt = cat->head.frame_cnt };
-  ulong *           index = alloc( tail.frame_cnt*sizeof(ulong) );
-  void *            wbuf  = alloc( IO_BUF_SZ );
-  double            start = now();
+/* This and the next two add a frame, and return its offset. */
 
-  /* malloc's alignment is enough for FD_CHECKPT_ALIGN */
-  fd_checkpt_t * checkpt = fd_checkpt_init_stream( alloc( FD_CHECKPT_FOOTPRINT ), fd, wbuf, IO_BUF_SZ );
-  if( !checkpt ) die_lib( mode );
-
-  check( mode, fd_checkpt_open( checkpt, RAW ) );
+static ulong
+put_catalog( char const * mode, fd_checkpt_t * checkpt, catalog_t const * cat ) {
+  ulong frame_off;
+  check( mode, fd_checkpt_open_advanced( checkpt, RAW, &frame_off ) );
   put_meta( mode, checkpt, &cat->head, sizeof(head_t) );
   put_meta( mode, checkpt, cat->file, cat->head.file_cnt*sizeof(file_t) );
   put_meta( mode, checkpt, cat->names, cat->head.names_sz );
   check( mode, fd_checkpt_close( checkpt ) );
+  return frame_off;
+}
 
-  for( ulong f=0UL; f<tail.frame_cnt; f++ ) {
-    check( mode, fd_checkpt_open_advanced( checkpt, (int)cat->head.style, &index[ f ] ) );
-    ulong end = frame_end( cat, f );
-    for( ulong pos=f*cat->head.frame_sz; pos<end; ) {
-      piece_t p = piece_at( cat, pos, end );
-      check( mode, fd_checkpt_data( checkpt, in->mem[ p.file ]+p.off, p.sz ) ); /* Must stay mapped until close */
-      pos += p.sz;
-    }
-    check( mode, fd_checkpt_close( checkpt ) );
+static ulong
+put_data( char const * mode, fd_checkpt_t * checkpt, input_t const * in, ulong f ) {
+  ulong frame_off, end = frame_end( &in->cat, f );
+  check( mode, fd_checkpt_open_advanced( checkpt, (int)in->cat.head.style, &frame_off ) );
+  for( ulong pos=f*in->cat.head.frame_sz; pos<end; ) {
+    piece_t p = piece_at( &in->cat, pos, end );
+    check( mode, fd_checkpt_data( checkpt, in->mem[ p.file ]+p.off, p.sz ) ); /* Must stay mapped until close */
+    pos += p.sz;
   }
-
-  check( mode, fd_checkpt_open_advanced( checkpt, RAW, &tail.index_off ) );
-  put_meta( mode, checkpt, index, tail.frame_cnt*sizeof(ulong) );
   check( mode, fd_checkpt_close( checkpt ) );
+  return frame_off;
+}
 
-  check( mode, fd_checkpt_open( checkpt, RAW ) );
-  put_meta( mode, checkpt, &tail, sizeof(tail_t) );
+static ulong
+put_record( char const * mode, fd_checkpt_t * checkpt, void const * record, ulong sz ) {
+  ulong frame_off;
+  check( mode, fd_checkpt_open_advanced( checkpt, RAW, &frame_off ) );
+  put_meta( mode, checkpt, record, sz );
   check( mode, fd_checkpt_close( checkpt ) );
+  return frame_off;
+}
+
+static double
+make_checkpt( char const * mode, input_t const * in, int fd ) {
+  ulong   frame_cnt = in->cat.head.frame_cnt;
+  ulong * index     = alloc( frame_cnt*sizeof(ulong) );
+  void *  wbuf      = alloc( IO_BUF_SZ );
+  double  start     = now();
+  fd_checkpt_t * checkpt = fd_checkpt_init_stream( alloc( FD_CHECKPT_FOOTPRINT ), fd, wbuf, IO_BUF_SZ );
+  if( !checkpt ) die_lib( mode );
+
+  put_catalog( mode, checkpt, &in->cat );
+  for( ulong f=0UL; f<frame_cnt; f++ ) index[ f ] = put_data( mode, checkpt, in, f );
+  tail_t tail = { .magic = MAGIC, .frame_cnt = frame_cnt };
+  tail.index_off = put_record( mode, checkpt, index, frame_cnt*sizeof(ulong) );
+  put_record( mode, checkpt, &tail, sizeof(tail_t) );
 
   void * mem = fd_checkpt_fini( checkpt );
   if( !mem ) die_lib( mode );
@@ -191,23 +207,23 @@ make_checkpt( char const * mode, input_t const * in, int fd ) {
 
 /* Restoring it *******************************************************/
 
-/* A handle for the descriptor fd, or if that is -1, for the memory map. */
+/* From the descriptor fd, or if that is -1, from the memory at map. */
 
-static fd_restore_t *
-new_restore( char const * mode, int fd, void const * map, ulong map_sz ) {
-  void *         mem     = alloc( FD_RESTORE_FOOTPRINT );
-  fd_restore_t * restore = fd<0 ? fd_restore_init_mmio  ( mem, map, map_sz )
-                                : fd_restore_init_stream( mem, fd, alloc( IO_BUF_SZ ), IO_BUF_SZ );
-  if( !restore ) die_lib( mode );
-  return restore;
+static void
+init_reader( reader_t * rd, int fd, void const * map, ulong map_sz ) {
+  void * mem = alloc( FD_RESTORE_FOOTPRINT );
+  rd->data    = alloc( FRAME_SZ_MAX );
+  rd->restore = fd<0 ? fd_restore_init_mmio  ( mem, map, map_sz )
+                     : fd_restore_init_stream( mem, fd, alloc( IO_BUF_SZ ), IO_BUF_SZ );
+  if( !rd->restore ) die_lib( rd->mode );
 }
 
 static void
-delete_restore( char const * mode, fd_restore_t * restore ) {
-  void * rbuf = fd_restore_rbuf( restore ); /* NULL without a descriptor */
-  void * mem  = fd_restore_fini( restore );
-  if( !mem ) die_lib( mode );
-  free( mem ); free( rbuf );
+fini_reader( reader_t * rd ) {
+  void * rbuf = fd_restore_rbuf( rd->restore ); /* NULL when restoring from memory */
+  void * mem  = fd_restore_fini( rd->restore );
+  if( !mem ) die_lib( rd->mode );
+  free( mem ); free( rbuf ); free( rd->data );
 }
 
 static void
@@ -216,26 +232,28 @@ get_meta( reader_t * rd, void * buf, ulong sz ) {
     check( rd->mode, fd_restore_meta( rd->restore, (uchar *)buf+off, min( sz-off, FD_RESTORE_META_MAX ) ) );
 }
 
-static void *
-get_array( reader_t * rd, ulong sz ) {
-  void * mem = alloc( sz );
-  get_meta( rd, mem, sz );
-  return mem;
-}
-
-static catalog_t
+static void
 get_catalog( reader_t * rd ) {
   catalog_t const * want = &rd->in->cat;
-  catalog_t         got;
+  catalog_t *       cat  = &rd->cat;
   check( rd->mode, fd_restore_open( rd->restore, RAW ) );
-  get_meta( rd, &got.head, sizeof(head_t) );
-  if( memcmp( &got.head, &want->head, sizeof(head_t) ) ) die( rd->mode, "the catalogue's head differs" );
-  got.file  = get_array( rd, got.head.file_cnt*sizeof(file_t) );
-  got.names = get_array( rd, got.head.names_sz );
+  get_meta( rd, &cat->head, sizeof(head_t) );
+  if( memcmp( &cat->head, &want->head, sizeof(head_t) ) ) die( rd->mode, "the catalogue's head differs" );
+  ulong file_sz = cat->head.file_cnt*sizeof(file_t);
+  cat->file  = alloc( file_sz );
+  cat->names = alloc( cat->head.names_sz );
+  get_meta( rd, cat->file, file_sz );
+  get_meta( rd, cat->names, cat->head.names_sz );
   check( rd->mode, fd_restore_close( rd->restore ) );
-  if( memcmp( got.file, want->file, got.head.file_cnt*sizeof(file_t) ) ||
-      memcmp( got.names, want->names, got.head.names_sz ) ) die( rd->mode, "the catalogue differs" );
-  return got;
+  if( memcmp( cat->file, want->file, file_sz ) || memcmp( cat->names, want->names, cat->head.names_sz ) )
+    die( rd->mode, "the catalogue differs" );
+}
+
+static void
+get_record( reader_t * rd, void * record, ulong sz ) {
+  check( rd->mode, fd_restore_open( rd->restore, RAW ) );
+  get_meta( rd, record, sz );
+  check( rd->mode, fd_restore_close( rd->restore ) );
 }
 
 static void
@@ -244,92 +262,64 @@ compare_piece( reader_t const * rd, piece_t p, uchar const * got ) {
   if( !memcmp( got, want, p.sz ) ) return;
   ulong i = 0UL;
   while( got[ i ]==want[ i ] ) i++;
-  fprintf( stderr, "demo: %s: differs at byte %lu of this file:\n", rd->mode, p.off+i );
-  die( rd->cat->names+rd->cat->file[ p.file ].name, "not what was saved" );
+  fprintf( stderr, "demo: %s: byte %lu differs in:\n", rd->mode, p.off+i );
+  die( rd->cat.names+rd->cat.file[ p.file ].name, "not restored as it was" );
 }
 
 /* Restores data frame f, which begins where the handle is, and compares.
    Returns the frame's offset. */
 
 static ulong
-get_frame( reader_t * rd, ulong f ) {
-  ulong  begin = f*rd->cat->head.frame_sz, end = frame_end( rd->cat, f ), frame_off;
+get_data( reader_t * rd, ulong f ) {
+  ulong  begin = f*rd->cat.head.frame_sz, end = frame_end( &rd->cat, f ), frame_off;
   double start = now();
-  check( rd->mode, fd_restore_open_advanced( rd->restore, (int)rd->cat->head.style, &frame_off ) );
+  check( rd->mode, fd_restore_open_advanced( rd->restore, (int)rd->cat.head.style, &frame_off ) );
   for( ulong pos=begin; pos<end; ) { /* The same buffers as when it was made */
-    piece_t p = piece_at( rd->cat, pos, end );
+    piece_t p = piece_at( &rd->cat, pos, end );
     check( rd->mode, fd_restore_data( rd->restore, rd->data+(pos-begin), p.sz ) );
     pos += p.sz;
   }
-  check( rd->mode, fd_restore_close( rd->restore ) ); /* Not before this may the data be used */
+  check( rd->mode, fd_restore_close( rd->restore ) ); /* Only now may the data be used */
   rd->seconds += now()-start;
   for( ulong pos=begin; pos<end; ) {
-    piece_t p = piece_at( rd->cat, pos, end );
+    piece_t p = piece_at( &rd->cat, pos, end );
     compare_piece( rd, p, rd->data+(pos-begin) );
     pos += p.sz;
   }
   return frame_off;
 }
 
-static ulong *
-get_index( reader_t * rd, ulong frame_cnt ) {
-  check( rd->mode, fd_restore_open( rd->restore, RAW ) );
-  ulong * index = get_array( rd, frame_cnt*sizeof(ulong) );
-  check( rd->mode, fd_restore_close( rd->restore ) );
-  return index;
-}
-
-static tail_t
-get_tail( reader_t * rd ) {
-  tail_t tail;
-  check( rd->mode, fd_restore_open( rd->restore, RAW ) );
-  get_meta( rd, &tail, sizeof(tail_t) );
-  check( rd->mode, fd_restore_close( rd->restore ) );
-  if( memcmp( tail.magic, MAGIC, sizeof(MAGIC) ) || tail.frame_cnt!=rd->in->cat.head.frame_cnt )
-    die( rd->mode, "the tail differs" );
-  return tail;
-}
-
 /* In order, without seeking: from a file or a pipe. */
 
 static double
 restore_stream( char const * mode, input_t const * in, int fd ) {
-  reader_t  rd  = { .mode = mode, .in = in, .restore = new_restore( mode, fd, NULL, 0UL ) };
-  catalog_t cat = get_catalog( &rd );
-  rd.cat  = &cat;
-  rd.data = alloc( cat.head.frame_sz );
-
-  ulong * seen = alloc( cat.head.frame_cnt*sizeof(ulong) );
-  for( ulong f=0UL; f<cat.head.frame_cnt; f++ ) seen[ f ] = get_frame( &rd, f );
-  ulong * index = get_index( &rd, cat.head.frame_cnt );
-  get_tail( &rd );
-  if( memcmp( seen, index, cat.head.frame_cnt*sizeof(ulong) ) ) die( mode, "the index differs" );
-
-  delete_restore( mode, rd.restore );
-  free( index ); free( seen ); free( rd.data ); free( cat.file ); free( cat.names );
+  reader_t rd = { .mode = mode, .in = in };
+  init_reader( &rd, fd, NULL, 0UL );
+  get_catalog( &rd );
+  ulong   cnt   = rd.cat.head.frame_cnt;
+  ulong * index = alloc( cnt*sizeof(ulong) );
+  for( ulong f=0UL; f<cnt; f++ ) index[ f ] = get_data( &rd, f );
+  tail_t tail;
+  rd.index = alloc( cnt*sizeof(ulong) );
+  get_record( &rd, rd.index, cnt*sizeof(ulong) );
+  get_record( &rd, &tail, sizeof(tail_t) );
+  if( memcmp( index, rd.index, cnt*sizeof(ulong) ) ) die( mode, "the index differs" );
+  fini_reader( &rd );
+  free( index ); free( rd.index ); free( rd.cat.file ); free( rd.cat.names );
   return rd.seconds;
 }
 
-/* By several threads, from one memory map: each has a handle of its own
-   and restores the frames first, first+step, first+2*step, ... */
-
-typedef struct {
-  pthread_t     thread;
-  reader_t      reader;
-  ulong const * index;
-  ulong         first, step;
-} worker_t;
-
 static void *
 work( void * arg ) {
-  worker_t * w  = arg;
-  reader_t * rd = &w->reader;
-  for( ulong f=w->first; f<rd->cat->head.frame_cnt; f+=w->step ) {
-    check( rd->mode, fd_restore_seek( rd->restore, w->index[ f ] ) );
-    get_frame( rd, f );
+  reader_t * rd = arg;
+  for( ulong f=rd->first; f<rd->cat.head.frame_cnt; f+=rd->step ) {
+    check( rd->mode, fd_restore_seek( rd->restore, rd->index[ f ] ) );
+    get_data( rd, f );
   }
   return NULL;
 }
+
+/* By threads, from a memory map that they share. */
 
 static double
 restore_mmap( char const * mode, input_t const * in, int fd, ulong threads ) {
@@ -337,32 +327,33 @@ restore_mmap( char const * mode, input_t const * in, int fd, ulong threads ) {
   void * map = mmap( NULL, sz, PROT_READ, MAP_SHARED, fd, 0 );
   check_sys( mode, map!=MAP_FAILED );
 
-  reader_t  rd  = { .mode = mode, .in = in, .restore = new_restore( mode, -1, map, sz ) };
-  catalog_t cat = get_catalog( &rd );
-  rd.cat = &cat;
+  reader_t rd = { .mode = mode, .in = in, .step = threads };
+  init_reader( &rd, -1, map, sz );
+  get_catalog( &rd );
+  tail_t tail;
   check( mode, fd_restore_seek( rd.restore, fd_restore_sz( rd.restore )-sizeof(tail_t) ) );
-  check( mode, fd_restore_seek( rd.restore, get_tail( &rd ).index_off ) );
-  ulong * index = get_index( &rd, cat.head.frame_cnt );
-  delete_restore( mode, rd.restore );
+  get_record( &rd, &tail, sizeof(tail_t) );
+  if( memcmp( tail.magic, MAGIC, sizeof(MAGIC) ) ) die( mode, "the tail differs" );
+  rd.index = alloc( tail.frame_cnt*sizeof(ulong) );
+  check( mode, fd_restore_seek( rd.restore, tail.index_off ) );
+  get_record( &rd, rd.index, tail.frame_cnt*sizeof(ulong) );
+  fini_reader( &rd );
 
-  worker_t * worker = alloc( threads*sizeof(worker_t) );
+  reader_t * worker = alloc( threads*sizeof(reader_t) );
   for( ulong t=0UL; t<threads; t++ ) {
-    worker_t * w = worker+t;
-    *w = (worker_t){ .reader = rd, .index = index, .first = t, .step = threads };
-    w->reader.restore = new_restore( mode, -1, map, sz );
-    w->reader.data    = alloc( cat.head.frame_sz );
-    errno = pthread_create( &w->thread, NULL, work, w );
+    worker[ t ]       = rd;
+    worker[ t ].first = t;
+    init_reader( &worker[ t ], -1, map, sz );
+    errno = pthread_create( &worker[ t ].thread, NULL, work, &worker[ t ] );
     check_sys( "starting a thread", !errno );
   }
-  double seconds = 0.; /* Of the thread that was busiest */
+  double seconds = 0.; /* Of the busiest thread */
   for( ulong t=0UL; t<threads; t++ ) {
-    worker_t * w = worker+t;
-    pthread_join( w->thread, NULL );
-    if( w->reader.seconds>seconds ) seconds = w->reader.seconds;
-    delete_restore( mode, w->reader.restore );
-    free( w->reader.data );
+    pthread_join( worker[ t ].thread, NULL );
+    if( worker[ t ].seconds>seconds ) seconds = worker[ t ].seconds;
+    fini_reader( &worker[ t ] );
   }
-  free( worker ); free( index ); free( cat.file ); free( cat.names );
+  free( worker ); free( rd.index ); free( rd.cat.file ); free( rd.cat.names );
   munmap( map, sz );
   return seconds;
 }
@@ -375,13 +366,10 @@ static void *
 pump( void * arg ) {
   pump_t const * p   = arg;
   uchar *        buf = alloc( IO_BUF_SZ );
-  for( ssize_t n; (n = read( p->from, buf, IO_BUF_SZ )); ) {
-    check_sys( "reading the checkpoint", n>0 );
-    for( ssize_t done=0, m; done<n; done+=m ) {
-      m = write( p->to, buf+done, (size_t)(n-done) );
-      check_sys( "writing to the pipe", m>=0 );
-    }
-  }
+  ssize_t        n;
+  while( (n = read( p->from, buf, IO_BUF_SZ ))>0 )
+    check_sys( "writing to the pipe", write( p->to, buf, (size_t)n )==n );
+  check_sys( "reading the checkpoint", !n );
   close( p->to );
   free( buf );
   return NULL;
@@ -389,21 +377,21 @@ pump( void * arg ) {
 
 static double
 restore_pipe( char const * mode, input_t const * in, int fd ) {
-  int pipe_fd[ 2 ];
-  check_sys( "pipe", !pipe( pipe_fd ) );
-  pump_t    p = { .from = fd, .to = pipe_fd[ 1 ] };
+  int       end[ 2 ];
   pthread_t thread;
+  check_sys( mode, !pipe( end ) );
+  pump_t p = { .from = fd, .to = end[ 1 ] };
   errno = pthread_create( &thread, NULL, pump, &p );
   check_sys( "starting a thread", !errno );
-  double seconds = restore_stream( mode, in, pipe_fd[ 0 ] );
+  double seconds = restore_stream( mode, in, end[ 0 ] );
   pthread_join( thread, NULL );
-  close( pipe_fd[ 0 ] );
+  close( end[ 0 ] );
   return seconds;
 }
 
 /* The files to save **************************************************/
 
-/* Room for sz bytes at least.  Doubles, so that growing bit by bit is fast. */
+/* Room for at least sz bytes.  Doubles, so that growing bit by bit is fast. */
 
 static void *
 grow( void * mem, ulong sz ) {
@@ -420,17 +408,7 @@ skip( char const * path, char const * why ) {
 }
 
 static void
-add_file( input_t * in, char const * path, struct stat const * st ) {
-  uchar const * mem = NULL;
-  ulong         sz  = (ulong)st->st_size;
-  if( st->st_dev==in->out.st_dev && st->st_ino==in->out.st_ino ) { skip( path, "it is the checkpoint" ); return; }
-  int fd = open( path, O_RDONLY );
-  if( fd>=0 && sz ) mem = mmap( NULL, sz, PROT_READ, MAP_PRIVATE, fd, 0 );
-  if( mem==MAP_FAILED && errno==ENOMEM ) die( path, "cannot be mapped (more files than vm.max_map_count?)" );
-  if( fd<0 || mem==MAP_FAILED ) skip( path, strerror( errno ) );
-  if( fd>=0 ) close( fd );
-  if( fd<0 || mem==MAP_FAILED ) return;
-
+add_file( input_t * in, char const * path, uchar const * mem, ulong sz ) {
   catalog_t * cat = &in->cat;
   head_t *    h   = &cat->head;
   ulong       len = strlen( path )+1UL;
@@ -445,13 +423,25 @@ add_file( input_t * in, char const * path, struct stat const * st ) {
   h->data_sz  += sz;
 }
 
-/* flags: 0, or AT_SYMLINK_NOFOLLOW */
+static void
+map_file( input_t * in, char const * path, struct stat const * st ) {
+  ulong  sz  = (ulong)st->st_size;
+  void * mem = NULL;
+  if( st->st_dev==in->out.st_dev && st->st_ino==in->out.st_ino ) { skip( path, "it is the checkpoint" ); return; }
+  int fd = open( path, O_RDONLY );
+  if( fd<0 ) { skip( path, strerror( errno ) ); return; }
+  if( sz ) mem = mmap( NULL, sz, PROT_READ, MAP_PRIVATE, fd, 0 );
+  if( mem!=MAP_FAILED ) add_file( in, path, mem, sz );
+  else if( errno==ENOMEM ) die( path, "cannot be mapped (more files than vm.max_map_count allows?)" );
+  else skip( path, strerror( errno ) );
+  close( fd );
+}
 
 static void
-walk( input_t * in, char const * path, int flags ) {
+walk( input_t * in, char const * path, int stat_flags ) {
   struct stat st;
-  if( fstatat( AT_FDCWD, path, &st, flags ) ) { skip( path, strerror( errno ) ); return; }
-  if( S_ISREG( st.st_mode ) ) add_file( in, path, &st );
+  if( fstatat( AT_FDCWD, path, &st, stat_flags ) ) { skip( path, strerror( errno ) ); return; }
+  if( S_ISREG( st.st_mode ) ) map_file( in, path, &st );
   if( !S_ISDIR( st.st_mode ) ) return;
 
   struct dirent ** entry;
@@ -482,7 +472,7 @@ static void
 print_row( char const * mode, input_t const * in, int fd, double seconds ) {
   head_t const * h  = &in->cat.head;
   double         sz = (double)h->data_sz, file_sz = (double)lseek( fd, 0, SEEK_END );
-  printf( "%-19s %-5s %7lu %14lu %14.0f %6.3f %9.4f %7.3f\n", mode, h->style==LZ4 ? "LZ4" : "RAW", h->frame_cnt,
+  printf( "%-20s %-5s %6lu %14lu %14.0f %6.3f %9.4f %7.3f\n", mode, h->style==LZ4 ? "LZ4" : "RAW", h->frame_cnt,
           h->data_sz, file_sz, sz/file_sz, seconds, sz/seconds/1e9 );
   check_sys( "rewinding the checkpoint", !lseek( fd, 0, SEEK_SET ) );
 }
@@ -501,33 +491,31 @@ demonstrate( input_t * in, int style, int fd, ulong threads ) {
 
 static int
 open_checkpt( char const * path ) {
-  char tmp[ 4096 ];
-  int  fd;
-  if( path ) fd = open( path, O_RDWR|O_CREAT, 0666 ); /* Emptied when it is known that it isn't the input */
+  int fd;
+  if( path ) fd = open( path, O_RDWR|O_CREAT, 0666 ); /* Not emptied: it could be PATH */
   else {
     char const * dir = getenv( "TMPDIR" );
+    char         tmp[ 4096 ];
     snprintf( tmp, sizeof(tmp), "%s/fdckpt-demo-XXXXXX", dir && *dir ? dir : "/tmp" );
-    path = tmp;
-    fd   = mkstemp( tmp );
+    fd = mkstemp( tmp );
     if( fd>=0 ) unlink( tmp ); /* It lives until it is closed */
   }
-  check_sys( path, fd>=0 );
+  check_sys( path ? path : "temporary file", fd>=0 );
   return fd;
 }
 
 int
 main( int argc, char ** argv ) {
-  long         threads = sysconf( _SC_NPROCESSORS_ONLN );
   char const * out     = NULL;
+  long         threads = sysconf( _SC_NPROCESSORS_ONLN );
   if( threads<1L ) threads = 1L;
   if( threads>8L ) threads = 8L;
   for( int opt; (opt = getopt( argc, argv, "t:o:" ))!=-1; ) {
     if( opt=='t' ) threads = strtol( optarg, NULL, 10 );
-    if( opt=='o' ) out = optarg;
+    if( opt=='o' ) out     = optarg;
     if( opt=='?' ) threads = 0L;
   }
-  if( optind+1!=argc || threads<1L || threads>THREADS_MAX )
-    die( "usage", "demo [-t THREADS] [-o FILE] PATH (THREADS from 1 to 256)" );
+  if( optind+1!=argc || threads<1L || threads>256L ) die( "usage", "demo [-t THREADS] [-o FILE] PATH" );
 
   int     fd = open_checkpt( out );
   input_t in = { .cat.head.magic = MAGIC };
@@ -535,12 +523,11 @@ main( int argc, char ** argv ) {
   walk( &in, argv[ optind ], 0 );
   head_t * h = &in.cat.head;
   if( !h->data_sz ) die( argv[ optind ], h->file_cnt ? "nothing to save, all files are empty" : "no files to save" );
-  h->frame_sz = min( (h->data_sz+3UL)/4UL, FRAME_SZ_MAX );
+  h->frame_sz  = min( (h->data_sz+3UL)/4UL, FRAME_SZ_MAX );
   if( h->frame_sz<FRAME_SZ_MIN ) h->frame_sz = FRAME_SZ_MIN;
   h->frame_cnt = (h->data_sz+h->frame_sz-1UL)/h->frame_sz;
 
-  printf( "%-19s %-5s %7s %14s %14s %6s %9s %7s\n", "mode", "style", "frames", "bytes of data", "bytes in file", "ratio",
-          "seconds", "GB/s" );
+  printf( "mode                 style frames  bytes of data  bytes in file  ratio   seconds    GB/s\n" );
   demonstrate( &in, LZ4, fd, min( (ulong)threads, h->frame_cnt ) );
   demonstrate( &in, RAW, fd, min( (ulong)threads, h->frame_cnt ) );
   printf( "every byte compared equal: 6 restores of %lu bytes in %lu files\n", h->data_sz, h->file_cnt );
