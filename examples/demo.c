@@ -13,16 +13,16 @@
      tail        RAW          a tail_t: the offset of the index
 
    Checkpoints don't tell what is in them, so this one describes itself.
-   What comes first tells what is needed to restore in order, even from a
-   pipe; what comes last, what is needed to go to any frame directly, so
-   that threads can share the work.
+   What comes first is what it takes to restore in order, even from a pipe.
+   What comes last is what it takes to go to any frame directly, so that
+   threads can share the work.
 
    It is made with LZ4 data frames, and then with RAW ones (these FILE
    keeps).  Each is restored as a stream, from a memory map by threads, and
    through a pipe, and compared with the files.  On failure the program
-   says why and exits; a program that lives on calls fini instead.
+   says why and exits; a program that goes on would call fini first.
 
-   cc -std=c11 -O2 -pthread -Iinclude examples/demo.c -lfdckpt -o demo */
+     cc -std=c11 -O2 -pthread -Iinclude examples/demo.c -lfdckpt -o demo */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -49,30 +49,29 @@
 #define IO_BUF_SZ    (1UL<<20)  /* At least FD_CHECKPT_WBUF_MIN and FD_RESTORE_RBUF_MIN */
 #define MAGIC        "FDDEMO1"  /* 8 bytes, the last is 0 */
 
-/* What is in the checkpoint: numbers of fixed size, and no padding. */
+/* What is in the checkpoint: numbers of fixed size, without padding. */
 
 typedef struct { char magic[8]; ulong style, file_cnt, names_sz, data_sz, frame_sz, frame_cnt; } head_t;
 typedef struct { ulong off, sz, name; } file_t; /* Where in the data, of what size, where in the names */
-typedef struct { char magic[8]; ulong frame_cnt, index_off; } tail_t;
-
+typedef struct { char magic[8]; ulong index_off; } tail_t;
 typedef struct { head_t head; file_t * file; char * names; } catalog_t;
 
 /* The files to save. */
 
 typedef struct {
   catalog_t      cat;
-  uchar const ** mem; /* Where each is mapped, NULL if empty */
+  uchar const ** mem; /* Where each file is mapped, NULL if it is empty */
   struct stat    out; /* The checkpoint, not to be saved itself */
 } input_t;
 
-/* One who restores.  With threads, each has its own, which restores the
+/* One who restores.  Of the threads, each is one, and restores the data
    frames first, first+step, first+2*step, ... */
 
 typedef struct {
   char const *    mode;
   input_t const * in;      /* What must come out */
   catalog_t       cat;     /* What the checkpoint says */
-  ulong *         index;
+  ulong *         index;   /* As restored, too */
   fd_restore_t *  restore;
   uchar *         data;    /* Data of one frame */
   double          seconds; /* Spent on data frames, comparing aside */
@@ -80,57 +79,51 @@ typedef struct {
   pthread_t       thread;
 } reader_t;
 
-/* Failures ***********************************************************/
+/* Failures.  lib_check is for calls of the library: more is known about a
+   failure than the code that they return. */
 
-static void
-die( char const * what, char const * why ) {
+static void die( char const * what, char const * why ) {
   fprintf( stderr, "demo: %s: %s\n", what, why );
   exit( 1 );
 }
 
-/* When a call to the library failed: more is known than the code that it
-   returned. */
-
-static void
-die_lib( char const * what ) {
+static void lib_check( char const * mode, int ok ) {
+  if( ok ) return;
   fdckpt_error_t const * e = fdckpt_last_error();
-  fprintf( stderr, "demo: %s: %s: %s (%s", what, fd_checkpt_strerror( e->code ), e->text, e->function );
+  fprintf( stderr, "demo: %s: %s: %s (%s", mode, fd_checkpt_strerror( e->code ), e->text, e->function );
   if( e->offset!=FDCKPT_NO_OFFSET ) fprintf( stderr, ", at byte %lu", (ulong)e->offset );
   fprintf( stderr, ")\n" );
   exit( 1 );
 }
 
-static void check    ( char const * what, int err ) { if( err ) die_lib( what ); }
-static void check_sys( char const * what, int ok  ) { if( !ok ) die( what, strerror( errno ) ); }
+static void sys_check( char const * what, int ok ) { if( !ok ) die( what, strerror( errno ) ); }
 
-static void *
-alloc( ulong sz ) {
+static void skip( char const * path, char const * why ) { fprintf( stderr, "demo: skipped: %s: %s\n", path, why ); }
+
+static void * alloc( ulong sz ) {
   void * mem = malloc( sz );
-  check_sys( "memory", !!mem );
+  sys_check( "memory", !!mem );
   return mem;
 }
 
-static double
-now( void ) {
+static ulong min( ulong a, ulong b ) { return a<b ? a : b; }
+
+static double now( void ) {
   struct timespec t;
   clock_gettime( CLOCK_MONOTONIC, &t );
   return (double)t.tv_sec + 1e-9*(double)t.tv_nsec;
 }
 
-static ulong min( ulong a, ulong b ) { return a<b ? a : b; }
-
-/* How the data is cut: frame f has the bytes from f*frame_sz to frame_end.
-   They are a run of pieces, each within a file. */
+/* How the data is cut: frame f goes from f*frame_sz to frame_end, and is a
+   run of pieces, each of them part of a file. */
 
 typedef struct { ulong file, off, sz; } piece_t;
 
-static ulong
-frame_end( catalog_t const * cat, ulong f ) {
+static ulong frame_end( catalog_t const * cat, ulong f ) {
   return min( (f+1UL)*cat->head.frame_sz, cat->head.data_sz );
 }
 
-static piece_t
-piece_at( catalog_t const * cat, ulong pos, ulong end ) {
+static piece_t piece_at( catalog_t const * cat, ulong pos, ulong end ) {
   ulong lo = 0UL, hi = cat->head.file_cnt; /* The last file with off<=pos is in [lo,hi) */
   while( hi-lo>1UL ) {
     ulong mid = lo + (hi-lo)/2UL;
@@ -140,103 +133,92 @@ piece_at( catalog_t const * cat, ulong pos, ulong end ) {
   return (piece_t){ .file = lo, .off = off, .sz = min( cat->file[ lo ].sz-off, end-pos ) };
 }
 
-/* Making a checkpoint ************************************************/
+/* Making a checkpoint *************************************************/
 
-static void
-put_meta( char const * mode, fd_checkpt_t * checkpt, void const * buf, ulong sz ) {
+static void put_meta( char const * mode, fd_checkpt_t * checkpt, void const * buf, ulong sz ) {
   for( ulong off=0UL; off<sz; off+=FD_CHECKPT_META_MAX )
-    check( mode, fd_checkpt_meta( checkpt, (uchar const *)buf+off, min( sz-off, FD_CHECKPT_META_MAX ) ) );
+    lib_check( mode, !fd_checkpt_meta( checkpt, (uchar const *)buf+off, min( sz-off, FD_CHECKPT_META_MAX ) ) );
 }
 
-/* This and the next two add a frame, and return its offset. */
-
-static ulong
-put_catalog( char const * mode, fd_checkpt_t * checkpt, catalog_t const * cat ) {
-  ulong frame_off;
-  check( mode, fd_checkpt_open_advanced( checkpt, RAW, &frame_off ) );
+static void put_catalog( char const * mode, fd_checkpt_t * checkpt, catalog_t const * cat ) {
+  lib_check( mode, !fd_checkpt_open( checkpt, RAW ) );
   put_meta( mode, checkpt, &cat->head, sizeof(head_t) );
   put_meta( mode, checkpt, cat->file, cat->head.file_cnt*sizeof(file_t) );
   put_meta( mode, checkpt, cat->names, cat->head.names_sz );
-  check( mode, fd_checkpt_close( checkpt ) );
-  return frame_off;
+  lib_check( mode, !fd_checkpt_close( checkpt ) );
 }
 
-static ulong
-put_data( char const * mode, fd_checkpt_t * checkpt, input_t const * in, ulong f ) {
+/* Adds data frame f.  Returns its offset. */
+
+static ulong put_data( char const * mode, fd_checkpt_t * checkpt, input_t const * in, ulong f ) {
   ulong frame_off, end = frame_end( &in->cat, f );
-  check( mode, fd_checkpt_open_advanced( checkpt, (int)in->cat.head.style, &frame_off ) );
+  lib_check( mode, !fd_checkpt_open_advanced( checkpt, (int)in->cat.head.style, &frame_off ) );
   for( ulong pos=f*in->cat.head.frame_sz; pos<end; ) {
     piece_t p = piece_at( &in->cat, pos, end );
-    check( mode, fd_checkpt_data( checkpt, in->mem[ p.file ]+p.off, p.sz ) ); /* Must stay mapped until close */
+    lib_check( mode, !fd_checkpt_data( checkpt, in->mem[ p.file ]+p.off, p.sz ) ); /* Must stay mapped until close */
     pos += p.sz;
   }
-  check( mode, fd_checkpt_close( checkpt ) );
+  lib_check( mode, !fd_checkpt_close( checkpt ) );
   return frame_off;
 }
 
-static ulong
-put_record( char const * mode, fd_checkpt_t * checkpt, void const * record, ulong sz ) {
+static ulong put_record( char const * mode, fd_checkpt_t * checkpt, void const * record, ulong sz ) {
   ulong frame_off;
-  check( mode, fd_checkpt_open_advanced( checkpt, RAW, &frame_off ) );
+  lib_check( mode, !fd_checkpt_open_advanced( checkpt, RAW, &frame_off ) );
   put_meta( mode, checkpt, record, sz );
-  check( mode, fd_checkpt_close( checkpt ) );
+  lib_check( mode, !fd_checkpt_close( checkpt ) );
   return frame_off;
 }
 
-static double
-make_checkpt( char const * mode, input_t const * in, int fd ) {
+static double make_checkpt( char const * mode, input_t const * in, int fd ) {
   ulong   frame_cnt = in->cat.head.frame_cnt;
   ulong * index     = alloc( frame_cnt*sizeof(ulong) );
   void *  wbuf      = alloc( IO_BUF_SZ );
   double  start     = now();
-  fd_checkpt_t * checkpt = fd_checkpt_init_stream( alloc( FD_CHECKPT_FOOTPRINT ), fd, wbuf, IO_BUF_SZ );
-  if( !checkpt ) die_lib( mode );
 
+  /* malloc aligns well enough for FD_CHECKPT_ALIGN */
+  fd_checkpt_t * checkpt = fd_checkpt_init_stream( alloc( FD_CHECKPT_FOOTPRINT ), fd, wbuf, IO_BUF_SZ );
+  lib_check( mode, !!checkpt );
   put_catalog( mode, checkpt, &in->cat );
   for( ulong f=0UL; f<frame_cnt; f++ ) index[ f ] = put_data( mode, checkpt, in, f );
-  tail_t tail = { .magic = MAGIC, .frame_cnt = frame_cnt };
-  tail.index_off = put_record( mode, checkpt, index, frame_cnt*sizeof(ulong) );
+  tail_t tail = { .magic = MAGIC, .index_off = put_record( mode, checkpt, index, frame_cnt*sizeof(ulong) ) };
   put_record( mode, checkpt, &tail, sizeof(tail_t) );
-
   void * mem = fd_checkpt_fini( checkpt );
-  if( !mem ) die_lib( mode );
+  lib_check( mode, !!mem );
+
   double seconds = now()-start;
   free( mem ); free( wbuf ); free( index );
   return seconds;
 }
 
-/* Restoring it *******************************************************/
+/* Restoring it ********************************************************/
 
 /* From the descriptor fd, or if that is -1, from the memory at map. */
 
-static void
-init_reader( reader_t * rd, int fd, void const * map, ulong map_sz ) {
-  void * mem = alloc( FD_RESTORE_FOOTPRINT );
+static void init_reader( reader_t * rd, int fd, void const * map, ulong map_sz ) {
+  void * mem  = alloc( FD_RESTORE_FOOTPRINT );
   rd->data    = alloc( FRAME_SZ_MAX );
   rd->restore = fd<0 ? fd_restore_init_mmio  ( mem, map, map_sz )
                      : fd_restore_init_stream( mem, fd, alloc( IO_BUF_SZ ), IO_BUF_SZ );
-  if( !rd->restore ) die_lib( rd->mode );
+  lib_check( rd->mode, !!rd->restore );
 }
 
-static void
-fini_reader( reader_t * rd ) {
-  void * rbuf = fd_restore_rbuf( rd->restore ); /* NULL when restoring from memory */
+static void fini_reader( reader_t * rd ) {
+  void * rbuf = fd_restore_rbuf( rd->restore ); /* NULL if there is none */
   void * mem  = fd_restore_fini( rd->restore );
-  if( !mem ) die_lib( rd->mode );
+  lib_check( rd->mode, !!mem );
   free( mem ); free( rbuf ); free( rd->data );
 }
 
-static void
-get_meta( reader_t * rd, void * buf, ulong sz ) {
+static void get_meta( reader_t * rd, void * buf, ulong sz ) {
   for( ulong off=0UL; off<sz; off+=FD_RESTORE_META_MAX )
-    check( rd->mode, fd_restore_meta( rd->restore, (uchar *)buf+off, min( sz-off, FD_RESTORE_META_MAX ) ) );
+    lib_check( rd->mode, !fd_restore_meta( rd->restore, (uchar *)buf+off, min( sz-off, FD_RESTORE_META_MAX ) ) );
 }
 
-static void
-get_catalog( reader_t * rd ) {
+static void get_catalog( reader_t * rd ) {
   catalog_t const * want = &rd->in->cat;
   catalog_t *       cat  = &rd->cat;
-  check( rd->mode, fd_restore_open( rd->restore, RAW ) );
+  lib_check( rd->mode, !fd_restore_open( rd->restore, RAW ) );
   get_meta( rd, &cat->head, sizeof(head_t) );
   if( memcmp( &cat->head, &want->head, sizeof(head_t) ) ) die( rd->mode, "the catalogue's head differs" );
   ulong file_sz = cat->head.file_cnt*sizeof(file_t);
@@ -244,110 +226,106 @@ get_catalog( reader_t * rd ) {
   cat->names = alloc( cat->head.names_sz );
   get_meta( rd, cat->file, file_sz );
   get_meta( rd, cat->names, cat->head.names_sz );
-  check( rd->mode, fd_restore_close( rd->restore ) );
+  lib_check( rd->mode, !fd_restore_close( rd->restore ) );
   if( memcmp( cat->file, want->file, file_sz ) || memcmp( cat->names, want->names, cat->head.names_sz ) )
     die( rd->mode, "the catalogue differs" );
 }
 
-static void
-get_record( reader_t * rd, void * record, ulong sz ) {
-  check( rd->mode, fd_restore_open( rd->restore, RAW ) );
-  get_meta( rd, record, sz );
-  check( rd->mode, fd_restore_close( rd->restore ) );
-}
+/* Restores data frame f, which begins where the handle is, to rd->data. */
 
-static void
-compare_piece( reader_t const * rd, piece_t p, uchar const * got ) {
-  uchar const * want = rd->in->mem[ p.file ]+p.off;
-  if( !memcmp( got, want, p.sz ) ) return;
-  ulong i = 0UL;
-  while( got[ i ]==want[ i ] ) i++;
-  fprintf( stderr, "demo: %s: byte %lu differs in:\n", rd->mode, p.off+i );
-  die( rd->cat.names+rd->cat.file[ p.file ].name, "not restored as it was" );
-}
-
-/* Restores data frame f, which begins where the handle is, and compares.
-   Returns the frame's offset. */
-
-static ulong
-get_data( reader_t * rd, ulong f ) {
-  ulong  begin = f*rd->cat.head.frame_sz, end = frame_end( &rd->cat, f ), frame_off;
+static void get_data( reader_t * rd, ulong f ) {
+  ulong  begin = f*rd->cat.head.frame_sz, end = frame_end( &rd->cat, f );
   double start = now();
-  check( rd->mode, fd_restore_open_advanced( rd->restore, (int)rd->cat.head.style, &frame_off ) );
+  lib_check( rd->mode, !fd_restore_open( rd->restore, (int)rd->cat.head.style ) );
   for( ulong pos=begin; pos<end; ) { /* The same buffers as when it was made */
     piece_t p = piece_at( &rd->cat, pos, end );
-    check( rd->mode, fd_restore_data( rd->restore, rd->data+(pos-begin), p.sz ) );
+    lib_check( rd->mode, !fd_restore_data( rd->restore, rd->data+(pos-begin), p.sz ) );
     pos += p.sz;
   }
-  check( rd->mode, fd_restore_close( rd->restore ) ); /* Only now may the data be used */
+  lib_check( rd->mode, !fd_restore_close( rd->restore ) ); /* Only now may the data be used */
   rd->seconds += now()-start;
+}
+
+static void compare_data( reader_t const * rd, ulong f ) {
+  ulong begin = f*rd->cat.head.frame_sz, end = frame_end( &rd->cat, f );
   for( ulong pos=begin; pos<end; ) {
     piece_t p = piece_at( &rd->cat, pos, end );
-    compare_piece( rd, p, rd->data+(pos-begin) );
+    if( memcmp( rd->data+(pos-begin), rd->in->mem[ p.file ]+p.off, p.sz ) ) {
+      fprintf( stderr, "demo: data frame %lu, file %s:\n", f, rd->cat.names+rd->cat.file[ p.file ].name );
+      die( rd->mode, "restored, but not as it was" );
+    }
     pos += p.sz;
   }
-  return frame_off;
+}
+
+static void get_index( reader_t * rd ) {
+  ulong sz = rd->cat.head.frame_cnt*sizeof(ulong);
+  rd->index = alloc( sz );
+  lib_check( rd->mode, !fd_restore_open( rd->restore, RAW ) );
+  get_meta( rd, rd->index, sz );
+  lib_check( rd->mode, !fd_restore_close( rd->restore ) );
+}
+
+static tail_t get_tail( reader_t * rd ) {
+  tail_t tail;
+  lib_check( rd->mode, !fd_restore_open( rd->restore, RAW ) );
+  get_meta( rd, &tail, sizeof(tail_t) );
+  lib_check( rd->mode, !fd_restore_close( rd->restore ) );
+  if( memcmp( tail.magic, MAGIC, sizeof(MAGIC) ) ) die( rd->mode, "the tail differs" );
+  return tail;
 }
 
 /* In order, without seeking: from a file or a pipe. */
 
-static double
-restore_stream( char const * mode, input_t const * in, int fd ) {
+static double restore_stream( char const * mode, input_t const * in, int fd ) {
   reader_t rd = { .mode = mode, .in = in };
   init_reader( &rd, fd, NULL, 0UL );
   get_catalog( &rd );
-  ulong   cnt   = rd.cat.head.frame_cnt;
-  ulong * index = alloc( cnt*sizeof(ulong) );
-  for( ulong f=0UL; f<cnt; f++ ) index[ f ] = get_data( &rd, f );
-  tail_t tail;
-  rd.index = alloc( cnt*sizeof(ulong) );
-  get_record( &rd, rd.index, cnt*sizeof(ulong) );
-  get_record( &rd, &tail, sizeof(tail_t) );
-  if( memcmp( index, rd.index, cnt*sizeof(ulong) ) ) die( mode, "the index differs" );
+  for( ulong f=0UL; f<rd.cat.head.frame_cnt; f++ ) {
+    get_data( &rd, f );
+    compare_data( &rd, f );
+  }
+  get_index( &rd ); /* Of no use here, but then all is read */
+  get_tail( &rd );
   fini_reader( &rd );
-  free( index ); free( rd.index ); free( rd.cat.file ); free( rd.cat.names );
+  free( rd.index ); free( rd.cat.file ); free( rd.cat.names );
   return rd.seconds;
 }
 
-static void *
-work( void * arg ) {
+/* From a memory map, by threads. */
+
+static void * work( void * arg ) {
   reader_t * rd = arg;
   for( ulong f=rd->first; f<rd->cat.head.frame_cnt; f+=rd->step ) {
-    check( rd->mode, fd_restore_seek( rd->restore, rd->index[ f ] ) );
+    lib_check( rd->mode, !fd_restore_seek( rd->restore, rd->index[ f ] ) );
     get_data( rd, f );
+    compare_data( rd, f );
   }
   return NULL;
 }
 
-/* By threads, from a memory map that they share. */
-
-static double
-restore_mmap( char const * mode, input_t const * in, int fd, ulong threads ) {
+static double restore_mmap( char const * mode, input_t const * in, int fd, ulong threads ) {
   ulong  sz  = (ulong)lseek( fd, 0, SEEK_END );
   void * map = mmap( NULL, sz, PROT_READ, MAP_SHARED, fd, 0 );
-  check_sys( mode, map!=MAP_FAILED );
+  sys_check( mode, map!=MAP_FAILED );
 
   reader_t rd = { .mode = mode, .in = in, .step = threads };
   init_reader( &rd, -1, map, sz );
   get_catalog( &rd );
-  tail_t tail;
-  check( mode, fd_restore_seek( rd.restore, fd_restore_sz( rd.restore )-sizeof(tail_t) ) );
-  get_record( &rd, &tail, sizeof(tail_t) );
-  if( memcmp( tail.magic, MAGIC, sizeof(MAGIC) ) ) die( mode, "the tail differs" );
-  rd.index = alloc( tail.frame_cnt*sizeof(ulong) );
-  check( mode, fd_restore_seek( rd.restore, tail.index_off ) );
-  get_record( &rd, rd.index, tail.frame_cnt*sizeof(ulong) );
+  lib_check( mode, !fd_restore_seek( rd.restore, fd_restore_sz( rd.restore )-sizeof(tail_t) ) );
+  lib_check( mode, !fd_restore_seek( rd.restore, get_tail( &rd ).index_off ) );
+  get_index( &rd );
   fini_reader( &rd );
 
   reader_t * worker = alloc( threads*sizeof(reader_t) );
   for( ulong t=0UL; t<threads; t++ ) {
-    worker[ t ]       = rd;
+    worker[ t ]       = rd; /* They share the catalogue and the index, but not the handle */
     worker[ t ].first = t;
     init_reader( &worker[ t ], -1, map, sz );
     errno = pthread_create( &worker[ t ].thread, NULL, work, &worker[ t ] );
-    check_sys( "starting a thread", !errno );
+    sys_check( "starting a thread", !errno );
   }
-  double seconds = 0.; /* Of the busiest thread */
+  double seconds = 0.; /* Of the busiest */
   for( ulong t=0UL; t<threads; t++ ) {
     pthread_join( worker[ t ].thread, NULL );
     if( worker[ t ].seconds>seconds ) seconds = worker[ t ].seconds;
@@ -362,53 +340,44 @@ restore_mmap( char const * mode, input_t const * in, int fd, ulong threads ) {
 
 typedef struct { int from, to; } pump_t;
 
-static void *
-pump( void * arg ) {
+static void * pump( void * arg ) {
   pump_t const * p   = arg;
   uchar *        buf = alloc( IO_BUF_SZ );
   ssize_t        n;
   while( (n = read( p->from, buf, IO_BUF_SZ ))>0 )
-    check_sys( "writing to the pipe", write( p->to, buf, (size_t)n )==n );
-  check_sys( "reading the checkpoint", !n );
+    sys_check( "writing to the pipe", write( p->to, buf, (size_t)n )==n );
+  sys_check( "reading the checkpoint", !n );
   close( p->to );
   free( buf );
   return NULL;
 }
 
-static double
-restore_pipe( char const * mode, input_t const * in, int fd ) {
+static double restore_pipe( char const * mode, input_t const * in, int fd ) {
   int       end[ 2 ];
   pthread_t thread;
-  check_sys( mode, !pipe( end ) );
+  sys_check( mode, !pipe( end ) );
   pump_t p = { .from = fd, .to = end[ 1 ] };
   errno = pthread_create( &thread, NULL, pump, &p );
-  check_sys( "starting a thread", !errno );
+  sys_check( "starting a thread", !errno );
   double seconds = restore_stream( mode, in, end[ 0 ] );
   pthread_join( thread, NULL );
   close( end[ 0 ] );
   return seconds;
 }
 
-/* The files to save **************************************************/
+/* The files to save ***************************************************/
 
 /* Room for at least sz bytes.  Doubles, so that growing bit by bit is fast. */
 
-static void *
-grow( void * mem, ulong sz ) {
+static void * grow( void * mem, ulong sz ) {
   ulong room = 4096UL;
   while( room<sz ) room *= 2UL;
   mem = realloc( mem, room );
-  check_sys( "memory", !!mem );
+  sys_check( "memory", !!mem );
   return mem;
 }
 
-static void
-skip( char const * path, char const * why ) {
-  fprintf( stderr, "demo: skipped: %s: %s\n", path, why );
-}
-
-static void
-add_file( input_t * in, char const * path, uchar const * mem, ulong sz ) {
+static void add_file( input_t * in, char const * path, uchar const * mem, ulong sz ) {
   catalog_t * cat = &in->cat;
   head_t *    h   = &cat->head;
   ulong       len = strlen( path )+1UL;
@@ -423,8 +392,7 @@ add_file( input_t * in, char const * path, uchar const * mem, ulong sz ) {
   h->data_sz  += sz;
 }
 
-static void
-map_file( input_t * in, char const * path, struct stat const * st ) {
+static void map_file( input_t * in, char const * path, struct stat const * st ) {
   ulong  sz  = (ulong)st->st_size;
   void * mem = NULL;
   if( st->st_dev==in->out.st_dev && st->st_ino==in->out.st_ino ) { skip( path, "it is the checkpoint" ); return; }
@@ -437,14 +405,12 @@ map_file( input_t * in, char const * path, struct stat const * st ) {
   close( fd );
 }
 
-static void
-walk( input_t * in, char const * path, int stat_flags ) {
-  struct stat st;
+static void walk( input_t * in, char const * path, int stat_flags ) {
+  struct stat      st;
+  struct dirent ** entry;
   if( fstatat( AT_FDCWD, path, &st, stat_flags ) ) { skip( path, strerror( errno ) ); return; }
   if( S_ISREG( st.st_mode ) ) map_file( in, path, &st );
   if( !S_ISDIR( st.st_mode ) ) return;
-
-  struct dirent ** entry;
   int cnt = scandir( path, &entry, NULL, alphasort );
   if( cnt<0 ) { skip( path, strerror( errno ) ); return; }
   for( int i=0; i<cnt; i++ ) {
@@ -453,46 +419,41 @@ walk( input_t * in, char const * path, int stat_flags ) {
     char *       sub  = alloc( len );
     snprintf( sub, len, "%s/%s", path, name );
     if( strcmp( name, "." ) && strcmp( name, ".." ) ) walk( in, sub, AT_SYMLINK_NOFOLLOW );
-    free( sub );
-    free( entry[ i ] );
+    free( sub ); free( entry[ i ] );
   }
   free( entry );
 }
 
-static void
-free_input( input_t * in ) {
+static void free_input( input_t * in ) {
   for( ulong i=0UL; i<in->cat.head.file_cnt; i++ )
     if( in->mem[ i ] ) munmap( (void *)in->mem[ i ], in->cat.file[ i ].sz );
   free( in->mem ); free( in->cat.file ); free( in->cat.names );
 }
 
-/* Command line and table *********************************************/
+/* Table and command line **********************************************/
 
-static void
-print_row( char const * mode, input_t const * in, int fd, double seconds ) {
+static void print_row( char const * mode, input_t const * in, int fd, double seconds ) {
   head_t const * h  = &in->cat.head;
   double         sz = (double)h->data_sz, file_sz = (double)lseek( fd, 0, SEEK_END );
   printf( "%-20s %-5s %6lu %14lu %14.0f %6.3f %9.4f %7.3f\n", mode, h->style==LZ4 ? "LZ4" : "RAW", h->frame_cnt,
           h->data_sz, file_sz, sz/file_sz, seconds, sz/seconds/1e9 );
-  check_sys( "rewinding the checkpoint", !lseek( fd, 0, SEEK_SET ) );
+  sys_check( "rewinding the checkpoint", !lseek( fd, 0, SEEK_SET ) );
 }
 
-static void
-demonstrate( input_t * in, int style, int fd, ulong threads ) {
-  char mmap_mode[ 32 ];
+static void demonstrate( input_t * in, int style, int fd, ulong threads ) {
+  char mmap_mode[ 40 ];
   snprintf( mmap_mode, sizeof(mmap_mode), "restore mmap x%lu", threads );
   in->cat.head.style = (ulong)style;
-  check_sys( "emptying the checkpoint", !ftruncate( fd, 0 ) );
+  sys_check( "emptying the checkpoint", !ftruncate( fd, 0 ) );
   print_row( "checkpt stream", in, fd, make_checkpt  ( "checkpt stream", in, fd ) );
   print_row( "restore stream", in, fd, restore_stream( "restore stream", in, fd ) );
   print_row( mmap_mode,        in, fd, restore_mmap  ( mmap_mode,        in, fd, threads ) );
   print_row( "restore pipe",   in, fd, restore_pipe  ( "restore pipe",   in, fd ) );
 }
 
-static int
-open_checkpt( char const * path ) {
+static int open_checkpt( char const * path ) {
   int fd;
-  if( path ) fd = open( path, O_RDWR|O_CREAT, 0666 ); /* Not emptied: it could be PATH */
+  if( path ) fd = open( path, O_RDWR|O_CREAT, 0666 ); /* Not emptied yet: it could be an input */
   else {
     char const * dir = getenv( "TMPDIR" );
     char         tmp[ 4096 ];
@@ -500,12 +461,11 @@ open_checkpt( char const * path ) {
     fd = mkstemp( tmp );
     if( fd>=0 ) unlink( tmp ); /* It lives until it is closed */
   }
-  check_sys( path ? path : "temporary file", fd>=0 );
+  sys_check( path ? path : "temporary file", fd>=0 );
   return fd;
 }
 
-int
-main( int argc, char ** argv ) {
+int main( int argc, char ** argv ) {
   char const * out     = NULL;
   long         threads = sysconf( _SC_NPROCESSORS_ONLN );
   if( threads<1L ) threads = 1L;
@@ -519,10 +479,10 @@ main( int argc, char ** argv ) {
 
   int     fd = open_checkpt( out );
   input_t in = { .cat.head.magic = MAGIC };
-  check_sys( "the checkpoint", !fstat( fd, &in.out ) );
-  walk( &in, argv[ optind ], 0 );
   head_t * h = &in.cat.head;
-  if( !h->data_sz ) die( argv[ optind ], h->file_cnt ? "nothing to save, all files are empty" : "no files to save" );
+  sys_check( "the checkpoint", !fstat( fd, &in.out ) );
+  walk( &in, argv[ optind ], 0 );
+  if( !h->data_sz ) die( argv[ optind ], h->file_cnt ? "nothing to save, every file is empty" : "no files to save" );
   h->frame_sz  = min( (h->data_sz+3UL)/4UL, FRAME_SZ_MAX );
   if( h->frame_sz<FRAME_SZ_MIN ) h->frame_sz = FRAME_SZ_MIN;
   h->frame_cnt = (h->data_sz+h->frame_sz-1UL)/h->frame_sz;
@@ -532,7 +492,7 @@ main( int argc, char ** argv ) {
   demonstrate( &in, RAW, fd, min( (ulong)threads, h->frame_cnt ) );
   printf( "every byte compared equal: 6 restores of %lu bytes in %lu files\n", h->data_sz, h->file_cnt );
   free_input( &in );
-  check_sys( "closing the checkpoint", !close( fd ) );
-  check_sys( "output", !fflush( stdout ) );
+  sys_check( "closing the checkpoint", !close( fd ) );
+  sys_check( "output", !fflush( stdout ) );
   return 0;
 }

@@ -129,8 +129,10 @@ check_prototypes( void ) {
   int            (*r_seek)( fd_restore_t *, ulong )                  = fd_restore_seek;
   int            (*style )( int )                                    = fd_checkpt_frame_style_is_supported;
   char const *   (*words )( int )                                    = fd_checkpt_strerror;
-  int            (*c_get_int[4])( fd_checkpt_t const * ) = { fd_checkpt_is_mmio, fd_checkpt_fd, fd_checkpt_can_open, fd_checkpt_in_frame };
-  int            (*r_get_int[4])( fd_restore_t const * ) = { fd_restore_is_mmio, fd_restore_fd, fd_restore_can_open, fd_restore_in_frame };
+  int            (*c_get_int[4])( fd_checkpt_t const * ) = { fd_checkpt_is_mmio,  fd_checkpt_fd,
+                                                             fd_checkpt_can_open, fd_checkpt_in_frame };
+  int            (*r_get_int[4])( fd_restore_t const * ) = { fd_restore_is_mmio,  fd_restore_fd,
+                                                             fd_restore_can_open, fd_restore_in_frame };
   ulong          (*c_get_sz[2])( fd_checkpt_t const * )  = { fd_checkpt_wbuf_sz, fd_checkpt_mmio_sz };
   ulong          (*r_get_sz[3])( fd_restore_t const * )  = { fd_restore_rbuf_sz, fd_restore_mmio_sz, fd_restore_sz };
   void *         (*c_get_mem[2])( fd_checkpt_t * )       = { fd_checkpt_wbuf, fd_checkpt_mmio };

@@ -90,7 +90,13 @@ get( int           mode,
   return err;
 }
 
-static int get_one( int mode, uchar const * bytes, ulong bytes_sz, ulong sz ) { return get( mode, bytes, bytes_sz, &sz, 1UL, NULL ); }
+static int
+get_one( int           mode,
+         uchar const * bytes,
+         ulong         bytes_sz,
+         ulong         sz ) {
+  return get( mode, bytes, bytes_sz, &sz, 1UL, NULL );
+}
 
 /* put makes one LZ4 frame in memory and returns its size; at[i] is where
    buffer i begins, at[cnt] the end. */
@@ -177,7 +183,8 @@ check_handmade( void ) {
 
         /* All there, but no block: a length without an end. */
         memset( bytes+3, 0xff, csz );
-        CHECK_EQ_AT( get_one( mode, bytes, csz+3UL, chunk[i] ), FD_CHECKPT_ERR_COMP, "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
+        CHECK_EQ_AT( get_one( mode, bytes, csz+3UL, chunk[i] ), FD_CHECKPT_ERR_COMP,
+                     "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
 
         /* One byte short: a size that can't be is found before that. */
         int want = csz>max ? FD_CHECKPT_ERR_COMP : missing;
@@ -196,7 +203,8 @@ check_handmade( void ) {
       { 2, 0, 0, 0xf0, 0xff },
     };
     for( ulong i=0UL; i<sizeof(garbage)/sizeof(garbage[0]); i++ ) {
-      CHECK_EQ_AT( get_one( mode, garbage[i], 3UL+garbage[i][0], 100UL ), FD_CHECKPT_ERR_COMP, "%s garbage %lu", mode_name[mode], i );
+      CHECK_EQ_AT( get_one( mode, garbage[i], 3UL+garbage[i][0], 100UL ), FD_CHECKPT_ERR_COMP,
+                   "%s garbage %lu", mode_name[mode], i );
     }
   }
 }
@@ -251,7 +259,8 @@ check_small( void ) {
     bytes[ at[i]+j ] = (uchar)value;
     for( int mode=0; mode<MODES; mode+=2 ) {
       int err = get( mode, bytes, bytes_sz, sz, cnt, NULL );
-      CHECK_AT( value==old ? !err : (err && may_be( mode, err )), "%s byte %lu of header %lu is %lu: %d", mode_name[mode], j, i, value, err );
+      CHECK_AT( value==old ? !err : (err && may_be( mode, err )),
+                "%s byte %lu of header %lu is %lu: %d", mode_name[mode], j, i, value, err );
     }
     bytes[ at[i]+j ] = old;
   }
@@ -357,8 +366,9 @@ static void
 check_ring( void ) {
   /* Sizes that fill it exactly, miss its end by one, and any. */
   enum { CNT = 160 };
-  static ulong const special[] = { 65536UL, 65536UL, 65536UL, 1UL, 65535UL, 65536UL, 65536UL, 65536UL, 65535UL, 1UL, 65536UL, 65535UL,
-                                   2UL, 65536UL, 131072UL, 131073UL, 196608UL, 196609UL, 200000UL, 65537UL };
+  static ulong const special[] = {
+    65536UL, 65536UL, 65536UL, 1UL, 65535UL, 65536UL, 65536UL, 65536UL, 65535UL, 1UL,
+    65536UL, 65535UL, 2UL, 65536UL, 131072UL, 131073UL, 196608UL, 196609UL, 200000UL, 65537UL };
   ulong sz[ CNT ];
   ulong total = 0UL;
   ulong state = 5UL;
@@ -402,7 +412,8 @@ check_offsets( void ) {
     fdckpt_error_t const * error = fdckpt_last_error();
     CHECK_EQ( error->code,   FD_CHECKPT_ERR_COMP );
     CHECK_EQ( error->errnum, 0 );
-    CHECK_AT( error->offset>=at[i] && error->offset<=at[i+1UL], "%s chunk %lu [%lu,%lu]: %lu", mode_name[mode], i, at[i], at[i+1UL], error->offset );
+    CHECK_AT( error->offset>=at[i] && error->offset<=at[i+1UL],
+              "%s chunk %lu [%lu,%lu]: %lu", mode_name[mode], i, at[i], at[i+1UL], error->offset );
     CHECK( !strcmp( error->function, i==1UL ? "fd_restore_meta" : "fd_restore_data" ) );
     CHECK( error->text && *error->text );
   }

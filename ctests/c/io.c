@@ -730,8 +730,10 @@ check_buffers( void ) {
 
 static void
 check_levels( void ) {
-  static ulong const levels[] = { 0UL, 1UL, 2UL, 3UL, 1000UL, 4096UL, 34816UL, 65536UL, WMIN-3UL, WMIN-2UL, WMIN-1UL, WMIN, WMIN+1UL };
-  static ulong const middle[] = { 1UL, 2UL, WMIN-2UL, WMIN-1UL, WMIN, WMIN+1UL, 2UL*WMIN-1UL, 2UL*WMIN, 2UL*WMIN+1UL, 5UL*WMIN+7UL };
+  static ulong const levels[] = { 0UL, 1UL, 2UL, 3UL, 1000UL, 4096UL, 34816UL, 65536UL,
+                                  WMIN-3UL, WMIN-2UL, WMIN-1UL, WMIN, WMIN+1UL };
+  static ulong const middle[] = { 1UL, 2UL, WMIN-2UL, WMIN-1UL, WMIN, WMIN+1UL,
+                                  2UL*WMIN-1UL, 2UL*WMIN, 2UL*WMIN+1UL, 5UL*WMIN+7UL };
   int     fd  = test_file();
   uchar * got = (uchar *)test_alloc( DATA_SZ );
   for( ulong i=0UL; i<sizeof(levels)/sizeof(levels[0]); i++ ) for( ulong j=0UL; j<sizeof(middle)/sizeof(middle[0]); j++ ) {

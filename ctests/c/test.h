@@ -54,6 +54,16 @@ static atomic_ulong test_checks;
 static atomic_ulong test_fails;
 static int          test_fds; /* Descriptors open when the test began */
 
+/* test_failed counts a failure and says where.  A test that crashes later
+   has told it. */
+
+static inline void
+test_failed( char const * file,
+             int          line ) {
+  atomic_fetch_add( &test_fails, 1UL );
+  printf( "%s:%d: failed: ", file, line );
+}
+
 /* CHECK( cond ) and CHECK_EQ( a, b ) may be used by several threads. They
    yield whether the check held.  CHECK_EQ is for integers (of at most 64
    bits) and pointers. */
@@ -74,8 +84,9 @@ test_check( int          held,
             char const * text ) {
   atomic_fetch_add( &test_checks, 1UL );
   if( held ) return 1;
-  atomic_fetch_add( &test_fails, 1UL );
-  printf( "%s:%d: failed: %s\n", file, line, text );
+  test_failed( file, line );
+  printf( "%s\n", text );
+  fflush( stdout );
   return 0;
 }
 
@@ -88,9 +99,9 @@ test_check_eq( unsigned long a,
                char const *  text_b ) {
   atomic_fetch_add( &test_checks, 1UL );
   if( a==b ) return 1;
-  atomic_fetch_add( &test_fails, 1UL );
-  printf( "%s:%d: failed: %s is %ld (0x%lx), %s is %ld (0x%lx)\n",
-          file, line, text_a, (long)a, a, text_b, (long)b, b );
+  test_failed( file, line );
+  printf( "%s is %ld (0x%lx), %s is %ld (0x%lx)\n", text_a, (long)a, a, text_b, (long)b, b );
+  fflush( stdout );
   return 0;
 }
 
@@ -104,6 +115,7 @@ test_at( int          held,
   printf( "  at " );
   vprintf( format, args );
   printf( "\n" );
+  fflush( stdout );
   va_end( args );
   return 0;
 }
@@ -155,9 +167,12 @@ test_quiet( void *       context,
    that returns a pointer.  For one thread at a time, with test_quiet as
    log. */
 
-#define WORKS( call )       test_result( FD_CHECKPT_SUCCESS, ((void)(test_before = test_logged), (call)), __FILE__, __LINE__, #call )
-#define FAILS( code, call ) test_result( (code),             ((void)(test_before = test_logged), (call)), __FILE__, __LINE__, #call )
-#define REFUSED( call )     test_refused( ((void)(test_before = test_logged), (call)), __FILE__, __LINE__, #call )
+#define WORKS( call )       test_result ( FD_CHECKPT_SUCCESS, TEST_NOTED( call ), __FILE__, __LINE__, #call )
+#define FAILS( code, call ) test_result ( (code),             TEST_NOTED( call ), __FILE__, __LINE__, #call )
+#define REFUSED( call )     test_refused( TEST_NOTED( call ), __FILE__, __LINE__, #call )
+
+/* Notes how many lines were logged before the call. */
+#define TEST_NOTED( call ) ((void)(test_before = test_logged), (call))
 
 static ulong test_before;
 
@@ -170,9 +185,10 @@ test_result( int          want,
   ulong lines = test_logged-test_before;
   atomic_fetch_add( &test_checks, 1UL );
   if( got==want && lines==(want ? 1UL : 0UL) && (!want || fdckpt_last_error()->code==want) ) return 1;
-  atomic_fetch_add( &test_fails, 1UL );
-  printf( "%s:%d: failed: %s gave %d, wanted %d, logged %lu lines, last error %d %s\n", file, line, text, got, want, lines,
+  test_failed( file, line );
+  printf( "%s gave %d, wanted %d, logged %lu lines, last error %d %s\n", text, got, want, lines,
           fdckpt_last_error()->code, fdckpt_last_error()->text );
+  fflush( stdout );
   return 0;
 }
 
@@ -184,9 +200,10 @@ test_refused( void const * got,
   ulong lines = test_logged-test_before;
   atomic_fetch_add( &test_checks, 1UL );
   if( !got && lines==1UL && fdckpt_last_error()->code<0 ) return 1;
-  atomic_fetch_add( &test_fails, 1UL );
-  printf( "%s:%d: failed: %s gave %s, logged %lu lines, last error %d %s\n", file, line, text, got ? "non-NULL" : "NULL", lines,
+  test_failed( file, line );
+  printf( "%s gave %s, logged %lu lines, last error %d %s\n", text, got ? "non-NULL" : "NULL", lines,
           fdckpt_last_error()->code, fdckpt_last_error()->text );
+  fflush( stdout );
   return 0;
 }
 

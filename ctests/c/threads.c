@@ -125,7 +125,8 @@ restore_run( void * arg ) {
     ulong n = atomic_fetch_add( &next_frame, 1UL );
     if( n>=(ulong)(FRAMES*ROUNDS) ) break;
     int            i = (int)(n%FRAMES);
-    fd_restore_t * r = (n & 1UL) ? fd_restore_init_stream( mem, fd, rbuf, FD_RESTORE_RBUF_MIN ) : fd_restore_init_mmio( mem, map, made_sz );
+    fd_restore_t * r = (n & 1UL) ? fd_restore_init_stream( mem, fd, rbuf, FD_RESTORE_RBUF_MIN )
+                                 : fd_restore_init_mmio  ( mem, map, made_sz );
     if( !CHECK_EQ( r, mem ) ) break;
     ulong sz[3];
     frame_bufs( i, sz );
@@ -136,7 +137,8 @@ restore_run( void * arg ) {
   }
 
   /* All frames with one handle, backwards for some. */
-  fd_restore_t * r = (self & 1UL) ? fd_restore_init_stream( mem, fd, rbuf, FD_RESTORE_RBUF_MIN ) : fd_restore_init_mmio( mem, map, made_sz );
+  fd_restore_t * r = (self & 1UL) ? fd_restore_init_stream( mem, fd, rbuf, FD_RESTORE_RBUF_MIN )
+                                  : fd_restore_init_mmio  ( mem, map, made_sz );
   CHECK_EQ( r, mem );
   for( int j=0; r && j<FRAMES; j++ ) {
     int   i = (self & 2UL) ? FRAMES-1-j : (j+(int)self)%FRAMES;

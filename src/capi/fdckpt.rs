@@ -31,8 +31,8 @@ pub struct fdckpt_error_t {
 
 /// Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
 /// at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
-/// It may call the library (fdckpt_last_error() tells the failure that the line is about), but must return: no longjmp, no C++
-/// exception.
+/// It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
+/// callback's own have failed), but must return: no longjmp, no C++ exception.
 pub type fdckpt_log_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, level: c_int, line: *const c_char)>;
 
 /// Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to

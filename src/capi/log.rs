@@ -20,12 +20,15 @@ pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
     LAST.with(|last| last.set(function, code, error));
 
     let mut line = Line::<LINE_SIZE>::new();
-    let function = function.to_str().unwrap_or_default();
-    _ = write!(line, "WARNING fd_checkpt: {function}: {error}");
+    _ = write!(line, "WARNING fd_checkpt: {}: {error}", function.to_str().unwrap_or_default());
     let Hook { callback, context } = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     match callback {
-        // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
-        Some(callback) => unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) },
+        Some(callback) => {
+            // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
+            unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) };
+            // Should a call that the callback made have failed too: it is this call that the host asks about.
+            LAST.with(|last| last.set(function, code, error));
+        }
         None if is_silenced() => {}
         None => write_stderr(line.with_newline()),
     }
