@@ -90,9 +90,7 @@ static void die( char const * what, char const * why ) {
 static void lib_check( char const * mode, int ok ) {
   if( ok ) return;
   fdckpt_error_t const * e = fdckpt_last_error();
-  fprintf( stderr, "demo: %s: %s: %s (%s", mode, fd_checkpt_strerror( e->code ), e->text, e->function );
-  if( e->offset!=FDCKPT_NO_OFFSET ) fprintf( stderr, ", at byte %lu", (ulong)e->offset );
-  fprintf( stderr, ")\n" );
+  fprintf( stderr, "demo: %s: %s: %s: %s\n", mode, e->function, fd_checkpt_strerror( e->code ), e->text );
   exit( 1 );
 }
 
@@ -435,7 +433,7 @@ static void free_input( input_t * in ) {
 static void print_row( char const * mode, input_t const * in, int fd, double seconds ) {
   head_t const * h  = &in->cat.head;
   double         sz = (double)h->data_sz, file_sz = (double)lseek( fd, 0, SEEK_END );
-  printf( "%-20s %-5s %6lu %14lu %14.0f %6.3f %9.4f %7.3f\n", mode, h->style==LZ4 ? "LZ4" : "RAW", h->frame_cnt,
+  printf( "%-20s %-5s %6lu %14lu %14.0f %6.3f %9.6f %7.3f\n", mode, h->style==LZ4 ? "LZ4" : "RAW", h->frame_cnt,
           h->data_sz, file_sz, sz/file_sz, seconds, sz/seconds/1e9 );
   sys_check( "rewinding the checkpoint", !lseek( fd, 0, SEEK_SET ) );
 }

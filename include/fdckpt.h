@@ -71,7 +71,8 @@ typedef struct fdckpt_error_t {
    */
   const char *function;
   /*
-   The reason, in a sentence for people. Its wording may change. Not NULL.
+   The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
+   NULL.
    */
   const char *text;
 } fdckpt_error_t;
@@ -85,8 +86,8 @@ const char *fdckpt_version(void);
 /*
  Sends the library's log lines to callback, with context as its first argument; both must stay valid until they are replaced,
  and until calls under way in other threads have returned. NULL goes back to the default: a line to stderr per failure, or
- nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. Holds for all threads. Can be called at
- any time.
+ nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. A program that reports errors itself
+ silences the library by a callback that does nothing. Holds for all threads. Can be called at any time.
  */
 void fdckpt_set_log(fdckpt_log_fn_t callback,
                     void *context);

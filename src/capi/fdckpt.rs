@@ -25,7 +25,8 @@ pub struct fdckpt_error_t {
     pub offset: u64,
     /// Name of the function that failed, "" if none did. Not NULL.
     pub function: *const c_char,
-    /// The reason, in a sentence for people. Its wording may change. Not NULL.
+    /// The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
+    /// NULL.
     pub text: *const c_char,
 }
 
@@ -44,8 +45,8 @@ pub extern "C" fn fdckpt_version() -> *const c_char {
 
 /// Sends the library's log lines to callback, with context as its first argument; both must stay valid until they are replaced,
 /// and until calls under way in other threads have returned. NULL goes back to the default: a line to stderr per failure, or
-/// nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. Holds for all threads. Can be called at
-/// any time.
+/// nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. A program that reports errors itself
+/// silences the library by a callback that does nothing. Holds for all threads. Can be called at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_log(callback: fdckpt_log_fn_t, context: *mut c_void) {
     log::set_hook(callback, context);

@@ -21,6 +21,11 @@
    restored in any order and by several threads at a time, each with a
    fd_restore_t of its own.
 
+   When a checkpoint is made, offsets count from its first byte.  When it
+   is restored, they count from the first byte of the file or region.
+   They are the same unless the checkpoint begins elsewhere in its file:
+   then add where it begins.
+
    HOW TO MAKE ONE
 
      static fd_checkpt_t mem[1];                  // 192 KiB: not for small stacks
@@ -28,19 +33,28 @@
      ulong begin, end;
 
      fd_checkpt_t * checkpt = fd_checkpt_init_stream( mem, fd, wbuf, sizeof(wbuf) );
-     if( !checkpt ) ...;
+     if( !checkpt ) return FD_CHECKPT_ERR_INVAL;
      int err = fd_checkpt_open_advanced( checkpt, FD_CHECKPT_FRAME_STYLE_LZ4, &begin );
      if( !err ) err = fd_checkpt_meta( checkpt, &header, sizeof(header) );
-     if( !err ) err = fd_checkpt_data( checkpt, array, array_sz );
+     if( !err ) err = fd_checkpt_data( checkpt, array, header.array_sz );
      if( !err ) err = fd_checkpt_close_advanced( checkpt, &end );
-     if( err ) puts( fd_checkpt_strerror( err ) );
      fd_checkpt_fini( checkpt );
+     return err;                                  // in words: fd_checkpt_strerror( err )
 
    HOW TO RESTORE IT
 
+     static fd_restore_t mem[1];
+     static uchar        rbuf[ FD_RESTORE_RBUF_MIN ];
+
      fd_restore_t * restore = fd_restore_init_stream( mem, fd, rbuf, sizeof(rbuf) );
-     ... fd_restore_open( restore, FD_CHECKPT_FRAME_STYLE_LZ4 ), fd_restore_meta( restore, &header, sizeof(header) ),
-     fd_restore_data( restore, array, array_sz ), fd_restore_close( restore ), fd_restore_fini( restore ).
+     if( !restore ) return FD_CHECKPT_ERR_INVAL;
+     int err = fd_restore_seek( restore, begin ); // Not needed to go from frame to frame in order
+     if( !err ) err = fd_restore_open( restore, FD_CHECKPT_FRAME_STYLE_LZ4 );
+     if( !err ) err = fd_restore_meta( restore, &header, sizeof(header) );
+     if( !err ) err = fd_restore_data( restore, array, header.array_sz );
+     if( !err ) err = fd_restore_close( restore );
+     fd_restore_fini( restore );
+     return err;
 
    Instead of a descriptor ("stream") a region of memory ("mmio", for
    example a memory mapped file) can be written to or restored from.
@@ -63,9 +77,11 @@
    failure.  A handle on which a call failed is "failed": it is neither
    in a frame nor openable, every further call fails with
    FD_CHECKPT_ERR_INVAL, and only fini succeeds.  Of what was written,
-   the frames closed before the failure can be relied on.  Each failure
-   logs one line to stderr; fdckpt.h has functions that redirect the log
-   and tell details of the last error.
+   the frames closed before the failure can be relied on.  fini fails
+   while a frame is open; to give up a frame, call it twice.
+
+   Each failure logs one line to stderr.  fdckpt.h has functions to
+   redirect or silence the log, and to ask for details of the last error.
 
    THREADS
 
@@ -180,7 +196,8 @@ typedef struct fd_restore_private fd_restore_t;
 
 /* FD_{CHECKPT,RESTORE}_{ALIGN,FOOTPRINT} describe the memory that a
    handle needs, in bytes.  They are sizeof / alignof of the types, so a
-   fd_checkpt_t or fd_restore_t can also simply be declared. */
+   fd_checkpt_t or fd_restore_t can also simply be declared.  Memory from
+   malloc is aligned well enough. */
 
 #define FD_CHECKPT_ALIGN     (alignof(fd_checkpt_t))
 #define FD_CHECKPT_FOOTPRINT (sizeof(fd_checkpt_t))
