@@ -45,19 +45,20 @@ headers: ## Generate include/*.h from src/capi
 # What the demo reads: a file or a folder. By default the Rust toolchain's own libraries, some 150 MB.
 DATA ?= $(shell rustc --print target-libdir)
 
+STAGE := $(abspath $(TARGET))/demo
+
 demo: lib ## Build, install to a staging folder, compile examples/demo.c against that, and run it on DATA
-	@$(MAKE) --no-print-directory --silent install-files PREFIX=$(abspath $(TARGET))/demo/usr LIBDIR=$(abspath $(TARGET))/demo/usr/lib DESTDIR=
-	@set -e; cd $(TARGET)/demo; \
+	@$(MAKE) --no-print-directory --silent install-files PREFIX=$(STAGE)/usr LIBDIR=$(STAGE)/usr/lib DESTDIR=
+	@set -e; \
 	if command -v pkg-config >/dev/null; then \
-	  flags=$$(PKG_CONFIG_PATH=usr/lib/pkgconfig pkg-config --cflags --libs fdckpt); \
+	  flags=$$(PKG_CONFIG_PATH=$(STAGE)/usr/lib/pkgconfig pkg-config --cflags --libs fdckpt); \
 	else \
 	  echo "pkg-config is not installed: using the flags that it would print"; \
-	  flags="-I$$PWD/usr/include -L$$PWD/usr/lib -lfdckpt"; \
+	  flags="-I$(STAGE)/usr/include -L$(STAGE)/usr/lib -lfdckpt"; \
 	fi; \
-	echo $(CC) -O2 -o demo demo.c -pthread $$flags; \
-	$(CC) -O2 -o demo $(abspath examples/demo.c) -pthread $$flags -Wl,-rpath,$$PWD/usr/lib; \
-	echo ./demo "$(DATA)"; \
-	./demo "$(DATA)"
+	set -x; \
+	$(CC) -O2 -o $(STAGE)/demo examples/demo.c -pthread $$flags -Wl,-rpath,$(STAGE)/usr/lib; \
+	$(STAGE)/demo "$(DATA)"
 
 # libclang for comparing the headers with the Rust code, without root.
 VENV     := $(TARGET)/venv
@@ -70,7 +71,7 @@ $(VENV)/libclang:
 	then touch $@; else echo "libclang can't be installed here: the headers are not compared by it"; fi
 
 test: $(VENV)/libclang ## Run all tests
-	@for tool in valgrind clang; do command -v $$tool >/dev/null || echo "$$tool is not installed: what needs it is skipped"; done
+	@for tool in valgrind clang g++ pkg-config; do command -v $$tool >/dev/null || echo "$$tool is not installed: what needs it is skipped"; done
 	@set -o pipefail; if [ -f $(VENV)/libclang ]; then export $(CLANG_ENV); features="--features bindgen"; fi; \
 	$(CARGO) test $$features 2>&1 | ctests/summary.sh
 
