@@ -75,7 +75,7 @@ test: $(VENV)/libclang ## Run all tests
 	@set -o pipefail; if [ -f $(VENV)/libclang ]; then export $(CLANG_ENV); features="--features bindgen"; fi; \
 	$(CARGO) test $$features 2>&1 | ctests/summary.sh
 
-valgrind: ## Run the whole C test suite under valgrind (minutes)
+valgrind: ## Run the whole C test suite under valgrind (a minute)
 	$(CARGO) test --test c_suite -- --ignored --nocapture valgrind
 
 lint: ## Check formatting and the lints

@@ -148,9 +148,9 @@ mod valgrind {
         }
     }
 
-    /// Minutes: `make valgrind`.
+    /// A minute: `make valgrind`.
     #[test]
-    #[ignore = "takes minutes: make valgrind"]
+    #[ignore = "takes a minute: make valgrind"]
     fn everything() {
         assert!(support::have("valgrind"), "make deps installs it");
         for args in trace_arguments() {

@@ -120,6 +120,18 @@ fn compile_twice_and_beside_each_other() {
     compiles("beside", &source, &root().join("include"));
 }
 
+#[test]
+fn the_readmes_example_compiles() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a C example");
+    let declared = "struct header { int step; };\nint save( int, struct header const *, double const *, unsigned long );\n";
+    let folder = support::fresh_folder("readme");
+    fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"]).arg(root().join("include"));
+    support::run(cc.arg(folder.join("example.c")));
+}
+
 /// A host that has the basic types and macros already, with definitions of its own.
 #[test]
 fn compile_in_a_host_with_its_own_base() {

@@ -89,6 +89,19 @@ fn the_static_library_has_no_other_global_symbols() {
     assert!(!undefined.iter().any(|name| name.starts_with("LZ4_")), "{undefined:?}");
 }
 
+/// As the README says: from the build folder, without an installation.
+#[test]
+fn the_shared_library_links_from_the_build_folder() {
+    let release = make_lib();
+    let program = support::fresh_folder("from-build-folder").join("program");
+    let paths = ["-I", "-L", "-Wl,-rpath,"]
+        .map(|flag| format!("{flag}{}", if flag == "-I" { support::root().join("include") } else { release.clone() }.display()));
+    support::run(
+        support::cc().arg(support::root().join("ctests/c/contract.c")).arg("-o").arg(&program).args(paths).arg("-lfdckpt"),
+    );
+    support::run(&mut Command::new(program));
+}
+
 /// Links `ctests/static/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
 fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
     let folder = support::fresh_folder(name);

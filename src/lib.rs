@@ -43,3 +43,8 @@ pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
 pub use error::{Doing, Error};
 pub use sys::errno::Errno;
 pub use sys::map::{Map, MapMut};
+
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
