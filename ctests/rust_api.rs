@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, META_MAX, Map, MapMut, Restore};
+use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, META_MAX, Restore};
 use proptest::prelude::*;
 
 fn fnv(bytes: &[u8]) -> u64 {
@@ -123,7 +123,7 @@ fn golden_traces_in_every_mode() {
         assert_eq!(write(&mut Checkpt::mmio(&mut memory).unwrap(), &frames).as_ref(), Ok(&places), "{name}");
         assert!(memory.starts_with(&bytes), "{name}");
         read(&mut Restore::stream(&file).unwrap(), &frames, &places).unwrap();
-        read(&mut Restore::mmio(&Map::of(&file).unwrap()).unwrap(), &frames, &places).unwrap();
+        read(&mut Restore::map(&file).unwrap(), &frames, &places).unwrap();
     }
     assert!(count >= 40, "only {count} traces were replayed");
 }
@@ -163,9 +163,8 @@ proptest! {
 
         let mapped = tempfile::tempfile().unwrap();
         mapped.set_len((bytes.len() + ROOM) as u64).unwrap();
-        let mut map = MapMut::of(&mapped).unwrap();
-        prop_assert_eq!(&write(&mut Checkpt::mmio(&mut map).unwrap(), &frames).unwrap(), &places);
-        prop_assert!(map.starts_with(&bytes));
+        prop_assert_eq!(&write(&mut Checkpt::map(&mapped).unwrap(), &frames).unwrap(), &places);
+        prop_assert!(content(&mapped).starts_with(&bytes));
 
         read(&mut Restore::stream_with_buffer(&file, buffer_size).unwrap(), &frames, &places).unwrap();
         read(&mut Restore::mmio(&bytes).unwrap(), &frames, &places).unwrap();
@@ -182,9 +181,8 @@ proptest! {
     #[test]
     fn frames_can_be_restored_in_any_order(frames in frames()) {
         let (file, places) = to_file(&frames, BUFFER_MIN);
-        let map = Map::of(&file).unwrap();
         let from_file = &mut Restore::stream(&file).unwrap();
-        let from_map = &mut Restore::mmio(&map).unwrap();
+        let from_map = &mut Restore::map(&file).unwrap();
         for restore in [from_file, from_map] {
             for (frame, place) in frames.iter().zip(&places).rev() {
                 restore.seek(place.0).unwrap();
@@ -205,8 +203,8 @@ fn a_region_that_is_full_fails_as_the_style_does() {
         let error = checkpt.data(&noise).unwrap_err();
         let offset = if style == FrameStyle::Raw { 1 } else { 5 };
         assert_eq!(error, Error::NoRoom { offset, left: 100 - offset, style });
-        assert!(matches!(checkpt.open(style), Err(Error::State(_))));
-        assert!(matches!(checkpt.close(), Err(Error::State(_))));
+        assert_eq!(checkpt.open(style), Err(Error::Failed));
+        assert_eq!(checkpt.close(), Err(Error::Failed));
         assert!(!checkpt.can_open());
         assert_eq!(checkpt.finish(), Ok(()), "a failed one can be ended");
     }
@@ -217,14 +215,16 @@ fn misuse_is_told() {
     let mut memory = [0; 100];
     let mut checkpt = Checkpt::mmio(&mut memory).unwrap();
     checkpt.open(FrameStyle::Raw).unwrap();
-    assert!(matches!(checkpt.finish(), Err(Error::State(_))), "a frame is open");
+    assert!(checkpt.in_frame());
+    assert_eq!(checkpt.finish(), Err(Error::FrameOpen));
     let mut checkpt = Checkpt::mmio(&mut memory).unwrap();
     checkpt.open(FrameStyle::Raw).unwrap();
     assert_eq!(checkpt.meta(&vec![0; META_MAX + 1]), Err(Error::MetaTooLarge { size: META_MAX as u64 + 1 }));
     let mut restore = Restore::mmio(&[1, 2, 3]).unwrap();
     assert_eq!(restore.size(), Some(3));
     assert_eq!(restore.seek(4), Err(Error::SeekPastEnd { offset: 4, size: 3 }));
-    assert!(matches!(restore.open(FrameStyle::Raw), Err(Error::State(_))));
+    assert_eq!(restore.open(FrameStyle::Raw), Err(Error::Failed));
+    assert_eq!(Restore::mmio(&[]).unwrap().data(&mut [0]), Err(Error::NoFrame));
     let (from, _to) = std::io::pipe().unwrap();
     assert_eq!(Restore::stream(from.as_fd()).unwrap().seek(0), Err(Error::NotSeekable));
     assert!(matches!(Restore::stream_with_buffer(from, 1), Err(Error::BufferTooSmall { size: 1 })));
@@ -240,6 +240,11 @@ fn the_end_of_the_file_is_told_with_its_place() {
     restore.data(&mut [0; 900]).unwrap();
     let error = restore.data(&mut [0; 150]).unwrap_err();
     assert_eq!(error, Error::UnexpectedEnd { offset: 1_000, missing: 50 });
+    let bytes = content(file);
+    let mut restore = Restore::mmio(&bytes).unwrap();
+    restore.open(FrameStyle::Raw).unwrap();
+    restore.data(&mut [0; 900]).unwrap();
+    assert_eq!(restore.data(&mut [0; 150]), Err(error), "in memory as in a file");
     assert_eq!(error.offset(), Some(1_000));
     assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::UnexpectedEof);
 }
@@ -252,10 +257,11 @@ fn a_system_error_is_told_with_its_reason() {
     checkpt.data(&[1; 10]).unwrap();
     let error = checkpt.close().unwrap_err();
     assert_eq!(error.errno().map(|errno| std::io::Error::from(errno).kind()), Some(std::io::ErrorKind::StorageFull));
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "No space left on device");
     assert_eq!(error.to_string(), "writing at offset 0 failed (errno 28: No space left on device)");
 }
 
-/// Each thread restores frames of its own from one map, and others write at the same time.
+/// Each thread restores frames of its own from one file, and others write at the same time.
 #[test]
 fn threads_work_side_by_side() {
     let frames: Vec<Frame> = (0..24u32)
@@ -265,12 +271,12 @@ fn threads_work_side_by_side() {
         })
         .collect();
     let (file, places) = to_file(&frames, BUFFER_MIN);
-    let (map, bytes) = (Map::of(&file).unwrap(), content(&file));
+    let bytes = content(&file);
     std::thread::scope(|scope| {
         for thread in 0..4 {
-            let (map, bytes, frames, places) = (&map, &bytes, &frames, &places);
+            let (file, bytes, frames, places) = (&file, &bytes, &frames, &places);
             scope.spawn(move || {
-                let mut restore = Restore::mmio(map).unwrap();
+                let mut restore = Restore::map(file).unwrap();
                 for index in (thread..frames.len()).step_by(4) {
                     restore.seek(places[index].0).unwrap();
                     read(&mut restore, &frames[index..=index], &places[index..=index]).unwrap();
@@ -279,4 +285,16 @@ fn threads_work_side_by_side() {
             scope.spawn(move || assert!(content(&to_file(frames, BUFFER_MIN).0) == *bytes));
         }
     });
+}
+
+#[test]
+fn both_types_can_go_to_other_threads_and_be_printed() {
+    fn check<T: Send + Sync + std::fmt::Debug>(it: T, contains: &str) {
+        let printed = format!("{it:?}");
+        assert!(printed.contains(contains), "{printed}");
+    }
+    check(Checkpt::mmio(&mut [0; 10]).unwrap(), "mmio");
+    check(Restore::mmio(&[0; 10]).unwrap(), "mmio");
+    check(Restore::stream(File::open("/dev/zero").unwrap()).unwrap(), "stream");
+    check(Restore::stream_with_buffer(File::open("/dev/zero").unwrap(), 1).unwrap_err(), "BufferTooSmall");
 }

@@ -4,8 +4,8 @@ use crate::error::Error;
 
 /// The offset one past `size` bytes at `offset`, which can be beyond what a number holds.
 #[inline]
-pub(crate) fn end_of(offset: u64, size: usize) -> Result<u64, Error> {
-    offset.checked_add(size as u64).ok_or(Error::TooLarge { size: size as u64 })
+pub(crate) fn end_of(offset: u64, size: u64) -> Result<u64, Error> {
+    offset.checked_add(size).ok_or(Error::TooLarge { size })
 }
 
 /// Writes the low 24 bits of `value`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::{FrameStyle, META_MAX};
+use crate::codec::{BUFFER_MIN, FrameStyle, META_MAX};
 use crate::sys::errno::Errno;
 
 /// Why a call failed: what was wrong, and where.
@@ -12,8 +12,12 @@ use crate::sys::errno::Errno;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The call is not allowed in the state that the checkpoint or restore is in.
-    State(&'static str),
+    /// A frame is open, which the call does not allow.
+    FrameOpen,
+    /// No frame is open, which the call needs.
+    NoFrame,
+    /// An earlier call failed.
+    Failed,
     /// An argument is not acceptable.
     Argument(&'static str),
     /// A metadata buffer is larger than [`META_MAX`].
@@ -21,7 +25,7 @@ pub enum Error {
         /// Size of the buffer in bytes.
         size: u64,
     },
-    /// A buffer for reading or writing is smaller than [`BUFFER_MIN`](crate::BUFFER_MIN).
+    /// A buffer for reading or writing is smaller than [`BUFFER_MIN`].
     BufferTooSmall {
         /// Size of the buffer in bytes.
         size: u64,
@@ -49,14 +53,14 @@ pub enum Error {
         /// The reason that the system gave.
         errno: Errno,
     },
-    /// The file ended inside a buffer.
+    /// What is restored from ended inside a buffer.
     UnexpectedEnd {
-        /// Where the file ended.
+        /// Where it ended.
         offset: u64,
         /// How many bytes more were needed, at least.
         missing: u64,
     },
-    /// The memory region is too small for the frame that is made, or for the frame that is restored.
+    /// The memory region is too small for the frame that is made.
     NoRoom {
         /// Where in the region the buffer or chunk begins.
         offset: u64,
@@ -121,12 +125,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::State(what) | Self::Argument(what) => f.write_str(what),
+            Self::FrameOpen => f.write_str("a frame is open: close it first (without that it can't be relied on)"),
+            Self::NoFrame => f.write_str("no frame is open: open one first"),
+            Self::Failed => f.write_str("an earlier call failed: nothing more is possible"),
+            Self::Argument(what) => f.write_str(what),
             Self::MetaTooLarge { size } => {
                 write!(f, "a metadata buffer of {size} bytes: at most {META_MAX} are allowed, larger ones are data")
             }
             Self::BufferTooSmall { size } => {
-                write!(f, "an I/O buffer of {size} bytes: at least {} are needed", crate::BUFFER_MIN)
+                write!(f, "an I/O buffer of {size} bytes: at least {} are needed", BUFFER_MIN)
             }
             Self::UnknownStyle { style } => write!(f, "frame style {style} is not supported: 1 is RAW, 2 is LZ4"),
             Self::SeekPastEnd { offset, size } => {
@@ -143,8 +150,8 @@ impl fmt::Display for Error {
             }
             Self::UnexpectedEnd { offset, missing } => write!(
                 f,
-                "the file ends at offset {offset}, where {missing} bytes more are needed: it is truncated, or was made of \
-                 other buffers"
+                "the checkpoint ends at offset {offset}, where {missing} bytes more are needed: it is truncated, or was made \
+                 of other buffers"
             ),
             Self::NoRoom { offset, left, .. } => {
                 write!(f, "the memory region has {left} bytes from offset {offset} on, more are needed")
@@ -159,7 +166,14 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { errno, .. } => Some(errno),
+            _ => None,
+        }
+    }
+}
 
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {

@@ -6,8 +6,7 @@
 //! A *checkpoint* is a run of *frames* laid end to end, a frame a run of *buffers* encoded in one [`FrameStyle`]. Nothing else
 //! is stored: who restores a frame asks for the same buffers, in the same order and of the same sizes, as when it was made.
 //!
-//! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one.
-//! - [`Map`] and [`MapMut`] are files mapped into memory.
+//! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one: a descriptor, a file mapped into memory, or memory.
 //! - [`Error`] says what went wrong, and where.
 //!
 //! ```
@@ -31,7 +30,7 @@
 //! # }
 //! ```
 
-#![deny(unsafe_code, missing_docs)]
+#![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
 mod bytes;
 mod capi;
@@ -42,7 +41,6 @@ mod sys;
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
 pub use error::{Doing, Error};
 pub use sys::errno::Errno;
-pub use sys::map::{Map, MapMut};
 
 /// The example in the README compiles.
 #[cfg(doctest)]

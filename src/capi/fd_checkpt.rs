@@ -1,6 +1,8 @@
 //! The functions of fd_checkpt.h. The comments here are those of the header.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 
 use super::guard;
 use super::types::{
@@ -28,13 +30,12 @@ pub unsafe extern "C" fn fd_checkpt_init_stream(
     wbuf: *mut c_void,
     wbuf_sz: ulong,
 ) -> *mut fd_checkpt_t {
-    let fill = |checkpt: &mut fd_checkpt_t| {
+    let fill = |checkpt: NonNull<fd_checkpt_t>| {
         check_stream(fd, wbuf, wbuf_sz)?;
         let wbuf = fd_checkpt_private_wbuf_t { mem: wbuf.cast(), sz: wbuf_sz, used: 0 };
         start_checkpt(checkpt, fd, fd_checkpt_private_to { wbuf })
     };
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::init(c"fd_checkpt_init_stream", mem, fill) }
+    guard::init(c"fd_checkpt_init_stream", mem, fill)
 }
 
 /// fd_checkpt_init_mmio makes mem a checkpoint that is written to the region of mmio_sz bytes at mmio, from its start on (mmio may
@@ -46,13 +47,12 @@ pub unsafe extern "C" fn fd_checkpt_init_stream(
 /// mmio_sz is not 0, memory for the compressor could not be had.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_init_mmio(mem: *mut c_void, mmio: *mut c_void, mmio_sz: ulong) -> *mut fd_checkpt_t {
-    let fill = |checkpt: &mut fd_checkpt_t| {
+    let fill = |checkpt: NonNull<fd_checkpt_t>| {
         check_region(mmio, mmio_sz)?;
         let mmio = fd_checkpt_private_mmio_t { mem: mmio.cast(), sz: mmio_sz };
         start_checkpt(checkpt, NO_FD, fd_checkpt_private_to { mmio })
     };
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::init(c"fd_checkpt_init_mmio", mem, fill) }
+    guard::init(c"fd_checkpt_init_mmio", mem, fill)
 }
 
 /// fd_checkpt_fini ends the checkpoint, and frees what the library allocated for it.
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_checkpt_meta", checkpt, |mut encoder| encoder.put(Kind::Meta, sz, || guard::bytes(buf, sz))) }
+    unsafe { guard::call(c"fd_checkpt_meta", checkpt, |mut encoder| encoder.put(Kind::Meta, guard::input(buf, sz))) }
 }
 
 /// fd_checkpt_data adds the sz bytes at buf to the frame; sz can be of any size. buf must stay as it is until the frame is
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_data(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_checkpt_data", checkpt, |mut encoder| encoder.put(Kind::Data, sz, || guard::bytes(buf, sz))) }
+    unsafe { guard::call(c"fd_checkpt_data", checkpt, |mut encoder| encoder.put(Kind::Data, guard::input(buf, sz))) }
 }
 
 /// fd_restore_init_stream makes mem a restore from the descriptor fd, from its current position on. mem has FD_RESTORE_FOOTPRINT
@@ -139,15 +139,14 @@ pub unsafe extern "C" fn fd_restore_init_stream(
     rbuf: *mut c_void,
     rbuf_sz: ulong,
 ) -> *mut fd_restore_t {
-    let fill = |restore: &mut fd_restore_t| {
+    let fill = |restore: NonNull<fd_restore_t>| {
         check_stream(fd, rbuf, rbuf_sz)?;
         // SAFETY: not negative, by the check before; who gives another's descriptor answers for it.
-        let (sz, off) = source::size_and_position(unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) })?;
+        let size_and_position = source::size_and_position(unsafe { BorrowedFd::borrow_raw(fd) })?;
         let rbuf = fd_restore_private_rbuf_t { mem: rbuf.cast(), sz: rbuf_sz, lo: 0, ready: 0 };
-        start_restore(restore, fd, sz, off, fd_restore_private_from { rbuf })
+        start_restore(restore, fd, size_and_position, fd_restore_private_from { rbuf })
     };
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::init(c"fd_restore_init_stream", mem, fill) }
+    guard::init(c"fd_restore_init_stream", mem, fill)
 }
 
 /// fd_restore_init_mmio makes mem a restore from the region of mmio_sz bytes at mmio, from its start on (mmio may be NULL if mmio_sz
@@ -159,16 +158,15 @@ pub unsafe extern "C" fn fd_restore_init_stream(
 /// mmio_sz is not 0, mmio_sz is over LONG_MAX, memory for the decompressor could not be had.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_init_mmio(mem: *mut c_void, mmio: *const c_void, mmio_sz: ulong) -> *mut fd_restore_t {
-    let fill = |restore: &mut fd_restore_t| {
+    let fill = |restore: NonNull<fd_restore_t>| {
         check_region(mmio, mmio_sz)?;
         if mmio_sz > source::SIZE_MAX {
             return Err(Error::Argument("the memory region is larger than LONG_MAX"));
         }
         let mmio = fd_restore_private_mmio_t { mem: mmio.cast() };
-        start_restore(restore, NO_FD, mmio_sz, 0, fd_restore_private_from { mmio })
+        start_restore(restore, NO_FD, (mmio_sz, 0), fd_restore_private_from { mmio })
     };
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::init(c"fd_restore_init_mmio", mem, fill) }
+    guard::init(c"fd_restore_init_mmio", mem, fill)
 }
 
 /// fd_restore_fini ends the restore, and frees what the library allocated for it.
@@ -239,7 +237,7 @@ pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_restore_meta", restore, |mut decoder| decoder.get(Kind::Meta, sz, || guard::bytes_mut(buf, sz))) }
+    unsafe { guard::call(c"fd_restore_meta", restore, |mut decoder| decoder.get(Kind::Meta, guard::output(buf, sz))) }
 }
 
 /// fd_restore_data restores the next sz bytes of the frame to buf; sz can be of any size. If sz is over FD_RESTORE_META_MAX, buf must
@@ -247,7 +245,7 @@ pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_restore_data", restore, |mut decoder| decoder.get(Kind::Data, sz, || guard::bytes_mut(buf, sz))) }
+    unsafe { guard::call(c"fd_restore_data", restore, |mut decoder| decoder.get(Kind::Data, guard::output(buf, sz))) }
 }
 
 /// fd_checkpt_frame_style_is_supported returns 1 if frames of style frame_style, a FD_CHECKPT_FRAME_STYLE_*, can be made and
@@ -279,31 +277,38 @@ fn check_region(mmio: *const c_void, size: ulong) -> Result<(), Error> {
     if size == 0 { Ok(()) } else { guard::not_null(mmio, "the memory region is NULL") }
 }
 
-fn start_checkpt(checkpt: &mut fd_checkpt_t, fd: c_int, to: fd_checkpt_private_to) -> Result<(), Error> {
+fn start_checkpt(checkpt: NonNull<fd_checkpt_t>, fd: c_int, to: fd_checkpt_private_to) -> Result<(), Error> {
     let lz4 = Compressor::create_raw().ok_or(Error::OutOfMemory)?.as_ptr();
-    checkpt.fd = fd;
-    checkpt.frame_style = Phase::BETWEEN_FRAMES;
-    checkpt.lz4 = lz4;
-    checkpt.gbuf_cursor = 0;
-    checkpt.off = 0;
-    checkpt.to = to;
+    let checkpt = checkpt.as_ptr();
+    // SAFETY: the caller of init gave memory for a handle. It is written, never read.
+    unsafe {
+        (*checkpt).fd = fd;
+        (*checkpt).frame_style = Phase::BETWEEN_FRAMES;
+        (*checkpt).lz4 = lz4;
+        (*checkpt).gbuf_cursor = 0;
+        (*checkpt).off = 0;
+        (*checkpt).to = to;
+    }
     Ok(())
 }
 
 fn start_restore(
-    restore: &mut fd_restore_t,
+    restore: NonNull<fd_restore_t>,
     fd: c_int,
-    sz: ulong,
-    off: ulong,
+    (sz, off): (ulong, ulong),
     from: fd_restore_private_from,
 ) -> Result<(), Error> {
     let lz4 = Decompressor::create_raw().ok_or(Error::OutOfMemory)?.as_ptr();
-    restore.fd = fd;
-    restore.frame_style = Phase::BETWEEN_FRAMES;
-    restore.lz4 = lz4;
-    restore.sbuf_cursor = 0;
-    restore.sz = sz;
-    restore.off = off;
-    restore.from = from;
+    let restore = restore.as_ptr();
+    // SAFETY: as in `start_checkpt`.
+    unsafe {
+        (*restore).fd = fd;
+        (*restore).frame_style = Phase::BETWEEN_FRAMES;
+        (*restore).lz4 = lz4;
+        (*restore).sbuf_cursor = 0;
+        (*restore).sz = sz;
+        (*restore).off = off;
+        (*restore).from = from;
+    }
     Ok(())
 }

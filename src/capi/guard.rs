@@ -1,31 +1,32 @@
-//! Between C and the engine: pointers are checked and become references, panics stop, errors become return codes.
+//! Between C and the engine: pointers are checked, panics stop, errors become return codes.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use super::log;
 use super::status::SUCCESS;
-use super::types::{Handle, handle, ulong};
-use crate::codec::style::Phase;
+use super::types::{Handle, ulong};
 use crate::error::Error;
+use crate::sys::memory::{Region, RegionMut};
 
 /// Calls the engine of the handle at `pointer`, and returns a code.
 ///
 /// # Safety
-/// As for [`handle`]; and if it is not NULL, init returned it, and it was not finished.
+/// `pointer` may be NULL or misaligned; otherwise init returned it, it was not finished, the memory given to init is still there,
+/// and nobody else uses either during the call.
 #[inline]
 pub(super) unsafe fn call<H: Handle>(
     function: &'static CStr,
     pointer: *mut H,
     body: impl FnOnce(H::Engine<'_>) -> Result<(), Error>,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let result = unsafe { handle(pointer) }.and_then(|handle| {
+    let result = check(pointer).and_then(|handle| {
         // SAFETY: the caller's promise.
-        let result = no_panic(|| body(unsafe { handle.engine() }));
+        let result = no_panic(|| body(unsafe { H::engine(handle) }));
         if result == Err(Error::Internal) {
-            *handle.phase() = Phase::FAILED;
+            // SAFETY: the caller's promise.
+            unsafe { H::fail(handle) }
         }
         result
     });
@@ -36,17 +37,12 @@ pub(super) unsafe fn call<H: Handle>(
 }
 
 /// Initialises a handle at `mem`: `fill` writes all of it but its ring. Returns the handle, or NULL.
-///
-/// # Safety
-/// As for [`handle`].
-pub(super) unsafe fn init<H: Handle>(
+pub(super) fn init<H: Handle>(
     function: &'static CStr,
     mem: *mut c_void,
-    fill: impl FnOnce(&mut H) -> Result<(), Error>,
+    fill: impl FnOnce(NonNull<H>) -> Result<(), Error>,
 ) -> *mut H {
-    // SAFETY: the caller's promise.
-    let result = unsafe { handle(mem.cast()) }.and_then(|handle| no_panic(|| fill(handle)));
-    match result {
+    match check(mem.cast()).and_then(|handle| no_panic(|| fill(handle))) {
         Ok(()) => mem.cast(),
         Err(error) => {
             log::report(function, &error);
@@ -68,42 +64,43 @@ pub(super) unsafe fn fini<H: Handle>(
     if unsafe { call(function, pointer, finish) } != SUCCESS {
         return ptr::null_mut();
     }
-    // SAFETY: `call` found the pointer to be good.
+    // SAFETY: the caller's promise, and `call` found the pointer to be good. Whoever uses it still, gets errors.
     unsafe {
-        let handle = &mut *pointer;
-        handle.release();
-        // Whoever uses it still, gets errors.
-        *handle.phase() = Phase::FAILED;
+        let handle = NonNull::new_unchecked(pointer);
+        H::release(handle);
+        H::fail(handle);
     }
     pointer.cast()
+}
+
+/// The one check of pointers to handles.
+#[inline]
+fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
+    match NonNull::new(pointer) {
+        None => Err(Error::Argument("the handle is NULL")),
+        Some(handle) if !handle.is_aligned() => Err(Error::Argument("the handle's address is not a multiple of 8")),
+        Some(handle) => Ok(handle),
+    }
 }
 
 /// The caller's buffer for reading.
 ///
 /// # Safety
-/// `buf` is NULL or its `sz` bytes are readable and don't change for `'b`.
+/// `buf` is NULL, or its `sz` bytes are readable and don't change for `'b`.
 #[inline]
-pub(super) unsafe fn bytes<'b>(buf: *const c_void, sz: ulong) -> Result<&'b [u8], Error> {
-    let size = size_of_buffer(buf, sz)?;
-    // SAFETY: not NULL, not larger than an object can be, and the rest is the caller's promise.
-    Ok(unsafe { std::slice::from_raw_parts(buf.cast(), size) })
+pub(super) unsafe fn input<'b>(buf: *const c_void, sz: ulong) -> Region<'b> {
+    // SAFETY: the caller's promise.
+    unsafe { Region::from_raw(buf.cast(), sz) }
 }
 
 /// The caller's buffer for writing.
 ///
 /// # Safety
-/// `buf` is NULL or its `sz` bytes are writable and used by nobody else for `'b`.
+/// `buf` is NULL, or its `sz` bytes are writable and used by nobody else for `'b`.
 #[inline]
-pub(super) unsafe fn bytes_mut<'b>(buf: *mut c_void, sz: ulong) -> Result<&'b mut [u8], Error> {
-    let size = size_of_buffer(buf, sz)?;
-    // SAFETY: as in `bytes`.
-    Ok(unsafe { std::slice::from_raw_parts_mut(buf.cast(), size) })
-}
-
-#[inline]
-fn size_of_buffer(buf: *const c_void, sz: ulong) -> Result<usize, Error> {
-    not_null(buf, "the buffer is NULL")?;
-    isize::try_from(sz).map(isize::unsigned_abs).map_err(|_| Error::TooLarge { size: sz })
+pub(super) unsafe fn output<'b>(buf: *mut c_void, sz: ulong) -> RegionMut<'b> {
+    // SAFETY: the caller's promise.
+    unsafe { RegionMut::from_raw(buf.cast(), sz) }
 }
 
 #[inline]
@@ -115,4 +112,27 @@ pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<
 #[inline]
 fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::Internal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi::fd_checkpt::{fd_checkpt_close_advanced, fd_checkpt_fini, fd_checkpt_init_mmio, fd_checkpt_open_advanced};
+    use crate::capi::status::ERR_INVAL;
+    use crate::capi::types::fd_checkpt_t;
+
+    #[test]
+    fn a_panic_becomes_a_failure_of_the_handle() {
+        let mut mem = Box::<fd_checkpt_t>::new_uninit();
+        let (mem, mut off) = (mem.as_mut_ptr(), 0);
+        // SAFETY: the memory lives to the end of the test, and is used here alone.
+        unsafe {
+            let checkpt = fd_checkpt_init_mmio(mem.cast(), ptr::null_mut(), 0);
+            assert_eq!(fd_checkpt_open_advanced(checkpt, 1, &mut off), SUCCESS);
+            assert_eq!(call(c"test", checkpt, |_| panic!("on purpose")), ERR_INVAL);
+            assert_eq!(fd_checkpt_close_advanced(checkpt, &mut off), ERR_INVAL);
+            assert_eq!(fd_checkpt_fini(checkpt), mem.cast());
+        }
+        assert!(init::<fd_checkpt_t>(c"test", mem.cast(), |_| panic!("on purpose")).is_null());
+    }
 }

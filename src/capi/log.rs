@@ -1,12 +1,13 @@
 //! What is said about failures: one line to the log, and the details to who asks for them.
 //!
-//! Nothing here allocates: memory may be what is short.
+//! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_void};
 use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::{mem, ptr};
 
 use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
 use super::status::{self, SUCCESS};
@@ -21,16 +22,15 @@ pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
 
     let mut line = Line::<LINE_SIZE>::new();
     _ = write!(line, "WARNING fd_checkpt: {}: {error}", function.to_str().unwrap_or_default());
-    let Hook { callback, context } = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
-    match callback {
-        Some(callback) => {
+    match HOOK.get() {
+        (Some(callback), context) => {
             // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
             unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) };
             // Should a call that the callback made have failed too: it is this call that the host asks about.
             LAST.with(|last| last.set(function, code, error));
         }
-        None if is_silenced() => {}
-        None => write_stderr(line.with_newline()),
+        (None, _) if is_silenced() => {}
+        (None, _) => write_stderr(line.with_newline()),
     }
     code
 }
@@ -38,21 +38,47 @@ pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
 /// Longer lines are cut.
 const LINE_SIZE: usize = 512;
 
-/// Where lines go to.
+/// Where lines go to: two places for a callback and its context, of which the version's lowest bit says which one holds.
+///
+/// Reading takes no lock, so a failing call can neither hang in a child that was forked nor in a signal handler.
 struct Hook {
-    callback: fdckpt_log_fn_t,
-    context: *mut c_void,
+    version: AtomicUsize,
+    places: [(AtomicPtr<c_void>, AtomicPtr<c_void>); 2],
 }
 
-// SAFETY: the library never follows `context`, it hands it back to the host.
-unsafe impl Send for Hook {}
+static HOOK: Hook = Hook {
+    version: AtomicUsize::new(0),
+    places: [const { (AtomicPtr::new(ptr::null_mut()), AtomicPtr::new(ptr::null_mut())) }; 2],
+};
 
-// Held only while it is read or written, never while the host's callback runs.
-static HOOK: Mutex<Hook> = Mutex::new(Hook { callback: None, context: std::ptr::null_mut() });
+impl Hook {
+    fn get(&self) -> (fdckpt_log_fn_t, *mut c_void) {
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let (callback, context) = &self.places[version % 2];
+            let (callback, context) = (callback.load(Ordering::Acquire), context.load(Ordering::Acquire));
+            // Unless it has moved on, the place was not written to meanwhile.
+            if self.version.load(Ordering::Acquire) == version {
+                // SAFETY: it was stored by `set`: a function of this type, or NULL for none.
+                return (unsafe { mem::transmute::<*mut c_void, fdckpt_log_fn_t>(callback) }, context);
+            }
+        }
+    }
+
+    fn set(&self, callback: fdckpt_log_fn_t, new_context: *mut c_void) {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        let (place, context) = &self.places[next % 2];
+        place.store(callback.map_or(ptr::null_mut(), |callback| callback as *mut c_void), Ordering::SeqCst);
+        context.store(new_context, Ordering::SeqCst);
+        self.version.store(next, Ordering::SeqCst);
+    }
+}
 
 /// Sends lines to `callback`, or to standard error if there is none.
 pub(super) fn set_hook(callback: fdckpt_log_fn_t, context: *mut c_void) {
-    *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Hook { callback, context };
+    HOOK.set(callback, context);
 }
 
 /// Whether the environment asks for silence. It is asked once, at the first line.
@@ -69,7 +95,8 @@ fn is_silenced() -> bool {
 }
 
 thread_local! {
-    // Constant and without a destructor, so that it needs no memory of its own and is there as long as the thread.
+    // Constant and without a destructor, so that it is there as long as the thread. (Where the library was loaded by dlopen,
+    // the system allocates the thread-local data of all of it at a thread's first use, which is here.)
     static LAST: LastError = const { LastError::none() };
 }
 

@@ -14,7 +14,9 @@ pub(super) const ERR_COMP: c_int = -4;
 /// The code of an error.
 pub(super) fn code(error: &Error) -> c_int {
     match error {
-        Error::State(_)
+        Error::FrameOpen
+        | Error::NoFrame
+        | Error::Failed
         | Error::Argument(_)
         | Error::MetaTooLarge { .. }
         | Error::BufferTooSmall { .. }

@@ -13,7 +13,6 @@ use crate::codec::decoder::Decoder;
 use crate::codec::encoder::Encoder;
 use crate::codec::style::Phase;
 use crate::codec::{sink, source};
-use crate::error::Error;
 use crate::sys::lz4::{Compressor, Decompressor, RING_SIZE};
 use crate::sys::memory::{Region, RegionMut};
 
@@ -94,59 +93,66 @@ pub(super) const NO_FD: c_int = -1;
 
 /// A handle of the C API, out of which the engine borrows for one call.
 pub(super) trait Handle {
-    type Engine<'h>
-    where
-        Self: 'h;
+    type Engine<'h>;
 
+    /// Borrows the members that the engine needs, each on its own: LZ4 has kept the address of earlier chunks in the ring, so no
+    /// reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
+    ///
     /// # Safety
-    /// `self` was initialised by one of its init functions and not finished; the memory that init was given is still there.
-    unsafe fn engine(&mut self) -> Self::Engine<'_>;
+    /// The handle was initialised by one of its init functions, the memory that init was given is still there, and nobody else uses
+    /// either for `'h`.
+    unsafe fn engine<'h>(handle: NonNull<Self>) -> Self::Engine<'h>;
 
-    fn phase(&mut self) -> &mut Phase;
+    /// Marks the handle failed.
+    ///
+    /// # Safety
+    /// It was initialised, and nobody else uses it now.
+    unsafe fn fail(handle: NonNull<Self>);
 
     /// Gives back what init took.
     ///
     /// # Safety
-    /// As for [`engine`](Self::engine), but may have been finished.
-    unsafe fn release(&mut self);
+    /// As for [`fail`](Self::fail); may have been given back before.
+    unsafe fn release(handle: NonNull<Self>);
 }
 
 impl Handle for fd_checkpt_t {
     type Engine<'h> = Encoder<'h>;
 
     #[inline]
-    unsafe fn engine(&mut self) -> Encoder<'_> {
-        let Self { fd, frame_style, lz4, gbuf_cursor, off, to, gbuf } = self;
+    unsafe fn engine<'h>(handle: NonNull<Self>) -> Encoder<'h> {
+        let handle = handle.as_ptr();
         // SAFETY: the handle is initialised, so `fd` says which part of the union is in use, `lz4` is the state that init made
         // and only ever used with this ring, and the caller answers for the buffer, region and descriptor given to init.
         unsafe {
-            let sink = if *fd >= 0 {
-                let fd_checkpt_private_wbuf_t { mem, sz, used } = &mut to.wbuf;
-                sink::Sink::Stream(sink::Stream {
-                    fd: BorrowedFd::borrow_raw(*fd),
-                    offset: off,
-                    buffer: io_buffer(*mem, *sz),
-                    used,
-                })
+            let offset = &mut (*handle).off;
+            let sink = if (*handle).fd >= 0 {
+                let wbuf = &mut (*handle).to.wbuf;
+                let buffer = io_buffer(wbuf.mem, wbuf.sz);
+                let fd = BorrowedFd::borrow_raw((*handle).fd);
+                sink::Sink::Stream(sink::Stream { fd, offset, buffer, used: &mut wbuf.used })
             } else {
-                sink::Sink::Mmio(sink::Mmio { offset: off, region: RegionMut::from_raw(to.mmio.mem, to.mmio.sz) })
+                let mmio = (*handle).to.mmio;
+                sink::Sink::Mmio(sink::Mmio { offset, region: RegionMut::from_raw(mmio.mem, mmio.sz) })
             };
+            let ring = NonNull::new_unchecked(&raw mut (*handle).gbuf).cast();
             Encoder {
-                phase: frame_style,
-                lz4: NonNull::new(*lz4).map(|lz4| Compressor::from_raw(lz4, NonNull::from(gbuf).cast())),
-                ring_cursor: gbuf_cursor,
+                phase: &mut (*handle).frame_style,
+                lz4: NonNull::new((*handle).lz4).map(|lz4| Compressor::from_raw(lz4, ring)),
+                ring_cursor: &mut (*handle).gbuf_cursor,
                 end: sink,
             }
         }
     }
 
-    fn phase(&mut self) -> &mut Phase {
-        &mut self.frame_style
+    unsafe fn fail(handle: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe { (*handle.as_ptr()).frame_style = Phase::FAILED }
     }
 
-    unsafe fn release(&mut self) {
+    unsafe fn release(handle: NonNull<Self>) {
         // SAFETY: init made it, and it is forgotten here.
-        unsafe { Compressor::free_raw(std::mem::replace(&mut self.lz4, std::ptr::null_mut())) }
+        unsafe { Compressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
 
@@ -154,39 +160,39 @@ impl Handle for fd_restore_t {
     type Engine<'h> = Decoder<'h>;
 
     #[inline]
-    unsafe fn engine(&mut self) -> Decoder<'_> {
-        let Self { fd, frame_style, lz4, sbuf_cursor, sz, off, from, sbuf } = self;
+    unsafe fn engine<'h>(handle: NonNull<Self>) -> Decoder<'h> {
+        let handle = handle.as_ptr();
         // SAFETY: as for fd_checkpt_t.
         unsafe {
-            let source = if *fd >= 0 {
-                let fd_restore_private_rbuf_t { mem, sz: buffer_sz, lo, ready } = &mut from.rbuf;
-                source::Source::Stream(source::Stream {
-                    fd: BorrowedFd::borrow_raw(*fd),
-                    size: *sz,
-                    offset: off,
-                    buffer: io_buffer(*mem, *buffer_sz),
-                    lo,
-                    ready,
-                })
+            let offset = &mut (*handle).off;
+            let source = if (*handle).fd >= 0 {
+                let rbuf = &mut (*handle).from.rbuf;
+                let buffer = io_buffer(rbuf.mem, rbuf.sz);
+                let fd = BorrowedFd::borrow_raw((*handle).fd);
+                let size = (*handle).sz;
+                source::Source::Stream(source::Stream { fd, size, offset, buffer, lo: &mut rbuf.lo, ready: &mut rbuf.ready })
             } else {
-                source::Source::Mmio(source::Mmio { offset: off, region: Region::from_raw(from.mmio.mem, *sz) })
+                let region = Region::from_raw((*handle).from.mmio.mem, (*handle).sz);
+                source::Source::Mmio(source::Mmio { offset, region })
             };
+            let ring = NonNull::new_unchecked(&raw mut (*handle).sbuf).cast();
             Decoder {
-                phase: frame_style,
-                lz4: NonNull::new(*lz4).map(|lz4| Decompressor::from_raw(lz4, NonNull::from(sbuf).cast())),
-                ring_cursor: sbuf_cursor,
+                phase: &mut (*handle).frame_style,
+                lz4: NonNull::new((*handle).lz4).map(|lz4| Decompressor::from_raw(lz4, ring)),
+                ring_cursor: &mut (*handle).sbuf_cursor,
                 end: source,
             }
         }
     }
 
-    fn phase(&mut self) -> &mut Phase {
-        &mut self.frame_style
+    unsafe fn fail(handle: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        unsafe { (*handle.as_ptr()).frame_style = Phase::FAILED }
     }
 
-    unsafe fn release(&mut self) {
+    unsafe fn release(handle: NonNull<Self>) {
         // SAFETY: init made it, and it is forgotten here.
-        unsafe { Decompressor::free_raw(std::mem::replace(&mut self.lz4, std::ptr::null_mut())) }
+        unsafe { Decompressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
 
@@ -197,23 +203,6 @@ unsafe fn io_buffer<'h>(mem: *mut uchar, sz: ulong) -> &'h mut [u8] {
     let size = usize::try_from(sz).unwrap_or(usize::MAX).min(isize::MAX as usize);
     // SAFETY: passed on to the caller.
     unsafe { std::slice::from_raw_parts_mut(mem, size) }
-}
-
-/// The one place that turns a pointer to a handle into a reference.
-///
-/// # Safety
-/// `pointer` is NULL or points to memory of the handle's size that is the library's alone for now. What is in it does not
-/// matter: each member allows any value.
-#[inline]
-pub(super) unsafe fn handle<'h, H: Handle>(pointer: *mut H) -> Result<&'h mut H, Error> {
-    if pointer.is_null() {
-        return Err(Error::Argument("the handle is NULL"));
-    }
-    if !pointer.is_aligned() {
-        return Err(Error::Argument("the handle's address is not a multiple of 8"));
-    }
-    // SAFETY: not NULL, aligned, and the rest is the caller's promise.
-    Ok(unsafe { &mut *pointer })
 }
 
 const _: () = {

@@ -1,5 +1,8 @@
 //! The Rust type that makes a checkpoint.
 
+use std::fmt;
+use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 
 use super::encoder::Encoder;
@@ -8,7 +11,8 @@ use super::style::Phase;
 use super::{BUFFER_MIN, FrameStyle, Kind};
 use crate::error::Error;
 use crate::sys::lz4::OwnedCompressor;
-use crate::sys::memory::RegionMut;
+use crate::sys::map::MapMut;
+use crate::sys::memory::{Region, RegionMut};
 
 /// Makes a checkpoint: frames of buffers, written to a descriptor or a memory region.
 ///
@@ -37,7 +41,7 @@ use crate::sys::memory::RegionMut;
 ///
 /// A frame that was not closed is not part of the checkpoint, even where bytes of it were written.
 ///
-/// After an error the checkpoint is *failed*: every further call returns [`Error::State`]. The frames closed before can be
+/// After an error the checkpoint is *failed*: every further call returns [`Error::Failed`]. The frames closed before can be
 /// relied on, as far as the system can be relied on to keep what was written: nothing is synced to the medium here.
 ///
 /// # Threads
@@ -47,12 +51,13 @@ pub struct Checkpt<'a> {
     lz4: OwnedCompressor,
     ring_cursor: u64,
     offset: u64,
-    to: To<'a>,
+    to: Target<'a>,
 }
 
-enum To<'a> {
+enum Target<'a> {
     Stream { fd: Box<dyn AsFd + Send + Sync + 'a>, buffer: Vec<u8>, used: u64 },
     Mmio(&'a mut [u8]),
+    Map(MapMut),
 }
 
 impl<'a> Checkpt<'a> {
@@ -74,18 +79,31 @@ impl<'a> Checkpt<'a> {
     /// [`Error::BufferTooSmall`] where `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
-        Self::new(To::Stream { fd: Box::new(fd), buffer, used: 0 })
+        Self::new(Target::Stream { fd: Box::new(fd), buffer, used: 0 })
     }
 
-    /// A checkpoint that is written to `region` from its start on, for example to a [`MapMut`](crate::MapMut).
+    /// A checkpoint that is written to `region` from its start on. Bytes behind the checkpoint's end may be changed too.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn mmio(region: &'a mut [u8]) -> Result<Self, Error> {
-        Self::new(To::Mmio(region))
+        Self::new(Target::Mmio(region))
     }
 
-    fn new(to: To<'a>) -> Result<Self, Error> {
+    /// A checkpoint that is written to `file` by a memory map, from the file's start on. The map is as large as the file is now
+    /// ([`File::set_len`]), and the checkpoint must fit in; afterwards the file can be cut to what [`close`](Self::close)
+    /// returned. The file must be open for reading and writing.
+    ///
+    /// Nobody may shorten the file as long as this lives: a process that touches a part of a map that its file no longer has is
+    /// ended by the system (SIGBUS).
+    ///
+    /// # Errors
+    /// Where the system can't map the file (it is a pipe, say), or memory is short.
+    pub fn map(file: &File) -> io::Result<Self> {
+        Ok(Self::new(Target::Map(MapMut::of(file)?))?)
+    }
+
+    fn new(to: Target<'a>) -> Result<Self, Error> {
         let lz4 = OwnedCompressor::new().ok_or(Error::OutOfMemory)?;
         Ok(Self { phase: Phase::BETWEEN_FRAMES, lz4, ring_cursor: 0, offset: 0, to })
     }
@@ -93,7 +111,7 @@ impl<'a> Checkpt<'a> {
     /// Opens a frame. Returns the offset of its first byte in the checkpoint.
     ///
     /// # Errors
-    /// [`Error::State`] where a frame is open, or an earlier call failed.
+    /// [`Error::FrameOpen`]; [`Error::Failed`].
     pub fn open(&mut self, style: FrameStyle) -> Result<u64, Error> {
         self.encoder().open(style as i32, || Ok(()))
     }
@@ -103,22 +121,22 @@ impl<'a> Checkpt<'a> {
     /// # Errors
     /// [`Error::MetaTooLarge`], and as for [`data`](Self::data).
     pub fn meta(&mut self, buffer: &[u8]) -> Result<(), Error> {
-        self.encoder().put(Kind::Meta, buffer.len() as u64, || Ok(buffer))
+        self.encoder().put(Kind::Meta, Region::new(buffer))
     }
 
     /// Adds a buffer of any size to the frame.
     ///
     /// # Errors
-    /// [`Error::State`] where no frame is open, or an earlier call failed; [`Error::Io`] where writing fails;
+    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where writing fails;
     /// [`Error::NoRoom`] where the memory region is too small.
     pub fn data(&mut self, buffer: &[u8]) -> Result<(), Error> {
-        self.encoder().put(Kind::Data, buffer.len() as u64, || Ok(buffer))
+        self.encoder().put(Kind::Data, Region::new(buffer))
     }
 
     /// Closes the frame, and writes out what is left of it in the buffer. Returns the offset one past its last byte.
     ///
     /// # Errors
-    /// [`Error::State`] where no frame is open, or an earlier call failed; [`Error::Io`] where writing fails.
+    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where writing fails.
     pub fn close(&mut self) -> Result<u64, Error> {
         self.encoder().close(|| Ok(()))
     }
@@ -126,7 +144,7 @@ impl<'a> Checkpt<'a> {
     /// Ends the checkpoint. Dropping it is the same, but does not tell of a frame that was left open.
     ///
     /// # Errors
-    /// [`Error::State`] where a frame is open.
+    /// [`Error::FrameOpen`].
     pub fn finish(mut self) -> Result<(), Error> {
         self.encoder().finish()
     }
@@ -136,12 +154,30 @@ impl<'a> Checkpt<'a> {
         self.phase.can_open()
     }
 
+    /// Whether a frame is open.
+    pub fn in_frame(&self) -> bool {
+        self.phase.style().is_some()
+    }
+
     fn encoder(&mut self) -> Encoder<'_> {
         let Self { phase, lz4, ring_cursor, offset, to } = self;
         let sink = match to {
-            To::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: (**fd).as_fd(), offset, buffer, used }),
-            To::Mmio(region) => Sink::Mmio(Mmio { offset, region: RegionMut::new(region) }),
+            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: (**fd).as_fd(), offset, buffer, used }),
+            Target::Mmio(region) => Sink::Mmio(Mmio { offset, region: RegionMut::new(region) }),
+            Target::Map(map) => Sink::Mmio(Mmio { offset, region: map.region() }),
         };
         Encoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: sink }
+    }
+}
+
+impl fmt::Debug for Checkpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.to {
+            Target::Stream { .. } => "stream",
+            Target::Mmio(_) => "mmio",
+            Target::Map(_) => "map",
+        };
+        let Self { phase, offset, .. } = self;
+        f.debug_struct("Checkpt").field("mode", &mode).field("phase", phase).field("offset", offset).finish_non_exhaustive()
     }
 }

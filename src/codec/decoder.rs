@@ -6,6 +6,7 @@ use super::style::FrameStyle;
 use super::{CHUNK_MAX, Kind, chunk_bound, next_in_ring};
 use crate::error::Error;
 use crate::sys::lz4::Decompressor;
+use crate::sys::memory::RegionMut;
 
 /// The engine that restores a checkpoint.
 pub(crate) type Decoder<'h> = Engine<'h, Decompressor<'h>, Source<'h>>;
@@ -29,19 +30,23 @@ impl Decoder<'_> {
         })
     }
 
-    /// Restores a buffer of `size` bytes. `buffer` gives it, and is not asked where it is empty or not acceptable anyway.
+    /// Restores a buffer of the frame.
     #[inline]
-    pub(crate) fn get<'b>(
-        &mut self,
-        kind: Kind,
-        size: u64,
-        buffer: impl FnOnce() -> Result<&'b mut [u8], Error>,
-    ) -> Result<(), Error> {
-        self.or_fail(|engine| match engine.admit(kind, size)? {
+    pub(crate) fn get(&mut self, kind: Kind, mut buffer: RegionMut<'_>) -> Result<(), Error> {
+        self.or_fail(|engine| match engine.admit(kind, buffer.size(), buffer.is_null())? {
             None => Ok(()),
-            Some(FrameStyle::Raw) => engine.end.read(buffer()?),
-            Some(FrameStyle::Lz4) => buffer()?.chunks_mut(CHUNK_MAX).try_for_each(|chunk| engine.get_chunk(chunk)),
+            Some(FrameStyle::Raw) => engine.end.read(&mut buffer),
+            Some(FrameStyle::Lz4) => engine.get_chunks(&mut buffer),
         })
+    }
+
+    fn get_chunks(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
+        let (mut done, size) = (0, buffer.size());
+        while let Some(chunk) = buffer.get(done, (size - done).min(CHUNK_MAX as u64)) {
+            self.get_chunk(chunk)?;
+            done += chunk.len() as u64;
+        }
+        Ok(())
     }
 
     fn get_chunk(&mut self, chunk: &mut [u8]) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::{CHUNK_HEADER, CHUNK_MAX, Kind, chunk_bound, next_in_ring};
 use crate::bytes::put_u24;
 use crate::error::Error;
 use crate::sys::lz4::Compressor;
+use crate::sys::memory::Region;
 
 /// The engine that makes a checkpoint.
 pub(crate) type Encoder<'h> = Engine<'h, Compressor<'h>, Sink<'h>>;
@@ -18,19 +19,23 @@ impl Codec for Compressor<'_> {
 }
 
 impl Encoder<'_> {
-    /// Adds a buffer of `size` bytes. `buffer` gives it, and is not asked where it is empty or not acceptable anyway.
+    /// Adds a buffer to the frame.
     #[inline]
-    pub(crate) fn put<'b>(
-        &mut self,
-        kind: Kind,
-        size: u64,
-        buffer: impl FnOnce() -> Result<&'b [u8], Error>,
-    ) -> Result<(), Error> {
-        self.or_fail(|engine| match engine.admit(kind, size)? {
+    pub(crate) fn put(&mut self, kind: Kind, buffer: Region<'_>) -> Result<(), Error> {
+        self.or_fail(|engine| match engine.admit(kind, buffer.size(), buffer.is_null())? {
             None => Ok(()),
-            Some(FrameStyle::Raw) => engine.end.write(buffer()?),
-            Some(FrameStyle::Lz4) => buffer()?.chunks(CHUNK_MAX).try_for_each(|chunk| engine.put_chunk(chunk)),
+            Some(FrameStyle::Raw) => engine.end.write(&buffer),
+            Some(FrameStyle::Lz4) => engine.put_chunks(&buffer),
         })
+    }
+
+    fn put_chunks(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
+        let mut done = 0;
+        while let Some(chunk) = buffer.get(done, (buffer.size() - done).min(CHUNK_MAX as u64)) {
+            self.put_chunk(chunk)?;
+            done += chunk.len() as u64;
+        }
+        Ok(())
     }
 
     fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {

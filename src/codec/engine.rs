@@ -68,13 +68,16 @@ impl<C: Codec, E: End> Engine<'_, C, E> {
 
     /// Whether a buffer of `size` bytes is acceptable now; the style to code it in, or `None` if there is nothing to do for it.
     #[inline]
-    pub(super) fn admit(&self, kind: Kind, size: u64) -> Result<Option<FrameStyle>, Error> {
+    pub(super) fn admit(&self, kind: Kind, size: u64, is_null: bool) -> Result<Option<FrameStyle>, Error> {
         let style = self.phase.check_in_frame()?;
         if size == 0 {
             return Ok(None);
         }
         if kind == Kind::Meta && size > META_MAX as u64 {
             return Err(Error::MetaTooLarge { size });
+        }
+        if is_null {
+            return Err(Error::Argument("the buffer is NULL"));
         }
         Ok(Some(style))
     }

@@ -1,5 +1,8 @@
 //! The Rust type that restores a checkpoint.
 
+use std::fmt;
+use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 
 use super::decoder::Decoder;
@@ -8,14 +11,15 @@ use super::style::Phase;
 use super::{BUFFER_MIN, FrameStyle, Kind};
 use crate::error::Error;
 use crate::sys::lz4::OwnedDecompressor;
-use crate::sys::memory::Region;
+use crate::sys::map::Map;
+use crate::sys::memory::{Region, RegionMut};
 
 /// Restores a checkpoint from a descriptor or a memory region.
 ///
 /// The frames are opened in the styles they were made in, and buffers of the same sizes asked for in the same order.
 ///
 /// ```
-/// use fdckpt::{Checkpt, FrameStyle, Map, Restore};
+/// use fdckpt::{Checkpt, FrameStyle, Restore};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let file = tempfile::tempfile()?;
@@ -27,8 +31,7 @@ use crate::sys::memory::Region;
 /// # checkpt.data(&[7; 80_000])?;
 /// # checkpt.close()?;
 /// // `file` has a RAW frame with a size, then an LZ4 frame with as many bytes.
-/// let map = Map::of(&file)?;
-/// let mut restore = Restore::mmio(&map)?;
+/// let mut restore = Restore::map(&file)?;
 /// let mut size = [0; 8];
 /// restore.open(FrameStyle::Raw)?;
 /// restore.meta(&mut size)?;
@@ -44,7 +47,7 @@ use crate::sys::memory::Region;
 ///
 /// The format has no checksums: damage to compressed chunks is found sometimes, to RAW frames never.
 ///
-/// After an error the restore is *failed*: every further call returns [`Error::State`]. The content of the buffer that was to be
+/// After an error the restore is *failed*: every further call returns [`Error::Failed`]. The content of the buffer that was to be
 /// restored is then undefined.
 ///
 /// # Threads
@@ -55,12 +58,13 @@ pub struct Restore<'a> {
     lz4: OwnedDecompressor,
     ring_cursor: u64,
     offset: u64,
-    from: From<'a>,
+    from: Origin<'a>,
 }
 
-enum From<'a> {
+enum Origin<'a> {
     Stream { fd: Box<dyn AsFd + Send + Sync + 'a>, size: u64, buffer: Vec<u8>, lo: u64, ready: u64 },
     Mmio(&'a [u8]),
+    Map(Map),
 }
 
 impl<'a> Restore<'a> {
@@ -82,18 +86,30 @@ impl<'a> Restore<'a> {
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
         let (size, position) = size_and_position(fd.as_fd())?;
-        Self::new(From::Stream { fd: Box::new(fd), size, buffer, lo: 0, ready: 0 }, position)
+        Self::new(Origin::Stream { fd: Box::new(fd), size, buffer, lo: 0, ready: 0 }, position)
     }
 
-    /// A restore from `region` from its start on, for example from a [`Map`](crate::Map).
+    /// A restore from `region` from its start on.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn mmio(region: &'a [u8]) -> Result<Self, Error> {
-        Self::new(From::Mmio(region), 0)
+        Self::new(Origin::Mmio(region), 0)
     }
 
-    fn new(from: From<'a>, offset: u64) -> Result<Self, Error> {
+    /// A restore from `file` by a memory map, from the file's start on. Threads that restore frames of one file each make a
+    /// restore of their own.
+    ///
+    /// Nobody may shorten the file as long as this lives: a process that touches a part of a map that its file no longer has is
+    /// ended by the system (SIGBUS). What is restored from parts that are written to meanwhile is undefined.
+    ///
+    /// # Errors
+    /// Where the system can't map the file (it is a pipe, say), or memory is short.
+    pub fn map(file: &File) -> io::Result<Self> {
+        Ok(Self::new(Origin::Map(Map::of(file)?), 0)?)
+    }
+
+    fn new(from: Origin<'a>, offset: u64) -> Result<Self, Error> {
         let lz4 = OwnedDecompressor::new().ok_or(Error::OutOfMemory)?;
         Ok(Self { phase: Phase::BETWEEN_FRAMES, lz4, ring_cursor: 0, offset, from })
     }
@@ -101,7 +117,7 @@ impl<'a> Restore<'a> {
     /// Opens a frame. Returns the offset of its first byte in the file or region.
     ///
     /// # Errors
-    /// [`Error::State`] where a frame is open, or an earlier call failed.
+    /// [`Error::FrameOpen`]; [`Error::Failed`].
     pub fn open(&mut self, style: FrameStyle) -> Result<u64, Error> {
         self.decoder().open(style as i32, || Ok(()))
     }
@@ -111,23 +127,23 @@ impl<'a> Restore<'a> {
     /// # Errors
     /// [`Error::MetaTooLarge`], and as for [`data`](Self::data).
     pub fn meta(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
-        self.decoder().get(Kind::Meta, buffer.len() as u64, || Ok(buffer))
+        self.decoder().get(Kind::Meta, RegionMut::new(buffer))
     }
 
     /// Restores a buffer of any size.
     ///
     /// # Errors
-    /// [`Error::State`] where no frame is open, or an earlier call failed; [`Error::Io`] where reading fails;
-    /// [`Error::UnexpectedEnd`] or [`Error::NoRoom`] where the file or region ends too early; [`Error::Corrupt`] where a
+    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where reading fails;
+    /// [`Error::UnexpectedEnd`] where the file or region ends too early; [`Error::Corrupt`] where a
     /// compressed chunk can't be what was written.
     pub fn data(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
-        self.decoder().get(Kind::Data, buffer.len() as u64, || Ok(buffer))
+        self.decoder().get(Kind::Data, RegionMut::new(buffer))
     }
 
     /// Closes the frame. Returns the offset one past the last byte restored of it. A frame need not be restored to its end.
     ///
     /// # Errors
-    /// [`Error::State`] where no frame is open, or an earlier call failed.
+    /// [`Error::NoFrame`]; [`Error::Failed`].
     pub fn close(&mut self) -> Result<u64, Error> {
         self.decoder().close(|| Ok(()))
     }
@@ -135,7 +151,7 @@ impl<'a> Restore<'a> {
     /// Goes to `offset` in the file or region, where the frame begins that is to be opened next.
     ///
     /// # Errors
-    /// [`Error::State`] where a frame is open, or an earlier call failed; [`Error::NotSeekable`]; [`Error::SeekPastEnd`].
+    /// [`Error::FrameOpen`]; [`Error::Failed`]; [`Error::NotSeekable`]; [`Error::SeekPastEnd`].
     pub fn seek(&mut self, offset: u64) -> Result<(), Error> {
         self.decoder().seek(offset)
     }
@@ -143,7 +159,7 @@ impl<'a> Restore<'a> {
     /// Ends the restore. Dropping it is the same, but does not tell of a frame that was left open.
     ///
     /// # Errors
-    /// [`Error::State`] where a frame is open.
+    /// [`Error::FrameOpen`].
     pub fn finish(mut self) -> Result<(), Error> {
         self.decoder().finish()
     }
@@ -153,24 +169,43 @@ impl<'a> Restore<'a> {
         self.phase.can_open()
     }
 
+    /// Whether a frame is open.
+    pub fn in_frame(&self) -> bool {
+        self.phase.style().is_some()
+    }
+
     /// Size in bytes of the region, or of the file when the restore began; `None` where it has none (a pipe), so that seeking
     /// is not possible.
     pub fn size(&self) -> Option<u64> {
         match self.from {
-            From::Stream { size: NOT_SEEKABLE, .. } => None,
-            From::Stream { size, .. } => Some(size),
-            From::Mmio(region) => Some(region.len() as u64),
+            Origin::Stream { size: NOT_SEEKABLE, .. } => None,
+            Origin::Stream { size, .. } => Some(size),
+            Origin::Mmio(region) => Some(region.len() as u64),
+            Origin::Map(ref map) => Some(map.region().size()),
         }
     }
 
     fn decoder(&mut self) -> Decoder<'_> {
         let Self { phase, lz4, ring_cursor, offset, from } = self;
         let source = match from {
-            From::Stream { fd, size, buffer, lo, ready } => {
+            Origin::Stream { fd, size, buffer, lo, ready } => {
                 Source::Stream(Stream { fd: (**fd).as_fd(), size: *size, offset, buffer, lo, ready })
             }
-            From::Mmio(region) => Source::Mmio(Mmio { offset, region: Region::new(region) }),
+            Origin::Mmio(region) => Source::Mmio(Mmio { offset, region: Region::new(region) }),
+            Origin::Map(map) => Source::Mmio(Mmio { offset, region: map.region() }),
         };
         Decoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: source }
+    }
+}
+
+impl fmt::Debug for Restore<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.from {
+            Origin::Stream { .. } => "stream",
+            Origin::Mmio(_) => "mmio",
+            Origin::Map(_) => "map",
+        };
+        let Self { phase, offset, .. } = self;
+        f.debug_struct("Restore").field("mode", &mode).field("phase", phase).field("offset", offset).finish_non_exhaustive()
     }
 }

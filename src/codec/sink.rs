@@ -7,7 +7,7 @@ use super::{CHUNK_HEADER, FrameStyle};
 use crate::bytes::end_of;
 use crate::error::{Doing, Error};
 use crate::sys::fd;
-use crate::sys::memory::RegionMut;
+use crate::sys::memory::{Region, RegionMut};
 
 /// A descriptor or a memory region, as far as it is written.
 pub(crate) enum Sink<'h> {
@@ -22,7 +22,7 @@ pub(crate) struct Stream<'h> {
     pub(crate) offset: &'h mut u64,
     /// At least [`BUFFER_MIN`](super::BUFFER_MIN) bytes.
     pub(crate) buffer: &'h mut [u8],
-    /// How many bytes at the buffer's start wait to be written.
+    /// How many bytes at the buffer's start wait to be written. In a C host's memory, so it may be anything.
     pub(crate) used: &'h mut u64,
 }
 
@@ -50,12 +50,12 @@ impl End for Sink<'_> {
 }
 
 impl Sink<'_> {
-    /// Adds `bytes` (not none) as they are.
+    /// Adds a buffer (not an empty one) as it is.
     #[inline]
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
         match self {
-            Self::Stream(stream) => stream.write(bytes),
-            Self::Mmio(mmio) => mmio.write(bytes),
+            Self::Stream(stream) => stream.write(buffer),
+            Self::Mmio(mmio) => mmio.write(buffer),
         }
     }
 
@@ -72,8 +72,9 @@ impl Sink<'_> {
 
 impl Stream<'_> {
     #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let end = end_of(*self.offset, bytes.len())?;
+    fn write(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
+        let end = end_of(*self.offset, buffer.size())?;
+        let bytes = buffer.get(0, buffer.size()).ok_or(Error::TooLarge { size: buffer.size() })?;
         match self.buffer.get_mut(*self.used as usize..) {
             // A full buffer goes out at once, so there must be more room than is taken.
             Some(room) if bytes.len() < room.len() => {
@@ -88,20 +89,25 @@ impl Stream<'_> {
     }
 
     fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
-        if self.buffer.len() - (*self.used as usize) < bound {
+        if self.room().is_none_or(|room| room.len() < bound) {
             self.write_out(&[])?;
         }
-        let used = *self.used as usize;
         // The buffer holds any chunk, so there is no "does not fit".
-        let size = fill(&mut self.buffer[used..used + bound]).ok_or(Error::Internal)?;
-        *self.offset = end_of(*self.offset, size)?;
+        let room = self.room().and_then(|room| room.get_mut(..bound)).ok_or(Error::Internal)?;
+        let size = fill(room).ok_or(Error::Internal)?;
+        *self.offset = end_of(*self.offset, size as u64)?;
         *self.used += size as u64;
         Ok(())
     }
 
+    /// What of the buffer is free.
+    fn room(&mut self) -> Option<&mut [u8]> {
+        self.buffer.get_mut(*self.used as usize..)
+    }
+
     /// Writes what waits in the buffer, then `more`.
     fn write_out(&mut self, more: &[u8]) -> Result<(), Error> {
-        let waiting = &self.buffer[..*self.used as usize];
+        let waiting = self.buffer.get(..*self.used as usize).ok_or(Error::Internal)?;
         fd::write_all(self.fd, waiting, more).map_err(|errno| Error::Io {
             doing: Doing::Writing,
             offset: self.offset.saturating_sub(*self.used),
@@ -114,17 +120,18 @@ impl Stream<'_> {
 
 impl Mmio<'_> {
     #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match self.region.get(*self.offset, bytes.len()) {
-            Some(room) => room.copy_from_slice(bytes),
-            None => return Err(self.no_room(FrameStyle::Raw)),
+    fn write(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
+        let size = buffer.size();
+        match (self.region.get(*self.offset, size), buffer.get(0, size)) {
+            (Some(room), Some(bytes)) => room.copy_from_slice(bytes),
+            _ => return Err(self.no_room(FrameStyle::Raw)),
         }
-        *self.offset += bytes.len() as u64;
+        *self.offset += size;
         Ok(())
     }
 
     fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
-        let room = self.left().min(bound as u64) as usize;
+        let room = self.left().min(bound as u64);
         let size = match self.region.get(*self.offset, room) {
             Some(room) if room.len() > CHUNK_HEADER => fill(room),
             _ => None,

@@ -2,12 +2,12 @@
 
 use std::os::fd::BorrowedFd;
 
+use super::CHUNK_HEADER;
 use super::engine::End;
-use super::{CHUNK_HEADER, FrameStyle};
 use crate::bytes::{end_of, get_u24};
 use crate::error::{Doing, Error};
-use crate::sys::fd::{self, Read};
-use crate::sys::memory::Region;
+use crate::sys::fd;
+use crate::sys::memory::{Region, RegionMut};
 
 /// The largest size that a file or region can have.
 pub(crate) const SIZE_MAX: u64 = i64::MAX as u64;
@@ -30,7 +30,7 @@ pub(crate) struct Stream<'h> {
     pub(crate) offset: &'h mut u64,
     /// At least [`BUFFER_MIN`](super::BUFFER_MIN) bytes.
     pub(crate) buffer: &'h mut [u8],
-    /// Where in the buffer the bytes read ahead begin.
+    /// Where in the buffer the bytes read ahead begin. In a C host's memory, like the next, so it may be anything.
     pub(crate) lo: &'h mut u64,
     /// How many these are.
     pub(crate) ready: &'h mut u64,
@@ -65,12 +65,12 @@ impl Source<'_> {
         }
     }
 
-    /// Fills `bytes` (not none).
+    /// Fills a buffer (not an empty one).
     #[inline]
-    pub(crate) fn read(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+    pub(crate) fn read(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
         match self {
-            Self::Stream(stream) => stream.read(bytes),
-            Self::Mmio(mmio) => mmio.read(bytes),
+            Self::Stream(stream) => stream.read(buffer),
+            Self::Mmio(mmio) => mmio.read(buffer),
         }
     }
 
@@ -101,13 +101,14 @@ impl Source<'_> {
 
 impl Stream<'_> {
     #[inline]
-    fn read(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        let end = end_of(*self.offset, bytes.len())?;
-        let ready = self.ready();
-        match ready.get(..bytes.len()) {
+    fn read(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
+        let size = buffer.size();
+        let end = end_of(*self.offset, size)?;
+        let bytes = buffer.get(0, size).ok_or(Error::TooLarge { size })?;
+        match self.ready()?.get(..bytes.len()) {
             Some(ready) => {
                 bytes.copy_from_slice(ready);
-                self.advance(bytes.len());
+                self.advance(size);
             }
             None => self.read_on(bytes)?,
         }
@@ -117,39 +118,43 @@ impl Stream<'_> {
 
     /// Fills `bytes` with what is ready and, straight into the caller's memory, with what is read now.
     fn read_on(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        let ready = self.ready();
+        let ready = self.ready()?;
+        let offset = self.offset.saturating_add(ready.len() as u64);
         let (from_buffer, from_file) = bytes.split_at_mut(ready.len());
         from_buffer.copy_from_slice(ready);
         // What is read of the file and not wanted yet starts the buffer anew.
         (*self.lo, *self.ready) = (0, 0);
-        *self.ready = read_full(self.fd, self.offset.saturating_add(from_buffer.len() as u64), from_file, self.buffer)?;
+        let wanted = from_file.len();
+        *self.ready = read_at_least(self.fd, offset, from_file, self.buffer, wanted)? - wanted as u64;
         Ok(())
     }
 
     fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
         let offset = *self.offset;
-        self.make_ready(CHUNK_HEADER)?;
-        let size = chunk_size(self.ready(), bound).map_err(|what| Error::Corrupt { offset, what })?;
-        self.make_ready(size)?;
-        decode(&self.ready()[CHUNK_HEADER..size]).map_err(|what| Error::Corrupt { offset, what })?;
-        *self.offset = end_of(offset, size)?;
-        self.advance(size);
+        let corrupt = |what| Error::Corrupt { offset, what };
+        let size = chunk_size(self.make_ready(CHUNK_HEADER)?, bound).map_err(corrupt)?;
+        decode(&self.make_ready(size)?[CHUNK_HEADER..]).map_err(corrupt)?;
+        *self.offset = end_of(offset, size as u64)?;
+        self.advance(size as u64);
         Ok(())
     }
 
-    /// Sees to it that at least `size` bytes (no more than the buffer's minimum) are ready.
+    /// Sees to it that `size` bytes (no more than the buffer's minimum) are ready, and returns them.
     #[inline]
-    fn make_ready(&mut self, size: usize) -> Result<(), Error> {
-        if *self.ready >= size as u64 { Ok(()) } else { self.read_ahead(size) }
+    fn make_ready(&mut self, size: usize) -> Result<&[u8], Error> {
+        if self.ready()?.len() < size {
+            self.read_ahead(size)?;
+        }
+        self.ready()?.get(..size).ok_or(Error::Internal)
     }
 
     fn read_ahead(&mut self, size: usize) -> Result<(), Error> {
-        let (lo, ready) = (*self.lo as usize, *self.ready as usize);
+        let ready = self.ready()?.len();
+        let lo = *self.lo as usize;
         self.buffer.copy_within(lo..lo + ready, 0);
         *self.lo = 0;
-        let (wanted, ahead) = self.buffer[ready..].split_at_mut(size - ready);
-        let more = read_full(self.fd, self.offset.saturating_add(ready as u64), wanted, ahead)?;
-        *self.ready = size as u64 + more;
+        let (offset, room) = (self.offset.saturating_add(ready as u64), &mut self.buffer[ready..]);
+        *self.ready += read_at_least(self.fd, offset, room, &mut [], size - ready)?;
         Ok(())
     }
 
@@ -161,44 +166,46 @@ impl Stream<'_> {
         Ok(())
     }
 
+    /// What was read ahead.
     #[inline]
-    fn ready(&self) -> &[u8] {
-        &self.buffer[*self.lo as usize..][..*self.ready as usize]
+    fn ready(&self) -> Result<&[u8], Error> {
+        let read = self.buffer.get(*self.lo as usize..);
+        read.and_then(|read| read.get(..*self.ready as usize)).ok_or(Error::Internal)
     }
 
     #[inline]
-    fn advance(&mut self, size: usize) {
-        *self.lo += size as u64;
-        *self.ready -= size as u64;
+    fn advance(&mut self, size: u64) {
+        *self.lo += size;
+        *self.ready -= size;
     }
 }
 
 impl Mmio<'_> {
     #[inline]
-    fn read(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        match self.region.get(*self.offset, bytes.len()) {
-            Some(from) => bytes.copy_from_slice(from),
-            None => return Err(self.no_more(FrameStyle::Raw)),
+    fn read(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
+        let size = buffer.size();
+        match (self.region.get(*self.offset, size), buffer.get(0, size)) {
+            (Some(from), Some(bytes)) => bytes.copy_from_slice(from),
+            _ => {
+                let end = self.region.size();
+                let missing = size.saturating_sub(end.saturating_sub(*self.offset));
+                return Err(Error::UnexpectedEnd { offset: end, missing });
+            }
         }
-        *self.offset += bytes.len() as u64;
+        *self.offset += size;
         Ok(())
     }
 
     fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
+        const CUT: &str = "goes beyond the end of the memory region";
         let offset = *self.offset;
-        let no_more = || self.no_more(FrameStyle::Lz4);
-        let header = self.region.get(offset, CHUNK_HEADER).ok_or_else(no_more)?;
-        let size = chunk_size(header, bound).map_err(|what| Error::Corrupt { offset, what })?;
-        let chunk = self.region.get(offset, size).ok_or_else(no_more)?;
-        decode(&chunk[CHUNK_HEADER..]).map_err(|what| Error::Corrupt { offset, what })?;
+        let corrupt = |what| Error::Corrupt { offset, what };
+        let header = self.region.get(offset, CHUNK_HEADER as u64).ok_or(corrupt(CUT))?;
+        let size = chunk_size(header, bound).map_err(corrupt)?;
+        let chunk = self.region.get(offset, size as u64).ok_or(corrupt(CUT))?;
+        decode(&chunk[CHUNK_HEADER..]).map_err(corrupt)?;
         *self.offset += size as u64;
         Ok(())
-    }
-
-    #[cold]
-    fn no_more(&self, style: FrameStyle) -> Error {
-        let offset = *self.offset;
-        Error::NoRoom { offset, left: self.region.size().saturating_sub(offset), style }
     }
 }
 
@@ -213,14 +220,13 @@ fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static str> {
     }
 }
 
-/// Fills `wanted`, which the file has at `offset`, and returns how many bytes that follow went to `ahead`.
-fn read_full(fd: BorrowedFd<'_>, offset: u64, wanted: &mut [u8], ahead: &mut [u8]) -> Result<u64, Error> {
-    let missing = wanted.len() as u64;
-    match fd::read_full(fd, wanted, ahead) {
-        Ok(Read::Full { ahead }) => Ok(ahead as u64),
-        Ok(Read::End { got }) => {
-            Err(Error::UnexpectedEnd { offset: offset.saturating_add(got as u64), missing: missing - got as u64 })
+/// Reads at least `least` bytes, which the file has at `offset`, to `first` and then `second`. Returns how many it read.
+fn read_at_least(fd: BorrowedFd<'_>, offset: u64, first: &mut [u8], second: &mut [u8], least: usize) -> Result<u64, Error> {
+    match fd::read_at_least(fd, first, second, least) {
+        Ok(got) if got < least => {
+            Err(Error::UnexpectedEnd { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
         }
+        Ok(got) => Ok(got as u64),
         Err(errno) => Err(Error::Io { doing: Doing::Reading, offset, errno }),
     }
 }

@@ -55,30 +55,24 @@ impl Phase {
 
     /// `Ok` where a frame can be opened.
     pub(crate) fn check_can_open(self) -> Result<(), Error> {
-        match self {
-            Self::BETWEEN_FRAMES => Ok(()),
-            _ => Err(Error::State(if self.style().is_some() { "a frame is open: close it first" } else { Self::FAILED_BEFORE })),
-        }
+        self.check_not_in_frame()?;
+        if self.can_open() { Ok(()) } else { Err(Error::Failed) }
     }
 
     /// The style of the frame that is open.
     #[inline]
     pub(crate) fn check_in_frame(self) -> Result<FrameStyle, Error> {
-        self.style().ok_or(Error::State(if self.can_open() { "no frame is open: open one first" } else { Self::FAILED_BEFORE }))
+        self.style().ok_or(if self.can_open() { Error::NoFrame } else { Error::Failed })
     }
 
     /// `Ok` where no frame is open.
     pub(crate) fn check_not_in_frame(self) -> Result<(), Error> {
-        match self.style() {
-            None => Ok(()),
-            Some(_) => Err(Error::State("a frame is open: it can't be relied on, as it was not closed")),
-        }
+        if self.style().is_some() { Err(Error::FrameOpen) } else { Ok(()) }
     }
 
-    const FAILED_BEFORE: &str = "an earlier call failed (or this is finished): only fini is possible";
-
+    /// The style of the frame that is open, if one is.
     #[inline]
-    fn style(self) -> Option<FrameStyle> {
+    pub(crate) fn style(self) -> Option<FrameStyle> {
         FrameStyle::from_number(self.0)
     }
 }

@@ -1,11 +1,11 @@
 //! The system's error numbers.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::fmt;
 
 /// An error number of the system (`errno`).
 ///
-/// Displayed as the system's message for it. Converts into a [`std::io::Error`].
+/// Displayed as what it means, in English. Converts into a [`std::io::Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub(super) c_int);
 
@@ -43,17 +43,58 @@ impl Errno {
 }
 
 impl fmt::Display for Errno {
-    // On the stack alone: failures are logged when memory may be short.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; 128];
-        // SAFETY: the buffer is valid for its length. The XSI strerror_r, which libc binds, ends it with a NUL.
-        let failed = unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len()) } != 0;
-        match CStr::from_bytes_until_nul(&text).map(CStr::to_str) {
-            Ok(Ok(text)) if !failed && !text.is_empty() => f.write_str(text),
-            _ => write!(f, "unknown error {}", self.0),
+        match text(self.0) {
+            Some(text) => f.write_str(text),
+            None => write!(f, "system error {}", self.0),
         }
     }
 }
+
+/// The numbers that calls of this library can give. Not strerror: that allocates, and translates where the host has set a
+/// locale, but failures are logged in one language, and also when memory is short.
+fn text(errno: c_int) -> Option<&'static str> {
+    Some(match errno {
+        libc::EPERM => "Operation not permitted",
+        libc::ENOENT => "No such file or directory",
+        libc::EINTR => "Interrupted system call",
+        libc::EIO => "Input/output error",
+        libc::ENXIO => "No such device or address",
+        libc::EBADF => "Bad file descriptor",
+        libc::EAGAIN => "Resource temporarily unavailable",
+        libc::ENOMEM => "Cannot allocate memory",
+        libc::EACCES => "Permission denied",
+        libc::EFAULT => "Bad address",
+        libc::EBUSY => "Device or resource busy",
+        libc::EEXIST => "File exists",
+        libc::ENODEV => "No such device",
+        libc::ENOTDIR => "Not a directory",
+        libc::EISDIR => "Is a directory",
+        libc::EINVAL => "Invalid argument",
+        libc::ENFILE => "Too many open files in system",
+        libc::EMFILE => "Too many open files",
+        libc::ETXTBSY => "Text file busy",
+        libc::EFBIG => "File too large",
+        libc::ENOSPC => "No space left on device",
+        libc::ESPIPE => "Illegal seek",
+        libc::EROFS => "Read-only file system",
+        libc::EPIPE => "Broken pipe",
+        libc::ENAMETOOLONG => "File name too long",
+        libc::ENOSYS => "Function not implemented",
+        libc::EOVERFLOW => "Value too large for defined data type",
+        libc::EDESTADDRREQ => "Destination address required",
+        libc::EOPNOTSUPP => "Operation not supported",
+        libc::ENOBUFS => "No buffer space available",
+        libc::ENOTCONN => "Transport endpoint is not connected",
+        libc::ECONNRESET => "Connection reset by peer",
+        libc::ETIMEDOUT => "Connection timed out",
+        libc::ESTALE => "Stale file handle",
+        libc::EDQUOT => "Disk quota exceeded",
+        _ => return None,
+    })
+}
+
+impl std::error::Error for Errno {}
 
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,10 +112,22 @@ impl From<Errno> for std::io::Error {
 mod tests {
     use super::*;
 
+    /// The system's own texts, where they are not translated.
     #[test]
-    fn shows_the_systems_text() {
+    fn says_what_the_system_says() {
+        let mut known = 0;
+        for number in (1..200).filter(|&number| text(number).is_some()) {
+            known += 1;
+            let system = std::io::Error::from_raw_os_error(number).to_string();
+            assert_eq!(format!("{} (os error {number})", Errno(number)), system);
+        }
+        assert!(known > 30);
+    }
+
+    #[test]
+    fn says_what_it_means() {
         assert_eq!(Errno(libc::ENOSPC).to_string(), "No space left on device");
-        assert!(Errno(123_456).to_string().contains("123456"));
+        assert_eq!(Errno(123_456).to_string(), "system error 123456");
         assert_eq!(std::io::Error::from(Errno(libc::EINTR)).kind(), std::io::ErrorKind::Interrupted);
     }
 }

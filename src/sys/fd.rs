@@ -5,21 +5,16 @@ use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errno::Errno;
+use super::process::Uncancelled;
 
 /// Writes all of `first`, then all of `second`.
 pub(crate) fn write_all(fd: BorrowedFd<'_>, mut first: &[u8], mut second: &[u8]) -> Result<(), Errno> {
     while !(first.is_empty() && second.is_empty()) {
-        let parts = [
-            libc::iovec { iov_base: first.as_ptr().cast_mut().cast(), iov_len: first.len() },
-            libc::iovec { iov_base: second.as_ptr().cast_mut().cast(), iov_len: second.len() },
-        ];
-        // SAFETY: both parts are borrowed for the call, which only reads them.
-        let written = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), 2) };
-        let written = match usize::try_from(written) {
+        let written = match write_once(fd, first, second) {
             Ok(0) => return Err(Errno::NO_PROGRESS),
             Ok(written) => written,
-            Err(_) => {
-                retry_or_wait(fd, libc::POLLOUT)?;
+            Err(errno) => {
+                retry_or_wait(errno, fd, libc::POLLOUT)?;
                 continue;
             }
         };
@@ -30,32 +25,61 @@ pub(crate) fn write_all(fd: BorrowedFd<'_>, mut first: &[u8], mut second: &[u8])
     Ok(())
 }
 
-/// How [`read_full`] ended.
-pub(crate) enum Read {
-    /// `dst` is full, and this many bytes that followed are in `ahead`.
-    Full { ahead: usize },
-    /// The file ended when this many bytes of `dst` were read.
-    End { got: usize },
+/// One system call: write(2) if there is one part, writev(2) if there are two.
+fn write_once(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize, Errno> {
+    let fd = fd.as_raw_fd();
+    let one = if first.is_empty() { second } else { first };
+    let parts = [
+        libc::iovec { iov_base: first.as_ptr().cast_mut().cast(), iov_len: first.len() },
+        libc::iovec { iov_base: second.as_ptr().cast_mut().cast(), iov_len: second.len() },
+    ];
+    uncancelled(|| {
+        // SAFETY: the parts are borrowed for the call, which only reads them.
+        unsafe {
+            if one.len() == first.len() + second.len() {
+                libc::write(fd, one.as_ptr().cast(), one.len())
+            } else {
+                libc::writev(fd, parts.as_ptr(), 2)
+            }
+        }
+    })
 }
 
-/// Reads until `dst` is full; whatever the calls that it takes can read beyond that goes to `ahead`.
-pub(crate) fn read_full(fd: BorrowedFd<'_>, dst: &mut [u8], ahead: &mut [u8]) -> Result<Read, Errno> {
+/// Reads at least `least` bytes to `first` and, when that is full, to `second`, and as many more as the same calls give.
+/// Returns how many it read: fewer than `least` only if the file ended there.
+pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8], least: usize) -> Result<usize, Errno> {
     let mut got = 0;
-    while got < dst.len() {
-        let rest = &mut dst[got..];
-        let parts = [
-            libc::iovec { iov_base: rest.as_mut_ptr().cast(), iov_len: rest.len() },
-            libc::iovec { iov_base: ahead.as_mut_ptr().cast(), iov_len: ahead.len() },
-        ];
-        // SAFETY: both parts are borrowed mutably from the caller for the call, which writes at most their lengths.
-        let read = unsafe { libc::readv(fd.as_raw_fd(), parts.as_ptr(), 2) };
-        match usize::try_from(read) {
-            Ok(0) => return Ok(Read::End { got }),
+    while got < least {
+        let result = match first.get_mut(got..) {
+            Some(rest) if !rest.is_empty() => read_once(fd, rest, second),
+            _ => read_once(fd, &mut second[got - first.len()..], &mut []),
+        };
+        match result {
+            Ok(0) => break,
             Ok(read) => got += read,
-            Err(_) => retry_or_wait(fd, libc::POLLIN)?,
+            Err(errno) => retry_or_wait(errno, fd, libc::POLLIN)?,
         }
     }
-    Ok(Read::Full { ahead: got - dst.len() })
+    Ok(got)
+}
+
+/// One system call, to two parts of memory that follow each other: read(2) if there is no second one, else readv(2).
+fn read_once(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8]) -> Result<usize, Errno> {
+    let fd = fd.as_raw_fd();
+    let parts = [
+        libc::iovec { iov_base: first.as_mut_ptr().cast(), iov_len: first.len() },
+        libc::iovec { iov_base: second.as_mut_ptr().cast(), iov_len: second.len() },
+    ];
+    uncancelled(|| {
+        // SAFETY: the parts are borrowed mutably for the call, which writes at most their lengths.
+        unsafe {
+            if second.is_empty() {
+                libc::read(fd, parts[0].iov_base, parts[0].iov_len)
+            } else {
+                libc::readv(fd, parts.as_ptr(), 2)
+            }
+        }
+    })
 }
 
 /// Size and position of the file, if it has both (a pipe has none).
@@ -81,8 +105,7 @@ pub(crate) fn seek(fd: BorrowedFd<'_>, offset: i64) -> Result<(), Errno> {
 
 /// After a failed call: `Ok` where it is to be made again, at once or as soon as the descriptor is ready.
 #[cold]
-fn retry_or_wait(fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
-    let errno = Errno::last();
+fn retry_or_wait(errno: Errno, fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
     if errno.is_would_block() {
         return wait(fd, events);
     }
@@ -94,13 +117,20 @@ fn wait(fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     loop {
         // SAFETY: the array is the one local element.
-        if unsafe { libc::poll(&mut poll, 1, FOR_EVER) } >= 0 {
+        match uncancelled(|| unsafe { libc::poll(&mut poll, 1, FOR_EVER) } as isize) {
             // Also where poll reports an error condition: the call that is made again tells which.
-            return Ok(());
-        }
-        let errno = Errno::last();
-        if !errno.is_interrupted() {
-            return Err(errno);
+            Ok(_) => return Ok(()),
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Makes a system call that can block, but does not let a pthread_cancel end the thread in it: that unwinds the stack, which
+/// Rust code does not survive. The thread is cancelled later, when it is back in the host's code.
+fn uncancelled(call: impl FnOnce() -> isize) -> Result<usize, Errno> {
+    let deferred = Uncancelled::begin();
+    let result = usize::try_from(call()).map_err(|_| Errno::last());
+    drop(deferred);
+    result
 }

@@ -1,75 +1,39 @@
-//! Memory maps of files.
+//! Memory maps of files, which are only ever read and written through [`Region`] and [`RegionMut`]: the file may change under
+//! them, so nobody gets a slice to keep.
 
 use std::fs::File;
 use std::io;
-use std::ops::{Deref, DerefMut};
 
-/// A file mapped into memory for reading, for [`Restore::mmio`](crate::Restore::mmio).
-///
-/// Dereferences to the file's bytes. Can be shared between threads, so that each can restore frames of its own.
-///
-/// While the map lives, nobody may shorten the file or write to it: a process that reads a part of a map that its file no
-/// longer has is ended by the system (SIGBUS), and the bytes of a file that is written to are whatever they are at the time.
-#[derive(Debug)]
-pub struct Map(memmap2::Mmap);
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::memory::{Region, RegionMut};
+
+/// A file mapped into memory for reading.
+pub(crate) struct Map(MmapRaw);
 
 impl Map {
-    /// Maps the whole of `file`, as large as it is now. An empty file gives an empty map.
-    ///
-    /// # Errors
-    /// Where the system can't map the file: it is a pipe, say, or memory is short.
-    pub fn of(file: &File) -> io::Result<Self> {
-        // SAFETY: the map is read-only. What is left of memmap2's contract (nobody changes the file meanwhile) can be kept
-        // by nobody but the user, whom the type's documentation asks for it.
-        Ok(Self(unsafe { memmap2::Mmap::map(file) }?))
+    /// Maps the whole of `file`, as large as it is now.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        MmapOptions::new().map_raw_read_only(file).map(Self)
+    }
+
+    pub(crate) fn region(&self) -> Region<'_> {
+        // SAFETY: the map is as large as it says and lives as long as the borrow.
+        unsafe { Region::from_raw(self.0.as_ptr(), self.0.len() as u64) }
     }
 }
 
-impl Deref for Map {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A file mapped into memory for writing, for [`Checkpt::mmio`](crate::Checkpt::mmio).
-///
-/// Dereferences to the file's bytes; what is written to them is written to the file in the system's own time.
-/// [`Map`]'s rule holds here too: nobody else may shorten the file or write to it while the map lives.
-#[derive(Debug)]
-pub struct MapMut(memmap2::MmapMut);
+/// A file mapped into memory for writing.
+pub(crate) struct MapMut(MmapRaw);
 
 impl MapMut {
-    /// Maps the whole of `file`, as large as it is now, and which must be open for reading and writing.
-    /// [`File::set_len`] gives a file the size that is wanted.
-    ///
-    /// # Errors
-    /// Where the system can't map the file.
-    pub fn of(file: &File) -> io::Result<Self> {
-        // SAFETY: as for Map.
-        Ok(Self(unsafe { memmap2::MmapMut::map_mut(file) }?))
+    /// Maps the whole of `file`, as large as it is now.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        MmapOptions::new().map_raw(file).map(Self)
     }
 
-    /// Returns when all that was written to the map is in the file and the file on its medium.
-    ///
-    /// # Errors
-    /// Where the system could not write it.
-    pub fn flush(&self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Deref for MapMut {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl DerefMut for MapMut {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+    pub(crate) fn region(&mut self) -> RegionMut<'_> {
+        // SAFETY: the map is writable, as large as it says, and lives as long as the borrow.
+        unsafe { RegionMut::from_raw(self.0.as_mut_ptr(), self.0.len() as u64) }
     }
 }

@@ -1,7 +1,7 @@
-//! Memory regions that belong to the caller and can be larger than what the caller means by them.
+//! Memory that belongs to the caller: buffers, and regions that checkpoints are written to and restored from.
 //!
 //! A C host says "here is memory from this address on, of this size", and may go on using parts of it that the library
-//! does not touch, or name a size beyond what any object can have. So a region is kept as an address and a size, and a
+//! does not touch, or name a size beyond what any object can have. So memory is kept as an address and a size, and a
 //! slice exists only of the part in use, only while it is in use.
 
 use std::marker::PhantomData;
@@ -25,19 +25,25 @@ impl<'m> RegionMut<'m> {
         Self { address: memory.as_mut_ptr(), size: memory.len() as u64, memory: PhantomData }
     }
 
+    #[inline]
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
+    #[inline]
+    pub(crate) fn is_null(&self) -> bool {
+        self.address.is_null()
+    }
+
     /// The `len` bytes at `offset`, if the region has them.
     #[inline]
-    pub(crate) fn get(&mut self, offset: u64, len: usize) -> Option<&mut [u8]> {
+    pub(crate) fn get(&mut self, offset: u64, len: u64) -> Option<&mut [u8]> {
         if !fits(self.size, offset, len) {
             return None;
         }
         // SAFETY: offset + len lies within the region, which is valid by the constructor's contract; the exclusive borrow
         // of self keeps the slices that the library makes apart.
-        Some(unsafe { std::slice::from_raw_parts_mut(self.address.add(offset as usize), len) })
+        Some(unsafe { std::slice::from_raw_parts_mut(self.address.add(offset as usize), len as usize) })
     }
 }
 
@@ -60,25 +66,31 @@ impl<'m> Region<'m> {
         Self { address: memory.as_ptr(), size: memory.len() as u64, memory: PhantomData }
     }
 
+    #[inline]
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
+    #[inline]
+    pub(crate) fn is_null(&self) -> bool {
+        self.address.is_null()
+    }
+
     /// The `len` bytes at `offset`, if the region has them.
     #[inline]
-    pub(crate) fn get(&self, offset: u64, len: usize) -> Option<&'m [u8]> {
+    pub(crate) fn get(&self, offset: u64, len: u64) -> Option<&'m [u8]> {
         if !fits(self.size, offset, len) {
             return None;
         }
         // SAFETY: offset + len lies within the region, which is valid by the constructor's contract.
-        Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len) })
+        Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len as usize) })
     }
 }
 
 /// A slice of length 0 is refused at NULL (a slice never is), hence the caller sees "not there" for an empty region.
 #[inline]
-fn fits(size: u64, offset: u64, len: usize) -> bool {
-    len > 0 && len <= isize::MAX as usize && offset <= size && len as u64 <= size - offset
+fn fits(size: u64, offset: u64, len: u64) -> bool {
+    len > 0 && len <= isize::MAX as u64 && offset <= size && len <= size - offset
 }
 
 #[cfg(test)]
@@ -90,7 +102,7 @@ mod tests {
         let bytes = [1, 2, 3, 4];
         let region = Region::new(&bytes);
         assert_eq!(region.get(1, 3), Some(&bytes[1..]));
-        for (offset, len) in [(1, 4), (4, 1), (5, 0), (0, 0), (u64::MAX, 1), (1, usize::MAX), (u64::MAX, usize::MAX)] {
+        for (offset, len) in [(1, 4), (4, 1), (5, 0), (0, 0), (u64::MAX, 1), (1, u64::MAX), (u64::MAX, u64::MAX)] {
             assert_eq!(region.get(offset, len), None, "{len} at {offset}");
         }
     }

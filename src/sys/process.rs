@@ -1,6 +1,6 @@
 //! What the library uses of the process it lives in: its standard error and its environment.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -9,6 +9,7 @@ use super::errno::Errno;
 /// Writes `line` to standard error by one write(2), so that lines of several threads do not mix. If that fails there is
 /// nobody to tell: it is left at that. No SIGPIPE comes of it, and errno stays what it was.
 pub(crate) fn write_stderr(line: &[u8]) {
+    let _uncancelled = Uncancelled::begin();
     let before = Errno::last();
     without_sigpipe(|| {
         // SAFETY: `line` is valid for reads of its length.
@@ -49,5 +50,33 @@ fn without_sigpipe(write: impl FnOnce() -> bool) {
             while libc::sigtimedwait(sigpipe.as_ptr(), ptr::null_mut(), &at_once) < 0 && Errno::last().is_interrupted() {}
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, old_mask.as_ptr(), ptr::null_mut());
+    }
+}
+
+// Not declared by libc.
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, old_state: *mut c_int) -> c_int;
+}
+
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+/// As long as it lives, a pthread_cancel does not end the thread.
+pub(super) struct Uncancelled {
+    old_state: c_int,
+}
+
+impl Uncancelled {
+    pub(super) fn begin() -> Self {
+        let mut old_state = 0;
+        // SAFETY: writes the thread's old state to the local.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut old_state) };
+        Self { old_state }
+    }
+}
+
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        // SAFETY: a NULL old state is allowed on Linux; the state is one that this thread had.
+        unsafe { pthread_setcancelstate(self.old_state, ptr::null_mut()) };
     }
 }
