@@ -102,11 +102,11 @@ fn the_shared_library_links_from_the_build_folder() {
     support::run(&mut Command::new(program));
 }
 
-/// Links `ctests/static/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
+/// Links `ctests/programs/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
 fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
     let folder = support::fresh_folder(name);
     let archive = make_lib().join("libfdckpt.a").display().to_string();
-    let source = support::root().join("ctests/static/own_lz4.c").display().to_string();
+    let source = support::root().join("ctests/programs/own_lz4.c").display().to_string();
     let include = format!("-I{}", support::root().join("include").display());
     for (order, libraries) in
         [("ours-first", [std::slice::from_ref(&archive), lz4].concat()), ("ours-last", [lz4, &[archive]].concat())]
@@ -146,6 +146,22 @@ fn the_static_library_lives_beside_the_systems_lz4() {
     for (index, lz4) in found.into_iter().enumerate() {
         link_and_run_with(&format!("static-system-{index}"), &[lz4], &[]);
     }
+}
+
+/// `ctests/programs/memory.c` has the process's malloc under its control.
+#[test]
+fn what_is_allocated_is_freed_and_may_be_refused() {
+    let program = support::LIBRARY_FOLDER.join("memory");
+    let source = support::root().join("ctests/programs/memory.c");
+    let flags = [
+        format!("-I{}", support::root().join("include").display()),
+        format!("-L{}", support::LIBRARY_FOLDER.display()),
+        format!("-Wl,-rpath,{}", support::LIBRARY_FOLDER.display()),
+    ];
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fno-builtin"]).arg(source).arg("-o").arg(&program).args(flags);
+    support::run(cc.arg("-lfdckpt"));
+    support::run(&mut Command::new(program));
 }
 
 #[test]

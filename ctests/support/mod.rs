@@ -94,3 +94,18 @@ pub fn c_program(name: &str) -> PathBuf {
     run(cc().args(args).arg(rpath));
     program
 }
+
+pub fn golden() -> String {
+    root().join("ctests/golden/fd_checkpt").display().to_string()
+}
+
+/// Each golden trace as it is, then those that can be replayed in other modes in each of them.
+pub fn trace_arguments() -> Vec<Vec<String>> {
+    let mut all = vec![vec![golden()]];
+    for checkpt in ["stream", "mmio", "pipe"] {
+        for restore in ["stream", "mmio", "pipe"] {
+            all.push([&golden(), "--checkpt", checkpt, "--restore", restore].map(str::to_owned).to_vec());
+        }
+    }
+    all
+}

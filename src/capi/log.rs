@@ -12,11 +12,13 @@ use std::{mem, ptr};
 use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
 use super::status::{self, SUCCESS};
 use crate::error::Error;
-use crate::sys::process::{environment_equals, write_stderr};
+use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 
 /// Remembers and logs that `function` failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
+    // The callback may have cancellation points, and so has the write.
+    let _uncancelled = Uncancelled::begin();
     let code = status::code(error);
     LAST.with(|last| last.set(function, code, error));
 

@@ -126,11 +126,9 @@ fn wait(fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
     }
 }
 
-/// Makes a system call that can block, but does not let a pthread_cancel end the thread in it: that unwinds the stack, which
-/// Rust code does not survive. The thread is cancelled later, when it is back in the host's code.
+/// Makes a system call that can block and be a cancellation point. A thread that is cancelled meanwhile ends when it is back in
+/// the host's code.
 fn uncancelled(call: impl FnOnce() -> isize) -> Result<usize, Errno> {
-    let deferred = Uncancelled::begin();
-    let result = usize::try_from(call()).map_err(|_| Errno::last());
-    drop(deferred);
-    result
+    let _uncancelled = Uncancelled::begin();
+    usize::try_from(call()).map_err(|_| Errno::last())
 }

@@ -9,7 +9,6 @@ use super::errno::Errno;
 /// Writes `line` to standard error by one write(2), so that lines of several threads do not mix. If that fails there is
 /// nobody to tell: it is left at that. No SIGPIPE comes of it, and errno stays what it was.
 pub(crate) fn write_stderr(line: &[u8]) {
-    let _uncancelled = Uncancelled::begin();
     let before = Errno::last();
     without_sigpipe(|| {
         // SAFETY: `line` is valid for reads of its length.
@@ -60,13 +59,13 @@ unsafe extern "C" {
 
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
-/// As long as it lives, a pthread_cancel does not end the thread.
-pub(super) struct Uncancelled {
+/// As long as it lives, a pthread_cancel does not end the thread: that would unwind the stack, which Rust code does not survive.
+pub(crate) struct Uncancelled {
     old_state: c_int,
 }
 
 impl Uncancelled {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let mut old_state = 0;
         // SAFETY: writes the thread's old state to the local.
         unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut old_state) };

@@ -1,0 +1,171 @@
+/* host.c: what hosts do that a library must survive: threads that are
+   cancelled in a call, calls that fail in signal handlers, and in a child
+   that was forked while other threads had calls fail. */
+
+#include "test.h"
+
+#include <sys/time.h>
+#include <sys/wait.h>
+
+static void
+sleep_ms( long ms ) {
+  struct timespec t = { .tv_sec = ms/1000L, .tv_nsec = (ms%1000L)*1000000L };
+  nanosleep( &t, NULL );
+}
+
+/* Cancellation.  A thread that waits in a call gets a pthread_cancel.  It
+   must neither take the process with it nor leave the call in the middle:
+   the call is completed, and the thread ends at its next cancellation
+   point. */
+
+enum { READING, POLLING, WRITING, LOGGING, WAYS };
+
+static struct {
+  int          way;
+  int          fd;
+  atomic_int   logging;
+  int          code;
+} waiter;
+
+static fd_checkpt_t checkpt[1];
+static fd_restore_t restore[1];
+static uchar        buf[ FD_CHECKPT_WBUF_MIN ];
+static uchar        big[ 1UL<<20 ];
+
+static void
+slow_log( void *       context,
+          int          level,
+          char const * line ) {
+  (void)context; (void)level; (void)line;
+  atomic_store( &waiter.logging, 1 );
+  sleep_ms( 100L ); /* A cancellation point */
+}
+
+static void *
+wait_in_a_call( void * arg ) {
+  (void)arg;
+  if( waiter.way==LOGGING ) waiter.code = fd_checkpt_close( NULL );
+  else if( waiter.way==WRITING ) {
+    fd_checkpt_open( checkpt, RAW );
+    waiter.code = fd_checkpt_data( checkpt, big, sizeof(big) );
+  } else {
+    fd_restore_open( restore, RAW );
+    waiter.code = fd_restore_data( restore, big, 10UL );
+  }
+  pthread_testcancel();
+  return NULL;
+}
+
+static void
+check_cancel( int way ) {
+  int fd[2];
+  test_pipe( fd );
+  waiter.way  = way;
+  waiter.code = 777;
+  atomic_store( &waiter.logging, 0 );
+  if( way==LOGGING ) fdckpt_set_log( slow_log, NULL );
+  if( way==POLLING ) CHECK_EQ( fcntl( fd[0], F_SETFL, O_NONBLOCK ), 0 );
+  if( way==WRITING ) CHECK( fd_checkpt_init_stream( checkpt, fd[1], buf, sizeof(buf) ) );
+  else               CHECK( fd_restore_init_stream( restore, fd[0], buf, sizeof(buf) ) );
+
+  pthread_t thread;
+  CHECK_EQ( pthread_create( &thread, NULL, wait_in_a_call, NULL ), 0 );
+  if( way==LOGGING ) while( !atomic_load( &waiter.logging ) ) sleep_ms( 1L );
+  else sleep_ms( 50L ); /* It waits in the call by now; if not, the test is easier to pass */
+  CHECK_EQ( pthread_cancel( thread ), 0 );
+  sleep_ms( 20L );
+
+  /* Let it go on. */
+  if( way==READING || way==POLLING ) CHECK_EQ( write( fd[1], "0123456789", 10UL ), 10 );
+  for( ulong got=0UL; way==WRITING && got<sizeof(big); ) {
+    ssize_t n = read( fd[0], buf, sizeof(buf) ); /* Nothing waits in it: it is empty, and big is larger */
+    if( !CHECK( n>0 ) ) break;
+    got += (ulong)n;
+  }
+  void * result;
+  CHECK_EQ( pthread_join( thread, &result ), 0 );
+  CHECK_AT( result==PTHREAD_CANCELED, "way %d", way );
+  CHECK_EQ_AT( waiter.code, way==LOGGING ? FD_CHECKPT_ERR_INVAL : 0, "way %d", way );
+
+  fdckpt_set_log( test_quiet, NULL );
+  if( way==WRITING ) { fd_checkpt_close( checkpt ); CHECK( fd_checkpt_fini( checkpt ) ); }
+  else { if( way!=LOGGING ) CHECK_EQ( fd_restore_close( restore ), 0 ); CHECK( fd_restore_fini( restore ) ); }
+  close( fd[0] );
+  close( fd[1] );
+}
+
+/* Signal handlers.  Calls fail in the main program, and others in a
+   handler that interrupts it there. */
+
+static volatile sig_atomic_t ticks;
+
+static void
+on_tick( int signal ) {
+  (void)signal;
+  int saved = errno;
+  fd_restore_close( NULL );
+  ticks++;
+  errno = saved;
+}
+
+static void
+check_signals( void ) {
+  struct sigaction tick, old;
+  memset( &tick, 0, sizeof(tick) );
+  tick.sa_handler = on_tick;
+  tick.sa_flags   = SA_RESTART;
+  CHECK_EQ( sigaction( SIGALRM, &tick, &old ), 0 );
+  struct itimerval often = { { 0, 100 }, { 0, 100 } }, never = { { 0, 0 }, { 0, 0 } };
+  ticks = 0;
+  setitimer( ITIMER_REAL, &often, NULL );
+  ulong wrong = 0UL;
+  for( ulong i=0UL; ticks<200 && i<50000000UL; i++ ) wrong += fd_checkpt_close( NULL )!=FD_CHECKPT_ERR_INVAL;
+  setitimer( ITIMER_REAL, &never, NULL );
+  CHECK_EQ( sigaction( SIGALRM, &old, NULL ), 0 );
+  CHECK_EQ( wrong, 0 );
+  CHECK( ticks>=200 );
+}
+
+/* fork.  The child has only the thread that called it: what other threads
+   were in the middle of stays so. */
+
+static atomic_int fork_done;
+
+static void *
+fail_all_the_time( void * arg ) {
+  (void)arg;
+  while( !atomic_load( &fork_done ) ) fd_checkpt_close( NULL );
+  return NULL;
+}
+
+static void
+check_fork( void ) {
+  pthread_t thread[2];
+  atomic_store( &fork_done, 0 );
+  for( int i=0; i<2; i++ ) CHECK_EQ( pthread_create( &thread[i], NULL, fail_all_the_time, NULL ), 0 );
+  for( int i=0; i<200; i++ ) {
+    pid_t child = fork();
+    if( !child ) {
+      alarm( 10U ); /* Should it hang */
+      _exit( fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL ? 0 : 1 );
+    }
+    int status = -1;
+    CHECK_EQ( waitpid( child, &status, 0 ), child );
+    if( !CHECK_EQ_AT( status, 0, "fork %d", i ) ) break;
+  }
+  atomic_store( &fork_done, 1 );
+  for( int i=0; i<2; i++ ) pthread_join( thread[i], NULL );
+}
+
+int
+main( int     argc,
+      char ** argv ) {
+  (void)argc; (void)argv;
+  test_begin();
+  fdckpt_set_log( test_quiet, NULL );
+  for( int way=0; way<WAYS; way++ ) check_cancel( way );
+  check_signals();
+  check_fork();
+  fdckpt_set_log( NULL, NULL );
+  return test_end( "host" );
+}

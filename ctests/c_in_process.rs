@@ -1,0 +1,73 @@
+//! Runs the C test suite (`ctests/c`) in this process, on the library's code as it is linked into Rust programs.
+//!
+//! Nothing else may be in this file: the C code redirects stderr, sets limits and so on, which a test beside it would notice.
+
+mod support;
+
+use std::ffi::{CString, c_char, c_int};
+use std::sync::{Mutex, PoisonError};
+
+use fdckpt as _; // has the functions that the C code calls
+use support::trace_arguments;
+
+type Main = unsafe extern "C" fn(argc: c_int, argv: *mut *mut c_char) -> c_int;
+
+unsafe extern "C" {
+    fn trace_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn contract_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn io_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn corrupt_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+}
+
+/// The programs redirect the log, change signal handlers and so on: one at a time.
+static PROCESS: Mutex<()> = Mutex::new(());
+
+fn call(name: &str, main: Main, args: &[&str]) {
+    let args: Vec<CString> = std::iter::once(&name).chain(args).map(|&arg| CString::new(arg).unwrap()).collect();
+    let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
+    argv.push(std::ptr::null_mut());
+    let _alone = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: the arguments are as C programs get them, and outlive the call.
+    let code = unsafe { main(args.len() as c_int, argv.as_mut_ptr()) };
+    assert_eq!(code, 0, "{name} failed, see above for what");
+}
+
+#[test]
+fn trace() {
+    for args in trace_arguments() {
+        call("trace", trace_main, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn contract() {
+    call("contract", contract_main, &[]);
+}
+
+#[test]
+fn io() {
+    call("io", io_main, &[]);
+}
+
+#[test]
+fn corrupt() {
+    call("corrupt", corrupt_main, &[]);
+}
+
+#[test]
+fn threads() {
+    call("threads", threads_main, &[]);
+}
+
+#[test]
+fn log() {
+    call("log", log_main, &[]);
+}
+
+#[test]
+fn host() {
+    call("host", host_main, &[]);
+}
