@@ -155,7 +155,8 @@ fn compile_in_a_host_with_its_own_base() {
         compiles(name, &format!("{base}{kind}#include \"fd_checkpt.h\"\n{USES}"), &root().join("include"));
     }
     // The other way round: what the host defines later, in the usual way, agrees with ours.
-    let later = "#define FD_FN_PURE __attribute__((pure))\n#define FD_FN_CONST __attribute__((const))\n";
+    let later = "#define FD_FN_PURE __attribute__((pure))\n#define FD_FN_CONST __attribute__((const))\n\
+                 #define FD_STATIC_ASSERT(c) extern int host_asserts[ (c) ? 1 : -1 ]\n";
     compiles("host-later", &format!("#include \"fd_checkpt.h\"\n{types}{later}{USES}"), &root().join("include"));
 }
 

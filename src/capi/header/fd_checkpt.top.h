@@ -150,14 +150,6 @@ typedef unsigned long ulong;
 #define FD_FN_CONST __attribute__((const))
 #endif
 
-#ifndef FD_STATIC_ASSERT
-#ifdef __cplusplus
-#define FD_STATIC_ASSERT(c,err) static_assert(c, #err)
-#else
-#define FD_STATIC_ASSERT(c,err) _Static_assert(c, #err)
-#endif
-#endif
-
 /* FD_CHECKPT_SUCCESS / FD_CHECKPT_ERR_* are what the functions return.
    Success is zero, failures are negative. */
 
