@@ -73,20 +73,20 @@ test: $(VENV)/libclang ## Run all tests
 	@for tool in valgrind clang g++ pkg-config; do \
 	  command -v $$tool >/dev/null || echo "$$tool is not installed: what needs it is skipped"; \
 	done
-	@set -o pipefail; features=(); \
+	@set -o pipefail; features=ctests; \
 	if [ -f $(VENV)/libclang ]; then \
-	  features=(--features bindgen); \
+	  features=ctests,bindgen; \
 	  export LIBCLANG_PATH="$$($(VENV)/bin/python -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))')"; \
 	  export BINDGEN_EXTRA_CLANG_ARGS="-I\"$$($(CC) -print-file-name=include)\""; \
 	fi; \
-	$(CARGO) test "$${features[@]}" 2>&1 | ctests/summary.sh
+	$(CARGO) test --features $$features 2>&1 | ctests/summary.sh
 
 valgrind: ## Run the whole C test suite under valgrind (a minute)
-	$(CARGO) test --test c_suite -- --ignored --nocapture valgrind
+	$(CARGO) test --features ctests --test c_suite -- --ignored --nocapture valgrind
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings -D clippy::undocumented_unsafe_blocks
+	$(CARGO) clippy --all-targets --features ctests -- -D warnings -D clippy::undocumented_unsafe_blocks
 	$(CARGO) doc --no-deps
 
 doc: ## Build the Rust documentation
