@@ -181,13 +181,13 @@ fn installs_and_uninstalls() {
     }
 
     if support::have("pkg-config") {
-        let mut pkg_config = Command::new("pkg-config");
-        pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("PKG_CONFIG_SYSROOT_DIR", &stage);
-        let flags = support::run(pkg_config.args(["--cflags", "--libs", "fdckpt"]));
         let program = stage.join("program");
-        let source = support::root().join("ctests/c/contract.c");
-        let rpath = format!("-Wl,-rpath,{}", prefix.join("lib").display());
-        support::run(support::cc().arg(source).arg("-o").arg(&program).args(flags.split_whitespace()).arg(rpath));
+        // The flags are quoted for a shell, as paths can have spaces.
+        let script = r#"eval "${CC:-cc} \"\$1\" -o \"\$2\" \"\$3\" $(pkg-config --cflags --libs fdckpt)""#;
+        let mut shell = Command::new("sh");
+        shell.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("PKG_CONFIG_SYSROOT_DIR", &stage);
+        shell.args(["-c", script, "sh"]).arg(support::root().join("ctests/c/contract.c")).arg(&program);
+        support::run(shell.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display())));
         support::run(&mut Command::new(program));
     }
 

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each harness uses a part of it")]
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -78,11 +77,12 @@ pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Links the object of a program of the C suite with the shared library, and returns the program.
+#[cfg(feature = "ctests")]
 pub fn c_program(name: &str) -> PathBuf {
     let program = LIBRARY_FOLDER.join(name);
-    let object = Path::new(option_env!("FDCKPT_C_OBJECTS").expect("built with feature ctests")).join(format!("{name}.o"));
+    let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
     let rpath = format!("-Wl,-rpath,{}", LIBRARY_FOLDER.display());
-    let args: [&OsStr; 7] = [
+    let args: [&std::ffi::OsStr; 7] = [
         object.as_ref(),
         "-o".as_ref(),
         program.as_ref(),
