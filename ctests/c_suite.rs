@@ -54,7 +54,13 @@ mod valgrind {
 
     fn valgrind(program: &Path) -> Command {
         let mut command = Command::new("valgrind");
-        command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible"]);
+        command.args([
+            "-q",
+            "--fair-sched=yes",
+            "--error-exitcode=99",
+            "--leak-check=full",
+            "--show-leak-kinds=definite,indirect,possible",
+        ]);
         command.arg(program);
         command
     }

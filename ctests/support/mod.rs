@@ -69,7 +69,8 @@ pub static SHARED_LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// A folder in which programs find that library under its link name and its soname.
 pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = fresh_folder(&format!("library-{}", std::process::id()));
+    let this = std::env::current_exe().expect("the test knows where it is");
+    let folder = fresh_folder(&format!("library-{}", this.file_stem().expect("a name").to_string_lossy()));
     for name in ["libfdckpt.so", "libfdckpt.so.0"] {
         std::os::unix::fs::symlink(&*SHARED_LIBRARY, folder.join(name)).expect("the folder is writable");
     }
