@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind identity lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,13 @@ test: $(VENV)/libclang ## Run all tests
 
 valgrind: ## Run the whole C test suite under valgrind (a minute)
 	$(CARGO) test --features ctests --test c_suite -- --ignored --nocapture valgrind
+
+# How many sequences `make identity` draws, how many seconds `make fuzz` gives to each target.
+COUNT   ?= 1000000
+SECONDS ?= 60
+
+identity: ## Compare COUNT random sequences of calls in all modes with each other and with a model, and huge frames
+	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
