@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind identity lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind identity corruption fuzz fuzz-keep sanitize lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,32 @@ SECONDS ?= 60
 
 identity: ## Compare COUNT random sequences of calls in all modes with each other and with a model, and huge frames
 	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
+
+corruption: ## Damage checkpoints COUNT times, and tell how much of it goes unnoticed
+	FDCKPT_CORRUPTION=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1
+
+# The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
+FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
+TARGETS := round_trip restore_anything all_modes
+
+fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
+	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
+	$(FUZZ) build --fuzz-dir fuzz
+	set -e; for target in $(TARGETS); do \
+	  mkdir -p fuzz/work/$$target; \
+	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/work/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1; \
+	done
+
+fuzz-keep: ## Add what fuzzing found to the kept corpus, as few files as give the same coverage
+	set -e; for target in $(TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/work/$$target -- -merge=1 -max_len=4096; \
+	done
+
+sanitize: ## Run the C suite with library and programs under AddressSanitizer, UBSan (the programs) and ThreadSanitizer
+	ctests/sanitize.sh address $(TARGET)/sanitize
+	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check

@@ -131,3 +131,26 @@ fn offsets_past_4_gib() {
         assert_eq!((&end, restore.close()), (b"far away", Ok(5 * GIB)));
     }
 }
+
+/// What the fuzzers found worth keeping: each file is a case that once reached something new.
+#[test]
+fn the_kept_corpus() {
+    silence();
+    let (mut bench, mut replayed) = (Bench::new(), 0);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for target in ["round_trip", "restore_anything", "all_modes"] {
+        for file in std::fs::read_dir(folder.join(target)).expect("the corpus is there") {
+            let case = std::fs::read(file.expect("readable").path()).expect("readable");
+            match (target, case.split_first()) {
+                ("round_trip", _) => round_trip(&mut bench, &case, false),
+                ("restore_anything", _) => restore_anything(&mut bench, &case, false),
+                (_, Some((choice, case))) if choice % 2 == 0 => round_trip(&mut bench, case, true),
+                (_, Some((_, case))) => restore_anything(&mut bench, case, true),
+                _ => {}
+            }
+            replayed += 1;
+        }
+    }
+    println!("{replayed} cases replayed");
+    assert!(replayed > 100, "only {replayed} cases were found");
+}

@@ -1,0 +1,16 @@
+//! Arbitrary sequences of calls make a checkpoint and restore it: as the naive model does.
+#![no_main]
+
+#[path = "../../ctests/model/mod.rs"]
+mod model;
+
+use std::cell::RefCell;
+
+use fdckpt as _;
+use libfuzzer_sys::fuzz_target;
+use model::check::round_trip;
+use model::ours::{Bench, silence};
+
+thread_local!(static BENCH: RefCell<Bench> = RefCell::new(Bench::new()));
+
+fuzz_target!(init: silence(), |case: &[u8]| BENCH.with_borrow_mut(|bench| round_trip(bench, case, false)));
