@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind identity corruption fuzz fuzz-keep sanitize lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind identity corruption fuzz fuzz-keep sanitize mutants coverage lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,20 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh address $(TARGET)/sanitize
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
+# What tells whether a change of the code is noticed: quick, and without tests of building and installing.
+QUICK := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
+
+ROOM ?= codec
+
+mutants: ## Change src/ROOM in small ways, one at a time, and see whether the tests notice (an hour a room)
+	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
+	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK)
+
+coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; needs Debian's llvm-19 or the like)
+	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked
+	LLVM_COV=$${LLVM_COV:-llvm-cov-19} LLVM_PROFDATA=$${LLVM_PROFDATA:-llvm-profdata-19} RUSTC_BOOTSTRAP=1 \
+	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK)
+
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --features ctests -- -D warnings -D clippy::undocumented_unsafe_blocks
@@ -126,7 +140,7 @@ doc: ## Build the Rust documentation
 	$(CARGO) doc --no-deps
 
 deps: ## Install what some tasks can use beyond gcc, make, python3 and Rust (Debian, as root)
-	apt-get update && apt-get install -y --no-install-recommends valgrind pkg-config clang liblz4-dev
+	apt-get update && apt-get install -y --no-install-recommends valgrind pkg-config clang liblz4-dev llvm-19
 
 install: lib ## Install libraries, headers and pkg-config file below PREFIX (and DESTDIR)
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"

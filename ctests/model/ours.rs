@@ -26,11 +26,15 @@ unsafe extern "C" {
     fn fdckpt_set_log(callback: Option<unsafe extern "C" fn(*mut c_void, c_int, *const i8)>, context: *mut c_void);
 }
 
-/// No line for each of a million failures.
+/// No line for each of a million failures, and no signal where the reader of a pipe leaves early (Rust programs ignore it, but a
+/// fuzzer's main is not Rust's).
 pub fn silence() {
     unsafe extern "C" fn nothing(_: *mut c_void, _: c_int, _: *const i8) {}
-    // SAFETY: the callback lives for ever.
-    unsafe { fdckpt_set_log(Some(nothing), ptr::null_mut()) };
+    // SAFETY: the callback lives for ever; ignoring a signal runs no code.
+    unsafe {
+        fdckpt_set_log(Some(nothing), ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
 }
 
 /// Memory for what is reused from case to case.
@@ -116,13 +120,14 @@ impl Bench {
                 From::Pipe => {
                     let (source, mut to) = std::io::pipe().expect("a pipe");
                     std::thread::scope(|scope| {
-                        scope.spawn(move || {
+                        let writer = scope.spawn(move || {
                             // The reader may leave early.
                             bytes.chunks(7_001).try_for_each(|piece| to.write_all(piece)).ok();
                         });
                         let restore = fd_restore_init_stream(mem, source.as_raw_fd(), buffer, buffer_size as u64);
                         let answers = run_restore(restore, ops);
                         drop(source);
+                        writer.join().expect("no panic"); // wholly, or what is left of it looks like a leak
                         answers
                     })
                 }
