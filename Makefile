@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind identity corruption fuzz fuzz-keep sanitize mutants coverage lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants coverage lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ test: $(VENV)/libclang ## Run all tests
 
 valgrind: ## Run the whole C test suite under valgrind (a minute)
 	$(CARGO) test --features ctests --test c_suite -- --ignored --nocapture valgrind
+
+faults: ## Make every call of the system fail, one after the other, in all scenarios
+	FDCKPT_FAULTS=all $(CARGO) test --release --test faults -- --nocapture
 
 # How many sequences `make identity` draws, how many seconds `make fuzz` gives to each target.
 COUNT   ?= 1000000

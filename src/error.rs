@@ -178,6 +178,10 @@ impl std::error::Error for Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         use std::io::ErrorKind;
+        // Memory is short: this is the one that needs none.
+        if error == Error::OutOfMemory {
+            return ErrorKind::OutOfMemory.into();
+        }
         let kind = match error {
             Error::Io { errno, .. } => Self::from(errno).kind(),
             Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,

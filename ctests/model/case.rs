@@ -52,10 +52,10 @@ pub fn checkpt_ops(choices: &mut Choices<'_>) -> Vec<Op> {
                 let size = size(choices).min(MOST - total);
                 total += size;
                 let data = content(choices, size, &last);
-                if choices.byte() % 4 == 0 {
+                if choices.byte().is_multiple_of(4) {
                     last = data.clone();
                 }
-                if choice % 2 == 0 && size <= 65_536 { Op::Meta(data) } else { Op::Data(data) }
+                if choice.is_multiple_of(2) && size <= 65_536 { Op::Meta(data) } else { Op::Data(data) }
             }
         };
         match op {

@@ -76,7 +76,7 @@ pub fn round_trip(bench: &mut Bench, case: &[u8], pipes: bool) {
 pub fn restore_anything(bench: &mut Bench, case: &[u8], pipes: bool) {
     let mut choices = Choices::new(case);
     let buffer_size = BUFFER_MIN + usize::from(choices.byte());
-    let tampered = choices.byte() % 2 == 0;
+    let tampered = choices.byte().is_multiple_of(2);
     let (ops, bytes) = if tampered {
         let changes: Vec<(usize, u8)> = (0..choices.byte() % 4).map(|_| (choices.number(), choices.byte())).collect();
         let cut = choices.byte();

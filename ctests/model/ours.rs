@@ -138,8 +138,8 @@ impl Bench {
 
 /// Bytes up to the last close that succeeded.
 fn closed(ops: &[Op], answers: &[Answer]) -> usize {
-    let ends = ops.iter().zip(answers).filter(|(op, answer)| matches!(op, Op::Close) && answer.code == OK);
-    ends.last().map_or(0, |(_, answer)| answer.off as usize)
+    let mut ends = ops.iter().zip(answers).filter(|(op, answer)| matches!(op, Op::Close) && answer.code == OK);
+    ends.next_back().map_or(0, |(_, answer)| answer.off as usize)
 }
 
 /// # Safety

@@ -55,7 +55,7 @@ pub struct Checkpt<'a> {
 }
 
 enum Target<'a> {
-    Stream { fd: Box<dyn AsFd + Send + Sync + 'a>, buffer: Vec<u8>, used: u64 },
+    Stream { fd: Box<dyn super::Descriptor + 'a>, buffer: Vec<u8>, used: u64 },
     Mmio(&'a mut [u8]),
     Map(MapMut),
 }
@@ -79,7 +79,7 @@ impl<'a> Checkpt<'a> {
     /// [`Error::BufferTooSmall`] where `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
-        Self::new(Target::Stream { fd: Box::new(fd), buffer, used: 0 })
+        Self::new(Target::Stream { fd: super::boxed(fd)?, buffer, used: 0 })
     }
 
     /// A checkpoint that is written to `region` from its start on. Bytes behind the checkpoint's end may be changed too.
@@ -162,7 +162,7 @@ impl<'a> Checkpt<'a> {
     fn encoder(&mut self) -> Encoder<'_> {
         let Self { phase, lz4, ring_cursor, offset, to } = self;
         let sink = match to {
-            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: (**fd).as_fd(), offset, buffer, used }),
+            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: fd.fd(), offset, buffer, used }),
             Target::Mmio(region) => Sink::Mmio(Mmio { offset, region: RegionMut::new(region) }),
             Target::Map(map) => Sink::Mmio(Mmio { offset, region: map.region() }),
         };

@@ -21,6 +21,8 @@ pub use checkpt::Checkpt;
 pub use restore::Restore;
 pub use style::FrameStyle;
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use crate::error::Error;
 use crate::sys::lz4::RING_SIZE;
 
@@ -60,6 +62,27 @@ fn io_buffer(size: usize) -> Result<Vec<u8>, Error> {
     buffer.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
     buffer.resize(size, 0);
     Ok(buffer)
+}
+
+/// A descriptor of any type, owned or borrowed.
+pub(crate) trait Descriptor: Send + Sync {
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+// An array of one, as that is what a vector can become without a further allocation.
+impl<F: AsFd + Send + Sync> Descriptor for [F; 1] {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self[0].as_fd()
+    }
+}
+
+/// As Box::new, but that ends the process where memory is short.
+fn boxed<'a, F: AsFd + Send + Sync + 'a>(fd: F) -> Result<Box<dyn Descriptor + 'a>, Error> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
+    one.push(fd);
+    let one: Box<[F; 1]> = one.try_into().map_err(|_| Error::Internal)?;
+    Ok(one)
 }
 
 /// Where in the ring the next chunk goes: it lies in one piece, so it starts over where less than its size is left.

@@ -62,7 +62,7 @@ pub struct Restore<'a> {
 }
 
 enum Origin<'a> {
-    Stream { fd: Box<dyn AsFd + Send + Sync + 'a>, size: u64, buffer: Vec<u8>, lo: u64, ready: u64 },
+    Stream { fd: Box<dyn super::Descriptor + 'a>, size: u64, buffer: Vec<u8>, lo: u64, ready: u64 },
     Mmio(&'a [u8]),
     Map(Map),
 }
@@ -86,7 +86,7 @@ impl<'a> Restore<'a> {
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
         let (size, position) = size_and_position(fd.as_fd())?;
-        Self::new(Origin::Stream { fd: Box::new(fd), size, buffer, lo: 0, ready: 0 }, position)
+        Self::new(Origin::Stream { fd: super::boxed(fd)?, size, buffer, lo: 0, ready: 0 }, position)
     }
 
     /// A restore from `region` from its start on.
@@ -189,7 +189,7 @@ impl<'a> Restore<'a> {
         let Self { phase, lz4, ring_cursor, offset, from } = self;
         let source = match from {
             Origin::Stream { fd, size, buffer, lo, ready } => {
-                Source::Stream(Stream { fd: (**fd).as_fd(), size: *size, offset, buffer, lo, ready })
+                Source::Stream(Stream { fd: fd.fd(), size: *size, offset, buffer, lo, ready })
             }
             Origin::Mmio(region) => Source::Mmio(Mmio { offset, region: Region::new(region) }),
             Origin::Map(map) => Source::Mmio(Mmio { offset, region: map.region() }),
