@@ -122,7 +122,15 @@ fn compile_twice_and_beside_each_other() {
 
 #[test]
 fn nothing_is_left_to_be_filled_in() {
-    for file in ["README.md", "CHANGELOG.md", "docs/frame-format.md", "include/fd_checkpt.h", "include/fdckpt.h"] {
+    for file in [
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/frame-format.md",
+        "docs/testing.md",
+        "include/fd_checkpt.h",
+        "include/fdckpt.h",
+    ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let placeholder = text.split('@').skip(1).step_by(2).find(|word| word.chars().all(|c| c.is_ascii_uppercase()));
         assert_eq!(placeholder, None, "{file}");
