@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants coverage lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -128,6 +128,9 @@ ROOM ?= codec
 mutants: ## Change src/ROOM in small ways, one at a time, and see whether the tests notice (an hour a room)
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
 	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK)
+
+mutants-by-hand: ## The same for exported and other unsafe functions, which cargo-mutants passes over, from a list
+	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK) --test faults
 
 coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; needs Debian's llvm-19 or the like)
 	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked

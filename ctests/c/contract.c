@@ -617,6 +617,13 @@ check_checkpt_rules( void ) {
     WORKS( test_save( c, styles[i & 1], data, sz, 1UL ) );
     CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
   }
+
+  /* What was finished by mistake does no harm. */
+  ulong after = OFF_UNTOUCHED;
+  FAILS( FD_CHECKPT_ERR_INVAL, fd_checkpt_open_advanced( c, LZ4, &after ) );
+  FAILS( FD_CHECKPT_ERR_INVAL, fd_checkpt_data( c, data, 1UL ) );
+  CHECK_EQ( after, OFF_UNTOUCHED );
+  CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
 }
 
 /* Rules of state, for restoring *************************************/
@@ -741,6 +748,14 @@ check_restore_rules( void ) {
     WORKS( test_load( r, LZ4, data, sz_1, 2UL ) );
     CHECK_EQ( fd_restore_fini( r ), restore_mem );
   }
+
+  /* What was finished by mistake does no harm. */
+  ulong after = OFF_UNTOUCHED;
+  FAILS( FD_CHECKPT_ERR_INVAL, fd_restore_seek( r, 0UL ) );
+  FAILS( FD_CHECKPT_ERR_INVAL, fd_restore_open_advanced( r, LZ4, &after ) );
+  FAILS( FD_CHECKPT_ERR_INVAL, fd_restore_data( r, buf, 1UL ) );
+  CHECK_EQ( after, OFF_UNTOUCHED );
+  CHECK_EQ( fd_restore_fini( r ), restore_mem );
   free( buf );
 }
 

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Mutations by hand for the code that cargo-mutants passes over: exported and other unsafe functions.
+
+Each is applied to a copy of the repository, one at a time; the quick tests must notice it.
+Usage: ctests/mutate_shims.py FOLDER_FOR_THE_COPY CARGO_TEST_ARGUMENTS...
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+# File below src, what stands there, what is put in its place, which occurrence (from 0).
+MUTATIONS = [
+    ("capi/fd_checkpt.rs", "encoder.put(Kind::Meta,", "encoder.put(Kind::Data,", 0),
+    ("capi/fd_checkpt.rs", "encoder.put(Kind::Data,", "encoder.put(Kind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "decoder.get(Kind::Meta,", "decoder.get(Kind::Data,", 0),
+    ("capi/fd_checkpt.rs", "decoder.get(Kind::Data,", "decoder.get(Kind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 0),
+    ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 1),
+    ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 2),
+    ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 3),
+    ("capi/fd_checkpt.rs", "guard::not_null(_off, NULL_OFF)", "Ok(())", 0),
+    ("capi/fd_checkpt.rs", "guard::not_null(_off, NULL_OFF)", "Ok(())", 3),
+    ("capi/fd_checkpt.rs", "encoder.finish()", "Ok(())", 0),
+    ("capi/fd_checkpt.rs", "decoder.finish()", "Ok(())", 0),
+    ("capi/fd_checkpt.rs", "decoder.seek(off)", "Ok(())", 0),
+    ("capi/fd_checkpt.rs", "check_stream(fd, wbuf, wbuf_sz)?;", "", 0),
+    ("capi/fd_checkpt.rs", "check_stream(fd, rbuf, rbuf_sz)?;", "", 0),
+    ("capi/fd_checkpt.rs", "check_region(mmio, mmio_sz)?;", "", 0),
+    ("capi/fd_checkpt.rs", "check_region(mmio, mmio_sz)?;", "", 1),
+    ("capi/fd_checkpt.rs", "if mmio_sz > source::SIZE_MAX", "if false", 0),
+    ("capi/fd_checkpt.rs", "(*checkpt).off = 0;", "", 0),
+    ("capi/fd_checkpt.rs", "(*restore).off = off;", "(*restore).off = 0;", 0),
+    ("capi/guard.rs", "H::release(handle);", "", 0),
+    ("capi/guard.rs", "H::fail(handle);\n    }\n    pointer.cast()", "}\n    pointer.cast()", 0),
+    ("capi/types.rs", "(*handle.as_ptr()).frame_style = Phase::FAILED", "_ = handle", 0),
+    ("capi/types.rs", "(*handle.as_ptr()).frame_style = Phase::FAILED", "_ = handle", 1),
+    ("sys/lz4.rs", "ptr::copy_nonoverlapping(chunk.as_ptr(), src, chunk.len());", "", 0),
+    ("sys/lz4.rs", "if usize::try_from(got) != Ok(len)", "if got < 0", 0),
+]
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parent.parent
+    copy, arguments = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+    shutil.rmtree(copy, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout
+    for name in filter(None, files.decode().split("\0")):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, copy / name)
+    environment = dict(os.environ, FDCKPT_IDENTITY="200", FDCKPT_CORRUPTION="200", FDCKPT_LOG="off")
+    environment["CARGO_TARGET_DIR"] = str(copy / "target")
+
+    def tests_pass():
+        command = ["cargo", "test", "--quiet", *arguments]
+        try:
+            return subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=300).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+    if not tests_pass():
+        sys.exit("the tests fail without any mutation")
+    survived = 0
+    for file, old, new, which in MUTATIONS:
+        path = copy / "src" / file
+        text = path.read_text()
+        parts = text.split(old)
+        if len(parts) < which + 2:
+            sys.exit(f"{file} has not {which + 1} times: {old}")
+        path.write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
+        passed = tests_pass()
+        path.write_text(text)
+        survived += passed
+        print(f"{'SURVIVED' if passed else 'caught'}: {file}: {old!r} number {which + 1} -> {new!r}", flush=True)
+    print(f"mutations by hand: {len(MUTATIONS) - survived} passed, {survived} failed")
+    sys.exit(survived > 0)
+
+
+main()
