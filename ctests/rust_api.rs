@@ -264,7 +264,8 @@ fn the_end_of_the_file_is_told_with_its_place() {
 /// A match in the first chunk of a frame may not reach into the frame that was restored before.
 #[test]
 fn frames_do_not_refer_to_each_other() {
-    let block = [0x10, b'a', 5, 0, 0x50, b'b', b'c', b'd', b'e', b'f']; // 'a', then 4 bytes from 5 before, then 5 literals
+    // 'a', then 4 bytes from 5 before, then 20 literals
+    let block = [&[0x10, b'a', 5, 0, 0xF0, 5][..], &[b'b'; 20]].concat();
     let (file, places) = to_file(&[Frame { style: FrameStyle::Lz4, buffers: vec![(false, vec![7; 200_000])] }], BUFFER_MIN);
     let mut bytes = content(&file);
     bytes.extend([&[block.len() as u8, 0, 0][..], &block].concat());
@@ -273,7 +274,7 @@ fn frames_do_not_refer_to_each_other() {
     restore.data(&mut vec![0; 200_000]).unwrap();
     assert_eq!(restore.close(), Ok(places[0].1));
     restore.open(FrameStyle::Lz4).unwrap();
-    assert!(matches!(restore.data(&mut [0; 10]), Err(Error::Corrupt { offset, .. }) if offset == places[0].1));
+    assert!(matches!(restore.data(&mut [0; 25]), Err(Error::Corrupt { offset, .. }) if offset == places[0].1));
 }
 
 #[test]
