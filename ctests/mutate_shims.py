@@ -50,7 +50,7 @@ def main():
     for name in filter(None, files.decode().split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, copy / name)
-    environment = dict(os.environ, FDCKPT_IDENTITY="200", FDCKPT_CORRUPTION="200", FDCKPT_LOG="off")
+    environment = dict(os.environ, FDCKPT_IDENTITY="200", FDCKPT_CORRUPTION="200")
     environment["CARGO_TARGET_DIR"] = str(copy / "target")
 
     def tests_pass():
