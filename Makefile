@@ -105,15 +105,15 @@ fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
 	$(FUZZ) build --fuzz-dir fuzz
 	set -e; for target in $(TARGETS); do \
-	  mkdir -p fuzz/work/$$target; \
-	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/work/$$target fuzz/corpus/$$target -- \
+	  mkdir -p fuzz/found/$$target; \
+	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 	    -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1; \
 	done
 
 fuzz-keep: ## Add what fuzzing found to the kept corpus, as few files as give the same coverage
 	set -e; for target in $(TARGETS); do \
 	  mkdir -p fuzz/corpus/$$target; \
-	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/work/$$target -- -merge=1 -max_len=4096; \
+	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/found/$$target -- -merge=1 -max_len=4096; \
 	done
 
 sanitize: ## Run the C suite with library and programs under AddressSanitizer, UBSan (the programs) and ThreadSanitizer
