@@ -107,3 +107,12 @@ pub fn restore_anything(bench: &mut Bench, case: &[u8], pipes: bool) {
         assert_same(&ours, &expected, &format!("restoring from {from:?}"), &ops, |answers| codes(answers));
     }
 }
+
+/// The first byte chooses one of the two above; always through pipes too.
+pub fn all_modes(bench: &mut Bench, case: &[u8]) {
+    match case.split_first() {
+        Some((choice, case)) if choice % 2 == 0 => round_trip(bench, case, true),
+        Some((_, case)) => restore_anything(bench, case, true),
+        None => {}
+    }
+}

@@ -9,13 +9,9 @@ use std::cell::RefCell;
 
 use fdckpt as _;
 use libfuzzer_sys::fuzz_target;
-use model::check::{restore_anything, round_trip};
+use model::check::all_modes;
 use model::ours::{Bench, silence};
 
 thread_local!(static BENCH: RefCell<Bench> = RefCell::new(Bench::new()));
 
-fuzz_target!(init: silence(), |case: &[u8]| {
-    let Some((&choice, case)) = case.split_first() else { return };
-    let check = if choice % 2 == 0 { round_trip } else { restore_anything };
-    BENCH.with_borrow_mut(|bench| check(bench, case, true));
-});
+fuzz_target!(init: silence(), |case: &[u8]| BENCH.with_borrow_mut(|bench| all_modes(bench, case)));

@@ -45,16 +45,12 @@ fn write_once(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize, 
     })
 }
 
-/// Reads at least `least` bytes to `first` and, when that is full, to `second`, and as many more as the same calls give.
-/// Returns how many it read: fewer than `least` only if the file ended there.
+/// Reads at least `least` bytes, no more than `first` holds, to `first`; whatever else the same calls give goes to the rest of
+/// it and then to `second`. Returns how many it read: fewer than `least` only if the file ended there.
 pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8], least: usize) -> Result<usize, Errno> {
     let mut got = 0;
     while got < least {
-        let result = match first.get_mut(got..) {
-            Some(rest) if !rest.is_empty() => read_once(fd, rest, second),
-            _ => read_once(fd, &mut second[got - first.len()..], &mut []),
-        };
-        match result {
+        match read_once(fd, &mut first[got..], second) {
             Ok(0) => break,
             Ok(read) => got += read,
             Err(errno) => retry_or_wait(errno, fd, libc::POLLIN)?,
