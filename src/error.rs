@@ -178,20 +178,39 @@ impl std::error::Error for Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         use std::io::ErrorKind;
-        // Memory is short: this is the one that needs none.
-        if error == Error::OutOfMemory {
-            return ErrorKind::OutOfMemory.into();
-        }
         let kind = match error {
+            // Memory is short: this is the one that needs none.
+            Error::OutOfMemory => return ErrorKind::OutOfMemory.into(),
             Error::Io { errno, .. } => Self::from(errno).kind(),
             Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
             Error::Corrupt { .. } => ErrorKind::InvalidData,
             Error::NoRoom { .. } => ErrorKind::WriteZero,
-            Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,
             Error::Internal => ErrorKind::Other,
             _ => ErrorKind::InvalidInput,
         };
         Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, ErrorKind};
+
+    #[test]
+    fn each_error_has_its_kind() {
+        for (error, kind) in [
+            (Error::Io { doing: Doing::Reading, offset: 0, errno: Errno::OUT_OF_MEMORY }, ErrorKind::OutOfMemory),
+            (Error::UnexpectedEnd { offset: 0, missing: 1 }, ErrorKind::UnexpectedEof),
+            (Error::Corrupt { offset: 0, what: "" }, ErrorKind::InvalidData),
+            (Error::NoRoom { offset: 0, left: 0, style: FrameStyle::Raw }, ErrorKind::WriteZero),
+            (Error::OutOfMemory, ErrorKind::OutOfMemory),
+            (Error::UnknownStyle { style: 3 }, ErrorKind::Unsupported),
+            (Error::Internal, ErrorKind::Other),
+            (Error::NoFrame, ErrorKind::InvalidInput),
+        ] {
+            assert_eq!(io::Error::from(error).kind(), kind, "{error}");
+        }
     }
 }

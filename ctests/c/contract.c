@@ -410,6 +410,12 @@ check_init( void ) {
   CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem+8 );
   CHECK_EQ( fd_restore_fini( r ), restore_mem+8 );
 
+  /* The smallest descriptor is one. */
+  c = fd_checkpt_init_stream( checkpt_mem, 0, iobuf, wmin );
+  CHECK_EQ( c, checkpt_mem );
+  CHECK_EQ( fd_checkpt_fd( c ), 0 );
+  CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
+
   /* init does not ask whether the descriptor is good; using it tells. */
   int bad = 1000;
   while( fcntl( bad, F_GETFD )!=-1 ) bad--;

@@ -112,7 +112,14 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_checkpt_meta", checkpt, |mut encoder| encoder.put(Kind::Meta, guard::input(buf, sz))) }
+    unsafe {
+        guard::call_after(
+            c"fd_checkpt_meta",
+            checkpt,
+            |mut encoder| encoder.put_at_hand(&guard::input(buf, sz)),
+            |mut encoder| encoder.put(Kind::Meta, guard::input(buf, sz)),
+        )
+    }
 }
 
 /// fd_checkpt_data adds the sz bytes at buf to the frame; sz can be of any size. buf must stay as it is until the frame is
@@ -120,7 +127,14 @@ pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_data(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_checkpt_data", checkpt, |mut encoder| encoder.put(Kind::Data, guard::input(buf, sz))) }
+    unsafe {
+        guard::call_after(
+            c"fd_checkpt_data",
+            checkpt,
+            |mut encoder| encoder.put_at_hand(&guard::input(buf, sz)),
+            |mut encoder| encoder.put(Kind::Data, guard::input(buf, sz)),
+        )
+    }
 }
 
 /// fd_restore_init_stream makes mem a restore from the descriptor fd, from its current position on. mem has FD_RESTORE_FOOTPRINT
@@ -237,7 +251,14 @@ pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_restore_meta", restore, |mut decoder| decoder.get(Kind::Meta, guard::output(buf, sz))) }
+    unsafe {
+        guard::call_after(
+            c"fd_restore_meta",
+            restore,
+            |mut decoder| decoder.get_at_hand(&mut guard::output(buf, sz)),
+            |mut decoder| decoder.get(Kind::Meta, guard::output(buf, sz)),
+        )
+    }
 }
 
 /// fd_restore_data restores the next sz bytes of the frame to buf; sz can be of any size. If sz is over FD_RESTORE_META_MAX, buf must
@@ -245,7 +266,14 @@ pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_restore_data", restore, |mut decoder| decoder.get(Kind::Data, guard::output(buf, sz))) }
+    unsafe {
+        guard::call_after(
+            c"fd_restore_data",
+            restore,
+            |mut decoder| decoder.get_at_hand(&mut guard::output(buf, sz)),
+            |mut decoder| decoder.get(Kind::Data, guard::output(buf, sz)),
+        )
+    }
 }
 
 /// fd_checkpt_frame_style_is_supported returns 1 if frames of style frame_style, a FD_CHECKPT_FRAME_STYLE_*, can be made and

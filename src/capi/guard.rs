@@ -36,6 +36,40 @@ pub(super) unsafe fn call<H: Handle>(
     }
 }
 
+/// As [`call`], after `at_hand`, which is small and tells whether it did all there is to do. What `call` needs is then not even set up.
+///
+/// # Safety
+/// As for [`call`].
+#[inline(always)]
+pub(super) unsafe fn call_after<H: Handle>(
+    function: &'static CStr,
+    pointer: *mut H,
+    at_hand: impl FnOnce(H::Engine<'_>) -> bool,
+    body: impl FnOnce(H::Engine<'_>) -> Result<(), Error>,
+) -> c_int {
+    #[inline(never)]
+    unsafe fn call_cold<H: Handle>(
+        function: &'static CStr,
+        pointer: *mut H,
+        body: impl FnOnce(H::Engine<'_>) -> Result<(), Error>,
+    ) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { call(function, pointer, body) }
+    }
+
+    if let Ok(handle) = check(pointer) {
+        // SAFETY: the caller's promise.
+        match no_panic(|| Ok(at_hand(unsafe { H::engine(handle) }))) {
+            Ok(true) => return SUCCESS,
+            Ok(false) => {}
+            // SAFETY: the caller's promise.
+            Err(_) => unsafe { H::fail(handle) },
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { call_cold(function, pointer, body) }
+}
+
 /// Initialises a handle at `mem`: `fill` writes all of it but its ring. Returns the handle, or NULL.
 pub(super) fn init<H: Handle>(
     function: &'static CStr,

@@ -1,12 +1,13 @@
 //! Restoring a checkpoint.
 
 use super::engine::{Codec, Engine};
-use super::source::{SIZE_MAX, Source};
+use super::source::{Ready, SIZE_MAX, Source, chunk_size};
 use super::style::FrameStyle;
-use super::{CHUNK_MAX, Kind, chunk_bound, next_in_ring};
+use super::tiny;
+use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use crate::error::Error;
 use crate::sys::lz4::Decompressor;
-use crate::sys::memory::RegionMut;
+use crate::sys::memory::{RegionMut, copy};
 
 /// The engine that restores a checkpoint.
 pub(crate) type Decoder<'h> = Engine<'h, Decompressor<'h>, Source<'h>>;
@@ -40,22 +41,86 @@ impl Decoder<'_> {
         })
     }
 
+    /// Does what [`get`](Self::get) does in the usual case, and without calls: the buffer is not too large for anything, and its bytes are
+    /// at hand. In any other case changes nothing but the buffer's content, and returns false.
+    #[inline(always)]
+    pub(crate) fn get_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
+        let Some(bytes) = buffer.up_to(META_MAX as u64) else { return false };
+        match (self.phase.style(), &mut self.end) {
+            (Some(FrameStyle::Raw), Source::Stream(stream)) => take(stream, bytes),
+            (Some(FrameStyle::Raw), Source::Mmio(mmio)) => take(mmio, bytes),
+            (Some(FrameStyle::Lz4), end) => match (&mut self.lz4, end) {
+                (Some(lz4), Source::Stream(stream)) => take_chunk(stream, lz4, self.ring_cursor, bytes),
+                (Some(lz4), Source::Mmio(mmio)) => take_chunk(mmio, lz4, self.ring_cursor, bytes),
+                (None, _) => false,
+            },
+            (None, _) => false,
+        }
+    }
+
     fn get_chunks(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
         let (mut done, size) = (0, buffer.size());
-        while let Some(chunk) = buffer.get(done, (size - done).min(CHUNK_MAX as u64)) {
-            self.get_chunk(chunk)?;
+        while done < size {
+            let left = size - done;
+            if left > CHUNK_MAX as u64
+                && let Some(rest) = buffer.get(done, left)
+                && self.get_in_place(rest)?
+            {
+                break;
+            }
+            let chunk = buffer.get(done, left.min(CHUNK_MAX as u64)).ok_or(Error::TooLarge { size })?;
             done += chunk.len() as u64;
+            self.get_chunk(chunk)?;
         }
         Ok(())
+    }
+
+    /// Restores a buffer of more than one chunk without the way through the ring. False, with nothing done, where that is not possible.
+    fn get_in_place(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
+        let Some(mut lz4) = self.lz4.as_mut().ok_or(Error::Internal)?.in_place(buffer) else { return Ok(false) };
+        while lz4.left() > 0 {
+            let len = lz4.left().min(CHUNK_MAX);
+            self.end.read_chunk(chunk_bound(len), |compressed| lz4.decompress(len, compressed).ok_or(CORRUPT))?;
+        }
+        *self.ring_cursor = lz4.finish() as u64;
+        Ok(true)
     }
 
     fn get_chunk(&mut self, chunk: &mut [u8]) -> Result<(), Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let at = next_in_ring(self.ring_cursor, chunk.len());
         self.end.read_chunk(chunk_bound(chunk.len()), |compressed| {
-            let decompressed = lz4.decompress(at, chunk.len(), compressed).ok_or("does not decompress to the size asked for")?;
-            chunk.copy_from_slice(decompressed);
+            chunk.copy_from_slice(lz4.decompress(at, chunk.len(), compressed).ok_or(CORRUPT)?);
             Ok(())
         })
     }
+}
+
+/// What is wrong with a block that LZ4 refuses.
+const CORRUPT: &str = "does not decompress to the size asked for";
+
+#[inline(always)]
+fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
+    let Some(ready) = from.ready(bytes.len()).filter(|ready| ready.len() == bytes.len()) else { return false };
+    copy(bytes, ready);
+    from.advance(bytes.len());
+    true
+}
+
+#[inline(always)]
+fn take_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
+    let bound = chunk_bound(chunk.len());
+    let Some(ready) = from.ready(bound) else { return false };
+    let Ok(size) = chunk_size(ready, bound) else { return false };
+    let Some(block) = ready.get(CHUNK_HEADER..size) else { return false };
+    let mut cursor = *ring_cursor;
+    let at = next_in_ring(&mut cursor, chunk.len());
+    let tiny = chunk.len() <= tiny::DECOMPRESS_MAX;
+    if !(tiny && lz4.follow(at, chunk, |before, chunk| tiny::decompress(before, block, chunk).is_some())) {
+        let Some(decompressed) = lz4.decompress(at, chunk.len(), block) else { return false };
+        chunk.copy_from_slice(decompressed);
+    }
+    *ring_cursor = cursor;
+    from.advance(size);
+    true
 }

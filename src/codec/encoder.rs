@@ -1,13 +1,14 @@
 //! Making a checkpoint.
 
 use super::engine::{Codec, Engine};
-use super::sink::Sink;
+use super::sink::{Room, Sink, WRITE_NOW};
 use super::style::FrameStyle;
-use super::{CHUNK_HEADER, CHUNK_MAX, Kind, chunk_bound, next_in_ring};
+use super::tiny;
+use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use crate::bytes::put_u24;
 use crate::error::Error;
 use crate::sys::lz4::Compressor;
-use crate::sys::memory::Region;
+use crate::sys::memory::{Region, copy};
 
 /// The engine that makes a checkpoint.
 pub(crate) type Encoder<'h> = Engine<'h, Compressor<'h>, Sink<'h>>;
@@ -29,6 +30,23 @@ impl Encoder<'_> {
         })
     }
 
+    /// Does what [`put`](Self::put) does in the usual case, and without calls: the buffer is not too large for anything, and there is room for
+    /// it at hand. In any other case does nothing, and returns false.
+    #[inline(always)]
+    pub(crate) fn put_at_hand(&mut self, buffer: &Region<'_>) -> bool {
+        let Some(bytes) = buffer.up_to(META_MAX as u64) else { return false };
+        match (self.phase.style(), &mut self.end) {
+            (Some(FrameStyle::Raw), Sink::Stream(stream)) => bytes.len() < WRITE_NOW && append(stream, bytes),
+            (Some(FrameStyle::Raw), Sink::Mmio(mmio)) => append(mmio, bytes),
+            (Some(FrameStyle::Lz4), end) => match (&mut self.lz4, end) {
+                (Some(lz4), Sink::Stream(stream)) => append_chunk(stream, lz4, self.ring_cursor, bytes),
+                (Some(lz4), Sink::Mmio(mmio)) => append_chunk(mmio, lz4, self.ring_cursor, bytes),
+                (None, _) => false,
+            },
+            (None, _) => false,
+        }
+    }
+
     fn put_chunks(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
         let mut done = 0;
         while let Some(chunk) = buffer.get(done, (buffer.size() - done).min(CHUNK_MAX as u64)) {
@@ -41,11 +59,49 @@ impl Encoder<'_> {
     fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let at = next_in_ring(self.ring_cursor, chunk.len());
-        self.end.write_chunk(chunk_bound(chunk.len()), |room| {
-            let (header, room) = room.split_first_chunk_mut::<CHUNK_HEADER>()?;
-            let compressed = lz4.compress(at, chunk, room)?;
-            put_u24(header, compressed as u32);
-            Some(CHUNK_HEADER + compressed)
-        })
+        self.end.write_chunk(chunk_bound(chunk.len()), |room| compress(lz4, at, chunk, room))
     }
+}
+
+#[inline(always)]
+fn append(to: &mut impl Room, bytes: &[u8]) -> bool {
+    let Some(room) = to.room(bytes.len()) else { return false };
+    copy(room, bytes);
+    to.advance(bytes.len());
+    true
+}
+
+#[inline(always)]
+fn append_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
+    if chunk.len() <= tiny::COMPRESS_MAX && append_tiny_chunk(to, lz4, ring_cursor, chunk) {
+        return true;
+    }
+    let Some(room) = to.room(chunk_bound(chunk.len())) else { return false };
+    let at = next_in_ring(ring_cursor, chunk.len());
+    let size = compress(lz4, at, chunk, room).expect("a chunk is not larger than its bound");
+    to.advance(size);
+    true
+}
+
+#[inline(always)]
+fn append_tiny_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
+    let Some((header, room)) = to.room(CHUNK_HEADER + tiny::BLOCK_ROOM).and_then(|room| room.split_first_chunk_mut()) else {
+        return false;
+    };
+    let (Some(room), Some(following)) = (room.first_chunk_mut(), lz4.follow(*ring_cursor as usize, chunk)) else { return false };
+    let size = tiny::compress(following, chunk, room);
+    put_u24(header, size as u32);
+    *ring_cursor += chunk.len() as u64;
+    to.advance(CHUNK_HEADER + size);
+    true
+}
+
+/// Compresses a chunk, which comes to `at` in the ring, to the start of `room`. Returns its size with header, or `None` if it does
+/// not fit.
+#[inline(always)]
+fn compress(lz4: &mut Compressor<'_>, at: usize, chunk: &[u8], room: &mut [u8]) -> Option<usize> {
+    let (header, room) = room.split_first_chunk_mut()?;
+    let size = lz4.compress(at, chunk, room)?;
+    put_u24(header, size as u32);
+    Some(CHUNK_HEADER + size)
 }

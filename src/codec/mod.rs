@@ -4,6 +4,7 @@
 //! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
 //! - [`engine`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
 //!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
+//! - [`tiny`]: LZ4 for the smallest chunks.
 //! - [`checkpt`], [`restore`]: the Rust types.
 //!
 //! The format is specified in docs/frame-format.md.
@@ -16,6 +17,7 @@ pub(crate) mod restore;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod style;
+mod tiny;
 
 pub use checkpt::Checkpt;
 pub use restore::Restore;

@@ -7,7 +7,11 @@ use super::{CHUNK_HEADER, FrameStyle};
 use crate::bytes::end_of;
 use crate::error::{Doing, Error};
 use crate::sys::fd;
-use crate::sys::memory::{Region, RegionMut};
+use crate::sys::memory::{Region, RegionMut, copy};
+
+/// Buffers of at least so many bytes go out at once together with what waits, as the copy to the buffer costs more than the call.
+/// The first one waits: what failed before anything else was added or closed is to leave no traces in the file.
+pub(super) const WRITE_NOW: usize = 16_384;
 
 /// A descriptor or a memory region, as far as it is written.
 pub(crate) enum Sink<'h> {
@@ -49,6 +53,44 @@ impl End for Sink<'_> {
     }
 }
 
+/// Where there may be room at hand: that is, without a call of the system.
+pub(super) trait Room {
+    /// `size` bytes for what is added next, if there is room for them at hand.
+    fn room(&mut self, size: usize) -> Option<&mut [u8]>;
+
+    /// Says that the first `size` bytes of it were written.
+    fn advance(&mut self, size: usize);
+}
+
+impl Room for Stream<'_> {
+    #[inline(always)]
+    fn room(&mut self, size: usize) -> Option<&mut [u8]> {
+        // A full buffer goes out at once, so there must be more room than is taken. An offset near its limit is not for here.
+        match self.buffer.get_mut(*self.used as usize..) {
+            Some(room) if size < room.len() && *self.offset <= i64::MAX as u64 => room.get_mut(..size),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, size: usize) {
+        *self.offset += size as u64;
+        *self.used += size as u64;
+    }
+}
+
+impl Room for Mmio<'_> {
+    #[inline(always)]
+    fn room(&mut self, size: usize) -> Option<&mut [u8]> {
+        self.region.get(*self.offset, size as u64)
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, size: usize) {
+        *self.offset += size as u64;
+    }
+}
+
 impl Sink<'_> {
     /// Adds a buffer (not an empty one) as it is.
     #[inline]
@@ -71,14 +113,14 @@ impl Sink<'_> {
 }
 
 impl Stream<'_> {
-    #[inline]
     fn write(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
         let end = end_of(*self.offset, buffer.size())?;
         let bytes = buffer.get(0, buffer.size()).ok_or(Error::TooLarge { size: buffer.size() })?;
-        match self.buffer.get_mut(*self.used as usize..) {
+        let goes_out = bytes.len() >= WRITE_NOW && *self.used > 0;
+        match self.room() {
             // A full buffer goes out at once, so there must be more room than is taken.
-            Some(room) if bytes.len() < room.len() => {
-                room[..bytes.len()].copy_from_slice(bytes);
+            Some(room) if bytes.len() < room.len() && !goes_out => {
+                copy(room, bytes);
                 *self.used += bytes.len() as u64;
             }
             // Straight from the caller's memory, together with what waits.
@@ -119,7 +161,6 @@ impl Stream<'_> {
 }
 
 impl Mmio<'_> {
-    #[inline]
     fn write(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
         let size = buffer.size();
         match (self.region.get(*self.offset, size), buffer.get(0, size)) {

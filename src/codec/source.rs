@@ -15,6 +15,9 @@ pub(crate) const SIZE_MAX: u64 = i64::MAX as u64;
 /// The size of what has none, and where only reading on is possible.
 pub(crate) const NOT_SEEKABLE: u64 = u64::MAX;
 
+/// Reads of at least so many bytes go to the caller's memory alone, as the copy out of the buffer costs more than the call.
+const READ_ALONE: usize = 16_384;
+
 /// A descriptor or a memory region, as far as it is read.
 pub(crate) enum Source<'h> {
     Stream(Stream<'h>),
@@ -53,6 +56,45 @@ impl End for Source<'_> {
 
     fn flush(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// Where bytes may be at hand: that is, without a call of the system.
+pub(super) trait Ready {
+    /// The next bytes, at most `most` of them, as far as they are at hand.
+    fn ready(&self, most: usize) -> Option<&[u8]>;
+
+    /// Says that the first `size` of them were used.
+    fn advance(&mut self, size: usize);
+}
+
+impl Ready for Stream<'_> {
+    #[inline(always)]
+    fn ready(&self, most: usize) -> Option<&[u8]> {
+        // An offset near its limit is not for here.
+        if *self.offset > i64::MAX as u64 {
+            return None;
+        }
+        self.read_ahead().ok().map(|bytes| &bytes[..bytes.len().min(most)])
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, size: usize) {
+        *self.offset += size as u64;
+        self.drop_read_ahead(size);
+    }
+}
+
+impl Ready for Mmio<'_> {
+    #[inline(always)]
+    fn ready(&self, most: usize) -> Option<&[u8]> {
+        let left = self.region.size().saturating_sub(*self.offset);
+        self.region.get(*self.offset, left.min(most as u64))
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, size: usize) {
+        *self.offset += size as u64;
     }
 }
 
@@ -100,32 +142,27 @@ impl Source<'_> {
 }
 
 impl Stream<'_> {
-    #[inline]
     fn read(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
         let size = buffer.size();
         let end = end_of(*self.offset, size)?;
         let bytes = buffer.get(0, size).ok_or(Error::TooLarge { size })?;
-        match self.ready()?.get(..bytes.len()) {
-            Some(ready) => {
-                bytes.copy_from_slice(ready);
-                self.advance(size);
-            }
-            None => self.read_on(bytes)?,
+        let ready = self.read_ahead()?;
+        let (from_buffer, from_file) = bytes.split_at_mut(ready.len().min(bytes.len()));
+        from_buffer.copy_from_slice(&ready[..from_buffer.len()]);
+        self.drop_read_ahead(from_buffer.len());
+        if !from_file.is_empty() {
+            self.read_on(end - from_file.len() as u64, from_file)?;
         }
         *self.offset = end;
         Ok(())
     }
 
-    /// Fills `bytes` with what is ready and, straight into the caller's memory, with what is read now.
-    fn read_on(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        let ready = self.ready()?;
-        let offset = self.offset.saturating_add(ready.len() as u64);
-        let (from_buffer, from_file) = bytes.split_at_mut(ready.len());
-        from_buffer.copy_from_slice(ready);
-        // What is read of the file and not wanted yet starts the buffer anew.
+    /// Fills `bytes` from the file, where they are at `offset`. Nothing is left of what was read ahead.
+    fn read_on(&mut self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         (*self.lo, *self.ready) = (0, 0);
-        let wanted = from_file.len();
-        *self.ready = read_at_least(self.fd, offset, from_file, self.buffer, wanted)? - wanted as u64;
+        // A long read is worth a call for itself; to a short one belongs one ahead.
+        let ahead = if bytes.len() < READ_ALONE { &mut *self.buffer } else { &mut [] };
+        *self.ready = read_at_least(self.fd, offset, bytes, ahead, bytes.len())? - bytes.len() as u64;
         Ok(())
     }
 
@@ -135,27 +172,22 @@ impl Stream<'_> {
         let size = chunk_size(self.make_ready(CHUNK_HEADER)?, bound).map_err(corrupt)?;
         decode(&self.make_ready(size)?[CHUNK_HEADER..]).map_err(corrupt)?;
         *self.offset = end_of(offset, size as u64)?;
-        self.advance(size as u64);
+        self.drop_read_ahead(size);
         Ok(())
     }
 
-    /// Sees to it that `size` bytes (no more than the buffer's minimum) are ready, and returns them.
+    /// Sees to it that `size` bytes (no more than the buffer's minimum) are read ahead, and returns them.
     #[inline]
     fn make_ready(&mut self, size: usize) -> Result<&[u8], Error> {
-        if self.ready()?.len() < size {
-            self.read_ahead(size)?;
+        let ready = self.read_ahead()?.len();
+        if ready < size {
+            let lo = *self.lo as usize;
+            self.buffer.copy_within(lo..lo + ready, 0);
+            *self.lo = 0;
+            let (offset, room) = (self.offset.saturating_add(ready as u64), &mut self.buffer[ready..]);
+            *self.ready += read_at_least(self.fd, offset, room, &mut [], size - ready)?;
         }
-        self.ready()?.get(..size).ok_or(Error::Internal)
-    }
-
-    fn read_ahead(&mut self, size: usize) -> Result<(), Error> {
-        let ready = self.ready()?.len();
-        let lo = *self.lo as usize;
-        self.buffer.copy_within(lo..lo + ready, 0);
-        *self.lo = 0;
-        let (offset, room) = (self.offset.saturating_add(ready as u64), &mut self.buffer[ready..]);
-        *self.ready += read_at_least(self.fd, offset, room, &mut [], size - ready)?;
-        Ok(())
+        self.read_ahead()?.get(..size).ok_or(Error::Internal)
     }
 
     fn seek(&mut self, offset: u64) -> Result<(), Error> {
@@ -168,20 +200,19 @@ impl Stream<'_> {
 
     /// What was read ahead.
     #[inline]
-    fn ready(&self) -> Result<&[u8], Error> {
+    fn read_ahead(&self) -> Result<&[u8], Error> {
         let read = self.buffer.get(*self.lo as usize..);
         read.and_then(|read| read.get(..*self.ready as usize)).ok_or(Error::Internal)
     }
 
     #[inline]
-    fn advance(&mut self, size: u64) {
-        *self.lo += size;
-        *self.ready -= size;
+    fn drop_read_ahead(&mut self, size: usize) {
+        *self.lo += size as u64;
+        *self.ready -= size as u64;
     }
 }
 
 impl Mmio<'_> {
-    #[inline]
     fn read(&mut self, buffer: &mut RegionMut<'_>) -> Result<(), Error> {
         let size = buffer.size();
         match (self.region.get(*self.offset, size), buffer.get(0, size)) {
@@ -211,7 +242,7 @@ impl Mmio<'_> {
 
 /// The size of a chunk with its header, which `bytes` begins with.
 #[inline]
-fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static str> {
+pub(super) fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static str> {
     let header = bytes.first_chunk::<CHUNK_HEADER>().ok_or("has no header")?;
     match CHUNK_HEADER + get_u24(*header) as usize {
         CHUNK_HEADER => Err("has size 0"),

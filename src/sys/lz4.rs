@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use super::memory::copy_raw;
 use lz4_sys::{
     LZ4_createStream, LZ4_createStreamDecode, LZ4_decompress_safe_continue, LZ4_freeStream, LZ4_freeStreamDecode,
     LZ4_setStreamDecode, LZ4StreamDecode, LZ4StreamEncode,
@@ -31,6 +32,53 @@ pub(crate) const RING_SIZE: usize = 196_608;
 
 /// LZ4's default: the best ratio that the fast compressor has.
 const ACCELERATION: c_int = 1;
+
+/// Whether the layout of LZ4's states, and how it hashes, is what this file takes it to be.
+const STATES_ARE_KNOWN: bool = cfg!(all(target_pointer_width = "64", target_endian = "little"));
+
+/// How far back LZ4 refers, at most.
+const WINDOW: usize = 65_536;
+
+/// The state of a compressor as lz4.h publishes it (`LZ4_stream_t_internal`).
+#[repr(C)]
+struct StreamState {
+    table: HashTable,
+    dictionary: *const u8,
+    dictionary_context: *const c_void,
+    current_offset: u32,
+    table_type: u32,
+    dictionary_size: u32,
+}
+
+/// The state of a decompressor as lz4.h publishes it (`LZ4_streamDecode_t_internal`).
+#[repr(C)]
+struct StreamDecodeState {
+    external_dictionary: *const u8,
+    prefix_end: *const u8,
+    external_dictionary_size: usize,
+    prefix_size: usize,
+}
+
+/// The index of the last position in the stream of each hash of what stands there. A stream's first byte has index 0 or, where
+/// the table was used by a stream before, an index that leaves all older ones out of reach.
+pub(crate) type HashTable = [u32; 1 << HASH_BITS];
+
+/// Bits of a hash.
+pub(crate) const HASH_BITS: u32 = 12;
+
+/// Where indexes get so high that LZ4 takes measures of its own.
+const INDEX_MAX: u32 = 1 << 30;
+
+/// A chunk that follows in the ring directly on what was compressed last, and what LZ4 knows of what is before.
+pub(crate) struct Following<'s> {
+    pub(crate) table: &'s mut HashTable,
+    /// What can be referred to, then the chunk.
+    pub(crate) bytes: &'s [u8],
+    /// Where in `bytes` the chunk begins.
+    pub(crate) start: usize,
+    /// The index of the chunk's first byte.
+    pub(crate) index: u32,
+}
 
 /// A compressor with its ring.
 pub(crate) struct Compressor<'r> {
@@ -91,6 +139,37 @@ impl Compressor<'_> {
         };
         usize::try_from(compressed).ok().filter(|&size| size > 0)
     }
+
+    /// As [`compress`](Self::compress), but only copies `chunk` to the ring and advances the stream, and leaves it to the caller to
+    /// write a block and to update the table just as LZ4 would have done. `None`, with nothing done, where the chunk does
+    /// not follow in the ring on what was compressed last, or is otherwise none of LZ4's simple cases.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, at: usize, chunk: &[u8]) -> Option<Following<'_>> {
+        if !STATES_ARE_KNOWN || at > RING_SIZE - chunk.len().min(RING_SIZE) {
+            return None;
+        }
+        // SAFETY: the stream is valid by the type's invariant, its state is of this layout (a test compares), and LZ4 does not use
+        // it during the borrow of self.
+        let state = unsafe { self.stream.cast::<StreamState>().as_mut() };
+        // SAFETY: inside the ring, by the check before.
+        let to = unsafe { self.ring.as_ptr().add(at) };
+        let (seen, index) = (state.dictionary_size as usize, state.current_offset);
+        // At least one byte, and all of them before `at` in the ring.
+        let follows = seen.wrapping_sub(1) < at && state.dictionary.wrapping_add(seen) == to;
+        if !follows || index >= INDEX_MAX {
+            return None;
+        }
+        state.dictionary_size += chunk.len() as u32;
+        state.current_offset += chunk.len() as u32;
+        let seen = seen.min(WINDOW);
+        // SAFETY: the chunk fits the ring at `at`, and the caller's memory is no part of it. The `seen` bytes before `at` are
+        // LZ4's dictionary, so they lie in the ring (no more than `at`) and were written.
+        let bytes = unsafe {
+            copy_raw(to, chunk);
+            std::slice::from_raw_parts(to.sub(seen), seen + chunk.len())
+        };
+        Some(Following { table: &mut state.table, bytes, start: seen, index })
+    }
 }
 
 /// A decompressor with its ring.
@@ -144,6 +223,98 @@ impl Decompressor<'_> {
             std::slice::from_raw_parts(dst, len)
         };
         Some(chunk)
+    }
+
+    /// As [`decompress`](Self::decompress), but leaves the work to `decode`: it gets the bytes before the chunk, and tells whether
+    /// it filled `chunk`. False, with nothing done to the stream, where it did not, or where the chunk does not follow in the ring on what
+    /// was decompressed last.
+    #[inline(always)]
+    pub(crate) fn follow(&mut self, at: usize, chunk: &mut [u8], decode: impl FnOnce(&[u8], &mut [u8]) -> bool) -> bool {
+        if !STATES_ARE_KNOWN || at > RING_SIZE - chunk.len().min(RING_SIZE) {
+            return false;
+        }
+        // SAFETY: as in Compressor::follow.
+        let state = unsafe { self.stream.cast::<StreamDecodeState>().as_mut() };
+        // SAFETY: inside the ring, by the check before.
+        let to = unsafe { self.ring.as_ptr().add(at) };
+        let seen = state.prefix_size;
+        // At least one byte, and all of them before `at` in the ring.
+        let follows = seen.wrapping_sub(1) < at && state.prefix_end == to;
+        if !follows {
+            return false;
+        }
+        // SAFETY: the `seen` bytes before `at` are what LZ4 decompressed last, so they lie in the ring (no more than `at`) and were
+        // written; the caller's memory is no part of it.
+        let before = unsafe { std::slice::from_raw_parts(to.sub(seen.min(WINDOW)), seen.min(WINDOW)) };
+        if !decode(before, chunk) {
+            return false;
+        }
+        // SAFETY: the chunk fits the ring at `at`.
+        unsafe { copy_raw(to, chunk) };
+        state.prefix_size += chunk.len();
+        state.prefix_end = to.wrapping_add(chunk.len());
+        true
+    }
+}
+
+/// Decompresses chunks one behind the other to memory of the caller instead of the ring.
+pub(crate) struct InPlace<'s, 'r> {
+    lz4: &'s mut Decompressor<'r>,
+    buffer: &'s mut [u8],
+    done: usize,
+}
+
+impl<'r> Decompressor<'r> {
+    /// Decompresses the chunks to come to `buffer`. `None` where LZ4 would lose what they may refer to: it remembers two pieces of memory, and
+    /// one of them would be the buffer. Once another chunk of 64 KiB has been decompressed to the ring, it is possible.
+    pub(crate) fn in_place<'s>(&'s mut self, buffer: &'s mut [u8]) -> Option<InPlace<'s, 'r>> {
+        // SAFETY: as in `follow`.
+        let state = unsafe { self.stream.cast::<StreamDecodeState>().as_ref() };
+        let is_one_piece = state.external_dictionary_size == 0 || state.prefix_size >= WINDOW;
+        is_one_piece.then(|| InPlace { lz4: self, buffer, done: 0 })
+    }
+}
+
+impl InPlace<'_, '_> {
+    /// How many bytes of the buffer are still to be filled.
+    pub(crate) fn left(&self) -> usize {
+        self.buffer.len() - self.done
+    }
+
+    /// Decompresses the block `src` to the next `len` bytes of the buffer. `None` if the block is corrupt or has any other size, or
+    /// the buffer ends before.
+    pub(crate) fn decompress(&mut self, len: usize, src: &[u8]) -> Option<()> {
+        let dst = self.buffer.get_mut(self.done..)?.get_mut(..len)?;
+        let (src_size, len_int) = (c_int::try_from(src.len()).ok()?, c_int::try_from(len).ok()?);
+        // SAFETY: LZ4 writes at most `len` bytes to dst, and checks all that it reads against `src` and against what was
+        // decompressed since the last reset: that is in the ring and in the buffer, borrowed as long as self.
+        let got = unsafe {
+            let dst = dst.as_mut_ptr().cast();
+            LZ4_decompress_safe_continue(self.lz4.stream.as_ptr(), src.as_ptr().cast(), dst, src_size, len_int)
+        };
+        self.done += len;
+        (usize::try_from(got) == Ok(len)).then_some(())
+    }
+
+    /// Brings what chunks to come may refer to into the ring, so that the buffer is the caller's again: it must be full, and have
+    /// at least 64 KiB. Returns where in the ring the next chunk goes.
+    pub(crate) fn finish(self) -> usize {
+        assert!(self.done == self.buffer.len() && self.done >= WINDOW, "the buffer is full");
+        let ring = self.lz4.ring.as_ptr();
+        // SAFETY: the ring is larger than the window, and no part of the buffer. LZ4 from now on refers to the ring alone.
+        unsafe {
+            copy_raw(ring, &self.buffer[self.done - WINDOW..]);
+            LZ4_setStreamDecode(self.lz4.stream.as_ptr(), ring.cast(), WINDOW as c_int);
+        }
+        std::mem::forget(self);
+        WINDOW
+    }
+}
+
+impl Drop for InPlace<'_, '_> {
+    /// Without `finish`, nothing may refer to the buffer any more.
+    fn drop(&mut self) {
+        self.lz4.reset();
     }
 }
 

@@ -35,6 +35,15 @@ impl<'m> RegionMut<'m> {
         self.address.is_null()
     }
 
+    /// All of it, if that is at least one byte and at most `most`.
+    #[inline(always)]
+    pub(crate) fn up_to(&mut self, most: u64) -> Option<&mut [u8]> {
+        if self.address.is_null() || self.size > most {
+            return None;
+        }
+        self.get(0, self.size)
+    }
+
     /// The `len` bytes at `offset`, if the region has them.
     #[inline]
     pub(crate) fn get(&mut self, offset: u64, len: u64) -> Option<&mut [u8]> {
@@ -76,6 +85,15 @@ impl<'m> Region<'m> {
         self.address.is_null()
     }
 
+    /// All of it, if that is at least one byte and at most `most`.
+    #[inline(always)]
+    pub(crate) fn up_to(&self, most: u64) -> Option<&'m [u8]> {
+        if self.address.is_null() || self.size > most {
+            return None;
+        }
+        self.get(0, self.size)
+    }
+
     /// The `len` bytes at `offset`, if the region has them.
     #[inline]
     pub(crate) fn get(&self, offset: u64, len: u64) -> Option<&'m [u8]> {
@@ -84,6 +102,56 @@ impl<'m> Region<'m> {
         }
         // SAFETY: offset + len lies within the region, which is valid by the constructor's contract.
         Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len as usize) })
+    }
+}
+
+/// Copies `from` to `to`, which has room for it. Up to 64 bytes are copied in place: the call would take longer than that.
+#[inline(always)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    assert!(to.len() >= from.len(), "there is room for the copy");
+    // SAFETY: the assertion; and what is borrowed mutably does not overlap anything.
+    unsafe { copy_raw(to.as_mut_ptr(), from) }
+}
+
+/// As [`copy`].
+///
+/// # Safety
+/// At `to` there are as many bytes as `from` has, valid for writes, and not part of `from`.
+#[inline(always)]
+pub(super) unsafe fn copy_raw(to: *mut u8, from: &[u8]) {
+    let len = from.len();
+    // SAFETY: each length is at least N of its copy, and the caller answers for as many bytes.
+    unsafe {
+        if len > 64 {
+            std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
+        } else if len >= 32 {
+            copy_ends::<32>(to, from);
+        } else if len >= 16 {
+            copy_ends::<16>(to, from);
+        } else if len >= 8 {
+            copy_ends::<8>(to, from);
+        } else if len >= 4 {
+            copy_ends::<4>(to, from);
+        } else if len >= 2 {
+            copy_ends::<2>(to, from);
+        } else if len == 1 {
+            copy_ends::<1>(to, from);
+        }
+    }
+}
+
+/// Copies the first `N` bytes and the last `N`, which may be the same in part.
+///
+/// # Safety
+/// As for [`copy_raw`], and `from` has at least `N` bytes.
+#[inline(always)]
+unsafe fn copy_ends<const N: usize>(to: *mut u8, from: &[u8]) {
+    let (first, last) = (from.as_ptr().cast::<[u8; N]>(), from.as_ptr_range().end.cast::<[u8; N]>());
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (first, last) = (first.read_unaligned(), last.sub(1).read_unaligned());
+        to.cast::<[u8; N]>().write_unaligned(first);
+        to.add(from.len()).cast::<[u8; N]>().sub(1).write_unaligned(last);
     }
 }
 
@@ -105,6 +173,29 @@ mod tests {
         for (offset, len) in [(1, 4), (4, 1), (5, 0), (0, 0), (u64::MAX, 1), (1, u64::MAX), (u64::MAX, u64::MAX)] {
             assert_eq!(region.get(offset, len), None, "{len} at {offset}");
         }
+    }
+
+    #[test]
+    fn copies_of_every_length() {
+        let from: Vec<u8> = (0..200).collect();
+        for len in 0..200 {
+            let mut to = vec![255; 200];
+            copy(&mut to, &from[..len]);
+            assert_eq!(to[..len], from[..len], "{len}");
+            assert!(to[len..].iter().all(|&byte| byte == 255), "{len}");
+        }
+    }
+
+    #[test]
+    fn up_to_a_size() {
+        let mut bytes = [1, 2, 3];
+        assert_eq!(Region::new(&bytes).up_to(3), Some(&bytes[..]));
+        assert_eq!(Region::new(&bytes).up_to(2), None);
+        assert_eq!(Region::new(&[]).up_to(3), None);
+        assert_eq!(RegionMut::new(&mut bytes).up_to(3).map(|got| got.len()), Some(3));
+        assert_eq!(RegionMut::new(&mut bytes).up_to(2), None);
+        // SAFETY: nothing at NULL is asked for.
+        assert_eq!(unsafe { RegionMut::from_raw(std::ptr::null_mut(), 1) }.up_to(3), None);
     }
 
     #[test]

@@ -1,0 +1,382 @@
+//! LZ4 for the smallest chunks, where a call of LZ4 costs more than the work: the same blocks, bit for bit, and the same state after.
+//!
+//! What LZ4's fast compressor does is a fact of the frame format (docs/frame-format.md, "Blocks"). Here is its plainest case alone:
+//! a chunk that follows on the one before in the ring, with room enough. Everything else is left to LZ4. The two can take
+//! turns at any chunk.
+
+use crate::sys::lz4::{Following, HASH_BITS, HashTable};
+use crate::sys::memory::copy;
+
+/// The largest chunk in bytes that is compressed here: what a number of 128 bits holds.
+pub(super) const COMPRESS_MAX: usize = 16;
+
+/// The largest chunk in bytes for which decompressing here is the faster way.
+pub(super) const DECOMPRESS_MAX: usize = 32;
+
+/// Room in bytes for a block: at most two matches and the literals before, between and after them, which are written by 16.
+pub(super) const BLOCK_ROOM: usize = 48;
+
+/// The shortest match.
+const MATCH_MIN: usize = 4;
+
+/// At a block's end are at least so many literals.
+const LAST_LITERALS: usize = 5;
+
+/// A match begins at least so far before a block's end.
+const MATCH_LIMIT: usize = 12;
+
+/// The longest distance of a match.
+const DISTANCE_MAX: usize = 65_535;
+
+/// What a field of four bits holds at most; at this value, bytes follow that add to it.
+const NIBBLE_MAX: usize = 15;
+
+/// Compresses `chunk`, which `following` ends with, and which has at most [`COMPRESS_MAX`] bytes. Returns the block's size.
+#[inline(always)]
+pub(super) fn compress(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
+    // Both halves of the chunk, or as much as there is before a match can be.
+    match (chunk.first_chunk(), chunk.last_chunk()) {
+        (Some(first), Some(last)) if chunk.len() > MATCH_LIMIT => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            let missing = COMPRESS_MAX - chunk.len();
+            find_matches(following, chunk, u128::from(first) | u128::from(last >> (8 * missing)) << u64::BITS, out)
+        }
+        _ => {
+            out[0] = (chunk.len() << 4) as u8;
+            copy(&mut out[1..], chunk);
+            1 + chunk.len()
+        }
+    }
+}
+
+/// `value` is the chunk as a number.
+fn find_matches(following: Following<'_>, chunk: &[u8], value: u128, out: &mut [u8; BLOCK_ROOM]) -> usize {
+    let Following { table, bytes, start, index } = following;
+    let mut block = Block { out, len: 0 };
+    let mut anchor = 0;
+    let end = chunk.len() - MATCH_LIMIT;
+    let mut search = Search { table, bytes, start, index, chunk };
+    search.remember(0);
+    let mut position = 1;
+    // LZ4 takes longer steps only after more positions than there are here.
+    while position <= end {
+        let Some(distance) = search.match_at(position) else {
+            position += 1;
+            continue;
+        };
+        let same = Same(value ^ search.earlier(distance));
+        let back = same.before(position).min(position - anchor);
+        let on = same.from(position).min(chunk.len() - LAST_LITERALS - position);
+        block.put(value >> (8 * anchor), position - back - anchor, distance, back + on);
+        position += on;
+        anchor = position;
+        if position <= end {
+            search.remember(position - 2);
+        }
+    }
+    block.put_last(value >> (8 * anchor), chunk.len() - anchor);
+    block.len
+}
+
+/// The bytes that matches are looked for in, and the table that finds them.
+struct Search<'s> {
+    table: &'s mut HashTable,
+    bytes: &'s [u8],
+    /// Where in `bytes` the chunk begins.
+    start: usize,
+    /// The index of its first byte.
+    index: u32,
+    chunk: &'s [u8],
+}
+
+impl Search<'_> {
+    /// The distance of the match that the table has for what stands at `position` of the chunk, which takes its place in the table.
+    #[inline(always)]
+    fn match_at(&mut self, position: usize) -> Option<usize> {
+        let index = self.index.wrapping_add(position as u32);
+        let candidate = std::mem::replace(&mut self.table[self.hash(position)], index);
+        let distance = index.wrapping_sub(candidate) as usize;
+        let earlier = (self.start + position).wrapping_sub(distance);
+        let earlier = self.bytes.get(earlier..)?.first_chunk::<MATCH_MIN>()?;
+        (distance <= DISTANCE_MAX && self.chunk[position..].first_chunk() == Some(earlier)).then_some(distance)
+    }
+
+    /// What is `distance` before the chunk.
+    #[inline(always)]
+    fn earlier(&self, distance: usize) -> u128 {
+        let earlier = self.start.checked_sub(distance).and_then(|at| self.bytes[at..].first_chunk());
+        earlier.map_or_else(|| self.earlier_in_part(distance), |earlier| u128::from_le_bytes(*earlier))
+    }
+
+    /// The same where not all of it is in `bytes`. What is not differs from the chunk.
+    #[cold]
+    fn earlier_in_part(&self, distance: usize) -> u128 {
+        let mut earlier = [0; COMPRESS_MAX];
+        for (offset, byte) in earlier.iter_mut().enumerate() {
+            let there = (self.start + offset).checked_sub(distance).and_then(|at| self.bytes.get(at));
+            *byte = there.copied().unwrap_or_else(|| !self.chunk.get(offset).copied().unwrap_or(0));
+        }
+        u128::from_le_bytes(earlier)
+    }
+
+    /// Puts the position into the table.
+    #[inline(always)]
+    fn remember(&mut self, position: usize) {
+        self.table[self.hash(position)] = self.index.wrapping_add(position as u32);
+    }
+
+    /// The hash of the five bytes at `position` of the chunk, of eight that there are.
+    #[inline(always)]
+    fn hash(&self, position: usize) -> usize {
+        const PRIME: u64 = 889_523_592_379;
+        let bytes = self.chunk[position..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        ((bytes << 24).wrapping_mul(PRIME) >> (u64::BITS - HASH_BITS)) as usize
+    }
+}
+
+/// A chunk compared with other bytes: where they are the same, there are zeros.
+#[derive(Clone, Copy)]
+struct Same(u128);
+
+impl Same {
+    /// How many bytes are the same from `position` on.
+    #[inline(always)]
+    fn from(self, position: usize) -> usize {
+        (self.0 >> (8 * position)).trailing_zeros() as usize / 8
+    }
+
+    /// How many bytes before `position` (which is not 0) are the same.
+    #[inline(always)]
+    fn before(self, position: usize) -> usize {
+        (self.0 << (8 * (COMPRESS_MAX - position))).leading_zeros() as usize / 8
+    }
+}
+
+/// A block as far as it is written.
+struct Block<'o> {
+    out: &'o mut [u8; BLOCK_ROOM],
+    len: usize,
+}
+
+impl Block<'_> {
+    /// Adds the first `count` bytes of `literals`, and the match that follows them. The chunk is so small that either length fits into
+    /// the token.
+    #[inline(always)]
+    fn put(&mut self, literals: u128, count: usize, distance: usize, len: usize) {
+        self.write([(count << 4 | (len - MATCH_MIN)) as u8], 1);
+        self.write(literals.to_le_bytes(), count);
+        self.write((distance as u16).to_le_bytes(), 2);
+    }
+
+    /// Adds the literals at the block's end.
+    #[inline(always)]
+    fn put_last(&mut self, literals: u128, count: usize) {
+        match count.checked_sub(NIBBLE_MAX) {
+            None => self.write([(count << 4) as u8], 1),
+            Some(more) => self.write([(NIBBLE_MAX << 4) as u8, more as u8], 2),
+        }
+        self.write(literals.to_le_bytes(), count);
+    }
+
+    /// Adds the first `count` of these bytes. It is faster to write them all, of which the others will be overwritten.
+    #[inline(always)]
+    fn write<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
+        self.out[self.len..][..N].copy_from_slice(&bytes);
+        self.len += count;
+    }
+}
+
+/// Decompresses `block` to all of `chunk`. `before` is what was decompressed last, in one piece. `None` where the block is none that
+/// LZ4 makes of so small a chunk, or where it refers to what is before `before`: then it is for LZ4 to say whether it is corrupt.
+#[inline(always)]
+pub(super) fn decompress(before: &[u8], block: &[u8], chunk: &mut [u8]) -> Option<()> {
+    match block {
+        // Nothing but literals.
+        [token, literals @ ..] if literals.len() == chunk.len() && usize::from(*token) == chunk.len() << 4 => {
+            copy(chunk, literals);
+            Some(())
+        }
+        _ => decompress_matches(before, block, chunk),
+    }
+}
+
+fn decompress_matches(before: &[u8], mut block: &[u8], chunk: &mut [u8]) -> Option<()> {
+    let mut done = 0;
+    loop {
+        let token = *block.split_off_first()?;
+        let count = length(&mut block, token >> 4)?;
+        let literals = block.split_off(..count)?;
+        copy(chunk.get_mut(done..)?.get_mut(..literals.len())?, literals);
+        done += literals.len();
+        if block.is_empty() {
+            return (done == chunk.len()).then_some(());
+        }
+        let distance = u16::from_le_bytes(*block.split_off(..2)?.first_chunk()?) as usize;
+        let len = MATCH_MIN + length(&mut block, token & 15)?;
+        let end = done + MATCH_LIMIT.max(len + LAST_LITERALS);
+        if distance == 0 || end > chunk.len() {
+            return None;
+        }
+        done = copy_match(before, chunk, done, distance, len)?;
+    }
+}
+
+/// Copies a match to `chunk` at `at`. Returns where it ends.
+#[inline(always)]
+fn copy_match(before: &[u8], chunk: &mut [u8], mut at: usize, distance: usize, len: usize) -> Option<usize> {
+    let end = at + len;
+    if distance > at {
+        let first = before.len().checked_sub(distance - at)?;
+        let there = &before[first..];
+        let there = &there[..there.len().min(len)];
+        copy(&mut chunk[at..], there);
+        at += there.len();
+    }
+    // What is copied may be what was just copied.
+    while at < end {
+        let (there, here) = chunk.split_at_mut(at);
+        let there = &there[at - distance..];
+        let some = there.len().min(end - at);
+        copy(here, &there[..some]);
+        at += some;
+    }
+    Some(end)
+}
+
+/// The length that begins with `nibble`, with the byte that follows if there is one. More bytes no tiny chunk has.
+#[inline(always)]
+fn length(block: &mut &[u8], nibble: u8) -> Option<usize> {
+    match usize::from(nibble) {
+        NIBBLE_MAX => match *block.split_off_first()? {
+            255 => None,
+            more => Some(NIBBLE_MAX + usize::from(more)),
+        },
+        length => Some(length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::next_in_ring;
+    use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor};
+    use proptest::prelude::*;
+    use std::cell::Cell;
+
+    /// Chunks of all kinds that can meet, and what they are made of: few symbols or many, runs, what was there before.
+    fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let size = prop_oneof![20 => 1..=COMPRESS_MAX, 4 => 1..=80usize, 1 => 1..=70_000usize];
+        let chunk = (size, any::<u64>(), 0..6u8);
+        prop::collection::vec(chunk, 1..400).prop_map(|chunks| {
+            let mut seen: Vec<u8> = vec![0];
+            let chunks = chunks.into_iter().map(|(size, seed, kind)| {
+                let mut random = seed | 1;
+                let chunk: Vec<u8> = (0..size.min(65_536))
+                    .map(|at| {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        match kind {
+                            0 => random as u8,
+                            1 => b'a' + (random % 2) as u8,
+                            2 => seed as u8,
+                            3 if random % 11 == 0 => random as u8,
+                            3 | 4 => seen[(seed as usize + at) % seen.len()],
+                            _ => (at / 4) as u8,
+                        }
+                    })
+                    .collect();
+                seen.extend_from_slice(&chunk);
+                chunk
+            });
+            chunks.collect()
+        })
+    }
+
+    /// Compresses the chunks here where possible, else with LZ4. Returns how many were done here.
+    fn compress_in_turns(chunks: &[Vec<u8>], compressor: &mut OwnedCompressor, blocks: &mut Vec<Vec<u8>>) -> usize {
+        let (mut cursor, mut here) = (0, 0);
+        let mut lz4 = compressor.borrow();
+        lz4.reset();
+        for chunk in chunks {
+            let at = next_in_ring(&mut cursor, chunk.len());
+            let mut out = vec![0; chunk.len() + chunk.len() / 255 + BLOCK_ROOM];
+            let following = (chunk.len() <= COMPRESS_MAX).then(|| lz4.follow(at, chunk)).flatten();
+            let size = match following {
+                Some(following) => {
+                    here += 1;
+                    compress(following, chunk, out.first_chunk_mut().unwrap())
+                }
+                None => lz4.compress(at, chunk, &mut out).unwrap(),
+            };
+            out.truncate(size);
+            blocks.push(out);
+        }
+        here
+    }
+
+    fn compress_with_lz4(chunks: &[Vec<u8>], compressor: &mut OwnedCompressor, blocks: &mut Vec<Vec<u8>>) {
+        let mut cursor = 0;
+        let mut lz4 = compressor.borrow();
+        lz4.reset();
+        for chunk in chunks {
+            let at = next_in_ring(&mut cursor, chunk.len());
+            let mut out = vec![0; chunk.len() + chunk.len() / 255 + BLOCK_ROOM];
+            let size = lz4.compress(at, chunk, &mut out).unwrap();
+            out.truncate(size);
+            blocks.push(out);
+        }
+    }
+
+    #[test]
+    fn blocks_are_those_of_lz4_in_any_mixture() {
+        let here = Cell::new(0);
+        let cases = ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 1000 });
+        proptest!(cases, |(chunks in chunks(), later in chunks())| {
+            let (mut ours, mut lz4) = (OwnedCompressor::new().unwrap(), OwnedCompressor::new().unwrap());
+            // Two frames, as the second begins with what the first left in the table.
+            for chunks in [chunks, later] {
+                let (mut our_blocks, mut lz4_blocks) = (Vec::new(), Vec::new());
+                here.set(here.get() + compress_in_turns(&chunks, &mut ours, &mut our_blocks));
+                compress_with_lz4(&chunks, &mut lz4, &mut lz4_blocks);
+                prop_assert_eq!(our_blocks, lz4_blocks);
+            }
+        });
+        assert!(here.get() > 1000, "{} chunks were compressed here", here.get());
+    }
+
+    #[test]
+    fn what_is_decompressed_here_is_what_lz4_makes_of_it() {
+        let (here, refused) = (Cell::new(0), Cell::new(0));
+        let cases = ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 1000 });
+        proptest!(cases, |(chunks in chunks(), damage in any::<u64>())| {
+            let mut blocks = Vec::new();
+            compress_with_lz4(&chunks, &mut OwnedCompressor::new().unwrap(), &mut blocks);
+            let (mut ours, mut lz4) = (OwnedDecompressor::new().unwrap(), OwnedDecompressor::new().unwrap());
+            let (mut ours, mut lz4) = (ours.borrow(), lz4.borrow());
+            ours.reset();
+            lz4.reset();
+            let mut cursor = 0;
+            for (index, (chunk, block)) in chunks.iter().zip(&mut blocks).enumerate() {
+                let damaged = damage % 2 == 0 && index + 1 == chunks.len();
+                if damaged {
+                    let at = damage as usize / 16 % block.len();
+                    block[at] ^= 1 << (damage / 2 % 8);
+                }
+                let at = next_in_ring(&mut cursor, chunk.len());
+                let mut got = vec![0; chunk.len()];
+                let tiny = chunk.len() <= DECOMPRESS_MAX;
+                let expected = lz4.decompress(at, chunk.len(), block).map(<[u8]>::to_vec);
+                if tiny && ours.follow(at, &mut got, |before, got| decompress(before, block, got).is_some()) {
+                    here.set(here.get() + 1);
+                    prop_assert_eq!(Some(got), expected);
+                } else if damaged {
+                    refused.set(refused.get() + usize::from(tiny));
+                } else {
+                    prop_assert_eq!(ours.decompress(at, chunk.len(), block).map(<[u8]>::to_vec), expected);
+                }
+            }
+        });
+        assert!(here.get() > 1000 && refused.get() > 5, "{here:?} were decompressed here, {refused:?} refused");
+    }
+}
