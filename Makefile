@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -136,6 +136,26 @@ coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; n
 	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked
 	LLVM_COV=$${LLVM_COV:-llvm-cov-19} LLVM_PROFDATA=$${LLVM_PROFDATA:-llvm-profdata-19} RUSTC_BOOTSTRAP=1 \
 	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK)
+
+# LZ4 as lz4-sys has it, and compiled with the options that lz4-sys gives, so that nothing but the code around it differs.
+LZ4 = $(shell $(CARGO) metadata --format-version 1 --filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" \
+  | sed -n 's/.*"manifest_path":"\([^"]*\/lz4-sys-[^"]*\)\/Cargo.toml".*/\1\/liblz4\/lib/p')
+LZ4_FLAGS := -O3 -ffunction-sections -fdata-sections -fPIC
+BENCH := $(TARGET)/bench
+
+twin: $(BENCH)/libtwin.so ## Build the yardstick: the API in plain C over LZ4, as a shared library
+
+$(BENCH)/lz4.o: Cargo.lock
+	@mkdir -p $(BENCH)
+	set -e; lz4="$(LZ4)"; test -n "$$lz4"; \
+	$(CC) $(LZ4_FLAGS) -fvisibility=hidden -DLZ4LIB_VISIBILITY= -c -o $@ "$$lz4/lz4.c"; \
+	cp "$$lz4/lz4.h" $(BENCH)/
+
+# Built beside its name and moved there, so that nobody loads half of it.
+$(BENCH)/libtwin.so: benches/twin.c include/fd_checkpt.h $(BENCH)/lz4.o
+	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -O3 -fPIC -fvisibility=hidden -Wall -Wextra -Iinclude -I$(BENCH) \
+	  -shared -o $@.new benches/twin.c $(BENCH)/lz4.o
+	mv -f $@.new $@
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
