@@ -121,21 +121,21 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
 
 ROOM ?= codec
 
 mutants: ## Change src/ROOM in small ways, one at a time, and see whether the tests notice (an hour a room)
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
-	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK)
+	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK_TESTS)
 
 mutants-by-hand: ## The same for exported and other unsafe functions, which cargo-mutants passes over, from a list
-	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK) --test faults
+	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK_TESTS) --test faults
 
 coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; needs Debian's llvm-19 or the like)
 	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked
 	LLVM_COV=$${LLVM_COV:-llvm-cov-19} LLVM_PROFDATA=$${LLVM_PROFDATA:-llvm-profdata-19} RUSTC_BOOTSTRAP=1 \
-	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK)
+	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK_TESTS)
 
 # LZ4 as lz4-sys has it, and compiled with the options that lz4-sys gives, so that nothing but the code around it differs.
 LZ4 = $(shell $(CARGO) metadata --format-version 1 --filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" \
@@ -156,6 +156,28 @@ $(BENCH)/libtwin.so: benches/twin.c include/fd_checkpt.h $(BENCH)/lz4.o
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -O3 -fPIC -fvisibility=hidden -Wall -Wextra -Iinclude -I$(BENCH) \
 	  -shared -o $@.new benches/twin.c $(BENCH)/lz4.o
 	mv -f $@.new $@
+
+$(BENCH)/bench: benches/bench.c benches/corpus.h include/fd_checkpt.h $(BENCH)/lz4.o
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.new benches/bench.c $(BENCH)/lz4.o -ldl
+	mv -f $@.new $@
+
+# What `make bench` compares with: any library with the functions of fd_checkpt.h. ROWS is a regular expression for names of
+# rows, CLOCK=cpu helps on a busy machine; DATA and the rest as `$(BENCH)/bench --help` says.
+BENCH_LIB  ?= $(BENCH)/libtwin.so
+BENCH_DIR  ?= /dev/shm
+BENCH_DATA ?= $(shell rustc --print target-libdir) $(shell rustc --print sysroot)/lib /usr/include /usr/share
+BENCH_MIB  ?= $(if $(QUICK),32,256)
+ROUNDS     ?= $(if $(QUICK),3,9)
+MS         ?= $(if $(QUICK),4,25)
+CLOCK      ?= wall
+JSON       ?= $(BENCH)/bench.json
+
+bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
+	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(BENCH_LIB) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
+	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+
+bench-plot: ## Draw what `make bench` measured last
+	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
