@@ -161,19 +161,19 @@ $(BENCH)/bench: benches/bench.c benches/corpus.h include/fd_checkpt.h $(BENCH)/l
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.new benches/bench.c $(BENCH)/lz4.o -ldl
 	mv -f $@.new $@
 
-# What `make bench` compares with: any library with the functions of fd_checkpt.h. ROWS is a regular expression for names of
-# rows, CLOCK=cpu helps on a busy machine; DATA and the rest as `$(BENCH)/bench --help` says.
+# What `make bench` compares with: any library with the functions of fd_checkpt.h. The others are options of the program, which
+# explains them when it is run without any.
 BENCH_LIB  ?= $(BENCH)/libtwin.so
 BENCH_DIR  ?= /dev/shm
 BENCH_DATA ?= $(shell rustc --print target-libdir) $(shell rustc --print sysroot)/lib /usr/include /usr/share
 BENCH_MIB  ?= $(if $(QUICK),32,256)
-ROUNDS     ?= $(if $(QUICK),3,9)
-MS         ?= $(if $(QUICK),4,25)
-CLOCK      ?= wall
+ROUNDS     ?= $(if $(QUICK),5,25)
+MS         ?= $(if $(QUICK),2,8)
+CLOCK      ?= cpu
 JSON       ?= $(BENCH)/bench.json
 
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
-	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(BENCH_LIB) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
+	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
 
 bench-plot: ## Draw what `make bench` measured last
