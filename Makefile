@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,23 +143,20 @@ LZ4 = $(shell $(CARGO) metadata --format-version 1 --filter-platform "$$(rustc -
 LZ4_FLAGS := -O3 -ffunction-sections -fdata-sections -fPIC
 BENCH := $(TARGET)/bench
 
+# Each is built beside its name and moved there, so that nobody uses half of it.
 twin: $(BENCH)/libtwin.so ## Build the yardstick: the API in plain C over LZ4, as a shared library
 
 $(BENCH)/lz4.o: Cargo.lock
 	@mkdir -p $(BENCH)
-	set -e; lz4="$(LZ4)"; test -n "$$lz4"; \
-	$(CC) $(LZ4_FLAGS) -fvisibility=hidden -DLZ4LIB_VISIBILITY= -c -o $@ "$$lz4/lz4.c"; \
-	cp "$$lz4/lz4.h" $(BENCH)/
+	set -e; lz4="$(LZ4)"; test -n "$$lz4"; ln -sf "$$lz4/lz4.h" $(BENCH)/; \
+	$(CC) $(LZ4_FLAGS) -fvisibility=hidden -DLZ4LIB_VISIBILITY= -c -o $@.$$$$ "$$lz4/lz4.c"; mv -f $@.$$$$ $@
 
-# Built beside its name and moved there, so that nobody loads half of it.
 $(BENCH)/libtwin.so: benches/twin.c include/fd_checkpt.h $(BENCH)/lz4.o
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -O3 -fPIC -fvisibility=hidden -Wall -Wextra -Iinclude -I$(BENCH) \
-	  -shared -o $@.new benches/twin.c $(BENCH)/lz4.o
-	mv -f $@.new $@
+	  -shared -o $@.$$$$ benches/twin.c $(BENCH)/lz4.o && mv -f $@.$$$$ $@
 
 $(BENCH)/bench: benches/bench.c benches/corpus.h include/fd_checkpt.h $(BENCH)/lz4.o
-	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.new benches/bench.c $(BENCH)/lz4.o -ldl
-	mv -f $@.new $@
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.$$$$ benches/bench.c $(BENCH)/lz4.o -ldl && mv -f $@.$$$$ $@
 
 # What `make bench` compares with: any library with the functions of fd_checkpt.h. The others are options of the program, which
 # explains them when it is run without any.
@@ -178,6 +175,13 @@ bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, t
 
 bench-plot: ## Draw what `make bench` measured last
 	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg
+
+$(BENCH)/stack: benches/stack.c include/fd_checkpt.h
+	@mkdir -p $(BENCH)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/stack.c -pthread -ldl && mv -f $@.$$$$ $@
+
+stack: lib $(BENCH)/stack $(BENCH_LIB) ## Measure how much stack each function takes
+	@$(BENCH)/stack $(OUT)/libfdckpt.so $(abspath $(BENCH_LIB))
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check

@@ -78,14 +78,15 @@ pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// The yardstick of the benchmarks, another implementation of the API: `benches/twin.c` as a shared library.
-pub static TWIN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let this = std::env::current_exe().expect("the test knows where it is");
-    // Not `make`'s own folder, where somebody else may be building.
-    let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("twin-{}", this.file_stem().expect("a name").to_string_lossy()));
-    run(make("twin").arg(format!("TARGET={}", folder.display())));
-    folder.join("bench/libtwin.so")
-});
+pub static TWIN: LazyLock<PathBuf> = LazyLock::new(|| bench_target("libtwin.so"));
+
+/// Makes a file of the Makefile's `bench` folder, in one of the tests' own.
+pub fn bench_target(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = target.join("bench").join(name);
+    run(make(&file.display().to_string()).arg(format!("TARGET={}", target.display())));
+    file
+}
 
 /// Links the object of a program of the C suite with the shared library, and returns the program.
 #[cfg(feature = "ctests")]
