@@ -4,8 +4,8 @@
 
    The calls are made on a thread with 64 KiB of stack, which is painted
    before each of them; what lost its paint was used (256: at most that).
-   Said is the most over both styles and modes, small and large buffers.  Failing calls are
-   there too, with what they log (to stderr). */
+   Said is the most over both styles and modes, small and large buffers.
+   Failing calls are there too, with what they log (to stderr). */
 
 #define _GNU_SOURCE
 
@@ -88,23 +88,23 @@ run( void * arg ) {
     must( !!file );
     int    fd   = fileno( file );
     for( ulong i=0UL; i<DATA_SZ; i++ ) data[i] = (uchar)(i*i>>7);
-    must( mmio ? measure( "fd_checkpt_init_mmio",     0, U( checkpt ), U( region ), sizeof(region), 0UL )==U( checkpt )
-               : measure( "fd_checkpt_init_stream",   0, U( checkpt ), U( fd ), U( io_buffer ), sizeof(io_buffer) )==U( checkpt ) );
-    must( !(int)measure( "fd_checkpt_open_advanced", 0, U( checkpt ), U( style ), U( &off ), 0UL ) );
-    must( !(int)measure( "fd_checkpt_meta",          0, U( checkpt ), U( data ), 16UL, 0UL ) );
-    must( !(int)measure( "fd_checkpt_data",          0, U( checkpt ), U( data ), DATA_SZ, 0UL ) );
-    must( !(int)measure( "fd_checkpt_close_advanced",0, U( checkpt ), U( &off ), 0UL, 0UL ) );
-    must(  (int)measure( "fd_checkpt_meta",          1, U( checkpt ), U( data ), 16UL, 0UL ) );
-    must( !!measure( "fd_checkpt_fini",          0, U( checkpt ), 0UL, 0UL, 0UL ) );
+    must( mmio ? measure( "fd_checkpt_init_mmio",      0, U( checkpt ), U( region ), sizeof(region), 0UL )==U( checkpt )
+               : measure( "fd_checkpt_init_stream",    0, U( checkpt ), U( fd ), U( io_buffer ), sizeof(io_buffer) )==U( checkpt ) );
+    must( !(int)measure( "fd_checkpt_open_advanced",  0, U( checkpt ), U( style ), U( &off ), 0UL ) );
+    must( !(int)measure( "fd_checkpt_meta",           0, U( checkpt ), U( data ), 16UL, 0UL ) );
+    must( !(int)measure( "fd_checkpt_data",           0, U( checkpt ), U( data ), DATA_SZ, 0UL ) );
+    must( !(int)measure( "fd_checkpt_close_advanced", 0, U( checkpt ), U( &off ), 0UL, 0UL ) );
+    must(  (int)measure( "fd_checkpt_meta",           1, U( checkpt ), U( data ), 16UL, 0UL ) );
+    must( !!measure( "fd_checkpt_fini",           0, U( checkpt ), 0UL, 0UL, 0UL ) );
     lseek( fd, 0L, SEEK_SET );
-    must( mmio ? measure( "fd_restore_init_mmio",     0, U( restore ), U( region ), off, 0UL )==U( restore )
-               : measure( "fd_restore_init_stream",   0, U( restore ), U( fd ), U( io_buffer ), sizeof(io_buffer) )==U( restore ) );
-    must( !(int)measure( "fd_restore_seek",          0, U( restore ), 0UL, 0UL, 0UL ) );
-    must( !(int)measure( "fd_restore_open_advanced", 0, U( restore ), U( style ), U( &off ), 0UL ) );
-    must( !(int)measure( "fd_restore_meta",          0, U( restore ), U( data ), 16UL, 0UL ) );
-    must( !(int)measure( "fd_restore_data",          0, U( restore ), U( data ), DATA_SZ, 0UL ) );
-    must(  (int)measure( "fd_restore_data",          1, U( restore ), U( data ), DATA_SZ, 0UL ) );
-    must( !!measure( "fd_restore_fini",          0, U( restore ), 0UL, 0UL, 0UL ) );
+    must( mmio ? measure( "fd_restore_init_mmio",      0, U( restore ), U( region ), off, 0UL )==U( restore )
+               : measure( "fd_restore_init_stream",    0, U( restore ), U( fd ), U( io_buffer ), sizeof(io_buffer) )==U( restore ) );
+    must( !(int)measure( "fd_restore_seek",           0, U( restore ), 0UL, 0UL, 0UL ) );
+    must( !(int)measure( "fd_restore_open_advanced",  0, U( restore ), U( style ), U( &off ), 0UL ) );
+    must( !(int)measure( "fd_restore_meta",           0, U( restore ), U( data ), 16UL, 0UL ) );
+    must( !(int)measure( "fd_restore_data",           0, U( restore ), U( data ), DATA_SZ, 0UL ) );
+    must(  (int)measure( "fd_restore_data",           1, U( restore ), U( data ), DATA_SZ, 0UL ) );
+    must( !!measure( "fd_restore_fini",           0, U( restore ), 0UL, 0UL, 0UL ) );
     fclose( file );
   }
   return NULL;
