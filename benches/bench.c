@@ -704,7 +704,7 @@ static char const usage[] =
   "usage: bench --ours LIB [--other LIB] [OPTION VALUE...] DATA...\n"
   "  DATA             files and folders for the tar corpus\n"
   "  --rows REGEX     only rows whose names (style/mode/corpus/size/call/direction) match\n"
-  "  --rounds N       pairs of measurements a row (25), fewer where one takes long\n"
+  "  --rounds N       pairs of measurements a row (35), fewer where one takes long\n"
   "  --ms N           what one measurement should take (8); 0: as little as there is\n"
   "  --mib N          size of the tar corpus (256); the others are a quarter of it\n"
   "  --dir DIR        where the file of the stream rows lies (/dev/shm)\n"
@@ -728,7 +728,7 @@ main( int     argc,
   char const * rows   = "";
   char const * dir    = "/dev/shm";
   char const * json   = NULL;
-  ulong        rounds = 25UL, ms = 8UL, mib = 256UL, loops = 0UL, list = 0UL;
+  ulong        rounds = 35UL, ms = 8UL, mib = 256UL, loops = 0UL, list = 0UL;
   int          arg    = 1;
   for( ; arg+1<argc && !strncmp( argv[ arg ], "--", 2UL ); arg+=2 ) {
     char const * name  = argv[ arg ]+2;
