@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,21 +121,67 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
 
 ROOM ?= codec
 
 mutants: ## Change src/ROOM in small ways, one at a time, and see whether the tests notice (an hour a room)
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
-	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK)
+	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK_TESTS)
 
 mutants-by-hand: ## The same for exported and other unsafe functions, which cargo-mutants passes over, from a list
-	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK) --test faults
+	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK_TESTS) --test faults
 
 coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; needs Debian's llvm-19 or the like)
 	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked
 	LLVM_COV=$${LLVM_COV:-llvm-cov-19} LLVM_PROFDATA=$${LLVM_PROFDATA:-llvm-profdata-19} RUSTC_BOOTSTRAP=1 \
-	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK)
+	  $(CARGO) llvm-cov --branch --ignore-filename-regex ctests --summary-only $(QUICK_TESTS)
+
+# LZ4 as lz4-sys has it, and compiled with the options that lz4-sys gives, so that nothing but the code around it differs.
+LZ4 = $(shell $(CARGO) metadata --format-version 1 --filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" \
+  | sed -n 's/.*"manifest_path":"\([^"]*\/lz4-sys-[^"]*\)\/Cargo.toml".*/\1\/liblz4\/lib/p')
+LZ4_FLAGS := -O3 -ffunction-sections -fdata-sections -fPIC
+BENCH := $(TARGET)/bench
+
+# Each is built beside its name and moved there, so that nobody uses half of it.
+twin: $(BENCH)/libtwin.so ## Build the yardstick: the API in plain C over LZ4, as a shared library
+
+$(BENCH)/lz4.o: Cargo.lock
+	@mkdir -p $(BENCH)
+	set -e; lz4="$(LZ4)"; test -n "$$lz4"; ln -sf "$$lz4/lz4.h" $(BENCH)/; \
+	$(CC) $(LZ4_FLAGS) -fvisibility=hidden -DLZ4LIB_VISIBILITY= -c -o $@.$$$$ "$$lz4/lz4.c"; mv -f $@.$$$$ $@
+
+$(BENCH)/libtwin.so: benches/twin.c include/fd_checkpt.h $(BENCH)/lz4.o
+	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -O3 -fPIC -fvisibility=hidden -Wall -Wextra -Iinclude -I$(BENCH) \
+	  -shared -o $@.$$$$ benches/twin.c $(BENCH)/lz4.o && mv -f $@.$$$$ $@
+
+$(BENCH)/bench: benches/bench.c benches/corpus.h include/fd_checkpt.h $(BENCH)/lz4.o
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.$$$$ benches/bench.c $(BENCH)/lz4.o -ldl && mv -f $@.$$$$ $@
+
+# What `make bench` compares with: any library with the functions of fd_checkpt.h. The others are options of the program, which
+# explains them when it is run without any.
+BENCH_LIB  ?= $(BENCH)/libtwin.so
+BENCH_DIR  ?= /dev/shm
+BENCH_DATA ?= $(shell rustc --print target-libdir) $(shell rustc --print sysroot)/lib /usr/include /usr/share
+BENCH_MIB  ?= $(if $(QUICK),32,256)
+ROUNDS     ?= $(if $(QUICK),5,35)
+MS         ?= $(if $(QUICK),2,8)
+CLOCK      ?= cpu
+JSON       ?= $(BENCH)/bench.json
+
+bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
+	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
+	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+
+bench-plot: ## Draw what `make bench` measured last
+	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg
+
+$(BENCH)/stack: benches/stack.c include/fd_checkpt.h
+	@mkdir -p $(BENCH)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/stack.c -pthread -ldl && mv -f $@.$$$$ $@
+
+stack: lib $(BENCH)/stack $(BENCH_LIB) ## Measure how much stack each function takes
+	@$(BENCH)/stack $(OUT)/libfdckpt.so $(abspath $(BENCH_LIB))
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check

@@ -49,6 +49,15 @@ mod shared_library {
     }
 }
 
+/// The library that ours is measured against gives the same answers.
+#[test]
+fn trace_of_the_twin() {
+    let program = support::c_program_of_twin("trace");
+    for args in trace_arguments() {
+        support::run(Command::new(&program).args(args));
+    }
+}
+
 mod valgrind {
     use super::*;
 

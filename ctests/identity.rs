@@ -1,15 +1,30 @@
-//! Random sequences of calls: all modes of the library give the same bytes, codes and offsets as each other and as a naive model
-//! of the format (`model`).
+//! Random sequences of calls: all modes of the library give the same bytes, codes and offsets as each other, as a naive model
+//! of the format (`model`), and as a second implementation of the C API (`benches/twin.c`).
 //!
 //! `make identity COUNT=n` draws n of them; in the ordinary tests it is 10,000, from another place each time the version changes.
 
 mod model;
+mod support;
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use fdckpt as _; // has the functions that the model's driver calls
 use model::check::{all_modes, restore_anything, round_trip};
-use model::ours::{Bench, silence};
+use model::ours::{Api, Bench, silence};
+
+/// The twin's functions. It stays loaded.
+static TWIN: LazyLock<Api> = LazyLock::new(|| {
+    let path = CString::new(support::TWIN.as_os_str().as_bytes()).expect("a path has no 0");
+    // SAFETY: the twin has the functions of the C API, and runs nothing when it is loaded. RTLD_LOCAL keeps its names apart.
+    unsafe {
+        let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!library.is_null(), "{path:?} can't be loaded");
+        Api::found(|name| libc::dlsym(library, name.as_ptr()))
+    }
+});
 
 fn count() -> u64 {
     std::env::var("FDCKPT_IDENTITY").map_or(10_000, |count| count.parse().expect("FDCKPT_IDENTITY is a number"))
@@ -40,13 +55,17 @@ fn run(name: &str, salt: u64, check: fn(&mut Bench, &[u8], bool)) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let mut bench = Bench::new();
+                let mut libraries = [("library", Bench::new()), ("twin", Bench::of(*TWIN))];
                 for index in (thread..count).step_by(threads as usize) {
                     let case = case(index, salt);
-                    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        check(&mut bench, &case, index % 16 == 0);
-                    }));
-                    assert!(result.is_ok(), "{name}: case {index} of salt {salt} differs, see above");
+                    // A quarter of them tells enough of the twin, which does not change.
+                    let tried = if index % 4 == 0 { 2 } else { 1 };
+                    for (library, bench) in &mut libraries[..tried] {
+                        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                            check(bench, &case, index % 16 == 0);
+                        }));
+                        assert!(result.is_ok(), "{name}, {library}: case {index} of salt {salt} differs, see above");
+                    }
                 }
             });
         }
@@ -98,7 +117,9 @@ fn a_frame_past_1_gib() {
     );
     let mut bench = Bench::new();
     assert!(bench.checkpt_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
-    assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers, model.bytes.clone()), "region");
+    assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers.clone(), model.bytes.clone()), "region");
+    let twin = Bench::of(*TWIN).checkpt_region(&ops, model.bytes.len() + 70_000);
+    assert!(twin == (answers, model.bytes.clone()), "twin");
 }
 
 /// Offsets that 32 bits don't hold, in a file of which most is a hole.
@@ -136,15 +157,17 @@ fn offsets_past_4_gib() {
 #[test]
 fn the_kept_corpus() {
     silence();
-    let (mut bench, mut replayed) = (Bench::new(), 0);
+    let (mut libraries, mut replayed) = ([Bench::new(), Bench::of(*TWIN)], 0);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for target in ["round_trip", "restore_anything", "all_modes"] {
         for file in std::fs::read_dir(folder.join(target)).expect("the corpus is there") {
             let case = std::fs::read(file.expect("readable").path()).expect("readable");
-            match target {
-                "round_trip" => round_trip(&mut bench, &case, false),
-                "restore_anything" => restore_anything(&mut bench, &case, false),
-                _ => all_modes(&mut bench, &case),
+            for bench in &mut libraries {
+                match target {
+                    "round_trip" => round_trip(bench, &case, false),
+                    "restore_anything" => restore_anything(bench, &case, false),
+                    _ => all_modes(bench, &case),
+                }
             }
             replayed += 1;
         }

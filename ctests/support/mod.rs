@@ -77,21 +77,36 @@ pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
+/// The yardstick of the benchmarks, another implementation of the API: `benches/twin.c` as a shared library.
+pub static TWIN: LazyLock<PathBuf> = LazyLock::new(|| bench_target("libtwin.so"));
+
+/// Makes a file of the Makefile's `bench` folder, in one of the tests' own.
+pub fn bench_target(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = target.join("bench").join(name);
+    run(make(&file.display().to_string()).arg(format!("TARGET={}", target.display())));
+    file
+}
+
 /// Links the object of a program of the C suite with the shared library, and returns the program.
 #[cfg(feature = "ctests")]
 pub fn c_program(name: &str) -> PathBuf {
-    let program = LIBRARY_FOLDER.join(name);
+    link_c_program(name, &LIBRARY_FOLDER, "-lfdckpt")
+}
+
+/// The same with the twin, for a program that uses nothing but the API.
+#[cfg(feature = "ctests")]
+pub fn c_program_of_twin(name: &str) -> PathBuf {
+    link_c_program(name, TWIN.parent().expect("a folder"), "-ltwin")
+}
+
+#[cfg(feature = "ctests")]
+fn link_c_program(name: &str, folder: &Path, library: &str) -> PathBuf {
+    let program = folder.join(name);
     let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
-    let rpath = format!("-Wl,-rpath,{}", LIBRARY_FOLDER.display());
-    let args: [&std::ffi::OsStr; 7] = [
-        object.as_ref(),
-        "-o".as_ref(),
-        program.as_ref(),
-        "-pthread".as_ref(),
-        "-L".as_ref(),
-        LIBRARY_FOLDER.as_ref(),
-        "-lfdckpt".as_ref(),
-    ];
+    let rpath = format!("-Wl,-rpath,{}", folder.display());
+    let args: [&std::ffi::OsStr; 7] =
+        [object.as_ref(), "-o".as_ref(), program.as_ref(), "-pthread".as_ref(), "-L".as_ref(), folder.as_ref(), library.as_ref()];
     run(cc().args(args).arg(rpath));
     program
 }

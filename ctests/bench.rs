@@ -1,0 +1,41 @@
+//! The benchmark runs: every row, with next to no data. Whether it is fast is no question of a test; but what stack it takes is.
+
+mod support;
+
+use std::process::Command;
+
+#[test]
+fn every_row_is_measured_and_drawn() {
+    let (program, folder) = (support::bench_target("bench"), support::fresh_folder("bench-results"));
+    let rows = support::run(Command::new(&program).args(["--list", "1"]));
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!(rows.len(), 280);
+
+    let (json, picture) = (folder.join("bench.json"), folder.join("bench.svg"));
+    let mut bench = Command::new(&program);
+    bench.arg("--ours").arg(&*support::SHARED_LIBRARY).arg("--other").arg(&*support::TWIN);
+    bench.args(["--mib", "1", "--rounds", "1", "--ms", "0"]).arg("--dir").arg(&folder).arg("--json").arg(&json);
+    let table = support::run(bench.arg(support::root().join("src")).arg(support::root().join("include")));
+    for row in &rows {
+        assert!(table.lines().any(|line| line.split_whitespace().next() == Some(row)), "{row} is missing in\n{table}");
+    }
+
+    let said = support::run(Command::new("python3").arg(support::root().join("benches/plot.py")).arg(&json).arg(&picture));
+    assert!(said.contains("280 rows"), "{said}");
+    let picture = std::fs::read_to_string(picture).expect("it was drawn");
+    assert_eq!(picture.matches("<circle").count(), rows.len());
+
+    let mut single = Command::new(&program);
+    single.arg("--ours").arg(&*support::TWIN).args(["--mib", "1", "--loop", "3", "--rows", "lz4/mmio/acgt/16/meta/restore"]);
+    let said = support::run(single.arg("--dir").arg(&folder));
+    assert!(said.starts_with("lz4/mmio/acgt/16/meta/restore: 3 times 4096 buffers"), "{said}");
+}
+
+/// Threads of many hosts have 64 KiB.
+#[test]
+fn calls_take_little_stack() {
+    let program = support::bench_target("stack");
+    let said = support::run(Command::new(program).arg(&*support::SHARED_LIBRARY));
+    let most = said.lines().last().and_then(|line| line.trim().strip_prefix("most: ")).expect("ends with the most");
+    assert!(most.parse::<u32>().expect("a number") <= 8 << 10, "{said}");
+}
