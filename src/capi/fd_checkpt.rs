@@ -14,6 +14,51 @@ use crate::codec::{BUFFER_MIN, FrameStyle, Kind, source};
 use crate::error::Error;
 use crate::sys::lz4::{Compressor, Decompressor};
 
+/// Puts a buffer, by the shortest of three ways that does it. A macro, since closures that are used in one place alone become one
+/// straight path with it.
+macro_rules! put {
+    ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {
+        guard::at_hand(
+            FrameStyle::Raw,
+            $checkpt,
+            ($buf, $sz),
+            |mut encoder, &(buf, sz)| Ok(encoder.put_raw_at_hand(&guard::input(buf, sz))),
+            |checkpt, buffer| {
+                guard::at_hand(
+                    FrameStyle::Lz4,
+                    checkpt,
+                    buffer,
+                    |mut encoder, &(buf, sz)| guard::no_panic(move || Ok(encoder.put_lz4_at_hand(&guard::input(buf, sz)))),
+                    |checkpt, (buf, sz)| guard::call($function, checkpt, |mut encoder| encoder.put($kind, guard::input(buf, sz))),
+                )
+            },
+        )
+    };
+}
+
+/// Gets a buffer, as `put` puts it.
+macro_rules! get {
+    ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {
+        guard::at_hand(
+            FrameStyle::Raw,
+            $restore,
+            ($buf, $sz),
+            |mut decoder, &(buf, sz)| Ok(decoder.get_raw_at_hand(&mut guard::output(buf, sz))),
+            |restore, buffer| {
+                guard::at_hand(
+                    FrameStyle::Lz4,
+                    restore,
+                    buffer,
+                    |mut decoder, &(buf, sz)| guard::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut guard::output(buf, sz)))),
+                    |restore, (buf, sz)| {
+                        guard::call($function, restore, |mut decoder| decoder.get($kind, guard::output(buf, sz)))
+                    },
+                )
+            },
+        )
+    };
+}
+
 /// fd_checkpt_init_stream makes mem a checkpoint that is written to the descriptor fd, from its current position on. mem has
 /// FD_CHECKPT_FOOTPRINT bytes aligned to FD_CHECKPT_ALIGN; wbuf is a buffer of wbuf_sz bytes, at least FD_CHECKPT_WBUF_MIN, of
 /// any alignment. A descriptor in non-blocking mode is waited for.
@@ -112,14 +157,7 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_after(
-            c"fd_checkpt_meta",
-            checkpt,
-            |mut encoder| encoder.put_at_hand(&guard::input(buf, sz)),
-            |mut encoder| encoder.put(Kind::Meta, guard::input(buf, sz)),
-        )
-    }
+    unsafe { put!(c"fd_checkpt_meta", checkpt, Kind::Meta, buf, sz) }
 }
 
 /// fd_checkpt_data adds the sz bytes at buf to the frame; sz can be of any size. buf must stay as it is until the frame is
@@ -127,14 +165,7 @@ pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_data(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_after(
-            c"fd_checkpt_data",
-            checkpt,
-            |mut encoder| encoder.put_at_hand(&guard::input(buf, sz)),
-            |mut encoder| encoder.put(Kind::Data, guard::input(buf, sz)),
-        )
-    }
+    unsafe { put!(c"fd_checkpt_data", checkpt, Kind::Data, buf, sz) }
 }
 
 /// fd_restore_init_stream makes mem a restore from the descriptor fd, from its current position on. mem has FD_RESTORE_FOOTPRINT
@@ -251,14 +282,7 @@ pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_after(
-            c"fd_restore_meta",
-            restore,
-            |mut decoder| decoder.get_at_hand(&mut guard::output(buf, sz)),
-            |mut decoder| decoder.get(Kind::Meta, guard::output(buf, sz)),
-        )
-    }
+    unsafe { get!(c"fd_restore_meta", restore, Kind::Meta, buf, sz) }
 }
 
 /// fd_restore_data restores the next sz bytes of the frame to buf; sz can be of any size. If sz is over FD_RESTORE_META_MAX, buf must
@@ -266,14 +290,7 @@ pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_after(
-            c"fd_restore_data",
-            restore,
-            |mut decoder| decoder.get_at_hand(&mut guard::output(buf, sz)),
-            |mut decoder| decoder.get(Kind::Data, guard::output(buf, sz)),
-        )
-    }
+    unsafe { get!(c"fd_restore_data", restore, Kind::Data, buf, sz) }
 }
 
 /// fd_checkpt_frame_style_is_supported returns 1 if frames of style frame_style, a FD_CHECKPT_FRAME_STYLE_*, can be made and

@@ -7,6 +7,7 @@ use std::ptr::{self, NonNull};
 use super::log;
 use super::status::SUCCESS;
 use super::types::{Handle, ulong};
+use crate::codec::FrameStyle;
 use crate::error::Error;
 use crate::sys::memory::{Region, RegionMut};
 
@@ -36,38 +37,38 @@ pub(super) unsafe fn call<H: Handle>(
     }
 }
 
-/// As [`call`], after `at_hand`, which is small and tells whether it did all there is to do. What `call` needs is then not even set up.
+/// In a frame of this style does `at_hand`, and succeeds if that says that it was enough; in any other case returns what `otherwise`
+/// does. That is a function of its own, so that what is needed there alone is not even set up before. Where `at_hand` might
+/// panic, it is for [`no_panic`].
 ///
 /// # Safety
 /// As for [`call`].
 #[inline(always)]
-pub(super) unsafe fn call_after<H: Handle>(
-    function: &'static CStr,
+pub(super) unsafe fn at_hand<H: Handle, A>(
+    style: FrameStyle,
     pointer: *mut H,
-    at_hand: impl FnOnce(H::Engine<'_>) -> bool,
-    body: impl FnOnce(H::Engine<'_>) -> Result<(), Error>,
+    arguments: A,
+    at_hand: impl FnOnce(H::Engine<'_>, &A) -> Result<bool, Error>,
+    otherwise: impl FnOnce(*mut H, A) -> c_int,
 ) -> c_int {
     #[inline(never)]
-    unsafe fn call_cold<H: Handle>(
-        function: &'static CStr,
-        pointer: *mut H,
-        body: impl FnOnce(H::Engine<'_>) -> Result<(), Error>,
-    ) -> c_int {
-        // SAFETY: the caller's promise.
-        unsafe { call(function, pointer, body) }
+    fn apart<H, A>(call: impl FnOnce(*mut H, A) -> c_int, pointer: *mut H, arguments: A) -> c_int {
+        call(pointer, arguments)
     }
 
-    if let Ok(handle) = check(pointer) {
-        // SAFETY: the caller's promise.
-        match no_panic(|| Ok(at_hand(unsafe { H::engine(handle) }))) {
-            Ok(true) => return SUCCESS,
-            Ok(false) => {}
-            // SAFETY: the caller's promise.
-            Err(_) => unsafe { H::fail(handle) },
+    // SAFETY: the caller's promise, and `check` found the pointer to be good.
+    unsafe {
+        if let Ok(handle) = check(pointer)
+            && H::phase(handle).style() == Some(style)
+        {
+            match at_hand(H::engine(handle), &arguments) {
+                Ok(true) => return SUCCESS,
+                Ok(false) => {}
+                Err(_) => H::fail(handle),
+            }
         }
     }
-    // SAFETY: the caller's promise.
-    unsafe { call_cold(function, pointer, body) }
+    apart(otherwise, pointer, arguments)
 }
 
 /// Initialises a handle at `mem`: `fill` writes all of it but its ring. Returns the handle, or NULL.
@@ -143,8 +144,8 @@ pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<
 }
 
 /// A panic must not reach the C caller. It is a defect of the library, and what it left behind is not to be used again.
-#[inline]
-fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+#[inline(always)]
+pub(super) fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::Internal))
 }
 

@@ -103,6 +103,12 @@ pub(super) trait Handle {
     /// either for `'h`.
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Self::Engine<'h>;
 
+    /// What the handle can do next.
+    ///
+    /// # Safety
+    /// As for [`fail`](Self::fail).
+    unsafe fn phase(handle: NonNull<Self>) -> Phase;
+
     /// Marks the handle failed.
     ///
     /// # Safety
@@ -145,6 +151,12 @@ impl Handle for fd_checkpt_t {
         }
     }
 
+    #[inline]
+    unsafe fn phase(handle: NonNull<Self>) -> Phase {
+        // SAFETY: the caller's promise.
+        unsafe { (*handle.as_ptr()).frame_style }
+    }
+
     unsafe fn fail(handle: NonNull<Self>) {
         // SAFETY: the caller's promise.
         unsafe { (*handle.as_ptr()).frame_style = Phase::FAILED }
@@ -183,6 +195,12 @@ impl Handle for fd_restore_t {
                 end: source,
             }
         }
+    }
+
+    #[inline]
+    unsafe fn phase(handle: NonNull<Self>) -> Phase {
+        // SAFETY: the caller's promise.
+        unsafe { (*handle.as_ptr()).frame_style }
     }
 
     unsafe fn fail(handle: NonNull<Self>) {

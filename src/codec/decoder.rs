@@ -41,20 +41,26 @@ impl Decoder<'_> {
         })
     }
 
-    /// Does what [`get`](Self::get) does in the usual case, and without calls: the buffer is not too large for anything, and its bytes are
-    /// at hand. In any other case changes nothing but the buffer's content, and returns false.
+    /// Does what [`get`](Self::get) does in the usual case of a RAW frame, and without calls: the buffer is not too large for anything, and its
+    /// bytes are at hand. In any other case does nothing, and returns false.
     #[inline(always)]
-    pub(crate) fn get_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
-        let Some(bytes) = buffer.up_to(META_MAX as u64) else { return false };
-        match (self.phase.style(), &mut self.end) {
-            (Some(FrameStyle::Raw), Source::Stream(stream)) => take(stream, bytes),
-            (Some(FrameStyle::Raw), Source::Mmio(mmio)) => take(mmio, bytes),
-            (Some(FrameStyle::Lz4), end) => match (&mut self.lz4, end) {
-                (Some(lz4), Source::Stream(stream)) => take_chunk(stream, lz4, self.ring_cursor, bytes),
-                (Some(lz4), Source::Mmio(mmio)) => take_chunk(mmio, lz4, self.ring_cursor, bytes),
-                (None, _) => false,
-            },
+    pub(crate) fn get_raw_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
+        match (buffer.up_to(META_MAX as u64), &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Raw) => false,
+            (Some(bytes), Source::Stream(stream)) => take(stream, bytes),
+            (Some(bytes), Source::Mmio(mmio)) => take(mmio, bytes),
             (None, _) => false,
+        }
+    }
+
+    /// The same for an LZ4 frame, with calls of LZ4 alone. Returning false, may have spoiled the buffer's content.
+    #[inline(always)]
+    pub(crate) fn get_lz4_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
+        match (buffer.up_to(META_MAX as u64), &mut self.lz4, &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Source::Stream(stream)) => take_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Source::Mmio(mmio)) => take_chunk(mmio, lz4, self.ring_cursor, bytes),
+            _ => false,
         }
     }
 
@@ -101,16 +107,16 @@ const CORRUPT: &str = "does not decompress to the size asked for";
 
 #[inline(always)]
 fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
-    let Some(ready) = from.ready(bytes.len()).filter(|ready| ready.len() == bytes.len()) else { return false };
+    // The copy comes last, since it may be a call.
+    let Some(ready) = from.take_ready(bytes.len()) else { return false };
     copy(bytes, ready);
-    from.advance(bytes.len());
     true
 }
 
 #[inline(always)]
 fn take_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
     let bound = chunk_bound(chunk.len());
-    let Some(ready) = from.ready(bound) else { return false };
+    let Some(ready) = from.ready(CHUNK_HEADER, bound) else { return false };
     let Ok(size) = chunk_size(ready, bound) else { return false };
     let Some(block) = ready.get(CHUNK_HEADER..size) else { return false };
     let mut cursor = *ring_cursor;
@@ -118,7 +124,7 @@ fn take_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &m
     let tiny = chunk.len() <= tiny::DECOMPRESS_MAX;
     if !(tiny && lz4.follow(at, chunk, |before, chunk| tiny::decompress(before, block, chunk).is_some())) {
         let Some(decompressed) = lz4.decompress(at, chunk.len(), block) else { return false };
-        chunk.copy_from_slice(decompressed);
+        copy(chunk, decompressed);
     }
     *ring_cursor = cursor;
     from.advance(size);

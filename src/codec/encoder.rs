@@ -30,20 +30,26 @@ impl Encoder<'_> {
         })
     }
 
-    /// Does what [`put`](Self::put) does in the usual case, and without calls: the buffer is not too large for anything, and there is room for
-    /// it at hand. In any other case does nothing, and returns false.
+    /// Does what [`put`](Self::put) does in the usual case of a RAW frame, and without calls: the buffer is not too large for anything, and there
+    /// is room for it at hand. In any other case does nothing, and returns false.
     #[inline(always)]
-    pub(crate) fn put_at_hand(&mut self, buffer: &Region<'_>) -> bool {
-        let Some(bytes) = buffer.up_to(META_MAX as u64) else { return false };
-        match (self.phase.style(), &mut self.end) {
-            (Some(FrameStyle::Raw), Sink::Stream(stream)) => bytes.len() < WRITE_NOW && append(stream, bytes),
-            (Some(FrameStyle::Raw), Sink::Mmio(mmio)) => append(mmio, bytes),
-            (Some(FrameStyle::Lz4), end) => match (&mut self.lz4, end) {
-                (Some(lz4), Sink::Stream(stream)) => append_chunk(stream, lz4, self.ring_cursor, bytes),
-                (Some(lz4), Sink::Mmio(mmio)) => append_chunk(mmio, lz4, self.ring_cursor, bytes),
-                (None, _) => false,
-            },
+    pub(crate) fn put_raw_at_hand(&mut self, buffer: &Region<'_>) -> bool {
+        match (buffer.up_to(META_MAX as u64), &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Raw) => false,
+            (Some(bytes), Sink::Stream(stream)) => bytes.len() < WRITE_NOW && append(stream, bytes),
+            (Some(bytes), Sink::Mmio(mmio)) => append(mmio, bytes),
             (None, _) => false,
+        }
+    }
+
+    /// The same for an LZ4 frame, with calls of LZ4 alone.
+    #[inline(always)]
+    pub(crate) fn put_lz4_at_hand(&mut self, buffer: &Region<'_>) -> bool {
+        match (buffer.up_to(META_MAX as u64), &mut self.lz4, &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_chunk(mmio, lz4, self.ring_cursor, bytes),
+            _ => false,
         }
     }
 
@@ -65,9 +71,9 @@ impl Encoder<'_> {
 
 #[inline(always)]
 fn append(to: &mut impl Room, bytes: &[u8]) -> bool {
-    let Some(room) = to.room(bytes.len()) else { return false };
+    // The copy comes last, since it may be a call.
+    let Some(room) = to.take_room(bytes.len()) else { return false };
     copy(room, bytes);
-    to.advance(bytes.len());
     true
 }
 

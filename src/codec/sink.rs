@@ -60,6 +60,9 @@ pub(super) trait Room {
 
     /// Says that the first `size` bytes of it were written.
     fn advance(&mut self, size: usize);
+
+    /// Both at once: the bytes are to be written.
+    fn take_room(&mut self, size: usize) -> Option<&mut [u8]>;
 }
 
 impl Room for Stream<'_> {
@@ -77,6 +80,14 @@ impl Room for Stream<'_> {
         *self.offset += size as u64;
         *self.used += size as u64;
     }
+
+    #[inline(always)]
+    fn take_room(&mut self, size: usize) -> Option<&mut [u8]> {
+        let used = *self.used as usize;
+        self.room(size)?;
+        self.advance(size);
+        self.buffer.get_mut(used..)?.get_mut(..size)
+    }
 }
 
 impl Room for Mmio<'_> {
@@ -88,6 +99,13 @@ impl Room for Mmio<'_> {
     #[inline(always)]
     fn advance(&mut self, size: usize) {
         *self.offset += size as u64;
+    }
+
+    #[inline(always)]
+    fn take_room(&mut self, size: usize) -> Option<&mut [u8]> {
+        let room = self.region.get(*self.offset, size as u64)?;
+        *self.offset += size as u64;
+        Some(room)
     }
 }
 
@@ -117,7 +135,7 @@ impl Stream<'_> {
         let end = end_of(*self.offset, buffer.size())?;
         let bytes = buffer.get(0, buffer.size()).ok_or(Error::TooLarge { size: buffer.size() })?;
         let goes_out = bytes.len() >= WRITE_NOW && *self.used > 0;
-        match self.room() {
+        match self.free() {
             // A full buffer goes out at once, so there must be more room than is taken.
             Some(room) if bytes.len() < room.len() && !goes_out => {
                 copy(room, bytes);
@@ -131,11 +149,11 @@ impl Stream<'_> {
     }
 
     fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
-        if self.room().is_none_or(|room| room.len() < bound) {
+        if self.free().is_none_or(|room| room.len() < bound) {
             self.write_out(&[])?;
         }
         // The buffer holds any chunk, so there is no "does not fit".
-        let room = self.room().and_then(|room| room.get_mut(..bound)).ok_or(Error::Internal)?;
+        let room = self.free().and_then(|room| room.get_mut(..bound)).ok_or(Error::Internal)?;
         let size = fill(room).ok_or(Error::Internal)?;
         *self.offset = end_of(*self.offset, size as u64)?;
         *self.used += size as u64;
@@ -143,7 +161,7 @@ impl Stream<'_> {
     }
 
     /// What of the buffer is free.
-    fn room(&mut self) -> Option<&mut [u8]> {
+    fn free(&mut self) -> Option<&mut [u8]> {
         self.buffer.get_mut(*self.used as usize..)
     }
 

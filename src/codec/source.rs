@@ -61,21 +61,25 @@ impl End for Source<'_> {
 
 /// Where bytes may be at hand: that is, without a call of the system.
 pub(super) trait Ready {
-    /// The next bytes, at most `most` of them, as far as they are at hand.
-    fn ready(&self, most: usize) -> Option<&[u8]>;
+    /// The next bytes, as many as are at hand up to `most`, if that is at least `least`.
+    fn ready(&self, least: usize, most: usize) -> Option<&[u8]>;
 
     /// Says that the first `size` of them were used.
     fn advance(&mut self, size: usize);
+
+    /// Both at once: `size` bytes are used.
+    fn take_ready(&mut self, size: usize) -> Option<&[u8]>;
 }
 
 impl Ready for Stream<'_> {
     #[inline(always)]
-    fn ready(&self, most: usize) -> Option<&[u8]> {
+    fn ready(&self, least: usize, most: usize) -> Option<&[u8]> {
+        let size = usize::try_from(*self.ready).ok().filter(|&size| size >= least)?.min(most);
         // An offset near its limit is not for here.
         if *self.offset > i64::MAX as u64 {
             return None;
         }
-        self.read_ahead().ok().map(|bytes| &bytes[..bytes.len().min(most)])
+        self.buffer.get(*self.lo as usize..)?.get(..size)
     }
 
     #[inline(always)]
@@ -83,18 +87,33 @@ impl Ready for Stream<'_> {
         *self.offset += size as u64;
         self.drop_read_ahead(size);
     }
+
+    #[inline(always)]
+    fn take_ready(&mut self, size: usize) -> Option<&[u8]> {
+        let lo = *self.lo as usize;
+        self.ready(size, size)?;
+        self.advance(size);
+        self.buffer.get(lo..)?.get(..size)
+    }
 }
 
 impl Ready for Mmio<'_> {
     #[inline(always)]
-    fn ready(&self, most: usize) -> Option<&[u8]> {
+    fn ready(&self, least: usize, most: usize) -> Option<&[u8]> {
         let left = self.region.size().saturating_sub(*self.offset);
-        self.region.get(*self.offset, left.min(most as u64))
+        self.region.get(*self.offset, left.min(most as u64)).filter(|ready| ready.len() >= least)
     }
 
     #[inline(always)]
     fn advance(&mut self, size: usize) {
         *self.offset += size as u64;
+    }
+
+    #[inline(always)]
+    fn take_ready(&mut self, size: usize) -> Option<&[u8]> {
+        let ready = self.region.get(*self.offset, size as u64)?;
+        *self.offset += size as u64;
+        Some(ready)
     }
 }
 

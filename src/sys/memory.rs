@@ -105,11 +105,12 @@ impl<'m> Region<'m> {
     }
 }
 
-/// Copies `from` to `to`, which has room for it. Up to 64 bytes are copied in place: the call would take longer than that.
+/// Copies `from` to the start of `to`, or as much of it as there is room for. Up to 64 bytes are copied in place: the call would take
+/// longer than that.
 #[inline(always)]
 pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
-    assert!(to.len() >= from.len(), "there is room for the copy");
-    // SAFETY: the assertion; and what is borrowed mutably does not overlap anything.
+    let from = &from[..from.len().min(to.len())];
+    // SAFETY: there is room for so much; and what is borrowed mutably does not overlap anything.
     unsafe { copy_raw(to.as_mut_ptr(), from) }
 }
 
@@ -125,7 +126,8 @@ pub(super) unsafe fn copy_raw(to: *mut u8, from: &[u8]) {
         if len > 64 {
             std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
         } else if len >= 32 {
-            copy_ends::<32>(to, from);
+            copy_ends::<16>(to, &from[..32]);
+            copy_ends::<16>(to.add(len - 32), &from[len - 32..]);
         } else if len >= 16 {
             copy_ends::<16>(to, from);
         } else if len >= 8 {
