@@ -7,13 +7,13 @@
 use crate::sys::lz4::{Following, HASH_BITS, HashTable};
 use crate::sys::memory::copy;
 
-/// The largest chunk in bytes that is compressed here: what a number of 128 bits holds.
+/// The largest chunk in bytes that is compressed here: two words, at most four positions for a match to begin.
 pub(super) const COMPRESS_MAX: usize = 16;
 
 /// The largest chunk in bytes for which decompressing here is the faster way.
 pub(super) const DECOMPRESS_MAX: usize = 32;
 
-/// Room in bytes for a block: at most two matches and the literals before, between and after them, which are written by 16.
+/// Room in bytes for a block: at most two matches and the literals before, between and after them, which are written by eight.
 pub(super) const BLOCK_ROOM: usize = 48;
 
 /// The shortest match.
@@ -34,48 +34,61 @@ const NIBBLE_MAX: usize = 15;
 /// Compresses `chunk`, which `following` ends with, and which has at most [`COMPRESS_MAX`] bytes. Returns the block's size.
 #[inline(always)]
 pub(super) fn compress(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
-    // Both halves of the chunk, or as much as there is before a match can be.
-    match (chunk.first_chunk(), chunk.last_chunk()) {
-        (Some(first), Some(last)) if chunk.len() > MATCH_LIMIT => {
-            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            let missing = COMPRESS_MAX - chunk.len();
-            find_matches(following, chunk, u128::from(first) | u128::from(last >> (8 * missing)) << u64::BITS, out)
-        }
-        _ => {
-            out[0] = (chunk.len() << 4) as u8;
-            copy(&mut out[1..], chunk);
-            1 + chunk.len()
-        }
+    if chunk.len() > MATCH_LIMIT {
+        return find_matches(following, chunk, out);
     }
+    out[0] = (chunk.len() << 4) as u8;
+    copy(&mut out[1..], chunk);
+    1 + chunk.len()
 }
 
-/// `value` is the chunk as a number.
-fn find_matches(following: Following<'_>, chunk: &[u8], value: u128, out: &mut [u8; BLOCK_ROOM]) -> usize {
+/// The same, where there can be a match.
+fn find_matches(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
     let Following { table, bytes, start, index } = following;
+    let mut search = Search { table, bytes, start, index, first: word(chunk, 0), fifth: word(chunk, 4) };
     let mut block = Block { out, len: 0 };
     let mut anchor = 0;
-    let end = chunk.len() - MATCH_LIMIT;
-    let mut search = Search { table, bytes, start, index, chunk };
     search.remember(0);
-    let mut position = 1;
-    // LZ4 takes longer steps only after more positions than there are here.
-    while position <= end {
-        let Some(distance) = search.match_at(position) else {
-            position += 1;
-            continue;
-        };
-        let same = Same(value ^ search.earlier(distance));
-        let back = same.before(position).min(position - anchor);
-        let on = same.from(position).min(chunk.len() - LAST_LITERALS - position);
-        block.put(value >> (8 * anchor), position - back - anchor, distance, back + on);
+    let end = chunk.len() - MATCH_LIMIT;
+    let mut next = search.first_match(end);
+    while let Some((mut position, distance)) = next {
+        let back = search.same_before(position, distance).min(position - anchor);
+        let most = chunk.len() - LAST_LITERALS - position;
+        let on = same(&chunk[position..][..most], &bytes[start + position - distance..]);
+        block.put(search.from(anchor), position - back - anchor, distance, back + on);
         position += on;
         anchor = position;
-        if position <= end {
-            search.remember(position - 2);
+        if position > end {
+            break;
         }
+        // This is the last position there is, the fourth: a match has at least so many bytes.
+        search.remember(position - 2);
+        next = search.match_at(position, search.fifth).map(|distance| (position, distance));
     }
-    block.put_last(value >> (8 * anchor), chunk.len() - anchor);
+    block.put_last(chunk, anchor);
     block.len
+}
+
+/// Eight bytes as a number. Where there are not so many, it is 0.
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// How many bytes are the same at the beginning of both.
+#[inline(always)]
+fn same(bytes: &[u8], others: &[u8]) -> usize {
+    let begin = match (bytes.first_chunk(), others.first_chunk()) {
+        (Some(bytes), Some(others)) => {
+            let differing = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(*others);
+            if differing != 0 {
+                return differing.trailing_zeros() as usize / 8;
+            }
+            8
+        }
+        _ => 0,
+    };
+    begin + bytes[begin..].iter().zip(&others[begin..]).take_while(|(a, b)| a == b).count()
 }
 
 /// The bytes that matches are looked for in, and the table that finds them.
@@ -86,70 +99,76 @@ struct Search<'s> {
     start: usize,
     /// The index of its first byte.
     index: u32,
-    chunk: &'s [u8],
+    /// The chunk's first eight bytes, and those from the fifth on.
+    first: u64,
+    fifth: u64,
 }
 
 impl Search<'_> {
-    /// The distance of the match that the table has for what stands at `position` of the chunk, which takes its place in the table.
+    /// The first match that begins behind the chunk's first byte and at `end` (at most 4) at the latest, and its distance. LZ4 takes
+    /// steps longer than one only after more positions than there are here.
     #[inline(always)]
-    fn match_at(&mut self, position: usize) -> Option<usize> {
-        let index = self.index.wrapping_add(position as u32);
-        let candidate = std::mem::replace(&mut self.table[self.hash(position)], index);
-        let distance = index.wrapping_sub(candidate) as usize;
-        let earlier = (self.start + position).wrapping_sub(distance);
-        let earlier = self.bytes.get(earlier..)?.first_chunk::<MATCH_MIN>()?;
-        (distance <= DISTANCE_MAX && self.chunk[position..].first_chunk() == Some(earlier)).then_some(distance)
-    }
-
-    /// What is `distance` before the chunk.
-    #[inline(always)]
-    fn earlier(&self, distance: usize) -> u128 {
-        let earlier = self.start.checked_sub(distance).and_then(|at| self.bytes[at..].first_chunk());
-        earlier.map_or_else(|| self.earlier_in_part(distance), |earlier| u128::from_le_bytes(*earlier))
-    }
-
-    /// The same where not all of it is in `bytes`. What is not differs from the chunk.
-    #[cold]
-    fn earlier_in_part(&self, distance: usize) -> u128 {
-        let mut earlier = [0; COMPRESS_MAX];
-        for (offset, byte) in earlier.iter_mut().enumerate() {
-            let there = (self.start + offset).checked_sub(distance).and_then(|at| self.bytes.get(at));
-            *byte = there.copied().unwrap_or_else(|| !self.chunk.get(offset).copied().unwrap_or(0));
+    fn first_match(&mut self, end: usize) -> Option<(usize, usize)> {
+        for position in 1..4 {
+            if position > end {
+                return None;
+            }
+            if let Some(distance) = self.match_at(position, self.first >> (8 * position)) {
+                return Some((position, distance));
+            }
         }
-        u128::from_le_bytes(earlier)
+        if end < 4 { None } else { self.match_at(4, self.fifth).map(|distance| (4, distance)) }
+    }
+
+    /// The distance of the match that the table has for what stands at `position` of the chunk, which begins with `here` and takes its
+    /// place in the table.
+    #[inline(always)]
+    fn match_at(&mut self, position: usize, here: u64) -> Option<usize> {
+        let index = self.index.wrapping_add(position as u32);
+        let candidate = std::mem::replace(&mut self.table[hash(here)], index);
+        let distance = index.wrapping_sub(candidate) as usize;
+        if distance > DISTANCE_MAX {
+            return None;
+        }
+        let earlier = (self.start + position).wrapping_sub(distance);
+        let earlier = self.bytes.get(earlier..)?.first_chunk()?;
+        (u32::from_le_bytes(*earlier) == here as u32).then_some(distance)
+    }
+
+    /// The chunk from `position` on, which is at most 4: at least the next five bytes, or four where there are no more.
+    #[inline(always)]
+    fn from(&self, position: usize) -> u64 {
+        if position < 4 { self.first >> (8 * position) } else { self.fifth }
+    }
+
+    /// How many bytes before `position`, which is at most 4, are the same at this distance.
+    #[inline(always)]
+    fn same_before(&self, position: usize, distance: usize) -> usize {
+        let Some(earlier) = self.start.checked_sub(distance) else {
+            // There are not as many bytes before the match as before the position.
+            let earlier = self.bytes[..self.start + position - distance].iter().rev();
+            let here = (0..position).rev().map(|position| self.from(position) as u8);
+            return earlier.zip(here).take_while(|(a, b)| **a == *b).count();
+        };
+        // Four bytes there are: the match itself has as many.
+        let earlier = self.bytes[earlier..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let differing = u64::from(self.first as u32 ^ earlier);
+        // Also where none differs, as many are counted as there are before the position.
+        ((differing << (8 * (8 - position))).leading_zeros() as usize / 8).min(position)
     }
 
     /// Puts the position into the table.
     #[inline(always)]
     fn remember(&mut self, position: usize) {
-        self.table[self.hash(position)] = self.index.wrapping_add(position as u32);
-    }
-
-    /// The hash of the five bytes at `position` of the chunk, of eight that there are.
-    #[inline(always)]
-    fn hash(&self, position: usize) -> usize {
-        const PRIME: u64 = 889_523_592_379;
-        let bytes = self.chunk[position..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        ((bytes << 24).wrapping_mul(PRIME) >> (u64::BITS - HASH_BITS)) as usize
+        self.table[hash(self.from(position))] = self.index.wrapping_add(position as u32);
     }
 }
 
-/// A chunk compared with other bytes: where they are the same, there are zeros.
-#[derive(Clone, Copy)]
-struct Same(u128);
-
-impl Same {
-    /// How many bytes are the same from `position` on.
-    #[inline(always)]
-    fn from(self, position: usize) -> usize {
-        (self.0 >> (8 * position)).trailing_zeros() as usize / 8
-    }
-
-    /// How many bytes before `position` (which is not 0) are the same.
-    #[inline(always)]
-    fn before(self, position: usize) -> usize {
-        (self.0 << (8 * (COMPRESS_MAX - position))).leading_zeros() as usize / 8
-    }
+/// The hash of five bytes.
+#[inline(always)]
+fn hash(bytes: u64) -> usize {
+    const PRIME: u64 = 889_523_592_379;
+    ((bytes << 24).wrapping_mul(PRIME) >> (u64::BITS - HASH_BITS)) as usize
 }
 
 /// A block as far as it is written.
@@ -162,20 +181,27 @@ impl Block<'_> {
     /// Adds the first `count` bytes of `literals`, and the match that follows them. The chunk is so small that either length fits into
     /// the token.
     #[inline(always)]
-    fn put(&mut self, literals: u128, count: usize, distance: usize, len: usize) {
+    fn put(&mut self, literals: u64, count: usize, distance: usize, len: usize) {
         self.write([(count << 4 | (len - MATCH_MIN)) as u8], 1);
         self.write(literals.to_le_bytes(), count);
         self.write((distance as u16).to_le_bytes(), 2);
     }
 
-    /// Adds the literals at the block's end.
+    /// Adds what follows `anchor` in the chunk as the literals at the block's end.
     #[inline(always)]
-    fn put_last(&mut self, literals: u128, count: usize) {
+    fn put_last(&mut self, chunk: &[u8], anchor: usize) {
+        let count = chunk.len() - anchor;
         match count.checked_sub(NIBBLE_MAX) {
             None => self.write([(count << 4) as u8], 1),
             Some(more) => self.write([(NIBBLE_MAX << 4) as u8, more as u8], 2),
         }
-        self.write(literals.to_le_bytes(), count);
+        // The first eight, and the last eight of so many; of fewer, all of them twice. Without a branch that nobody can foretell.
+        let at = anchor.min(chunk.len() - 8);
+        let first = word(chunk, at) >> (8 * (anchor - at));
+        let last = if count > 8 { word(chunk, chunk.len() - 8) } else { first };
+        let last_at = self.len + count.saturating_sub(8);
+        self.write(first.to_le_bytes(), count);
+        self.out[last_at..][..8].copy_from_slice(&last.to_le_bytes());
     }
 
     /// Adds the first `count` of these bytes. It is faster to write them all, of which the others will be overwritten.
