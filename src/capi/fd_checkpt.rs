@@ -9,54 +9,61 @@ use super::types::{
     NO_FD, fd_checkpt_private_mmio_t, fd_checkpt_private_to, fd_checkpt_private_wbuf_t, fd_checkpt_t, fd_restore_private_from,
     fd_restore_private_mmio_t, fd_restore_private_rbuf_t, fd_restore_t, ulong,
 };
+use crate::codec::decoder::Decoder;
+use crate::codec::encoder::Encoder;
 use crate::codec::style::Phase;
+use crate::codec::tiny::DECOMPRESS_MAX;
 use crate::codec::{BUFFER_MIN, FrameStyle, Kind, source};
 use crate::error::Error;
 use crate::sys::lz4::{Compressor, Decompressor};
 
-/// Puts a buffer, by the shortest of three ways that does it. A macro, since closures that are used in one place alone become one
+/// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone become one
 /// straight path with it.
 macro_rules! put {
-    ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {
-        guard::at_hand(
-            FrameStyle::Raw,
-            $checkpt,
-            ($buf, $sz),
-            |mut encoder, &(buf, sz)| Ok(encoder.put_raw_at_hand(&guard::input(buf, sz))),
-            |checkpt, buffer| {
-                guard::at_hand(
-                    FrameStyle::Lz4,
-                    checkpt,
-                    buffer,
-                    |mut encoder, &(buf, sz)| guard::no_panic(move || Ok(encoder.put_lz4_at_hand(&guard::input(buf, sz)))),
-                    |checkpt, (buf, sz)| guard::call($function, checkpt, |mut encoder| encoder.put($kind, guard::input(buf, sz))),
-                )
-            },
-        )
-    };
+    ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
+        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&guard::input(buf, sz)));
+        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            guard::no_panic(move || Ok(encoder.put_tiny_at_hand(&guard::input(buf, sz))))
+        };
+        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            guard::no_panic(move || Ok(encoder.put_lz4_at_hand(&guard::input(buf, sz))))
+        };
+        let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
+            guard::call($function, checkpt, |mut encoder| encoder.put($kind, guard::input(buf, sz)))
+        };
+        let any_apart = |checkpt, buffer| guard::apart(checkpt, buffer, any);
+        let lz4 = |checkpt, buffer| guard::at_hand(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
+        let lz4_apart = |checkpt, buffer| guard::apart(checkpt, buffer, lz4);
+        let tiny = |checkpt, buffer| guard::at_hand(FrameStyle::Lz4, checkpt, buffer, tiny, lz4_apart);
+        guard::at_hand(FrameStyle::Raw, $checkpt, ($buf, $sz), raw, |checkpt, buffer| match buffer {
+            (_, ..=TINY_MAX) => guard::apart(checkpt, buffer, tiny),
+            _ => guard::apart(checkpt, buffer, lz4),
+        })
+    }};
 }
 
 /// Gets a buffer, as `put` puts it.
 macro_rules! get {
-    ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {
-        guard::at_hand(
-            FrameStyle::Raw,
-            $restore,
-            ($buf, $sz),
-            |mut decoder, &(buf, sz)| Ok(decoder.get_raw_at_hand(&mut guard::output(buf, sz))),
-            |restore, buffer| {
-                guard::at_hand(
-                    FrameStyle::Lz4,
-                    restore,
-                    buffer,
-                    |mut decoder, &(buf, sz)| guard::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut guard::output(buf, sz)))),
-                    |restore, (buf, sz)| {
-                        guard::call($function, restore, |mut decoder| decoder.get($kind, guard::output(buf, sz)))
-                    },
-                )
-            },
-        )
-    };
+    ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {{
+        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut guard::output(buf, sz)));
+        let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
+            guard::no_panic(move || Ok(decoder.get_tiny_at_hand(&mut guard::output(buf, sz))))
+        };
+        let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
+            guard::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut guard::output(buf, sz))))
+        };
+        let any = |restore: *mut fd_restore_t, (buf, sz)| {
+            guard::call($function, restore, |mut decoder| decoder.get($kind, guard::output(buf, sz)))
+        };
+        let any_apart = |restore, buffer| guard::apart(restore, buffer, any);
+        let lz4 = |restore, buffer| guard::at_hand(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
+        let lz4_apart = |restore, buffer| guard::apart(restore, buffer, lz4);
+        let tiny = |restore, buffer| guard::at_hand(FrameStyle::Lz4, restore, buffer, tiny, lz4_apart);
+        guard::at_hand(FrameStyle::Raw, $restore, ($buf, $sz), raw, |restore, buffer| match buffer {
+            (_, ..=TINY_MAX) => guard::apart(restore, buffer, tiny),
+            _ => guard::apart(restore, buffer, lz4),
+        })
+    }};
 }
 
 /// fd_checkpt_init_stream makes mem a checkpoint that is written to the descriptor fd, from its current position on. mem has
@@ -307,6 +314,9 @@ pub extern "C" fn fd_checkpt_frame_style_is_supported(frame_style: c_int) -> c_i
 pub extern "C" fn fd_checkpt_strerror(err: c_int) -> *const c_char {
     super::status::text(err).as_ptr()
 }
+
+/// LZ4 buffers of at most so many bytes may be tiny ones.
+const TINY_MAX: ulong = DECOMPRESS_MAX as ulong;
 
 const NULL_OFF: &str = "_off is NULL";
 

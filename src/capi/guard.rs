@@ -38,8 +38,7 @@ pub(super) unsafe fn call<H: Handle>(
 }
 
 /// In a frame of this style does `at_hand`, and succeeds if that says that it was enough; in any other case returns what `otherwise`
-/// does. That is a function of its own, so that what is needed there alone is not even set up before. Where `at_hand` might
-/// panic, it is for [`no_panic`].
+/// does. Where `at_hand` might panic, it is for [`no_panic`].
 ///
 /// # Safety
 /// As for [`call`].
@@ -51,11 +50,6 @@ pub(super) unsafe fn at_hand<H: Handle, A>(
     at_hand: impl FnOnce(H::Engine<'_>, &A) -> Result<bool, Error>,
     otherwise: impl FnOnce(*mut H, A) -> c_int,
 ) -> c_int {
-    #[inline(never)]
-    fn apart<H, A>(call: impl FnOnce(*mut H, A) -> c_int, pointer: *mut H, arguments: A) -> c_int {
-        call(pointer, arguments)
-    }
-
     // SAFETY: the caller's promise, and `check` found the pointer to be good.
     unsafe {
         if let Ok(handle) = check(pointer)
@@ -68,7 +62,13 @@ pub(super) unsafe fn at_hand<H: Handle, A>(
             }
         }
     }
-    apart(otherwise, pointer, arguments)
+    otherwise(pointer, arguments)
+}
+
+/// Calls a function that stays one, so that what is needed there alone is not even set up before.
+#[inline(never)]
+pub(super) fn apart<H, A>(pointer: *mut H, arguments: A, call: impl FnOnce(*mut H, A) -> c_int) -> c_int {
+    call(pointer, arguments)
 }
 
 /// Initialises a handle at `mem`: `fill` writes all of it but its ring. Returns the handle, or NULL.

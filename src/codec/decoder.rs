@@ -53,7 +53,18 @@ impl Decoder<'_> {
         }
     }
 
-    /// The same for an LZ4 frame, with calls of LZ4 alone. Returning false, may have spoiled the buffer's content.
+    /// The same for an LZ4 frame and a tiny buffer. Returning false, may have spoiled the buffer's content.
+    #[inline(always)]
+    pub(crate) fn get_tiny_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
+        match (buffer.up_to(tiny::DECOMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Source::Stream(stream)) => take_tiny_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Source::Mmio(mmio)) => take_tiny_chunk(mmio, lz4, self.ring_cursor, bytes),
+            _ => false,
+        }
+    }
+
+    /// The same for an LZ4 frame, with calls of LZ4 alone.
     #[inline(always)]
     pub(crate) fn get_lz4_at_hand(&mut self, buffer: &mut RegionMut<'_>) -> bool {
         match (buffer.up_to(META_MAX as u64), &mut self.lz4, &mut self.end) {
@@ -114,19 +125,33 @@ fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
 }
 
 #[inline(always)]
+fn take_tiny_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
+    let Some((block, size)) = ready_block(from, chunk.len()) else { return false };
+    let len = chunk.len() as u64;
+    if !lz4.follow(*ring_cursor as usize, chunk, |before, chunk| tiny::decompress(before, block, chunk).is_some()) {
+        return false;
+    }
+    *ring_cursor += len;
+    from.advance(size);
+    true
+}
+
+#[inline(always)]
 fn take_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
-    let bound = chunk_bound(chunk.len());
-    let Some(ready) = from.ready(CHUNK_HEADER, bound) else { return false };
-    let Ok(size) = chunk_size(ready, bound) else { return false };
-    let Some(block) = ready.get(CHUNK_HEADER..size) else { return false };
+    let Some((block, size)) = ready_block(from, chunk.len()) else { return false };
     let mut cursor = *ring_cursor;
     let at = next_in_ring(&mut cursor, chunk.len());
-    let tiny = chunk.len() <= tiny::DECOMPRESS_MAX;
-    if !(tiny && lz4.follow(at, chunk, |before, chunk| tiny::decompress(before, block, chunk).is_some())) {
-        let Some(decompressed) = lz4.decompress(at, chunk.len(), block) else { return false };
-        copy(chunk, decompressed);
-    }
+    let Some(decompressed) = lz4.decompress(at, chunk.len(), block) else { return false };
+    copy(chunk, decompressed);
     *ring_cursor = cursor;
     from.advance(size);
     true
+}
+
+/// The block of the next chunk, which has `len` bytes when decompressed, and its size with header.
+#[inline(always)]
+fn ready_block(from: &impl Ready, len: usize) -> Option<(&[u8], usize)> {
+    let ready = from.ready(CHUNK_HEADER, chunk_bound(len))?;
+    let size = chunk_size(ready, chunk_bound(len)).ok()?;
+    Some((ready.get(CHUNK_HEADER..size)?, size))
 }

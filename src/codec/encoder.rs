@@ -42,6 +42,17 @@ impl Encoder<'_> {
         }
     }
 
+    /// The same for an LZ4 frame and a tiny buffer.
+    #[inline(always)]
+    pub(crate) fn put_tiny_at_hand(&mut self, buffer: &Region<'_>) -> bool {
+        match (buffer.up_to(tiny::COMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
+            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_tiny_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_tiny_chunk(mmio, lz4, self.ring_cursor, bytes),
+            _ => false,
+        }
+    }
+
     /// The same for an LZ4 frame, with calls of LZ4 alone.
     #[inline(always)]
     pub(crate) fn put_lz4_at_hand(&mut self, buffer: &Region<'_>) -> bool {
@@ -79,9 +90,6 @@ fn append(to: &mut impl Room, bytes: &[u8]) -> bool {
 
 #[inline(always)]
 fn append_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
-    if chunk.len() <= tiny::COMPRESS_MAX && append_tiny_chunk(to, lz4, ring_cursor, chunk) {
-        return true;
-    }
     let Some(room) = to.room(chunk_bound(chunk.len())) else { return false };
     let at = next_in_ring(ring_cursor, chunk.len());
     let size = compress(lz4, at, chunk, room).expect("a chunk is not larger than its bound");

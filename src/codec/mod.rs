@@ -17,7 +17,7 @@ pub(crate) mod restore;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod style;
-mod tiny;
+pub(crate) mod tiny;
 
 pub use checkpt::Checkpt;
 pub use restore::Restore;

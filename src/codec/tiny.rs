@@ -11,7 +11,7 @@ use crate::sys::memory::copy;
 pub(super) const COMPRESS_MAX: usize = 16;
 
 /// The largest chunk in bytes for which decompressing here is the faster way.
-pub(super) const DECOMPRESS_MAX: usize = 32;
+pub(crate) const DECOMPRESS_MAX: usize = 32;
 
 /// Room in bytes for a block: at most two matches and the literals before, between and after them, which are written by eight.
 pub(super) const BLOCK_ROOM: usize = 48;
