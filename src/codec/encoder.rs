@@ -65,18 +65,47 @@ impl Encoder<'_> {
     }
 
     fn put_chunks(&mut self, buffer: &Region<'_>) -> Result<(), Error> {
-        let mut done = 0;
-        while let Some(chunk) = buffer.get(done, (buffer.size() - done).min(CHUNK_MAX as u64)) {
+        let (mut done, size) = (0, buffer.size());
+        while done < size {
+            let chunk = buffer.get(done, (size - done).min(CHUNK_MAX as u64)).ok_or(Error::TooLarge { size })?;
             self.put_chunk(chunk)?;
-            done += chunk.len() as u64;
+            let in_place = match buffer.get(done, size - done) {
+                Some(rest) => self.put_in_place(rest, chunk.len())?,
+                None => 0,
+            };
+            done += (chunk.len() + in_place) as u64;
         }
         Ok(())
     }
 
+    /// Adds what follows the first `done` bytes of the buffer, which were added last, without the way through the ring, as far as that
+    /// is possible. Returns how many bytes it was.
+    fn put_in_place(&mut self, buffer: &[u8], done: usize) -> Result<usize, Error> {
+        let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
+        let Some(mut lz4) = lz4.in_place(buffer, done, *self.ring_cursor as usize) else { return Ok(0) };
+        while lz4.left() > 0 {
+            let len = lz4.left().min(CHUNK_MAX);
+            let room = self.end.make_room(chunk_bound(len))?;
+            // Where the region ends, LZ4 is to judge what fits, as ever.
+            let Some((header, room)) =
+                room.split_first_chunk_mut().filter(|(_, room)| room.len() + CHUNK_HEADER == chunk_bound(len))
+            else {
+                break;
+            };
+            let size = lz4.compress(len, room).ok_or(Error::Internal)?;
+            put_u24(header, size as u32);
+            self.end.add_chunk(Some(CHUNK_HEADER + size))?;
+        }
+        let added = buffer.len() - done - lz4.left();
+        *self.ring_cursor = lz4.finish() as u64;
+        Ok(added)
+    }
+
     fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
-        let at = next_in_ring(self.ring_cursor, chunk.len());
-        self.end.write_chunk(chunk_bound(chunk.len()), |room| compress(lz4, at, chunk, room))
+        let room = self.end.make_room(chunk_bound(chunk.len()))?;
+        let size = compress(lz4, next_in_ring(self.ring_cursor, chunk.len()), chunk, room);
+        self.end.add_chunk(size)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 
+use super::FrameStyle;
 use super::engine::End;
-use super::{CHUNK_HEADER, FrameStyle};
 use crate::bytes::end_of;
 use crate::error::{Doing, Error};
 use crate::sys::fd;
@@ -119,13 +119,29 @@ impl Sink<'_> {
         }
     }
 
-    /// Adds a chunk of at most `bound` bytes: `fill` puts it at the start of the bytes it is given (at most `bound`, fewer where
-    /// the region ends before) and returns its size, or `None` if it does not fit.
-    #[inline]
-    pub(crate) fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
+    /// Room for a chunk of at most `bound` bytes; less where the region ends before. What of it is then in use,
+    /// [`add_chunk`](Self::add_chunk) is told.
+    pub(crate) fn make_room(&mut self, bound: usize) -> Result<&mut [u8], Error> {
         match self {
-            Self::Stream(stream) => stream.write_chunk(bound, fill),
-            Self::Mmio(mmio) => mmio.write_chunk(bound, fill),
+            Self::Stream(stream) => stream.make_room(bound),
+            Self::Mmio(mmio) => {
+                let size = mmio.left().min(bound as u64);
+                Ok(mmio.region.get(*mmio.offset, size).unwrap_or_default())
+            }
+        }
+    }
+
+    /// Adds the chunk of `size` bytes that was written to the room; `None` is one that did not fit.
+    pub(crate) fn add_chunk(&mut self, size: Option<usize>) -> Result<(), Error> {
+        match (self, size) {
+            (Self::Stream(stream), Some(size)) => stream.add_chunk(size),
+            // The buffer holds any chunk.
+            (Self::Stream(_), None) => Err(Error::Internal),
+            (Self::Mmio(mmio), Some(size)) => {
+                mmio.advance(size);
+                Ok(())
+            }
+            (Self::Mmio(mmio), None) => Err(mmio.no_room(FrameStyle::Lz4)),
         }
     }
 }
@@ -148,13 +164,14 @@ impl Stream<'_> {
         Ok(())
     }
 
-    fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
+    fn make_room(&mut self, bound: usize) -> Result<&mut [u8], Error> {
         if self.free().is_none_or(|room| room.len() < bound) {
             self.write_out(&[])?;
         }
-        // The buffer holds any chunk, so there is no "does not fit".
-        let room = self.free().and_then(|room| room.get_mut(..bound)).ok_or(Error::Internal)?;
-        let size = fill(room).ok_or(Error::Internal)?;
+        self.free().and_then(|room| room.get_mut(..bound)).ok_or(Error::Internal)
+    }
+
+    fn add_chunk(&mut self, size: usize) -> Result<(), Error> {
         *self.offset = end_of(*self.offset, size as u64)?;
         *self.used += size as u64;
         Ok(())
@@ -186,16 +203,6 @@ impl Mmio<'_> {
             _ => return Err(self.no_room(FrameStyle::Raw)),
         }
         *self.offset += size;
-        Ok(())
-    }
-
-    fn write_chunk(&mut self, bound: usize, fill: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
-        let room = self.left().min(bound as u64);
-        let size = match self.region.get(*self.offset, room) {
-            Some(room) if room.len() > CHUNK_HEADER => fill(room),
-            _ => None,
-        };
-        *self.offset += size.ok_or_else(|| self.no_room(FrameStyle::Lz4))? as u64;
         Ok(())
     }
 
