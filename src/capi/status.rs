@@ -2,6 +2,10 @@
 
 use std::ffi::{CStr, c_int};
 
+use super::fdckpt::{
+    FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_CORRUPT, FDCKPT_ERR_FORMAT, FDCKPT_ERR_INTERNAL, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY,
+    FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE, FDCKPT_ERR_STATE,
+};
 use crate::codec::FrameStyle;
 use crate::error::Error;
 
@@ -29,6 +33,34 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::TooLarge { .. }
         | Error::NoRoom { style: FrameStyle::Raw, .. } => ERR_IO,
         Error::Corrupt { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => ERR_COMP,
+        // Of other rooms.
+        Error::Unrecognized(_)
+        | Error::Malformed { .. }
+        | Error::SectionOutOfRange { .. }
+        | Error::NoSuchSection { .. }
+        | Error::MemoryTooSmall { .. }
+        | Error::FileChanged => ERR_INVAL,
+    }
+}
+
+/// The code of an error of a function that is not one of fd_checkpt.h.
+pub(super) fn fdckpt_code(error: &Error) -> c_int {
+    match error {
+        Error::Argument(_)
+        | Error::MetaTooLarge { .. }
+        | Error::BufferTooSmall { .. }
+        | Error::UnknownStyle { .. }
+        | Error::SeekPastEnd { .. }
+        | Error::TooLarge { .. } => FDCKPT_ERR_ARGUMENT,
+        Error::FrameOpen | Error::NoFrame | Error::Failed | Error::NotSeekable | Error::FileChanged => FDCKPT_ERR_STATE,
+        Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
+        Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
+        Error::Io { .. } => FDCKPT_ERR_IO,
+        Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
+        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
+        Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
+        Error::NoSuchSection { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }
 
