@@ -108,6 +108,11 @@ pub enum Error {
         /// The type.
         kind: u8,
     },
+    /// The container has not so many sections.
+    NoSuchIndex {
+        /// The position asked for, counted from 0.
+        index: u64,
+    },
     /// The memory that the result is to go to is too small.
     MemoryTooSmall {
         /// Its size in bytes.
@@ -207,6 +212,7 @@ impl fmt::Display for Error {
                  container has {size} bytes of data: it is damaged or truncated"
             ),
             Self::NoSuchSection { kind } => write!(f, "the container has no section of type {kind}"),
+            Self::NoSuchIndex { index } => write!(f, "the container has no section at position {index}, counted from 0"),
             Self::MemoryTooSmall { size, needed } => write!(f, "{needed} bytes are needed, the memory given has {size}"),
             Self::FileChanged => f.write_str(
                 "the file is not the one that the container was read from, or has changed since: read it again, then append",
@@ -239,7 +245,7 @@ impl From<Error> for std::io::Error {
             | Error::Unrecognized(_)
             | Error::Malformed { .. }
             | Error::SectionOutOfRange { .. } => ErrorKind::InvalidData,
-            Error::NoSuchSection { .. } => ErrorKind::NotFound,
+            Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => ErrorKind::NotFound,
             Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,

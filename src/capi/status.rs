@@ -38,6 +38,7 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::Malformed { .. }
         | Error::SectionOutOfRange { .. }
         | Error::NoSuchSection { .. }
+        | Error::NoSuchIndex { .. }
         | Error::MemoryTooSmall { .. }
         | Error::FileChanged => ERR_INVAL,
     }
@@ -59,7 +60,7 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
         Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
-        Error::NoSuchSection { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }

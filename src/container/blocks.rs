@@ -4,7 +4,7 @@ use super::Container;
 use crate::error::Error;
 
 /// The type of the section that has the index of blocks.
-const SECTION: u8 = 1;
+pub(crate) const SECTION: u8 = 1;
 
 /// Bytes of a record before its payload: checksum, type, length.
 const HEADER: usize = 9;
@@ -59,22 +59,25 @@ pub struct BlockFooter {
 
 impl BlockFooter {
     /// The footer of version 6 that belongs to `blocks`.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] where an index can't have so many.
-    pub fn of(blocks: &[Block]) -> Result<Self, Error> {
-        let length = blocks.len().checked_mul(INDEX_RECORD).and_then(|length| u32::try_from(length).ok());
-        let index_length = length.ok_or(Error::TooLarge { size: blocks.len() as u64 })?;
-        Ok(Self {
-            total_blocks: blocks.len() as i32,
-            total_records: blocks.len() as u32,
-            total_size: blocks.iter().map(|block| u64::from(block.size)).sum(),
+    pub(crate) fn of(blocks: impl ExactSizeIterator<Item = Block>) -> Result<Self, Error> {
+        let count = blocks.len();
+        // As many as this fit the other counts too.
+        let length = count.checked_mul(INDEX_RECORD).and_then(|length| u32::try_from(length).ok());
+        let mut footer = Self {
+            total_blocks: count as i32,
+            total_records: count as u32,
+            total_size: 0,
             index_offset: 0,
-            index_length,
+            index_length: length.ok_or(Error::Argument("there are more blocks than an index can have"))?,
             version: 6,
             flags: 0,
-            last_add_confirmed: blocks.last().map_or(NONE, |last| last.last_entry_id),
-        })
+            last_add_confirmed: NONE,
+        };
+        for block in blocks {
+            footer.total_size += u64::from(block.size);
+            footer.last_add_confirmed = block.last_entry_id;
+        }
+        Ok(footer)
     }
 
     fn payload(&self) -> Result<usize, Error> {
@@ -126,9 +129,9 @@ impl BlockIndex {
     /// The index that has `blocks`, and the footer that belongs to them.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where an index can't have so many; [`Error::OutOfMemory`].
+    /// [`Error::Argument`] where an index can't have so many; [`Error::OutOfMemory`].
     pub fn new(blocks: &[Block]) -> Result<Self, Error> {
-        let footer = BlockFooter::of(blocks)?;
+        let footer = BlockFooter::of(blocks.iter().copied())?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(blocks.len()).map_err(|_| Error::OutOfMemory)?;
         copy.extend_from_slice(blocks);
