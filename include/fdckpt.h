@@ -27,70 +27,42 @@
 /* As one number that can be compared: 1.2.3 is 1002003. */
 #define FDCKPT_VERSION_NUMBER (FDCKPT_VERSION_MAJOR*1000000 + FDCKPT_VERSION_MINOR*1000 + FDCKPT_VERSION_PATCH)
 
+/* Codes.  Functions of this header that can fail return FDCKPT_OK or one of
+   the others; those that return a pointer, NULL instead.  No code is one of
+   fd_checkpt.h's.  What a failure is about, fdckpt_last_error() tells.
+
+     OK         Success.
+     ARGUMENT   An argument is not acceptable: NULL where that is not
+                allowed, out of its range, too large.
+     STATE      What the call works on is in a state that does not allow it.
+     NO_MEMORY  Memory could not be had.  The call can be made again.
+     NO_ROOM    The memory given for the result is too small.
+     IO         A system call failed; fdckpt_last_error() has its errno.
+     FORMAT     What is read is not of the format at all.
+     CORRUPT    What is read is of the format, but damaged or truncated.
+     RANGE      What is read refers to something that lies outside of it.
+     NOT_FOUND  There is nothing of this name, number or type.  An answer
+                rather than a failure: it is not logged.
+     VERIFY     A verification has findings.  It gave them to the caller;
+                they are not logged.
+     INTERNAL   A defect of the library.  Please report it. */
+
+#define FDCKPT_OK             (0)
+#define FDCKPT_ERR_ARGUMENT   (-11)
+#define FDCKPT_ERR_STATE      (-12)
+#define FDCKPT_ERR_NO_MEMORY  (-13)
+#define FDCKPT_ERR_NO_ROOM    (-14)
+#define FDCKPT_ERR_IO         (-15)
+#define FDCKPT_ERR_FORMAT     (-16)
+#define FDCKPT_ERR_CORRUPT    (-17)
+#define FDCKPT_ERR_RANGE      (-18)
+#define FDCKPT_ERR_NOT_FOUND  (-19)
+#define FDCKPT_ERR_VERIFY     (-20)
+#define FDCKPT_ERR_INTERNAL   (-21)
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/*
- Success. Functions of this header that can fail return this or one of the following; those that return a pointer, NULL instead.
- The codes are none of fd_checkpt.h's. What they are about in the case at hand, fdckpt_last_error() says.
- */
-#define FDCKPT_OK 0
-
-/*
- An argument is not acceptable: NULL where that is not allowed, out of its range, too large.
- */
-#define FDCKPT_ERR_ARGUMENT -11
-
-/*
- What the call works on is not in a state in which it is possible.
- */
-#define FDCKPT_ERR_STATE -12
-
-/*
- Memory could not be had. What the call works on is as it was; the call can be made again.
- */
-#define FDCKPT_ERR_NO_MEMORY -13
-
-/*
- The memory given for the result is too small.
- */
-#define FDCKPT_ERR_NO_ROOM -14
-
-/*
- A system call failed; fdckpt_last_error() has its errno.
- */
-#define FDCKPT_ERR_IO -15
-
-/*
- What is read is not of the format at all.
- */
-#define FDCKPT_ERR_FORMAT -16
-
-/*
- What is read is of the format, but damaged or truncated.
- */
-#define FDCKPT_ERR_CORRUPT -17
-
-/*
- What is read refers to something that lies outside of it.
- */
-#define FDCKPT_ERR_RANGE -18
-
-/*
- There is nothing of this name, number or type. This is an answer rather than a failure: it is not logged.
- */
-#define FDCKPT_ERR_NOT_FOUND -19
-
-/*
- A verification has findings. They were given to the caller, and are not logged.
- */
-#define FDCKPT_ERR_VERIFY -20
-
-/*
- A defect of the library. Please report it.
- */
-#define FDCKPT_ERR_INTERNAL -21
 
 /*
  In fdckpt_error_t: the failure is not a matter of a place.

@@ -120,6 +120,11 @@ pub enum Error {
         /// How many bytes are needed.
         needed: u64,
     },
+    /// A verification has found something: the file can be read, but is not as it would be written.
+    NotCanonical {
+        /// How much it has found.
+        findings: u64,
+    },
     /// The file to append to is not the one that was read before, or has changed since.
     FileChanged,
     /// A defect of the library. Please report it.
@@ -214,6 +219,7 @@ impl fmt::Display for Error {
             Self::NoSuchSection { kind } => write!(f, "the container has no section of type {kind}"),
             Self::NoSuchIndex { index } => write!(f, "the container has no section at position {index}, counted from 0"),
             Self::MemoryTooSmall { size, needed } => write!(f, "{needed} bytes are needed, the memory given has {size}"),
+            Self::NotCanonical { findings } => write!(f, "the file is not as it would be written: {findings} findings"),
             Self::FileChanged => f.write_str(
                 "the file is not the one that the container was read from, or has changed since: read it again, then append",
             ),
@@ -244,6 +250,7 @@ impl From<Error> for std::io::Error {
             Error::Corrupt { .. }
             | Error::Unrecognized(_)
             | Error::Malformed { .. }
+            | Error::NotCanonical { .. }
             | Error::SectionOutOfRange { .. } => ErrorKind::InvalidData,
             Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => ErrorKind::NotFound,
             Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,

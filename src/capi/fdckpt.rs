@@ -6,43 +6,6 @@ use std::ffi::{c_char, c_int, c_void};
 
 use super::log;
 
-/// Success. Functions of this header that can fail return this or one of the following; those that return a pointer, NULL instead.
-/// The codes are none of fd_checkpt.h's. What they are about in the case at hand, fdckpt_last_error() says.
-pub const FDCKPT_OK: c_int = 0;
-
-/// An argument is not acceptable: NULL where that is not allowed, out of its range, too large.
-pub const FDCKPT_ERR_ARGUMENT: c_int = -11;
-
-/// What the call works on is not in a state in which it is possible.
-pub const FDCKPT_ERR_STATE: c_int = -12;
-
-/// Memory could not be had. What the call works on is as it was; the call can be made again.
-pub const FDCKPT_ERR_NO_MEMORY: c_int = -13;
-
-/// The memory given for the result is too small.
-pub const FDCKPT_ERR_NO_ROOM: c_int = -14;
-
-/// A system call failed; fdckpt_last_error() has its errno.
-pub const FDCKPT_ERR_IO: c_int = -15;
-
-/// What is read is not of the format at all.
-pub const FDCKPT_ERR_FORMAT: c_int = -16;
-
-/// What is read is of the format, but damaged or truncated.
-pub const FDCKPT_ERR_CORRUPT: c_int = -17;
-
-/// What is read refers to something that lies outside of it.
-pub const FDCKPT_ERR_RANGE: c_int = -18;
-
-/// There is nothing of this name, number or type. This is an answer rather than a failure: it is not logged.
-pub const FDCKPT_ERR_NOT_FOUND: c_int = -19;
-
-/// A verification has findings. They were given to the caller, and are not logged.
-pub const FDCKPT_ERR_VERIFY: c_int = -20;
-
-/// A defect of the library. Please report it.
-pub const FDCKPT_ERR_INTERNAL: c_int = -21;
-
 /// In fdckpt_error_t: the failure is not a matter of a place.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
 

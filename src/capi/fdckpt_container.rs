@@ -2,11 +2,12 @@
 
 #![allow(non_camel_case_types)]
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
 use std::os::fd::BorrowedFd;
 
-use super::fdckpt::FDCKPT_ERR_VERIFY;
+use super::fdckpt::FDCKPT_NO_OFFSET;
 use super::guard;
 use super::log;
 use crate::container::{Container, Finding};
@@ -359,14 +360,14 @@ pub unsafe extern "C" fn fdckpt_container_verify(
     found: fdckpt_container_finding_fn_t,
     context: *mut c_void,
 ) -> c_int {
-    let mut count = 0u64;
+    let findings = Cell::new(0);
     let mut note = |finding: Finding| {
-        count += 1;
+        findings.set(findings.get() + 1);
         let Some(found) = found else { return };
         let mut line = log::Line::<{ log::LINE_SIZE }>::new();
         _ = write!(line, "{finding}");
         let finding = fdckpt_container_finding_t {
-            offset: finding.offset.unwrap_or(super::fdckpt::FDCKPT_NO_OFFSET),
+            offset: finding.offset.unwrap_or(FDCKPT_NO_OFFSET),
             section: finding.section.map_or(FDCKPT_NO_SECTION, |section| section as u64),
             text: line.as_c_str().as_ptr(),
         };
@@ -374,10 +375,15 @@ pub unsafe extern "C" fn fdckpt_container_verify(
         unsafe { found(context, &finding) }
     };
     // SAFETY: the caller keeps to the comment above.
-    let code = unsafe {
-        guard::call_ref(c"fdckpt_container_verify", container, |handle| handle.container.verify_with(&mut note))
-    };
-    if code == 0 && count > 0 { FDCKPT_ERR_VERIFY } else { code }
+    unsafe {
+        guard::call_ref(c"fdckpt_container_verify", container, |handle| {
+            handle.container.verify_with(&mut note)?;
+            match findings.get() {
+                0 => Ok(()),
+                findings => Err(Error::NotCanonical { findings }),
+            }
+        })
+    }
 }
 
 const NULL_OUT: &str = "the pointer for a result is NULL";

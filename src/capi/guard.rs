@@ -4,9 +4,8 @@ use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
-use super::fdckpt::FDCKPT_OK;
 use super::log;
-use super::status::SUCCESS;
+use super::status::{FDCKPT_OK, SUCCESS};
 use super::types::{Handle, ulong};
 use crate::error::Error;
 use crate::sys::memory::{Region, RegionMut};

@@ -2,10 +2,6 @@
 
 use std::ffi::{CStr, c_int};
 
-use super::fdckpt::{
-    FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_CORRUPT, FDCKPT_ERR_FORMAT, FDCKPT_ERR_INTERNAL, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY,
-    FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE, FDCKPT_ERR_STATE,
-};
 use crate::codec::FrameStyle;
 use crate::error::Error;
 
@@ -14,6 +10,20 @@ pub(super) const ERR_INVAL: c_int = -1;
 pub(super) const ERR_UNSUP: c_int = -2;
 pub(super) const ERR_IO: c_int = -3;
 pub(super) const ERR_COMP: c_int = -4;
+
+// Those of fdckpt.h, which are none of the others.
+pub(super) const FDCKPT_OK: c_int = 0;
+pub(super) const FDCKPT_ERR_ARGUMENT: c_int = -11;
+pub(super) const FDCKPT_ERR_STATE: c_int = -12;
+pub(super) const FDCKPT_ERR_NO_MEMORY: c_int = -13;
+pub(super) const FDCKPT_ERR_NO_ROOM: c_int = -14;
+pub(super) const FDCKPT_ERR_IO: c_int = -15;
+pub(super) const FDCKPT_ERR_FORMAT: c_int = -16;
+pub(super) const FDCKPT_ERR_CORRUPT: c_int = -17;
+pub(super) const FDCKPT_ERR_RANGE: c_int = -18;
+pub(super) const FDCKPT_ERR_NOT_FOUND: c_int = -19;
+pub(super) const FDCKPT_ERR_VERIFY: c_int = -20;
+pub(super) const FDCKPT_ERR_INTERNAL: c_int = -21;
 
 /// The code of an error.
 pub(super) fn code(error: &Error) -> c_int {
@@ -39,6 +49,7 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::SectionOutOfRange { .. }
         | Error::NoSuchSection { .. }
         | Error::NoSuchIndex { .. }
+        | Error::NotCanonical { .. }
         | Error::MemoryTooSmall { .. }
         | Error::FileChanged => ERR_INVAL,
     }
@@ -61,6 +72,7 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }
