@@ -8,6 +8,7 @@ use super::{Container, MAGIC, Source, TRAILER};
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
+use crate::sys::memory::prefer_large_pages;
 
 /// Pieces smaller than this are gathered before they are written to a descriptor.
 const GATHERED: usize = 65_536;
@@ -34,6 +35,7 @@ impl Container<'_> {
         let size = usize::try_from(self.serialized_size()?).map_err(|_| Error::OutOfMemory)?;
         let mut file = Vec::new();
         file.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+        prefer_large_pages(file.spare_capacity_mut());
         self.each_piece(|piece| {
             file.extend_from_slice(piece);
             Ok(())
