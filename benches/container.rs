@@ -1,6 +1,7 @@
 //! What the container costs, beside the figures of the original: `make bench-container`.
 //!
-//! The original's are constants, measured once on another machine. The first line tells what one copy of the data takes on this one.
+//! The original's are constants, measured once on another machine. The first line tells what one copy of the data takes on this
+//! one.
 
 use std::fs::File;
 use std::hint::black_box;

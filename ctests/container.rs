@@ -278,7 +278,11 @@ fn block_indexes_are_read_as_by_the_original_and_what_is_wrong_is_told() {
             assert_eq!(stop.offset as usize, expected + 41 * lost, "{name}");
             stops.push((name.to_owned(), stop.why));
         } else {
-            assert_eq!(index.encode().unwrap(), if Container::is_format(&file) { Container::parse(&file).unwrap().get(1).unwrap().to_vec() } else { file }, "{name}");
+            assert_eq!(
+                index.encode().unwrap(),
+                if Container::is_format(&file) { Container::parse(&file).unwrap().get(1).unwrap().to_vec() } else { file },
+                "{name}"
+            );
         }
     }
     stops.sort();

@@ -9,7 +9,8 @@ use std::process::Command;
 
 use support::root;
 
-/// Generates `include/NAME.h` from `src/capi/NAME.rs`, those that are called `NAME_MORE.rs`, and the two hand-written parts around it.
+/// Generates `include/NAME.h` from `src/capi/NAME.rs`, those that are called `NAME_MORE.rs`, and the two hand-written parts
+/// around it.
 fn generate(name: &str, more: &[&str], exclude: &[&str]) -> String {
     let part = |which: &str| {
         let path = root().join(format!("src/capi/header/{name}.{which}.h"));

@@ -80,11 +80,11 @@ extern "C" {
 #define FDCKPT_NO_SECTION UINT64_MAX
 
 /*
- A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the file's
- end that says where they lie. docs/container-format.md specifies it.
+ A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
+ file's end that says where they lie. docs/container-format.md specifies it.
 
- A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread at a
- time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
+ A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread
+ at a time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
 
  Data is not copied when a container is parsed or opened, and handed out where it lies.
  */
@@ -165,15 +165,15 @@ typedef struct fdckpt_container_finding_t {
 } fdckpt_container_finding_t;
 
 /*
- Receives the findings of fdckpt_container_verify, one by one. context is what was given to that. It must return: no longjmp, no
- C++ exception.
+ Receives the findings of fdckpt_container_verify, one by one. context is what was given to that. It must return: no longjmp,
+ no C++ exception.
  */
 typedef void (*fdckpt_container_finding_fn_t)(void *context,
                                               const struct fdckpt_container_finding_t *finding);
 
 /*
- One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy file is
- nothing but that, without a container.
+ One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy
+ file is nothing but that, without a container.
  */
 typedef struct fdckpt_block_t {
   /*
@@ -258,8 +258,9 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
 const struct fdckpt_error_t *fdckpt_last_error(void);
 
 /*
- fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes alone, to
- tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL if sz is 0.
+ fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
+ alone, to tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL
+ if sz is 0.
  */
 int fdckpt_container_is_format(const void *mem,
                                size_t sz);
@@ -270,25 +271,27 @@ int fdckpt_container_is_format(const void *mem,
 struct fdckpt_container_t *fdckpt_container_new(void);
 
 /*
- fdckpt_container_parse returns the container that the sz bytes at mem are. They are not copied: they must stay as they are until the
- container is freed. Takes time in proportion to the metadata, whatever the size of the data, and memory of at most 30 times the
- metadata's length and 16 KiB.
+ fdckpt_container_parse returns the container that the sz bytes at mem are. They are not copied: they must stay as they are
+ until the container is freed. Takes time in proportion to the metadata, whatever the size of the data, and memory of at most
+ 30 times the metadata's length and 16 KiB.
 
- On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_FORMAT, it is no container (or cut off); FDCKPT_ERR_CORRUPT, its
- metadata can't be read; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of the data is no reason: it fails when
- it is asked for.
+ On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_FORMAT, it is no container (or cut off);
+ FDCKPT_ERR_CORRUPT, its metadata can't be read; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of
+ the data is no reason: it fails when it is asked for.
  */
 struct fdckpt_container_t *fdckpt_container_parse(const void *mem,
                                                   size_t sz);
 
 /*
- fdckpt_container_open returns the container in the file that the descriptor fd is open for, by mapping all of it into memory for
- reading. The descriptor's position does not matter, and it can be closed right after. The map lives until the container is freed.
+ fdckpt_container_open returns the container in the file that the descriptor fd is open for, by mapping all of it into memory
+ for reading. The descriptor's position does not matter, and it can be closed right after. The map lives until the container
+ is freed.
 
  Until then nobody may change or shorten what the file has now: what is read from parts that change is undefined, and a process
  that touches a part that is gone is ended by the system (SIGBUS). Appending to the file is no such change.
 
- On failure returns NULL. Reasons: FDCKPT_ERR_IO, the file can't be mapped (it is a pipe, say), and as for fdckpt_container_parse.
+ On failure returns NULL. Reasons: FDCKPT_ERR_IO, the file can't be mapped (it is a pipe, say), and as for
+ fdckpt_container_parse.
  */
 struct fdckpt_container_t *fdckpt_container_open(int fd);
 
@@ -298,9 +301,9 @@ struct fdckpt_container_t *fdckpt_container_open(int fd);
 void fdckpt_container_free(struct fdckpt_container_t *container);
 
 /*
- fdckpt_container_set sets the section of this type, in [0,255], to a copy of the sz bytes at buf: all sections of the type go, the
- new one comes last. buf may be NULL if sz is 0. In a container that was parsed, whatever lies between its sections is dropped when
- it is written, and sections that overlap get bytes of their own.
+ fdckpt_container_set sets the section of this type, in [0,255], to a copy of the sz bytes at buf: all sections of the type
+ go, the new one comes last. buf may be NULL if sz is 0. In a container that was parsed, whatever lies between its sections
+ is dropped when it is written, and sections that overlap get bytes of their own.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_RANGE, a section that stays can't be read;
  FDCKPT_ERR_NO_MEMORY.
@@ -311,8 +314,8 @@ int fdckpt_container_set(struct fdckpt_container_t *container,
                          size_t sz);
 
 /*
- fdckpt_container_set_ref is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the container is
- freed, or the section is set again or removed.
+ fdckpt_container_set_ref is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the
+ container is freed, or the section is set again or removed.
  */
 int fdckpt_container_set_ref(struct fdckpt_container_t *container,
                              int type,
@@ -329,9 +332,10 @@ int fdckpt_container_remove(struct fdckpt_container_t *container, int type);
 /*
  fdckpt_container_get finds the first section of this type, in [0,255]. Takes the same time however many there are.
 
- On success returns FDCKPT_OK, and *_buf and *_sz are its data, which is not copied: it is valid until the container is freed, or a
- section is set or removed. *_buf is not NULL, even if *_sz is 0. On failure they are untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there is
- none (which is not logged); FDCKPT_ERR_RANGE, it lies outside of the data; FDCKPT_ERR_ARGUMENT.
+ On success returns FDCKPT_OK, and *_buf and *_sz are its data, which is not copied: it is valid until the container is
+ freed, or a section is set or removed. *_buf is not NULL, even if *_sz is 0. On failure they are untouched. Reasons:
+ FDCKPT_ERR_NOT_FOUND, there is none (which is not logged); FDCKPT_ERR_RANGE, it lies outside of the data;
+ FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_container_get(const struct fdckpt_container_t *container,
                          int type,
@@ -345,16 +349,16 @@ int fdckpt_container_get(const struct fdckpt_container_t *container,
 size_t fdckpt_container_count(const struct fdckpt_container_t *container);
 
 /*
- fdckpt_container_version returns the version that the metadata has: 1, unless a file with another one was parsed. Nothing depends on
- it. 0 if container is NULL.
+ fdckpt_container_version returns the version that the metadata has: 1, unless a file with another one was parsed. Nothing
+ depends on it. 0 if container is NULL.
  */
 int64_t fdckpt_container_version(const struct fdckpt_container_t *container);
 
 /*
  fdckpt_container_section tells of section i, counted from 0 in the order of the metadata.
 
- On success returns FDCKPT_OK and fills *_section. On failure it is untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there are not so many;
- FDCKPT_ERR_ARGUMENT.
+ On success returns FDCKPT_OK and fills *_section. On failure it is untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there are not
+ so many; FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_container_section(const struct fdckpt_container_t *container,
                              size_t i,
@@ -371,18 +375,19 @@ int fdckpt_container_data(const struct fdckpt_container_t *container,
 /*
  fdckpt_container_serialized_size tells in *_sz how many bytes fdckpt_container_serialize and fdckpt_container_write write.
 
- Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_ARGUMENT: a pointer is NULL, or the metadata would be larger than
- 4 GiB.
+ Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_ARGUMENT: a pointer is NULL, or the metadata would be
+ larger than 4 GiB.
  */
 int fdckpt_container_serialized_size(const struct fdckpt_container_t *container,
                                      uint64_t *_sz);
 
 /*
- fdckpt_container_serialize writes the container to the dst_sz bytes at dst, which must not overlap with data that the container does
- not own a copy of.
+ fdckpt_container_serialize writes the container to the dst_sz bytes at dst, which must not overlap with data that the
+ container does not own a copy of.
 
- On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM, writes nothing
- to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ writes nothing to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT,
+ FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_serialize(const struct fdckpt_container_t *container,
                                void *dst,
@@ -390,11 +395,11 @@ int fdckpt_container_serialize(const struct fdckpt_container_t *container,
                                size_t *_sz);
 
 /*
- fdckpt_container_write writes the container to the descriptor fd (a file, pipe or socket), from its current position on. A descriptor
- in non-blocking mode is waited for. Nothing is synced.
+ fdckpt_container_write writes the container to the descriptor fd (a file, pipe or socket), from its current position on. A
+ descriptor in non-blocking mode is waited for. Nothing is synced.
 
- The container must be all that the file has: its trailer is found at the file's end, and its offsets count from the file's begin. So
- write to a file that is empty, at its begin.
+ The container must be all that the file has: its trailer is found at the file's end, and its offsets count from the file's
+ begin. So write to a file that is empty, at its begin.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
  */
@@ -402,16 +407,16 @@ int fdckpt_container_write(const struct fdckpt_container_t *container,
                            int fd);
 
 /*
- fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind all that
- it has, it gets the data that was set, and metadata that names these sections and those that stay.
+ fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
+ all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
 
- fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE). What the
- file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the container does
- not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
+ fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE).
+ What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
+ container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
 
- Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was. A crash
- meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size it is the old one again.
- Nothing is synced.
+ Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
+ was. A crash meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size it
+ is the old one again. Nothing is synced.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_STATE; FDCKPT_ERR_RANGE, a section that stays can't be read;
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
@@ -420,10 +425,10 @@ int fdckpt_container_append(const struct fdckpt_container_t *container,
                             int fd);
 
 /*
- fdckpt_container_verify compares the file that was parsed or opened with what would be written for it: version 1, no type twice,
- sections one behind the other without gaps, metadata in the one form in which it is written. Calls found, which may be NULL, with
- context for each thing that is not so. What was set or removed since is not regarded; a container that was made by
- fdckpt_container_new has no findings.
+ fdckpt_container_verify compares the file that was parsed or opened with what would be written for it: version 1, no type
+ twice, sections one behind the other without gaps, metadata in the one form in which it is written. Calls found, which may
+ be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
+ made by fdckpt_container_new has no findings.
 
  Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if something was (which is not logged), FDCKPT_ERR_ARGUMENT.
  */
@@ -432,17 +437,18 @@ int fdckpt_container_verify(const struct fdckpt_container_t *container,
                             void *context);
 
 /*
- fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a container, else the
- file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how many could be read, from the first
- one on. If blocks is NULL, blocks_max must be 0, and they are only counted. The blocks' own fields are not checked.
+ fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
+ container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
+ many could be read, from the first one on. If blocks is NULL, blocks_max must be 0, and they are only counted. The blocks'
+ own fields are not checked.
 
  Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
- tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and *_footer are filled
- with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
+ tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
+ *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
 
- With other codes nothing was written: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a container
- FDCKPT_ERR_CORRUPT with a *_cnt that is untouched if its metadata can't be read, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE,
- FDCKPT_ERR_NO_MEMORY.
+ With other codes nothing was written: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a
+ container FDCKPT_ERR_CORRUPT with a *_cnt that is untouched if its metadata can't be read, FDCKPT_ERR_NOT_FOUND,
+ FDCKPT_ERR_RANGE, FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_blockindex_read(const void *mem,
                            size_t sz,
@@ -462,12 +468,13 @@ int fdckpt_blockindex_decode(const void *mem,
                              struct fdckpt_block_footer_t *_footer);
 
 /*
- fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst: the data for a section of type 1. footer is
- written as it is, in the form of its version; if it is NULL, one of version 6 is, as it belongs to the blocks.
+ fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst: the data for a section of type 1. footer
+ is written as it is, in the form of its version; if it is NULL, one of version 6 is, as it belongs to the blocks.
 
- On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM, writes
- nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
- FDCKPT_ERR_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can have.
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
+ FDCKPT_ERR_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can
+ have.
  */
 int fdckpt_blockindex_encode(const struct fdckpt_block_t *blocks,
                              size_t cnt,

@@ -1,5 +1,5 @@
-//! A naive model of the container, written from its specification (docs/container-format.md) and sharing no code with the library:
-//! the metadata becomes a tree first, by recursion, and everything is copied. And a generator of files for it.
+//! A naive model of the container, written from its specification (docs/container-format.md) and sharing no code with the
+//! library: the metadata becomes a tree first, by recursion, and everything is copied. And a generator of files for it.
 
 #![allow(dead_code, reason = "each user needs a part of it")]
 
@@ -331,7 +331,8 @@ pub fn compare(file: &[u8]) -> Outcome {
     // Changes, on the library's side one after the other on one handle.
     let mut container = Container::parse(file).unwrap();
     let mut model = model.clone_parts();
-    for (kind, new) in [(1, Some(&b"Y"[..])), (kinds[0], Some(b"")), (kinds[kinds.len() / 2], None), (200, Some(b"Z")), (1, None)] {
+    for (kind, new) in [(1, Some(&b"Y"[..])), (kinds[0], Some(b"")), (kinds[kinds.len() / 2], None), (200, Some(b"Z")), (1, None)]
+    {
         let there = model.get(kind).is_some();
         let after = model.set(kind, new).filter(|_| new.is_some() || there);
         let result = match new {

@@ -120,7 +120,11 @@ pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Err
 ///
 /// # Safety
 /// `pointer` may be NULL or misaligned; otherwise it is one that `make` returned, was not freed, and is changed by nobody else now.
-pub(super) unsafe fn call_ref<T>(function: &'static CStr, pointer: *const T, body: impl FnOnce(&T) -> Result<(), Error>) -> c_int {
+pub(super) unsafe fn call_ref<T>(
+    function: &'static CStr,
+    pointer: *const T,
+    body: impl FnOnce(&T) -> Result<(), Error>,
+) -> c_int {
     // SAFETY: the caller's promise.
     run(function, || body(unsafe { check(pointer.cast_mut())?.as_ref() }))
 }
@@ -129,7 +133,11 @@ pub(super) unsafe fn call_ref<T>(function: &'static CStr, pointer: *const T, bod
 ///
 /// # Safety
 /// As for [`call_ref`], and it is used by nobody else at all.
-pub(super) unsafe fn call_mut<T>(function: &'static CStr, pointer: *mut T, body: impl FnOnce(&mut T) -> Result<(), Error>) -> c_int {
+pub(super) unsafe fn call_mut<T>(
+    function: &'static CStr,
+    pointer: *mut T,
+    body: impl FnOnce(&mut T) -> Result<(), Error>,
+) -> c_int {
     // SAFETY: the caller's promise.
     run(function, || body(unsafe { check(pointer)?.as_mut() }))
 }

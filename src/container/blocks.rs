@@ -138,7 +138,8 @@ impl BlockIndex {
         Ok(Self { blocks: copy, footer, stop: None })
     }
 
-    /// Reads the index of blocks of `file`: of its section of type 1 if it is a container, else the file is taken for a legacy one.
+    /// Reads the index of blocks of `file`: of its section of type 1 if it is a container, else the file is taken for a legacy
+    /// one.
     ///
     /// # Errors
     /// Where a container, or its section of type 1, can't be read: as [`Container::parse`] and [`Container::get`]. Otherwise

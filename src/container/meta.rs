@@ -31,7 +31,8 @@ pub(super) struct Meta {
 impl Meta {
     /// Reads `text`, which lies at offset `base` of the file, and tells `note` where it isn't in the form in which it is written.
     ///
-    /// Memory: 24 bytes per element of `sections`, which takes 3 bytes of text at least, and three times that while the list grows.
+    /// Memory: 24 bytes per element of `sections`, which takes 3 bytes of text at least, and three times that while the list
+    /// grows.
     pub(super) fn read(text: &[u8], base: u64, note: &mut dyn FnMut(Finding)) -> Result<Self, Error> {
         let mut reader = Reader { json: Json::new(text, base), note, section: None };
         let (mut version, mut store) = (0, Store::default());

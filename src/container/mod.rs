@@ -165,8 +165,8 @@ impl<'a> Container<'a> {
 
     /// Reads the container that `file` is.
     ///
-    /// This takes time in proportion to the metadata, whatever the size of the data, and memory of at most 30 times the metadata's
-    /// length and 16 KiB.
+    /// This takes time in proportion to the metadata, whatever the size of the data, and memory of at most 30 times the
+    /// metadata's length and 16 KiB.
     ///
     /// # Errors
     /// [`Error::Unrecognized`] where it is none; [`Error::Malformed`] where its metadata can't be read; [`Error::OutOfMemory`].
@@ -256,8 +256,8 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
-    /// Compares the file that was parsed with what would be written for it: version 1, no type twice, sections one behind the other
-    /// without gaps, metadata in the one form in which it is written. Nothing is found exactly where this is so.
+    /// Compares the file that was parsed with what would be written for it: version 1, no type twice, sections one behind the
+    /// other without gaps, metadata in the one form in which it is written. Nothing is found exactly where this is so.
     ///
     /// What was set or removed since is not regarded; a container that was not parsed has no findings.
     ///

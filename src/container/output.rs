@@ -27,7 +27,8 @@ impl Container<'_> {
 
     /// Writes the container to memory.
     ///
-    /// The data of a container that was parsed, and not changed since, is that of the file, with all that lies between its sections.
+    /// The data of a container that was parsed, and not changed since, is that of the file, with all that lies between its
+    /// sections.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`]; [`Error::SectionOutOfRange`] never; as for [`serialized_size`](Self::serialized_size).
@@ -49,7 +50,8 @@ impl Container<'_> {
     /// [`Error::MemoryTooSmall`], and then nothing was written; and as for [`serialize`](Self::serialize).
     pub fn serialize_into(&self, memory: &mut [u8]) -> Result<usize, Error> {
         let (needed, size) = (self.serialized_size()?, memory.len() as u64);
-        let mut rest = memory.get_mut(..needed as usize).filter(|_| needed <= size).ok_or(Error::MemoryTooSmall { size, needed })?;
+        let mut rest =
+            memory.get_mut(..needed as usize).filter(|_| needed <= size).ok_or(Error::MemoryTooSmall { size, needed })?;
         self.each_piece(|piece| {
             let (place, behind) = std::mem::take(&mut rest).split_at_mut_checked(piece.len()).ok_or(Error::Internal)?;
             place.copy_from_slice(piece);
@@ -65,23 +67,24 @@ impl Container<'_> {
     /// begin. So write to an empty file, at its begin. Nothing is synced.
     ///
     /// # Errors
-    /// [`Error::Io`], and then the file has a part of it; [`Error::OutOfMemory`]; as for [`serialized_size`](Self::serialized_size).
+    /// [`Error::Io`], and then the file has a part of it; [`Error::OutOfMemory`]; as for
+    /// [`serialized_size`](Self::serialized_size).
     pub fn write_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         let mut gather = Gather::new(fd.as_fd(), 0)?;
         self.each_piece(|piece| gather.put(piece))?;
         gather.flush()
     }
 
-    /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was set, and
-    /// metadata that names these sections and those that stay. Returns the file's new size.
+    /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was
+    /// set, and metadata that names these sections and those that stay. Returns the file's new size.
     ///
-    /// `fd` must be open for reading and writing, and hold what was parsed; where it does not, nothing is written. What the file had
-    /// stays in it: old data and metadata become a gap in the new data. To append again, parse the file again. The container itself
-    /// does not change. With a container that was not parsed, `fd` must be an empty file.
+    /// `fd` must be open for reading and writing, and hold what was parsed; where it does not, nothing is written. What the
+    /// file had stays in it: old data and metadata become a gap in the new data. To append again, parse the file again. The
+    /// container itself does not change. With a container that was not parsed, `fd` must be an empty file.
     ///
-    /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is
-    /// what it was. A crash meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size it is
-    /// the old one again. Nothing is synced.
+    /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
+    /// was. A crash meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size
+    /// it is the old one again. Nothing is synced.
     ///
     /// # Errors
     /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
@@ -215,7 +218,8 @@ impl<'f> Gather<'f> {
         Ok(self.offset)
     }
 
-    /// Checks that the descriptor's file is as large as `file`, and has its bytes from `from` on, and leaves its position at the end.
+    /// Checks that the descriptor's file is as large as `file`, and has its bytes from `from` on, and leaves its position at
+    /// the end.
     fn check(&mut self, file: &[u8], from: usize) -> Result<(), Error> {
         let seeking = self.io(Doing::Seeking, 0);
         if fd::seek_end(self.fd).map_err(&seeking)? != file.len() as i64 {

@@ -123,7 +123,9 @@ impl fmt::Display for FindingKind {
             Self::OutOfRange { offset, length, size } => {
                 write!(f, "{length} bytes at offset {offset} are out of range, there are {size} bytes of data")
             }
-            Self::Place { expected, found } => write!(f, "begins at offset {found}, expected {expected}, where the one before ends"),
+            Self::Place { expected, found } => {
+                write!(f, "begins at offset {found}, expected {expected}, where the one before ends")
+            }
             Self::DataBehind { bytes } => write!(f, "{bytes} bytes of data behind the last section"),
         }
     }

@@ -94,8 +94,8 @@ fn fits(size: u64, offset: u64, len: u64) -> bool {
     len > 0 && len <= isize::MAX as u64 && offset <= size && len <= size - offset
 }
 
-/// Asks the system for large pages below memory that is about to be filled: touching fresh memory page by page takes several times
-/// as long as copying to it. A hint, which the system may not follow.
+/// Asks the system for large pages below memory that is about to be filled: touching fresh memory page by page takes several
+/// times as long as copying to it. A hint, which the system may not follow.
 pub(crate) fn prefer_large_pages(memory: &mut [MaybeUninit<u8>]) {
     const LARGE: usize = 2 << 20;
     let begin = memory.as_mut_ptr();
