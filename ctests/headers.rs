@@ -127,6 +127,7 @@ fn nothing_is_left_to_be_filled_in() {
         "README.md",
         "CHANGELOG.md",
         "SECURITY.md",
+        "docs/container-format.md",
         "docs/frame-format.md",
         "docs/testing.md",
         "include/fd_checkpt.h",
@@ -139,10 +140,12 @@ fn nothing_is_left_to_be_filled_in() {
 }
 
 #[test]
-fn the_readmes_example_compiles() {
+fn the_readmes_examples_compile() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a C example");
-    let declared = "struct header { int step; };\nint save( int, struct header const *, double const *, unsigned long );\n";
+    let examples = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let example = examples.collect::<Vec<_>>().join("\n");
+    assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_get("), "{example}");
+    let declared = "#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
     let folder = support::fresh_folder("readme");
     fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();
     let mut cc = support::cc();

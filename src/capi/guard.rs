@@ -212,7 +212,7 @@ fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 mod tests {
     use super::*;
     use crate::capi::fd_checkpt::{fd_checkpt_close_advanced, fd_checkpt_fini, fd_checkpt_init_mmio, fd_checkpt_open_advanced};
-    use crate::capi::status::ERR_INVAL;
+    use crate::capi::status::{ERR_INVAL, FDCKPT_ERR_INTERNAL};
     use crate::capi::types::fd_checkpt_t;
 
     #[test]
@@ -228,5 +228,18 @@ mod tests {
             assert_eq!(fd_checkpt_fini(checkpt), mem.cast());
         }
         assert!(init::<fd_checkpt_t>(c"test", mem.cast(), |_| panic!("on purpose")).is_null());
+    }
+
+    #[test]
+    fn a_panic_becomes_a_code_of_its_own() {
+        assert_eq!(run(c"test", || panic!("on purpose")), FDCKPT_ERR_INTERNAL);
+        assert!(make::<u8>(c"test", || panic!("on purpose")).is_null());
+        let made = make(c"test", || Ok(vec![1]));
+        // SAFETY: made before, and freed at the end.
+        unsafe {
+            assert_eq!(call_mut(c"test", made, |_| panic!("on purpose")), FDCKPT_ERR_INTERNAL);
+            assert_eq!(call_ref(c"test", made, |made| if made == &[1] { Ok(()) } else { Err(Error::Internal) }), FDCKPT_OK);
+            free(c"test", made);
+        }
     }
 }
