@@ -414,9 +414,9 @@ int fdckpt_container_write(const struct fdckpt_container_t *container,
  What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
  container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
 
- Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
- was. A crash meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size it
- is the old one again. Nothing is synced.
+ Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
+ A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
+ size it is the old one again. Nothing is synced, and nothing is locked: nobody else may write to the file meanwhile.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_STATE; FDCKPT_ERR_RANGE, a section that stays can't be read;
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
@@ -446,9 +446,9 @@ int fdckpt_container_verify(const struct fdckpt_container_t *container,
  tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
  *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
 
- With other codes nothing was written: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a
- container FDCKPT_ERR_CORRUPT with a *_cnt that is untouched if its metadata can't be read, FDCKPT_ERR_NOT_FOUND,
- FDCKPT_ERR_RANGE, FDCKPT_ERR_NO_MEMORY.
+ If nothing could be read, *_cnt is 0, and *_footer is untouched. Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole;
+ FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and
+ FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
  */
 int fdckpt_blockindex_read(const void *mem,
                            size_t sz,

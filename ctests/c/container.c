@@ -234,11 +234,13 @@ check_arguments( void ) {
   FAILED( FDCKPT_ERR_ARGUMENT, fdckpt_container_parse( mem, ULONG_MAX ) );
   CHECK_EQ( fdckpt_container_is_format( mem, ULONG_MAX ), 0 );
 
-  BAD( fdckpt_blockindex_read  ( NULL, 8UL, blocks, 1UL, &sz, &footer ) );
+  size_t cnt = 5UL;
+  BAD( fdckpt_blockindex_read  ( NULL, 8UL, blocks, 1UL, &cnt, &footer ) );
+  CHECK_EQ( cnt, 0UL );
   BAD( fdckpt_blockindex_read  ( mem, 53UL, blocks, 1UL, NULL, &footer ) );
-  BAD( fdckpt_blockindex_decode( mem, 53UL, blocks, 1UL, &sz, NULL ) );
-  BAD( fdckpt_blockindex_decode( mem, 53UL, NULL, 1UL, &sz, &footer ) );
-  BAD( fdckpt_blockindex_decode( NULL, 53UL, blocks, 1UL, &sz, &footer ) );
+  BAD( fdckpt_blockindex_decode( mem, 53UL, blocks, 1UL, &cnt, NULL ) );
+  BAD( fdckpt_blockindex_decode( mem, 53UL, NULL, 1UL, &cnt, &footer ) );
+  BAD( fdckpt_blockindex_decode( NULL, 53UL, blocks, 1UL, &cnt, &footer ) );
   BAD( fdckpt_blockindex_encode( NULL, 1UL, NULL, mem, sizeof(mem), &sz ) );
   BAD( fdckpt_blockindex_encode( blocks, 1UL, NULL, NULL, sizeof(mem), &sz ) );
   BAD( fdckpt_blockindex_encode( blocks, 1UL, NULL, mem, sizeof(mem), NULL ) );
@@ -402,6 +404,7 @@ check_blockindex( void ) {
   fdckpt_container_free( container );
   free( file );
   FAILS( FDCKPT_ERR_FORMAT, fdckpt_blockindex_read( "", 0UL, NULL, 0UL, &cnt, &footer ) );
+  CHECK_EQ( cnt, 0UL );
 }
 
 /* Several threads read one container. */

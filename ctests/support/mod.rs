@@ -2,9 +2,13 @@
 
 #![allow(dead_code, reason = "each harness uses a part of it")]
 
+#[cfg(feature = "ctests")]
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+#[cfg(feature = "ctests")]
+use std::sync::{Mutex, PoisonError};
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -80,7 +84,13 @@ pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 /// Links the object of a program of the C suite with the shared library, and returns the program.
 #[cfg(feature = "ctests")]
 pub fn c_program(name: &str) -> PathBuf {
+    // Once: a program that runs in another test can't be written.
+    static LINKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut linked = LINKED.lock().unwrap_or_else(PoisonError::into_inner);
     let program = LIBRARY_FOLDER.join(name);
+    if linked.contains(name) {
+        return program;
+    }
     let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
     let rpath = format!("-Wl,-rpath,{}", LIBRARY_FOLDER.display());
     let args: [&std::ffi::OsStr; 7] = [
@@ -93,6 +103,7 @@ pub fn c_program(name: &str) -> PathBuf {
         "-lfdckpt".as_ref(),
     ];
     run(cc().args(args).arg(rpath));
+    linked.insert(name.to_owned());
     program
 }
 

@@ -54,9 +54,9 @@ pub struct fdckpt_block_footer_t {
 /// tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
 /// *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
 ///
-/// With other codes nothing was written: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a
-/// container FDCKPT_ERR_CORRUPT with a *_cnt that is untouched if its metadata can't be read, FDCKPT_ERR_NOT_FOUND,
-/// FDCKPT_ERR_RANGE, FDCKPT_ERR_NO_MEMORY.
+/// If nothing could be read, *_cnt is 0, and *_footer is untouched. Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole;
+/// FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and
+/// FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_blockindex_read(
     mem: *const c_void,
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn fdckpt_blockindex_read(
 ) -> c_int {
     guard::run(c"fdckpt_blockindex_read", || {
         // SAFETY: the caller keeps to the comment above.
-        let file = unsafe { guard::bytes(mem, sz) }?;
+        let file = unsafe { begin(blocks, blocks_max, _cnt, _footer).and_then(|()| guard::bytes(mem, sz)) }?;
         if !Container::is_format(file) {
             // SAFETY: the same.
             return unsafe { decode(file, blocks, blocks_max, _cnt, _footer) };
@@ -91,12 +91,35 @@ pub unsafe extern "C" fn fdckpt_blockindex_decode(
 ) -> c_int {
     guard::run(c"fdckpt_blockindex_decode", || {
         // SAFETY: the caller keeps to the comment above.
-        unsafe { decode(guard::bytes(mem, sz)?, blocks, blocks_max, _cnt, _footer) }
+        unsafe {
+            begin(blocks, blocks_max, _cnt, _footer)?;
+            decode(guard::bytes(mem, sz)?, blocks, blocks_max, _cnt, _footer)
+        }
     })
 }
 
+/// Checks the pointers for results; until there are any, none were read.
+///
 /// # Safety
-/// `to` has room for `max` blocks, or is NULL; the other pointers are NULL or good for a write.
+/// `cnt` is NULL or good for a write.
+unsafe fn begin(
+    to: *const fdckpt_block_t,
+    max: usize,
+    cnt: *mut usize,
+    footer: *const fdckpt_block_footer_t,
+) -> Result<(), Error> {
+    guard::not_null(cnt, NULL_OUT)?;
+    // SAFETY: not NULL, so good for a write.
+    unsafe { cnt.write_unaligned(0) };
+    guard::not_null(footer, NULL_OUT)?;
+    if to.is_null() && max > 0 {
+        return Err(Error::Argument("the pointer to the blocks is NULL, though there is to be room for some"));
+    }
+    Ok(())
+}
+
+/// # Safety
+/// [`begin`] has found no fault; `to` has room for `max` blocks, or is NULL; the other pointers are good for a write.
 unsafe fn decode(
     payload: &[u8],
     to: *mut fdckpt_block_t,
@@ -104,10 +127,6 @@ unsafe fn decode(
     cnt: *mut usize,
     footer: *mut fdckpt_block_footer_t,
 ) -> Result<(), Error> {
-    guard::not_null(cnt, NULL_OUT).and(guard::not_null(footer, NULL_OUT))?;
-    if to.is_null() && max > 0 {
-        return Err(Error::Argument("the pointer to the blocks is NULL, though there is to be room for some"));
-    }
     let mut count = 0;
     let (found, stop) = blocks::decode(payload, &mut |block| {
         let Block { number, start_offset, size, first_entry_id, last_entry_id } = block;
@@ -119,7 +138,7 @@ unsafe fn decode(
         count += 1;
         Ok(())
     })?;
-    // SAFETY: not NULL, so good for a write.
+    // SAFETY: the caller's promise.
     unsafe {
         cnt.write_unaligned(count);
         footer.write_unaligned(fdckpt_block_footer_t {

@@ -31,7 +31,7 @@ impl Container<'_> {
     /// sections.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`]; [`Error::SectionOutOfRange`] never; as for [`serialized_size`](Self::serialized_size).
+    /// [`Error::OutOfMemory`], and as for [`serialized_size`](Self::serialized_size).
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
         let size = usize::try_from(self.serialized_size()?).map_err(|_| Error::OutOfMemory)?;
         let mut file = Vec::new();
@@ -83,8 +83,8 @@ impl Container<'_> {
     /// container itself does not change. With a container that was not parsed, `fd` must be an empty file.
     ///
     /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
-    /// was. A crash meanwhile can leave it with a part of what was to be written, which is no container; cut to its former size
-    /// it is the old one again. Nothing is synced.
+    /// was. A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its
+    /// former size it is the old one again. Nothing is synced, and nothing is locked: nobody else may write to the file meanwhile.
     ///
     /// # Errors
     /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
