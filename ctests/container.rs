@@ -352,6 +352,7 @@ fn verifying_tells_all_findings() {
 #[test]
 fn changes_that_fail_change_nothing() {
     let mut container = Container::new();
+    assert!(container.is_empty());
     assert_eq!(container.remove(1), Err(Error::NoSuchSection { kind: 1 }));
     container.set(1, vec![1, 2, 3]).unwrap();
     container.set(2, b"two".as_slice()).unwrap();
@@ -364,6 +365,7 @@ fn changes_that_fail_change_nothing() {
     assert!(memory.iter().all(|&byte| byte == 7));
     assert_eq!(container.serialize_into(&mut memory), Ok(file.len()));
     assert_eq!(memory, file);
+    assert!(!container.is_empty() && format!("{container:?}").contains("sections: 2"), "{container:?}");
     container.remove(1).unwrap();
     assert_eq!((container.len(), container.get(2)), (1, Ok(&b"two"[..])));
     assert_eq!(container.section(0).unwrap().offset(), 0);

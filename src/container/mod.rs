@@ -115,7 +115,7 @@ enum Source {
 
 #[derive(Default)]
 struct OfType<'a> {
-    /// Which section is the first of this type.
+    /// Which section is the first of this type. There are fewer than 2^32: each takes 3 bytes of metadata, whose size has 32 bits.
     first: Option<u32>,
     /// The data, if it was set.
     set: Cow<'a, [u8]>,
@@ -316,7 +316,6 @@ impl<'a> Container<'a> {
         let reserved = self.sections.try_reserve(more).and_then(|()| self.types.try_reserve_exact(types));
         reserved.map_err(|_| Error::OutOfMemory)?;
         self.types.resize_with(256, OfType::default);
-        u32::try_from(self.sections.len() + more).map_err(|_| Error::OutOfMemory)?;
         Ok(())
     }
 
