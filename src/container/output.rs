@@ -84,7 +84,8 @@ impl Container<'_> {
     ///
     /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
     /// was. A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its
-    /// former size it is the old one again. Nothing is synced, and nothing is locked: nobody else may write to the file meanwhile.
+    /// former size it is the old one again. Nothing is synced, so after a crash of the whole machine the trailer can be there, and
+    /// data in front of it not. Nothing is locked: nobody else may write to the file meanwhile.
     ///
     /// # Errors
     /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
