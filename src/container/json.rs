@@ -262,6 +262,29 @@ mod tests {
         assert_eq!(find(b"\xff", &names), None);
     }
 
+    fn is_one_value(text: &[u8]) -> bool {
+        let mut json = Json::new(text, 0);
+        json.skip(0).is_ok() && json.peek().is_none()
+    }
+
+    #[test]
+    fn values_are_strict_json() {
+        let valid = "0 -0 10 -12.50 1e5 1E+5 1e-05 0.0e0 1e999 null true false \"\" \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" \"\\uD800\\u00aF\" \
+                     [] {} [0,[1],{\"\":[]}] {\"a\":{},\"a\":\"]\"}";
+        for text in valid.split_whitespace() {
+            assert!(is_one_value(text.as_bytes()), "{text}");
+        }
+        assert!(is_one_value(b" [ 1 ,\t{ \"a\"\r:\n2 , \"b\" : [ ] } ]") && is_one_value(b"\"\x7f\xff\xed\xa0\x80\""));
+        let invalid = "- + +1 01 -01 1. .5 1.e1 1e 1e+ 1e+-5 1e1.5 0x1 Null nul True NaN Infinity 'a' \" \"\\\" \"\\x\" \"\\u12g4\" \"\\u123\" \
+                       [ [1 [1, [,] [1,] [1]] [1}} {\"a\"} {\"a\":} {\"a\":1,} {,} {a:1} {1:1} {\"a\":1 {\"a\" 1,2 ] } , : //";
+        for text in invalid.split_whitespace() {
+            assert!(!is_one_value(text.as_bytes()), "{text}");
+        }
+        for text in [&b""[..], b" ", b"\"\x1f\"", b"\"\0\"", b"\xef\xbb\xbf0", b"\x0b0", b"\xc2\xa00"] {
+            assert!(!is_one_value(text), "{text:?}");
+        }
+    }
+
     #[test]
     fn the_deepest_nest_fits_and_nothing_deeper() {
         for (depth, outer, fits) in [(10_000, 0, true), (10_001, 0, false), (9_999, 1, true), (10_000, 1, false)] {
