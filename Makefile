@@ -127,7 +127,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container
+QUICK := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory
 
 ROOM ?= codec
 
