@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,9 +97,15 @@ identity: ## Compare COUNT random sequences of calls in all modes with each othe
 corruption: ## Damage checkpoints COUNT times, and tell how much of it goes unnoticed
 	FDCKPT_CORRUPTION=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1
 
+container-model: ## Compare COUNT generated containers with a naive model of the format
+	FDCKPT_CONTAINER=$(COUNT) $(CARGO) test --release --test container -- the_model_agrees --nocapture
+
+bench-container: ## Measure the container, beside the figures of the original
+	$(CARGO) bench --bench container
+
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes
+TARGETS := round_trip restore_anything all_modes container_parse
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -121,7 +127,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory
 
 ROOM ?= codec
 

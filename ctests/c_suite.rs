@@ -39,6 +39,11 @@ mod shared_library {
     }
 
     #[test]
+    fn container() {
+        support::run(&mut Command::new(support::c_program("container")));
+    }
+
+    #[test]
     fn log() {
         support::run(&mut Command::new(support::c_program("log")));
     }
@@ -81,6 +86,13 @@ mod valgrind {
         }
     }
 
+    #[test]
+    fn container() {
+        if support::have("valgrind") {
+            support::run(&mut valgrind(&support::c_program("container")));
+        }
+    }
+
     /// One trace of each kind.
     #[test]
     fn some_traces() {
@@ -98,7 +110,7 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

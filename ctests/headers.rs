@@ -9,8 +9,9 @@ use std::process::Command;
 
 use support::root;
 
-/// Generates `include/NAME.h` from `src/capi/NAME.rs` and the two hand-written parts around it.
-fn generate(name: &str, exclude: &[&str]) -> String {
+/// Generates `include/NAME.h` from `src/capi/NAME.rs`, those that are called `NAME_MORE.rs`, and the two hand-written parts
+/// around it.
+fn generate(name: &str, more: &[&str], exclude: &[&str]) -> String {
     let part = |which: &str| {
         let path = root().join(format!("src/capi/header/{name}.{which}.h"));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -23,19 +24,19 @@ fn generate(name: &str, exclude: &[&str]) -> String {
     config.header = Some(part("top").trim_end().to_owned());
     config.trailer = Some(part("bottom").trim_end().to_owned());
     config.export.exclude = exclude.iter().map(|&name| name.to_owned()).collect();
-    let bindings = cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(root().join(format!("src/capi/{name}.rs")))
-        .generate()
-        .expect("cbindgen understands the source");
+    let mut builder = cbindgen::Builder::new().with_config(config).with_src(root().join(format!("src/capi/{name}.rs")));
+    for more in more {
+        builder = builder.with_src(root().join(format!("src/capi/{name}_{more}.rs")));
+    }
+    let bindings = builder.generate().expect("cbindgen understands the source");
     let mut header = Vec::new();
     bindings.write(&mut header);
     String::from_utf8(header).expect("UTF-8")
 }
 
-fn check(name: &str, exclude: &[&str]) {
+fn check(name: &str, more: &[&str], exclude: &[&str]) {
     let path: PathBuf = root().join(format!("include/{name}.h"));
-    let generated = generate(name, exclude);
+    let generated = generate(name, more, exclude);
     if std::env::var_os("FDCKPT_WRITE_HEADERS").is_some() {
         fs::write(&path, &generated).expect("include/ is writable");
     }
@@ -50,12 +51,12 @@ fn check(name: &str, exclude: &[&str]) {
 
 #[test]
 fn fd_checkpt_h_is_up_to_date() {
-    check("fd_checkpt", &["fd_checkpt_t", "fd_restore_t"]);
+    check("fd_checkpt", &[], &["fd_checkpt_t", "fd_restore_t"]);
 }
 
 #[test]
 fn fdckpt_h_is_up_to_date() {
-    check("fdckpt", &[]);
+    check("fdckpt", &["container", "blockindex"], &[]);
 }
 
 const C_AND_CXX: [(&str, &str); 3] = [("c", "c11"), ("c", "c17"), ("c++", "c++17")];
@@ -126,6 +127,7 @@ fn nothing_is_left_to_be_filled_in() {
         "README.md",
         "CHANGELOG.md",
         "SECURITY.md",
+        "docs/container-format.md",
         "docs/frame-format.md",
         "docs/testing.md",
         "include/fd_checkpt.h",
@@ -138,10 +140,12 @@ fn nothing_is_left_to_be_filled_in() {
 }
 
 #[test]
-fn the_readmes_example_compiles() {
+fn the_readmes_examples_compile() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a C example");
-    let declared = "struct header { int step; };\nint save( int, struct header const *, double const *, unsigned long );\n";
+    let examples = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let example = examples.collect::<Vec<_>>().join("\n");
+    assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_get("), "{example}");
+    let declared = "#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
     let folder = support::fresh_folder("readme");
     fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();
     let mut cc = support::cc();

@@ -209,3 +209,16 @@ fn the_demonstration_runs() {
     let said = make("demo", &[format!("DATA={}", data.display())]);
     assert!(said.contains("compared equal"), "{said}");
 }
+
+/// As its first lines say how to compile it.
+#[test]
+fn the_container_example_runs() {
+    let program = support::LIBRARY_FOLDER.join("container-example");
+    let folder = support::LIBRARY_FOLDER.display();
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
+    cc.arg(support::root().join("examples/container.c")).arg("-o").arg(&program);
+    support::run(cc.args([format!("-L{folder}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{folder}")]));
+    let said = support::run(Command::new(program).arg(support::fresh_folder("container-example").join("file")));
+    assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
+}

@@ -7,6 +7,7 @@
 
    Nothing here is needed to use fd_checkpt.h. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__LP64__) || !defined(__BYTE_ORDER__) || !defined(__ORDER_LITTLE_ENDIAN__)
@@ -26,6 +27,39 @@
 /* As one number that can be compared: 1.2.3 is 1002003. */
 #define FDCKPT_VERSION_NUMBER (FDCKPT_VERSION_MAJOR*1000000 + FDCKPT_VERSION_MINOR*1000 + FDCKPT_VERSION_PATCH)
 
+/* Codes.  Functions of this header that can fail return FDCKPT_OK or one of
+   the others; those that return a pointer, NULL instead.  No code is one of
+   fd_checkpt.h's.  What a failure is about, fdckpt_last_error() tells.
+
+     OK         Success.
+     ARGUMENT   An argument is not acceptable: NULL where that is not
+                allowed, out of its range, too large.
+     STATE      What the call works on is in a state that does not allow it.
+     NO_MEMORY  Memory could not be had.  The call can be made again.
+     NO_ROOM    The memory given for the result is too small.
+     IO         A system call failed; fdckpt_last_error() has its errno.
+     FORMAT     What is read is not of the format at all.
+     CORRUPT    What is read is of the format, but damaged or truncated.
+     RANGE      What is read refers to something that lies outside of it.
+     NOT_FOUND  There is nothing of this name, number or type.  An answer
+                rather than a failure: it is not logged.
+     VERIFY     A verification has findings.  It gave them to the caller;
+                they are not logged.
+     INTERNAL   A defect of the library.  Please report it. */
+
+#define FDCKPT_OK             (0)
+#define FDCKPT_ERR_ARGUMENT   (-11)
+#define FDCKPT_ERR_STATE      (-12)
+#define FDCKPT_ERR_NO_MEMORY  (-13)
+#define FDCKPT_ERR_NO_ROOM    (-14)
+#define FDCKPT_ERR_IO         (-15)
+#define FDCKPT_ERR_FORMAT     (-16)
+#define FDCKPT_ERR_CORRUPT    (-17)
+#define FDCKPT_ERR_RANGE      (-18)
+#define FDCKPT_ERR_NOT_FOUND  (-19)
+#define FDCKPT_ERR_VERIFY     (-20)
+#define FDCKPT_ERR_INTERNAL   (-21)
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -41,6 +75,22 @@ extern "C" {
 #define FDCKPT_LOG_WARNING 3
 
 /*
+ In fdckpt_container_finding_t: it is not about one section.
+ */
+#define FDCKPT_NO_SECTION UINT64_MAX
+
+/*
+ A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
+ file's end that says where they lie. docs/container-format.md specifies it.
+
+ A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread
+ at a time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
+
+ Data is not copied when a container is parsed or opened, and handed out where it lies.
+ */
+typedef struct fdckpt_container_t fdckpt_container_t;
+
+/*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
@@ -53,8 +103,8 @@ typedef void (*fdckpt_log_fn_t)(void *context, int level, const char *line);
  */
 typedef struct fdckpt_error_t {
   /*
-   The error as a code: for the functions of fd_checkpt.h a FD_CHECKPT_ERR_*, also where they return NULL. 0 if no call
-   of this thread has failed yet.
+   The error as a code, also of functions that return NULL: a FD_CHECKPT_ERR_* for the functions of fd_checkpt.h, a
+   FDCKPT_ERR_* for those of this header. 0 if no call of this thread has failed yet.
    */
   int code;
   /*
@@ -78,6 +128,115 @@ typedef struct fdckpt_error_t {
 } fdckpt_error_t;
 
 /*
+ A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
+ fdckpt_container_get and fdckpt_container_data, which is how to get at the data.
+ */
+typedef struct fdckpt_container_section_t {
+  /*
+   Where the data begins in the file (after a change of the container: in the file that will be written), in bytes.
+   */
+  int64_t offset;
+  /*
+   Size of the data in bytes.
+   */
+  int64_t length;
+  /*
+   The section's type, in [0,255].
+   */
+  int type;
+} fdckpt_container_section_t;
+
+/*
+ What fdckpt_container_verify has found.
+ */
+typedef struct fdckpt_container_finding_t {
+  /*
+   Where in the file, in bytes, or FDCKPT_NO_OFFSET.
+   */
+  uint64_t offset;
+  /*
+   Which section it is about, counted from 0, or FDCKPT_NO_SECTION.
+   */
+  uint64_t section;
+  /*
+   What it is and what was expected, in a sentence for people. Its wording may change. Valid until the callback returns.
+   */
+  const char *text;
+} fdckpt_container_finding_t;
+
+/*
+ Receives the findings of fdckpt_container_verify, one by one. context is what was given to that. It must return: no longjmp,
+ no C++ exception.
+ */
+typedef void (*fdckpt_container_finding_fn_t)(void *context,
+                                              const struct fdckpt_container_finding_t *finding);
+
+/*
+ One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy
+ file is nothing but that, without a container.
+ */
+typedef struct fdckpt_block_t {
+  /*
+   The block's number.
+   */
+  int32_t block_number;
+  /*
+   Its size in bytes.
+   */
+  uint32_t block_size;
+  /*
+   Where it begins.
+   */
+  int64_t start_offset;
+  /*
+   The first entry in it.
+   */
+  int64_t first_entry_id;
+  /*
+   The last entry in it.
+   */
+  int64_t last_entry_id;
+} fdckpt_block_t;
+
+/*
+ What stands at the end of an index of blocks.
+ */
+typedef struct fdckpt_block_footer_t {
+  /*
+   The sum of the blocks' sizes.
+   */
+  uint64_t total_size;
+  /*
+   Where the index records begin.
+   */
+  uint64_t index_offset;
+  /*
+   The last entry that is known to be written, or -1. In version 5 it is not stored.
+   */
+  int64_t last_add_confirmed;
+  /*
+   The number of blocks.
+   */
+  int32_t total_blocks;
+  /*
+   The number of records.
+   */
+  uint32_t total_records;
+  /*
+   How many bytes the index records take.
+   */
+  uint32_t index_length;
+  /*
+   5 or 6.
+   */
+  uint16_t version;
+  /*
+   Bit 0: compacted.
+   */
+  uint16_t flags;
+} fdckpt_block_footer_t;
+
+/*
  Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
  see whether header and library are of the same version.
  */
@@ -97,6 +256,233 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
  be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
  */
 const struct fdckpt_error_t *fdckpt_last_error(void);
+
+/*
+ fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
+ alone, to tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL
+ if sz is 0.
+ */
+int fdckpt_container_is_format(const void *mem,
+                               size_t sz);
+
+/*
+ fdckpt_container_new returns a container without sections, or NULL if memory could not be had.
+ */
+struct fdckpt_container_t *fdckpt_container_new(void);
+
+/*
+ fdckpt_container_parse returns the container that the sz bytes at mem are. They are not copied: they must stay as they are
+ until the container is freed. Takes time in proportion to the metadata, whatever the size of the data, and memory of at most
+ 30 times the metadata's length and 16 KiB.
+
+ On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_FORMAT, it is no container (or cut off);
+ FDCKPT_ERR_CORRUPT, its metadata can't be read; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of
+ the data is no reason: it fails when it is asked for.
+ */
+struct fdckpt_container_t *fdckpt_container_parse(const void *mem,
+                                                  size_t sz);
+
+/*
+ fdckpt_container_open returns the container in the file that the descriptor fd is open for, by mapping all of it into memory
+ for reading. The descriptor's position does not matter, and it can be closed right after. The map lives until the container
+ is freed.
+
+ Until then nobody may change or shorten what the file has now: what is read from parts that change is undefined, and a process
+ that touches a part that is gone is ended by the system (SIGBUS). Appending to the file is no such change.
+
+ On failure returns NULL. Reasons: FDCKPT_ERR_IO, the file can't be mapped (it is a pipe, say), and as for
+ fdckpt_container_parse.
+ */
+struct fdckpt_container_t *fdckpt_container_open(int fd);
+
+/*
+ fdckpt_container_free frees the container and what it has copied or mapped. It may be NULL.
+ */
+void fdckpt_container_free(struct fdckpt_container_t *container);
+
+/*
+ fdckpt_container_set sets the section of this type, in [0,255], to a copy of the sz bytes at buf: all sections of the type
+ go, the new one comes last. buf may be NULL if sz is 0. In a container that was parsed, whatever lies between its sections
+ is dropped when it is written, and sections that overlap get bytes of their own.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_RANGE, a section that stays can't be read;
+ FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_container_set(struct fdckpt_container_t *container,
+                         int type,
+                         const void *buf,
+                         size_t sz);
+
+/*
+ fdckpt_container_set_ref is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the
+ container is freed, or the section is set again or removed.
+ */
+int fdckpt_container_set_ref(struct fdckpt_container_t *container,
+                             int type,
+                             const void *buf,
+                             size_t sz);
+
+/*
+ fdckpt_container_remove removes all sections of this type, in [0,255].
+
+ Returns FDCKPT_OK, or FDCKPT_ERR_NOT_FOUND if there is none, and as fdckpt_container_set.
+ */
+int fdckpt_container_remove(struct fdckpt_container_t *container, int type);
+
+/*
+ fdckpt_container_get finds the first section of this type, in [0,255]. Takes the same time however many there are.
+
+ On success returns FDCKPT_OK, and *_buf and *_sz are its data, which is not copied: it is valid until the container is
+ freed, or a section is set or removed. *_buf is not NULL, even if *_sz is 0. On failure they are untouched. Reasons:
+ FDCKPT_ERR_NOT_FOUND, there is none (which is not logged); FDCKPT_ERR_RANGE, it lies outside of the data;
+ FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_container_get(const struct fdckpt_container_t *container,
+                         int type,
+                         const void **_buf,
+                         size_t *_sz);
+
+/*
+ fdckpt_container_count returns how many sections there are. One that was parsed can have several of a type, and more than 256.
+ 0 if container is NULL.
+ */
+size_t fdckpt_container_count(const struct fdckpt_container_t *container);
+
+/*
+ fdckpt_container_version returns the version that the metadata has: 1, unless a file with another one was parsed. Nothing
+ depends on it. 0 if container is NULL.
+ */
+int64_t fdckpt_container_version(const struct fdckpt_container_t *container);
+
+/*
+ fdckpt_container_section tells of section i, counted from 0 in the order of the metadata.
+
+ On success returns FDCKPT_OK and fills *_section. On failure it is untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there are not
+ so many; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_container_section(const struct fdckpt_container_t *container,
+                             size_t i,
+                             struct fdckpt_container_section_t *_section);
+
+/*
+ fdckpt_container_data is fdckpt_container_get for section i, counted from 0: the only way to the second section of a type.
+ */
+int fdckpt_container_data(const struct fdckpt_container_t *container,
+                          size_t i,
+                          const void **_buf,
+                          size_t *_sz);
+
+/*
+ fdckpt_container_serialized_size tells in *_sz how many bytes fdckpt_container_serialize and fdckpt_container_write write.
+
+ Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_ARGUMENT: a pointer is NULL, or the metadata would be
+ larger than 4 GiB.
+ */
+int fdckpt_container_serialized_size(const struct fdckpt_container_t *container,
+                                     uint64_t *_sz);
+
+/*
+ fdckpt_container_serialize writes the container to the dst_sz bytes at dst, which must not overlap with data that the
+ container does not own a copy of.
+
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ writes nothing to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT,
+ FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_container_serialize(const struct fdckpt_container_t *container,
+                               void *dst,
+                               size_t dst_sz,
+                               size_t *_sz);
+
+/*
+ fdckpt_container_write writes the container to the descriptor fd (a file, pipe or socket), from its current position on. A
+ descriptor in non-blocking mode is waited for. Nothing is synced.
+
+ The container must be all that the file has: its trailer is found at the file's end, and its offsets count from the file's
+ begin. So write to a file that is empty, at its begin.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+ */
+int fdckpt_container_write(const struct fdckpt_container_t *container,
+                           int fd);
+
+/*
+ fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
+ all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
+
+ fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE).
+ What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
+ container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
+
+ Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
+ A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
+ size it is the old one again. Nothing is synced, so after a crash of the whole machine the trailer can be there, and data in
+ front of it not. Nothing is locked: nobody else may write to the file meanwhile.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_STATE; FDCKPT_ERR_RANGE, a section that stays can't be read;
+ FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_container_append(const struct fdckpt_container_t *container,
+                            int fd);
+
+/*
+ fdckpt_container_verify compares the file that was parsed or opened with what would be written for it: version 1, no type
+ twice, sections one behind the other without gaps, metadata in the one form in which it is written. Calls found, which may
+ be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
+ made by fdckpt_container_new has no findings.
+
+ Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if something was (which is not logged), FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_container_verify(const struct fdckpt_container_t *container,
+                            fdckpt_container_finding_fn_t found,
+                            void *context);
+
+/*
+ fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
+ container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
+ many could be read, from the first one on. If blocks is NULL, blocks_max must be 0, and they are only counted. The blocks'
+ own fields are not checked.
+
+ Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
+ tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
+ *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
+
+ If nothing could be read, *_cnt is 0, and *_footer is untouched. Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole;
+ FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and
+ FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
+ */
+int fdckpt_blockindex_read(const void *mem,
+                           size_t sz,
+                           struct fdckpt_block_t *blocks,
+                           size_t blocks_max,
+                           size_t *_cnt,
+                           struct fdckpt_block_footer_t *_footer);
+
+/*
+ fdckpt_blockindex_decode is fdckpt_blockindex_read for the data of a section of type 1, as fdckpt_container_get gives it.
+ */
+int fdckpt_blockindex_decode(const void *mem,
+                             size_t sz,
+                             struct fdckpt_block_t *blocks,
+                             size_t blocks_max,
+                             size_t *_cnt,
+                             struct fdckpt_block_footer_t *_footer);
+
+/*
+ fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst: the data for a section of type 1. footer
+ is written as it is, in the form of its version; if it is NULL, one of version 6 is, as it belongs to the blocks.
+
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
+ FDCKPT_ERR_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can
+ have.
+ */
+int fdckpt_blockindex_encode(const struct fdckpt_block_t *blocks,
+                             size_t cnt,
+                             const struct fdckpt_block_footer_t *footer,
+                             void *dst,
+                             size_t dst_sz,
+                             size_t *_sz);
 
 #ifdef __cplusplus
 }

@@ -81,8 +81,52 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Memory for a new checkpoint or restore could not be had.
+    /// Memory could not be had.
     OutOfMemory,
+    /// What is read is not of the format at all.
+    Unrecognized(&'static str),
+    /// What is read is of the format, but not as it can be.
+    Malformed {
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A section lies, in whole or in part, outside of the container's data.
+    SectionOutOfRange {
+        /// The section's type.
+        kind: u8,
+        /// Its offset, as the file has it.
+        offset: i64,
+        /// Its length in bytes, as the file has it.
+        length: i64,
+        /// How many bytes of data there are.
+        size: u64,
+    },
+    /// The container has no section of the type asked for.
+    NoSuchSection {
+        /// The type.
+        kind: u8,
+    },
+    /// The container has not so many sections.
+    NoSuchIndex {
+        /// The position asked for, counted from 0.
+        index: u64,
+    },
+    /// The memory that the result is to go to is too small.
+    MemoryTooSmall {
+        /// Its size in bytes.
+        size: u64,
+        /// How many bytes are needed.
+        needed: u64,
+    },
+    /// A verification has found something: the file can be read, but is not as it would be written.
+    NotCanonical {
+        /// How much it has found.
+        findings: u64,
+    },
+    /// The file to append to is not the one that was read before, or has changed since.
+    FileChanged,
     /// A defect of the library. Please report it.
     Internal,
 }
@@ -97,6 +141,8 @@ pub enum Doing {
     Reading,
     /// Moving the position of a descriptor.
     Seeking,
+    /// Asking for the size of a file, or mapping it into memory.
+    Mapping,
 }
 
 impl Error {
@@ -107,6 +153,7 @@ impl Error {
             | Self::UnexpectedEnd { offset, .. }
             | Self::NoRoom { offset, .. }
             | Self::Corrupt { offset, .. }
+            | Self::Malformed { offset, .. }
             | Self::SeekPastEnd { offset, .. } => Some(offset),
             _ => None,
         }
@@ -145,6 +192,7 @@ impl fmt::Display for Error {
                     Doing::Writing => "writing",
                     Doing::Reading => "reading",
                     Doing::Seeking => "seeking",
+                    Doing::Mapping => "mapping the file",
                 };
                 write!(f, "{doing} at offset {offset} failed (errno {}: {errno})", errno.raw())
             }
@@ -160,7 +208,21 @@ impl fmt::Display for Error {
             Self::Corrupt { offset, what } => {
                 write!(f, "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers")
             }
-            Self::OutOfMemory => f.write_str("no memory for the compressor"),
+            Self::OutOfMemory => f.write_str("memory could not be had"),
+            Self::Unrecognized(what) => f.write_str(what),
+            Self::Malformed { offset, what } => write!(f, "at offset {offset}: {what}"),
+            Self::SectionOutOfRange { kind, offset, length, size } => write!(
+                f,
+                "section out of range: the section of type {kind} is to have {length} bytes at offset {offset}, but the \
+                 container has {size} bytes of data: it is damaged or truncated"
+            ),
+            Self::NoSuchSection { kind } => write!(f, "the container has no section of type {kind}"),
+            Self::NoSuchIndex { index } => write!(f, "the container has no section at position {index}, counted from 0"),
+            Self::MemoryTooSmall { size, needed } => write!(f, "{needed} bytes are needed, the memory given has {size}"),
+            Self::NotCanonical { findings } => write!(f, "the file is not as it would be written: {findings} findings"),
+            Self::FileChanged => f.write_str(
+                "the file is not the one that the container was read from, or has changed since: read it again, then append",
+            ),
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
     }
@@ -183,8 +245,13 @@ impl From<Error> for std::io::Error {
             Error::OutOfMemory => return ErrorKind::OutOfMemory.into(),
             Error::Io { errno, .. } => Self::from(errno).kind(),
             Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
-            Error::Corrupt { .. } => ErrorKind::InvalidData,
-            Error::NoRoom { .. } => ErrorKind::WriteZero,
+            Error::Corrupt { .. }
+            | Error::Unrecognized(_)
+            | Error::Malformed { .. }
+            | Error::NotCanonical { .. }
+            | Error::SectionOutOfRange { .. } => ErrorKind::InvalidData,
+            Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => ErrorKind::NotFound,
+            Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,
             Error::Internal => ErrorKind::Other,
             _ => ErrorKind::InvalidInput,

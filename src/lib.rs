@@ -7,6 +7,8 @@
 //! is stored: who restores a frame asks for the same buffers, in the same order and of the same sizes, as when it was made.
 //!
 //! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one: a descriptor, a file mapped into memory, or memory.
+//! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
+//!   its section of type 1 has in it.
 //! - [`Error`] says what went wrong, and where.
 //!
 //! ```
@@ -35,10 +37,12 @@
 mod bytes;
 mod capi;
 mod codec;
+mod container;
 mod error;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
+pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
 pub use error::{Doing, Error};
 pub use sys::errno::Errno;
 

@@ -4,7 +4,8 @@
 /* faults.h: what the shim and the scenarios have in common.  The Rust
    scenario has the same numbers (scenario.rs). */
 
-/* Kinds of calls.  STAT is fstat and statx, ALLOC each way to allocate. */
+/* Kinds of calls.  STAT is fstat and statx, ALLOC each way to allocate,
+   CUT is ftruncate. */
 
 #define KIND_READ   (0)
 #define KIND_READV  (1)
@@ -16,7 +17,8 @@
 #define KIND_MMAP   (7)
 #define KIND_MUNMAP (8)
 #define KIND_ALLOC  (9)
-#define KIND_CNT   (10)
+#define KIND_CUT   (10)
+#define KIND_CNT   (11)
 
 /* Faults: an errno (positive), or: the call transfers one byte, half of
    what it was asked for (rounded up), or nothing without an error. */

@@ -100,6 +100,8 @@ static kind_t const kinds[] = {
   { "lseek",  KIND_LSEEK,  0, fault_place },
   { "fstat",  KIND_STAT,   0, fault_place },
   { "poll",   KIND_POLL,   1, fault_poll  },
+  { "mmap",   KIND_MMAP,   0, fault_place },
+  { "munmap", KIND_MUNMAP, 0, fault_place },
   { "malloc", KIND_ALLOC,  0, fault_alloc },
 };
 
@@ -182,6 +184,10 @@ unguard( uchar * mem,
 #define FROM_PIPE (5)
 #define FROM_MMIO (6)
 #define LOGGING   (7) /* The log is what fails */
+#define CONTAINER_FILE   (8)  /* See container.h */
+#define CONTAINER_PIPE   (9)
+#define CONTAINER_OPEN   (10)
+#define CONTAINER_APPEND (11)
 
 struct scenario {
   char const * name;
@@ -213,6 +219,10 @@ static scenario_t const scenarios[] = {
   { "restore mmio RAW",   FROM_MMIO, RAW,   0 },
   { "restore mmio LZ4",   FROM_MMIO, LZ4,   0 },
   { "log",                LOGGING,   RAW,   0 },
+  { "container to file",  CONTAINER_FILE,   RAW, 0 },
+  { "container to pipe",  CONTAINER_PIPE,   RAW, 0 },
+  { "container open",     CONTAINER_OPEN,   RAW, 0 },
+  { "container append",   CONTAINER_APPEND, RAW, 0 },
 };
 
 #define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
@@ -604,6 +614,8 @@ log_fails( void ) {
   close( err_fd );
 }
 
+#include "container.h"
+
 /* Runs **************************************************************/
 
 /* fd_cnt returns how many descriptors there are among the first. */
@@ -629,7 +641,9 @@ one_run( int group ) {
   run.seen       = 0L;
   run.unseekable = 0;
   test_logged    = 0UL;
-  if     ( run.scenario->mode==LOGGING   ) log_fails();
+  if     ( run.scenario->mode>=CONTAINER_OPEN ) container_open ( run.scenario->mode==CONTAINER_APPEND );
+  else if( run.scenario->mode>=CONTAINER_FILE ) container_write( run.scenario->mode==CONTAINER_PIPE   );
+  else if( run.scenario->mode==LOGGING   ) log_fails();
   else if( run.scenario->mode>=FROM_FILE ) load();
   else                                     save();
   alarm( 0U );
@@ -699,6 +713,7 @@ main( int     argc,
   found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
   fdckpt_set_log( test_quiet, NULL );
   prepare();
+  container_prepare();
 
   /* To have more calls to fail, reads and writes are cut. */
   static ulong const caps[] = { 0UL, 9973UL, 1999UL };

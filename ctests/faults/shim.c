@@ -237,6 +237,13 @@ statx( int             fd,
   return REAL( statx )( fd, path, flags, mask, st );
 }
 
+int
+ftruncate( int   fd,
+           off_t sz ) {
+  if( is_watched( fd ) && fails( KIND_CUT ) ) return -1;
+  return REAL( ftruncate )( fd, sz );
+}
+
 /* Memory ************************************************************/
 
 static void *

@@ -2,9 +2,13 @@
 
 #![allow(dead_code, reason = "each harness uses a part of it")]
 
+#[cfg(feature = "ctests")]
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+#[cfg(feature = "ctests")]
+use std::sync::{Mutex, PoisonError};
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -102,12 +106,19 @@ pub fn c_program_of_twin(name: &str) -> PathBuf {
 
 #[cfg(feature = "ctests")]
 fn link_c_program(name: &str, folder: &Path, library: &str) -> PathBuf {
+    // Once: a program that runs in another test can't be written.
+    static LINKED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut linked = LINKED.lock().unwrap_or_else(PoisonError::into_inner);
     let program = folder.join(name);
+    if linked.contains(&program) {
+        return program;
+    }
     let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
     let rpath = format!("-Wl,-rpath,{}", folder.display());
     let args: [&std::ffi::OsStr; 7] =
         [object.as_ref(), "-o".as_ref(), program.as_ref(), "-pthread".as_ref(), "-L".as_ref(), folder.as_ref(), library.as_ref()];
     run(cc().args(args).arg(rpath));
+    linked.insert(program.clone());
     program
 }
 

@@ -3,7 +3,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, types};
+use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, types};
 use crate::codec;
 
 /// All of the headers.
@@ -50,6 +50,21 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
         code = code, errnum = errnum, offset = offset, function = function, text = text,
     });
+    assert_same_layout!(fdckpt_container_section_t, fdckpt_container::fdckpt_container_section_t {
+        offset = offset, length = length, type_ = r#type,
+    });
+    assert_same_layout!(fdckpt_container_finding_t, fdckpt_container::fdckpt_container_finding_t {
+        offset = offset, section = section, text = text,
+    });
+    assert_same_layout!(fdckpt_block_t, fdckpt_blockindex::fdckpt_block_t {
+        block_number = block_number, block_size = block_size, start_offset = start_offset, first_entry_id = first_entry_id,
+        last_entry_id = last_entry_id,
+    });
+    assert_same_layout!(fdckpt_block_footer_t, fdckpt_blockindex::fdckpt_block_footer_t {
+        total_size = total_size, index_offset = index_offset, last_add_confirmed = last_add_confirmed,
+        total_blocks = total_blocks, total_records = total_records, index_length = index_length, version = version,
+        flags = flags,
+    });
 }
 
 #[test]
@@ -79,6 +94,18 @@ fn constants_have_the_same_values() {
     same(headers::FD_CHECKPT_PRIVATE_GBUF_SZ.into(), crate::sys::lz4::RING_SIZE as i64);
     same(headers::FD_RESTORE_PRIVATE_SBUF_SZ.into(), crate::sys::lz4::RING_SIZE as i64);
     same(headers::FDCKPT_LOG_WARNING.into(), fdckpt::FDCKPT_LOG_WARNING.into());
+    same(headers::FDCKPT_OK.into(), status::FDCKPT_OK.into());
+    same(headers::FDCKPT_ERR_ARGUMENT.into(), status::FDCKPT_ERR_ARGUMENT.into());
+    same(headers::FDCKPT_ERR_STATE.into(), status::FDCKPT_ERR_STATE.into());
+    same(headers::FDCKPT_ERR_NO_MEMORY.into(), status::FDCKPT_ERR_NO_MEMORY.into());
+    same(headers::FDCKPT_ERR_NO_ROOM.into(), status::FDCKPT_ERR_NO_ROOM.into());
+    same(headers::FDCKPT_ERR_IO.into(), status::FDCKPT_ERR_IO.into());
+    same(headers::FDCKPT_ERR_FORMAT.into(), status::FDCKPT_ERR_FORMAT.into());
+    same(headers::FDCKPT_ERR_CORRUPT.into(), status::FDCKPT_ERR_CORRUPT.into());
+    same(headers::FDCKPT_ERR_RANGE.into(), status::FDCKPT_ERR_RANGE.into());
+    same(headers::FDCKPT_ERR_NOT_FOUND.into(), status::FDCKPT_ERR_NOT_FOUND.into());
+    same(headers::FDCKPT_ERR_VERIFY.into(), status::FDCKPT_ERR_VERIFY.into());
+    same(headers::FDCKPT_ERR_INTERNAL.into(), status::FDCKPT_ERR_INTERNAL.into());
 }
 
 /// That this compiles is the test: an array's elements are of one type.
@@ -93,6 +120,13 @@ fn prototypes_are_the_same() {
             fd_checkpt_meta fd_checkpt_data
             fd_restore_init_stream fd_restore_init_mmio fd_restore_fini fd_restore_open_advanced fd_restore_close_advanced
             fd_restore_seek fd_restore_meta fd_restore_data;
+        fdckpt_container:
+            fdckpt_container_is_format fdckpt_container_parse fdckpt_container_free fdckpt_container_set fdckpt_container_set_ref
+            fdckpt_container_remove fdckpt_container_get fdckpt_container_count fdckpt_container_version fdckpt_container_section
+            fdckpt_container_data fdckpt_container_serialized_size fdckpt_container_serialize fdckpt_container_write
+            fdckpt_container_append fdckpt_container_verify;
+        fdckpt_blockindex:
+            fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -113,5 +147,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_version();
         fdckpt: fdckpt_set_log(callback, context);
         fdckpt: fdckpt_last_error();
+        fdckpt_container: fdckpt_container_new();
+        fdckpt_container: fdckpt_container_open(fd);
     }
 }

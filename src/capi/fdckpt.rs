@@ -15,8 +15,8 @@ pub const FDCKPT_LOG_WARNING: c_int = 3;
 /// What is known about a call that failed.
 #[repr(C)]
 pub struct fdckpt_error_t {
-    /// The error as a code: for the functions of fd_checkpt.h a FD_CHECKPT_ERR_*, also where they return NULL. 0 if no call
-    /// of this thread has failed yet.
+    /// The error as a code, also of functions that return NULL: a FD_CHECKPT_ERR_* for the functions of fd_checkpt.h, a
+    /// FDCKPT_ERR_* for those of this header. 0 if no call of this thread has failed yet.
     pub code: c_int,
     /// errno of the system call that failed, 0 if it was none.
     pub errnum: c_int,

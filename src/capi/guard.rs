@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
 use super::log;
-use super::status::SUCCESS;
+use super::status::{FDCKPT_OK, SUCCESS};
 use super::types::{Handle, ulong};
 use crate::codec::FrameStyle;
 use crate::error::Error;
@@ -143,6 +143,100 @@ pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<
     if pointer.is_null() { Err(Error::Argument(otherwise)) } else { Ok(()) }
 }
 
+/// Runs what a function of fdckpt.h does, and returns a code.
+pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Error>) -> c_int {
+    match no_panic(body) {
+        Ok(()) => FDCKPT_OK,
+        Err(error) => log::report_fdckpt(function, &error),
+    }
+}
+
+/// [`run`] with an object that [`make`] made.
+///
+/// # Safety
+/// `pointer` may be NULL or misaligned; otherwise it is one that `make` returned, was not freed, and is changed by nobody else now.
+pub(super) unsafe fn call_ref<T>(
+    function: &'static CStr,
+    pointer: *const T,
+    body: impl FnOnce(&T) -> Result<(), Error>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    run(function, || body(unsafe { check(pointer.cast_mut())?.as_ref() }))
+}
+
+/// As [`call_ref`], to change it.
+///
+/// # Safety
+/// As for [`call_ref`], and it is used by nobody else at all.
+pub(super) unsafe fn call_mut<T>(
+    function: &'static CStr,
+    pointer: *mut T,
+    body: impl FnOnce(&mut T) -> Result<(), Error>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    run(function, || body(unsafe { check(pointer)?.as_mut() }))
+}
+
+/// Makes an object that lives until [`free`]. Returns NULL where that fails.
+pub(super) fn make<T>(function: &'static CStr, body: impl FnOnce() -> Result<T, Error>) -> *mut T {
+    let mut made = ptr::null_mut();
+    run(function, || {
+        // As Box::new, but that ends the process where memory is short.
+        let mut one = Vec::new();
+        one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
+        one.push(body()?);
+        made = Box::leak(one.into_boxed_slice()).as_mut_ptr();
+        Ok(())
+    });
+    made
+}
+
+/// Frees what [`make`] made.
+///
+/// # Safety
+/// `pointer` may be NULL or misaligned; otherwise it is one that `make` returned, and was not freed.
+pub(super) unsafe fn free<T>(function: &'static CStr, pointer: *mut T) {
+    if pointer.is_null() {
+        return;
+    }
+    run(function, || {
+        // SAFETY: the caller's promise; it was a boxed slice of one.
+        drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(check(pointer)?.as_ptr(), 1)) });
+        Ok(())
+    });
+}
+
+/// The caller's memory for reading, all of it.
+///
+/// # Safety
+/// As for [`input`].
+pub(super) unsafe fn bytes<'b>(mem: *const c_void, sz: usize) -> Result<&'b [u8], Error> {
+    match sz {
+        0 => Ok(&[]),
+        // SAFETY: the caller's promise.
+        _ => not_null(mem, NULL_MEMORY).and_then(|()| unsafe { input(mem, sz as ulong) }.get(0, sz as u64).ok_or(TOO_LARGE)),
+    }
+}
+
+/// The caller's memory for writing, all of it.
+///
+/// # Safety
+/// As for [`output`].
+pub(super) unsafe fn bytes_mut<'b>(mem: *mut c_void, sz: usize) -> Result<&'b mut [u8], Error> {
+    if sz == 0 {
+        return Ok(&mut []);
+    }
+    not_null(mem, NULL_MEMORY)?;
+    if sz > isize::MAX as usize {
+        return Err(TOO_LARGE);
+    }
+    // SAFETY: the caller's promise, and no object is larger than that.
+    Ok(unsafe { std::slice::from_raw_parts_mut(mem.cast(), sz) })
+}
+
+const NULL_MEMORY: &str = "the pointer to memory is NULL, though its size is not 0";
+const TOO_LARGE: Error = Error::Argument("the memory is larger than any object can be");
+
 /// A panic must not reach the C caller. It is a defect of the library, and what it left behind is not to be used again.
 #[inline(always)]
 pub(super) fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
@@ -153,7 +247,7 @@ pub(super) fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, 
 mod tests {
     use super::*;
     use crate::capi::fd_checkpt::{fd_checkpt_close_advanced, fd_checkpt_fini, fd_checkpt_init_mmio, fd_checkpt_open_advanced};
-    use crate::capi::status::ERR_INVAL;
+    use crate::capi::status::{ERR_INVAL, FDCKPT_ERR_INTERNAL};
     use crate::capi::types::fd_checkpt_t;
 
     #[test]
@@ -169,5 +263,18 @@ mod tests {
             assert_eq!(fd_checkpt_fini(checkpt), mem.cast());
         }
         assert!(init::<fd_checkpt_t>(c"test", mem.cast(), |_| panic!("on purpose")).is_null());
+    }
+
+    #[test]
+    fn a_panic_becomes_a_code_of_its_own() {
+        assert_eq!(run(c"test", || panic!("on purpose")), FDCKPT_ERR_INTERNAL);
+        assert!(make::<u8>(c"test", || panic!("on purpose")).is_null());
+        let made = make(c"test", || Ok(vec![1]));
+        // SAFETY: made before, and freed at the end.
+        unsafe {
+            assert_eq!(call_mut(c"test", made, |_| panic!("on purpose")), FDCKPT_ERR_INTERNAL);
+            assert_eq!(call_ref(c"test", made, |made| if made == &[1] { Ok(()) } else { Err(Error::Internal) }), FDCKPT_OK);
+            free(c"test", made);
+        }
     }
 }

@@ -10,20 +10,35 @@ use std::sync::{Mutex, PoisonError};
 use std::{mem, ptr};
 
 use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
-use super::status::{self, SUCCESS};
+use super::status::{self, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
 use crate::error::Error;
 use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 
-/// Remembers and logs that `function` failed, and returns the code for it.
+/// Remembers and logs that `function`, of fd_checkpt.h, failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
+    report_as("fd_checkpt", function, error, status::code(error))
+}
+
+/// The same for a function of fdckpt.h.
+#[cold]
+pub(super) fn report_fdckpt(function: &'static CStr, error: &Error) -> c_int {
+    let code = status::fdckpt_code(error);
+    if matches!(code, FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY) {
+        // Answers, nothing for a log.
+        LAST.with(|last| last.set(function, code, error));
+        return code;
+    }
+    report_as("fdckpt", function, error, code)
+}
+
+fn report_as(face: &str, function: &'static CStr, error: &Error, code: c_int) -> c_int {
     // The callback may have cancellation points, and so has the write.
     let _uncancelled = Uncancelled::begin();
-    let code = status::code(error);
     LAST.with(|last| last.set(function, code, error));
 
     let mut line = Line::<LINE_SIZE>::new();
-    _ = write!(line, "WARNING fd_checkpt: {}: {error}", function.to_str().unwrap_or_default());
+    _ = write!(line, "WARNING {face}: {}: {error}", function.to_str().unwrap_or_default());
     match HOOK.get() {
         (Some(callback), context) => {
             // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
@@ -38,7 +53,7 @@ pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
 }
 
 /// Longer lines are cut.
-const LINE_SIZE: usize = 512;
+pub(super) const LINE_SIZE: usize = 512;
 
 /// Where lines go to: two places for a callback and its context, of which the version's lowest bit says which one holds.
 ///
@@ -139,17 +154,17 @@ pub(super) fn last_error() -> *const fdckpt_error_t {
 }
 
 /// A line of text of at most `SIZE - 1` bytes, on the stack.
-struct Line<const SIZE: usize> {
+pub(super) struct Line<const SIZE: usize> {
     bytes: [u8; SIZE],
     used: usize,
 }
 
 impl<const SIZE: usize> Line<SIZE> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { bytes: [0; SIZE], used: 0 }
     }
 
-    fn as_c_str(&self) -> &CStr {
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 

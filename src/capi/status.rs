@@ -11,6 +11,20 @@ pub(super) const ERR_UNSUP: c_int = -2;
 pub(super) const ERR_IO: c_int = -3;
 pub(super) const ERR_COMP: c_int = -4;
 
+// Those of fdckpt.h, which are none of the others.
+pub(super) const FDCKPT_OK: c_int = 0;
+pub(super) const FDCKPT_ERR_ARGUMENT: c_int = -11;
+pub(super) const FDCKPT_ERR_STATE: c_int = -12;
+pub(super) const FDCKPT_ERR_NO_MEMORY: c_int = -13;
+pub(super) const FDCKPT_ERR_NO_ROOM: c_int = -14;
+pub(super) const FDCKPT_ERR_IO: c_int = -15;
+pub(super) const FDCKPT_ERR_FORMAT: c_int = -16;
+pub(super) const FDCKPT_ERR_CORRUPT: c_int = -17;
+pub(super) const FDCKPT_ERR_RANGE: c_int = -18;
+pub(super) const FDCKPT_ERR_NOT_FOUND: c_int = -19;
+pub(super) const FDCKPT_ERR_VERIFY: c_int = -20;
+pub(super) const FDCKPT_ERR_INTERNAL: c_int = -21;
+
 /// The code of an error.
 pub(super) fn code(error: &Error) -> c_int {
     match error {
@@ -29,6 +43,37 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::TooLarge { .. }
         | Error::NoRoom { style: FrameStyle::Raw, .. } => ERR_IO,
         Error::Corrupt { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => ERR_COMP,
+        // Of other rooms.
+        Error::Unrecognized(_)
+        | Error::Malformed { .. }
+        | Error::SectionOutOfRange { .. }
+        | Error::NoSuchSection { .. }
+        | Error::NoSuchIndex { .. }
+        | Error::NotCanonical { .. }
+        | Error::MemoryTooSmall { .. }
+        | Error::FileChanged => ERR_INVAL,
+    }
+}
+
+/// The code of an error of a function that is not one of fd_checkpt.h.
+pub(super) fn fdckpt_code(error: &Error) -> c_int {
+    match error {
+        Error::Argument(_)
+        | Error::MetaTooLarge { .. }
+        | Error::BufferTooSmall { .. }
+        | Error::UnknownStyle { .. }
+        | Error::SeekPastEnd { .. }
+        | Error::TooLarge { .. } => FDCKPT_ERR_ARGUMENT,
+        Error::FrameOpen | Error::NoFrame | Error::Failed | Error::NotSeekable | Error::FileChanged => FDCKPT_ERR_STATE,
+        Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
+        Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
+        Error::Io { .. } => FDCKPT_ERR_IO,
+        Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
+        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
+        Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
+        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
+        Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }
 

@@ -22,6 +22,11 @@ impl Errno {
         unsafe { *libc::__errno_location() = self.0 }
     }
 
+    /// The number that is in `error`.
+    pub(crate) fn of(error: &std::io::Error) -> Self {
+        error.raw_os_error().map_or(Self::NO_PROGRESS, Self)
+    }
+
     /// A write that wrote nothing and gave no reason: retrying could go on for ever.
     pub(super) const NO_PROGRESS: Self = Self(libc::EIO);
 

@@ -99,6 +99,24 @@ pub(crate) fn seek(fd: BorrowedFd<'_>, offset: i64) -> Result<(), Errno> {
     }
 }
 
+/// Moves the file position to the end, and returns it.
+pub(crate) fn seek_end(fd: BorrowedFd<'_>) -> Result<i64, Errno> {
+    // SAFETY: takes and changes no memory.
+    let position = unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_END) };
+    if position < 0 { Err(Errno::last()) } else { Ok(position) }
+}
+
+/// Cuts a file to `size`, which must fit an `off_t`.
+pub(crate) fn truncate(fd: BorrowedFd<'_>, size: i64) -> Result<(), Errno> {
+    loop {
+        // SAFETY: takes and changes no memory.
+        match uncancelled(|| unsafe { libc::ftruncate(fd.as_raw_fd(), size) } as isize) {
+            Err(errno) if errno.is_interrupted() => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
 /// After a failed call: `Ok` where it is to be made again, at once or as soon as the descriptor is ready.
 #[cold]
 fn retry_or_wait(errno: Errno, fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {

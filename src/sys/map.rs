@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -13,8 +14,8 @@ pub(crate) struct Map(MmapRaw);
 
 impl Map {
     /// Maps the whole of `file`, as large as it is now.
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        MmapOptions::new().map_raw_read_only(file).map(Self)
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        MmapOptions::new().map_raw_read_only(file.as_fd().as_raw_fd()).map(Self)
     }
 
     pub(crate) fn region(&self) -> Region<'_> {

@@ -7,6 +7,7 @@
 
    Nothing here is needed to use fd_checkpt.h. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__LP64__) || !defined(__BYTE_ORDER__) || !defined(__ORDER_LITTLE_ENDIAN__)
@@ -25,6 +26,39 @@
 
 /* As one number that can be compared: 1.2.3 is 1002003. */
 #define FDCKPT_VERSION_NUMBER (FDCKPT_VERSION_MAJOR*1000000 + FDCKPT_VERSION_MINOR*1000 + FDCKPT_VERSION_PATCH)
+
+/* Codes.  Functions of this header that can fail return FDCKPT_OK or one of
+   the others; those that return a pointer, NULL instead.  No code is one of
+   fd_checkpt.h's.  What a failure is about, fdckpt_last_error() tells.
+
+     OK         Success.
+     ARGUMENT   An argument is not acceptable: NULL where that is not
+                allowed, out of its range, too large.
+     STATE      What the call works on is in a state that does not allow it.
+     NO_MEMORY  Memory could not be had.  The call can be made again.
+     NO_ROOM    The memory given for the result is too small.
+     IO         A system call failed; fdckpt_last_error() has its errno.
+     FORMAT     What is read is not of the format at all.
+     CORRUPT    What is read is of the format, but damaged or truncated.
+     RANGE      What is read refers to something that lies outside of it.
+     NOT_FOUND  There is nothing of this name, number or type.  An answer
+                rather than a failure: it is not logged.
+     VERIFY     A verification has findings.  It gave them to the caller;
+                they are not logged.
+     INTERNAL   A defect of the library.  Please report it. */
+
+#define FDCKPT_OK             (0)
+#define FDCKPT_ERR_ARGUMENT   (-11)
+#define FDCKPT_ERR_STATE      (-12)
+#define FDCKPT_ERR_NO_MEMORY  (-13)
+#define FDCKPT_ERR_NO_ROOM    (-14)
+#define FDCKPT_ERR_IO         (-15)
+#define FDCKPT_ERR_FORMAT     (-16)
+#define FDCKPT_ERR_CORRUPT    (-17)
+#define FDCKPT_ERR_RANGE      (-18)
+#define FDCKPT_ERR_NOT_FOUND  (-19)
+#define FDCKPT_ERR_VERIFY     (-20)
+#define FDCKPT_ERR_INTERNAL   (-21)
 
 #ifdef __cplusplus
 extern "C" {
