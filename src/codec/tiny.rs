@@ -403,6 +403,6 @@ mod tests {
                 }
             }
         });
-        assert!(here.get() > 1000 && refused.get() > 5, "{here:?} were decompressed here, {refused:?} refused");
+        assert!(here.get() > 1000 && refused.get() > 0, "{here:?} were decompressed here, {refused:?} refused");
     }
 }
