@@ -128,6 +128,28 @@ typedef struct fdckpt_error_t {
 } fdckpt_error_t;
 
 /*
+ What was done on several threads since the process began.
+ */
+typedef struct fdckpt_spread_statistics_t {
+  /*
+   Segments of buffers that were compressed ahead of what precedes them.
+   */
+  uint64_t segments;
+  /*
+   Those of them whose beginning was not foreseen right.
+   */
+  uint64_t mispredictions;
+  /*
+   Bytes that were compressed before segments, to foresee their beginning.
+   */
+  uint64_t warm_up_bytes;
+  /*
+   Bytes that were compressed again after mispredictions.
+   */
+  uint64_t recompressed_bytes;
+} fdckpt_spread_statistics_t;
+
+/*
  A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
  fdckpt_container_get and fdckpt_container_data, which is how to get at the data.
  */
@@ -256,6 +278,22 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
  be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
  */
 const struct fdckpt_error_t *fdckpt_last_error(void);
+
+/*
+ Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
+ what the environment variable FDCKPT_THREADS says when it is first of use. More threads are used by fd_checkpt_data with a buffer
+ of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
+
+ The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
+ them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+ called at any time.
+ */
+void fdckpt_set_threads(unsigned int threads);
+
+/*
+ Writes to *statistics (not NULL, or nothing is written) what was done on several threads since the process began.
+ */
+void fdckpt_spread_statistics(struct fdckpt_spread_statistics_t *statistics);
 
 /*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes

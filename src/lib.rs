@@ -41,7 +41,7 @@ mod container;
 mod error;
 mod sys;
 
-pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
+pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
 pub use error::{Doing, Error};
 pub use sys::errno::Errno;

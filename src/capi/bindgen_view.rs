@@ -120,6 +120,7 @@ fn prototypes_are_the_same() {
             fd_checkpt_meta fd_checkpt_data
             fd_restore_init_stream fd_restore_init_mmio fd_restore_fini fd_restore_open_advanced fd_restore_close_advanced
             fd_restore_seek fd_restore_meta fd_restore_data;
+        fdckpt: fdckpt_spread_statistics;
         fdckpt_container:
             fdckpt_container_is_format fdckpt_container_parse fdckpt_container_free fdckpt_container_set fdckpt_container_set_ref
             fdckpt_container_remove fdckpt_container_get fdckpt_container_count fdckpt_container_version fdckpt_container_section
@@ -147,6 +148,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_version();
         fdckpt: fdckpt_set_log(callback, context);
         fdckpt: fdckpt_last_error();
+        fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_container: fdckpt_container_open(fd);
     }

@@ -36,6 +36,23 @@ pub(super) struct StreamState {
     pub(super) dictionary_size: u32,
 }
 
+impl StreamState {
+    /// Says that the table is in use by a stream.
+    pub(super) fn mark_used(&mut self) {
+        const TABLE_OF_STREAM: u32 = 2;
+        self.table_type = TABLE_OF_STREAM;
+    }
+}
+
+/// Starts a new stream.
+///
+/// # Safety
+/// `stream` is valid.
+pub(super) unsafe fn reset(stream: NonNull<LZ4StreamEncode>) {
+    // SAFETY: the caller's promise.
+    unsafe { LZ4_resetStream_fast(stream.as_ptr()) }
+}
+
 /// Where indexes get so high that LZ4 takes measures of its own.
 const INDEX_MAX: u32 = 1 << 30;
 
@@ -84,7 +101,7 @@ impl Compressor<'_> {
     /// next, so the first stream of a compressor may be encoded otherwise than later ones (docs/frame-format.md, "History").
     pub(crate) fn reset(&mut self) {
         // SAFETY: the stream is valid by the type's invariant.
-        unsafe { LZ4_resetStream_fast(self.stream.as_ptr()) }
+        unsafe { reset(self.stream) }
     }
 
     /// Copies `chunk` to the ring at `at`, and compresses it from there to the start of `dst`. Returns the compressed size in

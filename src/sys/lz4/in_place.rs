@@ -1,13 +1,18 @@
 //! Coding large buffers where they are, without the way through the ring.
 
 use std::ffi::{c_char, c_int};
+use std::ptr::NonNull;
 
 use lz4_sys::{LZ4_decompress_safe_continue, LZ4_setStreamDecode, LZ4StreamEncode};
 
 use super::compress::{ACCELERATION, Compressor, LZ4_compress_fast_continue, StreamState};
 use super::decompress::{Decompressor, StreamDecodeState};
+use super::snapshot::Snapshot;
 use super::{RING_SIZE, WINDOW};
 use crate::sys::memory::copy_raw;
+
+/// Where LZ4 starts its count of a stream's bytes anew.
+const OFFSET_MAX: u32 = 1 << 31;
 
 // As in compress.rs.
 unsafe extern "C" {
@@ -29,6 +34,36 @@ pub(crate) struct CompressInPlace<'s, 'r> {
     cursor: usize,
 }
 
+/// Compresses `chunk`, whose place in the ring would be at or after `cursor`, to the start of `dst`. Returns the block's size, or `None`
+/// where `dst` is too small for just any block.
+///
+/// # Safety
+/// The stream is valid, used by nobody else, and whatever it has seen of the 64 KiB before the chunk can be read.
+pub(super) unsafe fn compress_chunk(
+    stream: NonNull<LZ4StreamEncode>,
+    chunk: &[u8],
+    cursor: &mut usize,
+    dst: &mut [u8],
+) -> Option<usize> {
+    let len = chunk.len();
+    if len > RING_SIZE || dst.len() < len + len / 255 + 16 {
+        return None;
+    }
+    let starts_over = len > RING_SIZE - *cursor;
+    let (stream, src, dst_size) = (stream.as_ptr(), chunk.as_ptr().cast(), dst.len().min(c_int::MAX as usize) as c_int);
+    // SAFETY: LZ4 reads the chunk and up to 64 KiB before it, for which the caller answers; and writes no more than what any
+    // block of so many bytes takes, for which there is room.
+    let size = unsafe {
+        if starts_over {
+            LZ4_compress_forceExtDict(stream, src, dst.as_mut_ptr().cast(), len as c_int)
+        } else {
+            LZ4_compress_fast_continue(stream, src, dst.as_mut_ptr().cast(), len as c_int, dst_size, ACCELERATION)
+        }
+    };
+    *cursor = if starts_over { len } else { *cursor + len };
+    usize::try_from(size).ok().filter(|&size| size > 0)
+}
+
 impl<'r> Compressor<'r> {
     /// Compresses what follows the first `done` bytes of `buffer`, which were compressed last, up to `cursor` in the ring. `None` where
     /// that is less than a window.
@@ -48,7 +83,52 @@ impl<'r> Compressor<'r> {
     }
 }
 
-impl CompressInPlace<'_, '_> {
+impl<'s> CompressInPlace<'s, '_> {
+    /// All of the buffer, what is done of it included.
+    pub(crate) fn buffer(&self) -> &'s [u8] {
+        self.buffer
+    }
+
+    /// How many bytes of it are done.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Where in the ring the next chunk would go.
+    pub(crate) fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// The state that decides what becomes of the next chunk.
+    pub(crate) fn snapshot(&self, to: &mut Snapshot) {
+        // SAFETY: as in `follow`.
+        to.take(unsafe { self.lz4.stream.cast::<StreamState>().as_ref() });
+    }
+
+    /// Takes it that the next bytes of the buffer, up to `done` and in chunks of `chunk` bytes, were compressed elsewhere, and left the
+    /// stream like this.
+    pub(crate) fn skip_to(&mut self, done: usize, chunk: usize, snapshot: &Snapshot) {
+        assert!(
+            self.done <= done && done <= self.buffer.len() && (done - self.done).is_multiple_of(chunk),
+            "whole chunks of the buffer"
+        );
+        // SAFETY: as in `follow`.
+        let state = unsafe { self.lz4.stream.cast::<StreamState>().as_mut() };
+        let mut offset = state.current_offset;
+        while self.done < done {
+            // LZ4 starts its count anew before it gets too high, and that is seen when it next starts a stream.
+            if offset + chunk as u32 > OFFSET_MAX {
+                offset = WINDOW as u32;
+            }
+            offset += chunk as u32;
+            self.cursor = if chunk > RING_SIZE - self.cursor { chunk } else { self.cursor + chunk };
+            self.done += chunk;
+        }
+        snapshot.give(state, offset);
+        state.dictionary = self.buffer[done - WINDOW..].as_ptr();
+        state.dictionary_size = WINDOW as u32;
+    }
+
     /// How many bytes of the buffer are still to be compressed.
     pub(crate) fn left(&self) -> usize {
         self.buffer.len() - self.done
@@ -58,24 +138,10 @@ impl CompressInPlace<'_, '_> {
     /// just any block, or the buffer ends before.
     pub(crate) fn compress(&mut self, len: usize, dst: &mut [u8]) -> Option<usize> {
         let chunk = self.buffer.get(self.done..)?.get(..len)?;
-        if len > RING_SIZE || dst.len() < len + len / 255 + 16 {
-            return None;
-        }
-        let starts_over = len > RING_SIZE - self.cursor;
-        let (stream, src, dst_size) =
-            (self.lz4.stream.as_ptr(), chunk.as_ptr().cast(), dst.len().min(c_int::MAX as usize) as c_int);
-        // SAFETY: LZ4 reads the chunk and up to 64 KiB before it, all in the buffer, which is borrowed as long as self; and
-        // writes no more than what any block of so many bytes takes, for which there is room.
-        let size = unsafe {
-            if starts_over {
-                LZ4_compress_forceExtDict(stream, src, dst.as_mut_ptr().cast(), len as c_int)
-            } else {
-                LZ4_compress_fast_continue(stream, src, dst.as_mut_ptr().cast(), len as c_int, dst_size, ACCELERATION)
-            }
-        };
-        self.cursor = if starts_over { len } else { self.cursor + len };
+        // SAFETY: what LZ4 has seen last is the bytes before the chunk in the same buffer, which is borrowed as long as self.
+        let size = unsafe { compress_chunk(self.lz4.stream, chunk, &mut self.cursor, dst) };
         self.done += len;
-        usize::try_from(size).ok().filter(|&size| size > 0)
+        size
     }
 
     /// Brings what chunks to come may refer to into the ring, so that the buffer is the caller's again. Returns where in the ring the

@@ -8,9 +8,12 @@
 mod compress;
 mod decompress;
 mod in_place;
+mod snapshot;
 
 pub(crate) use compress::{Compressor, Following};
 pub(crate) use decompress::Decompressor;
+pub(crate) use in_place::CompressInPlace;
+pub(crate) use snapshot::{Ahead, Snapshot};
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
