@@ -17,7 +17,7 @@ impl Container<'_> {
     /// Size in bytes of what is written: by [`serialize`](Self::serialize) and its like, not by [`append_to`](Self::append_to).
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where the metadata would be larger than 4 GiB.
+    /// [`Error::Argument`] where the metadata would be larger than 4 GiB.
     pub fn serialized_size(&self) -> Result<u64, Error> {
         let mut count = Count(0);
         _ = self.write_meta(&mut count, self.as_written());
@@ -89,7 +89,7 @@ impl Container<'_> {
     ///
     /// # Errors
     /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
-    /// [`Error::OutOfMemory`]; [`Error::TooLarge`].
+    /// [`Error::OutOfMemory`]; [`Error::Argument`] where the metadata would be larger than 4 GiB.
     pub fn append_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         let fd = fd.as_fd();
         let before = self.file.len() as u64;
@@ -159,7 +159,7 @@ impl Container<'_> {
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size).map_err(|_| Error::TooLarge { size })
+    u32::try_from(size).map_err(|_| Error::Argument("the metadata would be larger than 4 GiB: there are too many sections"))
 }
 
 /// Counts what is written to it.
@@ -245,5 +245,16 @@ impl<'f> Gather<'f> {
 
     fn io(&self, doing: Doing, offset: u64) -> impl Fn(Errno) -> Error + use<> {
         move |errno| Error::Io { doing, offset, errno }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_has_32_bits_for_its_length() {
+        assert_eq!(length_field(u32::MAX.into()), Ok(u32::MAX));
+        assert!(matches!(length_field(1 << 32), Err(Error::Argument(why)) if why.contains("4 GiB")));
     }
 }
