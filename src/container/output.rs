@@ -78,9 +78,10 @@ impl Container<'_> {
     /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was
     /// set, and metadata that names these sections and those that stay. Returns the file's new size.
     ///
-    /// `fd` must be open for reading and writing, and hold what was parsed; where it does not, nothing is written. What the
-    /// file had stays in it: old data and metadata become a gap in the new data. To append again, parse the file again. The
-    /// container itself does not change. With a container that was not parsed, `fd` must be an empty file.
+    /// `fd` must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing
+    /// is written; its data is not compared. What the file had stays in it: old data and metadata become a gap in the new data.
+    /// To append again, parse the file again. The container itself does not change. With a container that was not parsed, `fd`
+    /// must be an empty file. On success its position is the end of the file.
     ///
     /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
     /// was. A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its
@@ -88,7 +89,7 @@ impl Container<'_> {
     /// data in front of it not. Nothing is locked: nobody else may write to the file meanwhile.
     ///
     /// # Errors
-    /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
+    /// [`Error::FileChanged`] as told above; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
     /// [`Error::OutOfMemory`]; [`Error::Argument`] where the metadata would be larger than 4 GiB.
     pub fn append_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         let fd = fd.as_fd();
