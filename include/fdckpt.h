@@ -36,7 +36,8 @@
                 allowed, out of its range, too large.
      STATE      What the call works on is in a state that does not allow it.
      NO_MEMORY  Memory could not be had.  The call can be made again.
-     NO_ROOM    The memory given for the result is too small.
+     NO_ROOM    The memory given for the result is too small.  The call tells
+                how much is needed; this is not logged.
      IO         A system call failed; fdckpt_last_error() has its errno.
      FORMAT     What is read is not of the format at all.
      CORRUPT    What is read is of the format, but damaged or truncated.
@@ -424,8 +425,8 @@ int fdckpt_container_serialized_size(const struct fdckpt_container_t *container,
  container does not own a copy of.
 
  On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
- writes nothing to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT,
- FDCKPT_ERR_NO_MEMORY.
+ writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
+ FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_serialize(const struct fdckpt_container_t *container,
                                void *dst,
@@ -448,9 +449,10 @@ int fdckpt_container_write(const struct fdckpt_container_t *container,
  fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
  all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
 
- fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE).
- What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
- container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
+ fd must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing is
+ written (FDCKPT_ERR_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
+ new data. To append again, open the file again: the container does not change. If it was not parsed but made by
+ fdckpt_container_new, the file must be empty. On success fd's position is the end of the file.
 
  Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
  A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
@@ -469,7 +471,8 @@ int fdckpt_container_append(const struct fdckpt_container_t *container,
  be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
  made by fdckpt_container_new has no findings.
 
- Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if something was (which is not logged), FDCKPT_ERR_ARGUMENT.
+ There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if
+ something was (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_verify(const struct fdckpt_container_t *container,
                             fdckpt_container_finding_fn_t found,
@@ -478,16 +481,17 @@ int fdckpt_container_verify(const struct fdckpt_container_t *container,
 /*
  fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
  container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
- many could be read, from the first one on. If blocks is NULL, blocks_max must be 0, and they are only counted. The blocks'
- own fields are not checked.
+ many could be read, from the first one on, which can be more than blocks_max. If blocks is NULL, blocks_max must be 0, and
+ they are only counted. The blocks' own fields are not checked.
 
  Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
  tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
- *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
+ *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: the index is whole, and blocks too small for it; all the same
+ is filled.
 
- If nothing could be read, *_cnt is 0, and *_footer is untouched. Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole;
- FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and
- FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
+ If not even the footer could be read, *_cnt is 0, and *_footer is untouched: a version of 0 that was there before still is.
+ Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT,
+ FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
  */
 int fdckpt_blockindex_read(const void *mem,
                            size_t sz,
@@ -507,8 +511,9 @@ int fdckpt_blockindex_decode(const void *mem,
                              struct fdckpt_block_footer_t *_footer);
 
 /*
- fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst: the data for a section of type 1. footer
- is written as it is, in the form of its version; if it is NULL, one of version 6 is, as it belongs to the blocks.
+ fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst, which must not overlap with the blocks: the
+ data for a section of type 1. footer is written as it is, in the form of its version; if it is NULL, one of version 6 is, as
+ it belongs to the blocks.
 
  On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
  writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:

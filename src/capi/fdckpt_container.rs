@@ -289,8 +289,8 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
 /// container does not own a copy of.
 ///
 /// On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
-/// writes nothing to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT,
-/// FDCKPT_ERR_NO_MEMORY.
+/// writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
+/// FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_serialize(
     container: *const fdckpt_container_t,
@@ -331,9 +331,10 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 /// fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
 /// all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
 ///
-/// fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE).
-/// What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
-/// container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
+/// fd must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing is
+/// written (FDCKPT_ERR_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
+/// new data. To append again, open the file again: the container does not change. If it was not parsed but made by
+/// fdckpt_container_new, the file must be empty. On success fd's position is the end of the file.
 ///
 /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
 /// A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
@@ -355,7 +356,8 @@ pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_contai
 /// be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
 /// made by fdckpt_container_new has no findings.
 ///
-/// Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if something was (which is not logged), FDCKPT_ERR_ARGUMENT.
+/// There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if
+/// something was (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_verify(
     container: *const fdckpt_container_t,

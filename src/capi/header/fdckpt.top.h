@@ -36,7 +36,8 @@
                 allowed, out of its range, too large.
      STATE      What the call works on is in a state that does not allow it.
      NO_MEMORY  Memory could not be had.  The call can be made again.
-     NO_ROOM    The memory given for the result is too small.
+     NO_ROOM    The memory given for the result is too small.  The call tells
+                how much is needed; this is not logged.
      IO         A system call failed; fdckpt_last_error() has its errno.
      FORMAT     What is read is not of the format at all.
      CORRUPT    What is read is of the format, but damaged or truncated.
