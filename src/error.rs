@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::codec::{BUFFER_MIN, FrameStyle, META_MAX};
+use crate::inflate::Fault;
 use crate::sys::errno::Errno;
 
 /// Why a call failed: what was wrong, and where.
@@ -81,7 +82,17 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Memory for a new checkpoint or restore could not be had.
+    /// Compressed data is not sound.
+    Stream {
+        /// What is wrong with it.
+        fault: Fault,
+        /// Where, in bits from the stream's first byte on, the lowest bit of a byte being its first: the first bit of the symbol or block
+        /// header that is wrong, or of the field of a zlib or gzip header or trailer.
+        bit: u64,
+    },
+    /// What a decompressor is to be restored from is no checkpoint, damaged, or one that does not fit.
+    Checkpoint(&'static str),
+    /// Memory could not be had.
     OutOfMemory,
     /// A defect of the library. Please report it.
     Internal,
@@ -108,6 +119,7 @@ impl Error {
             | Self::NoRoom { offset, .. }
             | Self::Corrupt { offset, .. }
             | Self::SeekPastEnd { offset, .. } => Some(offset),
+            Self::Stream { bit, .. } => Some(bit / 8),
             _ => None,
         }
     }
@@ -160,6 +172,10 @@ impl fmt::Display for Error {
             Self::Corrupt { offset, what } => {
                 write!(f, "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers")
             }
+            Self::Stream { fault, bit } => {
+                write!(f, "the compressed data is damaged at byte {} (bit {bit} of the stream): {fault}", bit / 8)
+            }
+            Self::Checkpoint(what) => write!(f, "can't restore: the checkpoint {what}"),
             Self::OutOfMemory => f.write_str("no memory for the compressor"),
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
@@ -185,7 +201,7 @@ impl From<Error> for std::io::Error {
         let kind = match error {
             Error::Io { errno, .. } => Self::from(errno).kind(),
             Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
-            Error::Corrupt { .. } => ErrorKind::InvalidData,
+            Error::Corrupt { .. } | Error::Stream { .. } | Error::Checkpoint(_) => ErrorKind::InvalidData,
             Error::NoRoom { .. } => ErrorKind::WriteZero,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,

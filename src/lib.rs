@@ -36,6 +36,7 @@ mod bytes;
 mod capi;
 mod codec;
 mod error;
+pub mod inflate;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};

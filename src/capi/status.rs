@@ -22,13 +22,14 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::BufferTooSmall { .. }
         | Error::NotSeekable
         | Error::SeekPastEnd { .. }
+        | Error::Checkpoint(_)
         | Error::Internal => ERR_INVAL,
         Error::UnknownStyle { .. } => ERR_UNSUP,
         Error::Io { .. }
         | Error::UnexpectedEnd { .. }
         | Error::TooLarge { .. }
         | Error::NoRoom { style: FrameStyle::Raw, .. } => ERR_IO,
-        Error::Corrupt { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => ERR_COMP,
+        Error::Corrupt { .. } | Error::Stream { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => ERR_COMP,
     }
 }
 

@@ -1,0 +1,310 @@
+//! The inside of compressed blocks: literals and matches.
+//!
+//! Two decoders do the same. [`run`] is the fast one: it goes on as long as it need not look whether there is enough input for a symbol or
+//! enough room for a match. [`step`] decodes one symbol, at the edges and wherever something is special.
+
+use super::bits::Bits;
+use super::fault::Fault;
+use super::huffman::{
+    BadCode, DEFLATE, DEFLATE64, DISTANCES, DistanceTable, END_OF_BLOCK, FIXED, LITERAL, LITERALS, LiteralTable, SECOND, SPECIAL,
+};
+
+/// The tables of a block.
+pub(super) struct Tables {
+    literals: LiteralTable,
+    distances: DistanceTable,
+    deflate64: bool,
+    /// Whether they are those of fixed blocks.
+    fixed: bool,
+}
+
+impl Tables {
+    pub(super) const fn new(deflate64: bool) -> Self {
+        Self { literals: LiteralTable::new(), distances: DistanceTable::new(), deflate64, fixed: false }
+    }
+
+    pub(super) fn deflate64(&self) -> bool {
+        self.deflate64
+    }
+
+    /// For the code lengths of a dynamic block.
+    pub(super) fn build(&mut self, lengths: &[u8; LITERALS + DISTANCES]) -> Result<(), Fault> {
+        let symbols = if self.deflate64 { &DEFLATE64 } else { &DEFLATE };
+        let (literals, distances) = lengths.split_at(LITERALS);
+        self.fixed = false;
+        self.literals.build(literals, &symbols.literals, false).map_err(|bad| match bad {
+            BadCode::Oversubscribed => Fault::LiteralCodesOversubscribed,
+            BadCode::Incomplete => Fault::LiteralCodesIncomplete,
+        })?;
+        self.distances.build(distances, &symbols.distances, true).map_err(|bad| match bad {
+            BadCode::Oversubscribed => Fault::DistanceCodesOversubscribed,
+            BadCode::Incomplete => Fault::DistanceCodesIncomplete,
+        })
+    }
+
+    /// For fixed blocks.
+    pub(super) fn build_fixed(&mut self) {
+        if !self.fixed {
+            let built = self.build(&FIXED);
+            debug_assert!(built.is_ok());
+            self.fixed = true;
+        }
+    }
+}
+
+/// What [`step`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Decoded a symbol.
+    Done,
+    /// Found the code of so many bits that ends the block. It is still there.
+    EndOfBlock(u32),
+    /// Nothing: the input ends inside the symbol.
+    NeedsInput,
+    /// Nothing: the symbol makes output, and there is no room for all of it.
+    NeedsRoom,
+}
+
+/// Room behind the position that [`run`] wants: a few literals, a match of 258 bytes, what is written beyond its end.
+pub(super) const SLACK: usize = 3 + 258 + 32;
+
+/// Input that [`run`] wants: two loads of 8 bytes.
+pub(super) const MARGIN: usize = 16;
+
+/// Decodes one symbol into `out` at `*at`, with `out[..*at]` as history. Of `out` as much may be used as the symbol needs, unless `*at` has
+/// reached `limit`. Unless a symbol is decoded, nothing changes; `Err` has what is wrong with it.
+pub(super) fn step(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, Fault> {
+    let mut ahead = *bits;
+    ahead.refill();
+    let mut entry = tables.literals.first(ahead.bits);
+    if entry & SECOND != 0 {
+        if ahead.count < LiteralTable::ROOT as u32 {
+            return Ok(Step::NeedsInput);
+        }
+        ahead.drop(LiteralTable::ROOT as u32);
+        entry = tables.literals.second(entry, ahead.bits);
+    }
+    // With fewer bits than the entry's code has, it was looked up by zeros that are not of the stream.
+    let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
+    if entry & SPECIAL != 0 {
+        if entry & END_OF_BLOCK == 0 {
+            return Err(Fault::LiteralCode);
+        }
+        return Ok(Step::EndOfBlock((bits.left() - ahead.left()) as u32));
+    }
+    if entry & LITERAL != 0 {
+        if *at >= limit {
+            return Ok(Step::NeedsRoom);
+        }
+        let Some(place) = out.get_mut(*at) else { return Ok(Step::NeedsRoom) };
+        *place = (entry >> 16) as u8;
+        *at += 1;
+        *bits = ahead;
+        return Ok(Step::Done);
+    }
+    let length = (base + taken) as usize;
+
+    ahead.refill();
+    let mut entry = tables.distances.first(ahead.bits);
+    if entry & SECOND != 0 {
+        if ahead.count < DistanceTable::ROOT as u32 {
+            return Ok(Step::NeedsInput);
+        }
+        ahead.drop(DistanceTable::ROOT as u32);
+        entry = tables.distances.second(entry, ahead.bits);
+    }
+    let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
+    if entry & SPECIAL != 0 {
+        return Err(Fault::DistanceCode);
+    }
+    let distance = (base + taken) as usize;
+    if distance > *at {
+        return Err(Fault::DistanceTooFar);
+    }
+    if *at >= limit || out.len() - *at < length {
+        return Ok(Step::NeedsRoom);
+    }
+    copy_careful(out, *at, distance, length);
+    *at += length;
+    *bits = ahead;
+    Ok(Step::Done)
+}
+
+/// Takes the code and the extra bits of an entry: its base, and the value of the extra bits.
+fn take_entry(bits: &mut Bits<'_>, entry: u32) -> Option<(u32, u32)> {
+    let (all, code) = (entry & 0xff, entry >> 8 & 15);
+    if bits.count < all {
+        return None;
+    }
+    if entry & (LITERAL | SPECIAL) != 0 && all == code {
+        bits.drop(all);
+        return Some((entry >> 16, 0));
+    }
+    let taken = (bits.bits & ((1 << all) - 1)) >> code;
+    bits.drop(all);
+    Some((entry >> 16, taken as u32))
+}
+
+/// Copies a match of any length, and nothing beyond it.
+fn copy_careful(out: &mut [u8], at: usize, distance: usize, length: usize) {
+    if distance == 1 {
+        let byte = out[at - 1];
+        out[at..at + length].fill(byte);
+        return;
+    }
+    // What was copied is a longer piece to copy from: the same bytes over and over.
+    let from = at - distance;
+    let mut done = 0;
+    while done < length {
+        let piece = (distance + done).min(length - done);
+        out.copy_within(from..from + piece, at + done);
+        done += piece;
+    }
+}
+
+/// Decodes symbols into `out` from `at` on, with `out[..at]` as history, until something is special or an edge is near: less than
+/// [`MARGIN`] bytes of input, `limit` reached, or less than [`SLACK`] bytes of `out`. Returns the new position.
+///
+/// May change bytes of `out` behind that position.
+#[inline(never)]
+pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at: usize, limit: usize) -> usize {
+    let limit = limit.min(out.len().saturating_sub(SLACK));
+    let Bits { mut rest, mut bits, count } = *input;
+    // Only the lowest 8 bits count: entries are subtracted whole.
+    let mut count = count;
+    if count == 64 {
+        return at;
+    }
+
+    macro_rules! refill {
+        () => {
+            let Some((next, _)) = rest.split_first_chunk::<8>() else { break };
+            bits |= u64::from_le_bytes(*next) << (count & 63);
+            rest = &rest[((63 ^ (count & 63)) >> 3) as usize..];
+            count = count & 63 | 56;
+        };
+    }
+    macro_rules! drop_entry {
+        ($entry:ident) => {
+            bits >>= $entry & 63;
+            count = count.wrapping_sub($entry);
+        };
+    }
+
+    while at < limit && rest.len() >= MARGIN {
+        refill!();
+        let mut entry = tables.literals.first(bits);
+        if entry & LITERAL != 0 {
+            out[at] = (entry >> 16) as u8;
+            at += 1;
+            drop_entry!(entry);
+            entry = tables.literals.first(bits);
+            if entry & LITERAL != 0 {
+                out[at] = (entry >> 16) as u8;
+                at += 1;
+                drop_entry!(entry);
+                entry = tables.literals.first(bits);
+                if entry & LITERAL != 0 {
+                    out[at] = (entry >> 16) as u8;
+                    at += 1;
+                    drop_entry!(entry);
+                    continue;
+                }
+            }
+        }
+        // Here are at least 56 - 22 bits: enough for a code with extra bits (of Deflate64's symbol 285: 15 + 16). But the state at this
+        // point must be kept: a symbol that can't be finished here is begun again by `step`.
+        let (kept_rest, kept_bits, kept_count) = (rest, bits, count);
+        macro_rules! leave {
+            () => {
+                (rest, bits, count) = (kept_rest, kept_bits, kept_count);
+                break;
+            };
+        }
+        if entry & SPECIAL != 0 {
+            if entry & SECOND == 0 {
+                break;
+            }
+            bits >>= LiteralTable::ROOT;
+            count = count.wrapping_sub(LiteralTable::ROOT as u32);
+            entry = tables.literals.second(entry, bits);
+            if entry & LITERAL != 0 {
+                out[at] = (entry >> 16) as u8;
+                at += 1;
+                drop_entry!(entry);
+                continue;
+            }
+            if entry & SPECIAL != 0 {
+                leave!();
+            }
+        }
+        let extra = (bits & ((1u64 << (entry & 63)) - 1)) >> (entry >> 8 & 15);
+        let length = (entry >> 16) as usize + extra as usize;
+        drop_entry!(entry);
+
+        refill!();
+        let mut entry = tables.distances.first(bits);
+        if entry & SPECIAL != 0 {
+            if entry & SECOND == 0 {
+                leave!();
+            }
+            bits >>= DistanceTable::ROOT;
+            count = count.wrapping_sub(DistanceTable::ROOT as u32);
+            entry = tables.distances.second(entry, bits);
+            if entry & SPECIAL != 0 {
+                leave!();
+            }
+        }
+        let extra = (bits & ((1u64 << (entry & 63)) - 1)) >> (entry >> 8 & 15);
+        let distance = (entry >> 16) as usize + extra as usize;
+        drop_entry!(entry);
+
+        if distance > at {
+            leave!();
+        }
+        if length > 258 {
+            if out.len() - at < length {
+                leave!();
+            }
+            copy_careful(out, at, distance, length);
+        } else {
+            copy(out, at, distance, length);
+        }
+        at += length;
+    }
+    count &= 63;
+    *input = Bits { rest, bits: bits & ((1 << count) - 1), count };
+    at
+}
+
+/// Copies a match of at most 258 bytes, by pieces: up to 31 bytes more may be written.
+#[inline(always)]
+fn copy(out: &mut [u8], at: usize, distance: usize, length: usize) {
+    let from = at - distance;
+    let out = &mut out[..at + 258 + 32];
+    if distance >= 16 {
+        let mut done = 0;
+        loop {
+            let piece: [u8; 16] = out[from + done..][..16].try_into().unwrap_or_default();
+            out[at + done..][..16].copy_from_slice(&piece);
+            done += 16;
+            if done >= length {
+                break;
+            }
+        }
+    } else if distance == 1 {
+        let byte = out[from];
+        let mut done = 0;
+        loop {
+            out[at + done..][..16].fill(byte);
+            done += 16;
+            if done >= length {
+                break;
+            }
+        }
+    } else {
+        for place in at..at + length {
+            out[place] = out[place - distance];
+        }
+    }
+}
