@@ -92,6 +92,11 @@ pub enum Error {
     },
     /// What a decompressor is to be restored from is no checkpoint, damaged, or one that does not fit.
     Checkpoint(&'static str),
+    /// The caller's buffer is too small for the checkpoint of a decompressor.
+    CheckpointRoom {
+        /// How many bytes it takes.
+        size: u64,
+    },
     /// Memory could not be had.
     OutOfMemory,
     /// A defect of the library. Please report it.
@@ -176,6 +181,7 @@ impl fmt::Display for Error {
                 write!(f, "the compressed data is damaged at byte {} (bit {bit} of the stream): {fault}", bit / 8)
             }
             Self::Checkpoint(what) => write!(f, "can't restore: the checkpoint {what}"),
+            Self::CheckpointRoom { size } => write!(f, "the checkpoint takes {size} bytes, which the buffer does not have"),
             Self::OutOfMemory => f.write_str("no memory for the compressor"),
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
@@ -202,7 +208,7 @@ impl From<Error> for std::io::Error {
             Error::Io { errno, .. } => Self::from(errno).kind(),
             Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
             Error::Corrupt { .. } | Error::Stream { .. } | Error::Checkpoint(_) => ErrorKind::InvalidData,
-            Error::NoRoom { .. } => ErrorKind::WriteZero,
+            Error::NoRoom { .. } | Error::CheckpointRoom { .. } => ErrorKind::WriteZero,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,
             Error::Internal => ErrorKind::Other,

@@ -23,6 +23,7 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NotSeekable
         | Error::SeekPastEnd { .. }
         | Error::Checkpoint(_)
+        | Error::CheckpointRoom { .. }
         | Error::Internal => ERR_INVAL,
         Error::UnknownStyle { .. } => ERR_UNSUP,
         Error::Io { .. }

@@ -169,16 +169,16 @@ fn copy_careful(out: &mut [u8], at: usize, distance: usize, length: usize) {
 #[inline(never)]
 pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at: usize, limit: usize) -> usize {
     let limit = limit.min(out.len().saturating_sub(SLACK));
-    let Bits { mut rest, mut bits, count } = *input;
-    // Only the lowest 8 bits count: entries are subtracted whole.
-    let mut count = count;
-    if count == 64 {
+    let Bits { mut rest, mut bits, mut count } = *input;
+    if count > 63 || at >= limit {
         return at;
     }
 
+    // Of `count` only the lowest 6 bits mean something in here, as entries are subtracted whole. `bits` has bits beyond it that are right:
+    // loading the same ones again changes nothing.
     macro_rules! refill {
         () => {
-            let Some((next, _)) = rest.split_first_chunk::<8>() else { break };
+            let Some(next) = rest.first_chunk::<8>() else { break };
             bits |= u64::from_le_bytes(*next) << (count & 63);
             rest = &rest[((63 ^ (count & 63)) >> 3) as usize..];
             count = count & 63 | 56;
@@ -190,24 +190,25 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
             count = count.wrapping_sub($entry);
         };
     }
+    macro_rules! literal {
+        ($entry:ident) => {
+            out[at] = ($entry >> 16) as u8;
+            at += 1;
+            drop_entry!($entry);
+        };
+    }
 
     while at < limit && rest.len() >= MARGIN {
         refill!();
         let mut entry = tables.literals.first(bits);
         if entry & LITERAL != 0 {
-            out[at] = (entry >> 16) as u8;
-            at += 1;
-            drop_entry!(entry);
+            literal!(entry);
             entry = tables.literals.first(bits);
             if entry & LITERAL != 0 {
-                out[at] = (entry >> 16) as u8;
-                at += 1;
-                drop_entry!(entry);
+                literal!(entry);
                 entry = tables.literals.first(bits);
                 if entry & LITERAL != 0 {
-                    out[at] = (entry >> 16) as u8;
-                    at += 1;
-                    drop_entry!(entry);
+                    literal!(entry);
                     continue;
                 }
             }
@@ -229,9 +230,7 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
             count = count.wrapping_sub(LiteralTable::ROOT as u32);
             entry = tables.literals.second(entry, bits);
             if entry & LITERAL != 0 {
-                out[at] = (entry >> 16) as u8;
-                at += 1;
-                drop_entry!(entry);
+                literal!(entry);
                 continue;
             }
             if entry & SPECIAL != 0 {
@@ -281,16 +280,14 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
 #[inline(always)]
 fn copy(out: &mut [u8], at: usize, distance: usize, length: usize) {
     let from = at - distance;
-    let out = &mut out[..at + 258 + 32];
-    if distance >= 16 {
-        let mut done = 0;
-        loop {
-            let piece: [u8; 16] = out[from + done..][..16].try_into().unwrap_or_default();
-            out[at + done..][..16].copy_from_slice(&piece);
-            done += 16;
-            if done >= length {
-                break;
-            }
+    if distance >= 32 {
+        let (history, room) = out.split_at_mut(at);
+        // One piece is enough for most.
+        let room = room.first_chunk_mut::<{ 258 + 32 }>().unwrap();
+        let (p, r) = room.split_first_chunk_mut::<32>().unwrap();
+        if let Some(piece) = history[from..].first_chunk::<32>() { *p = *piece; }
+        if length > 32 {
+            rest32(out, at, from, length);
         }
     } else if distance == 1 {
         let byte = out[from];
@@ -306,5 +303,14 @@ fn copy(out: &mut [u8], at: usize, distance: usize, length: usize) {
         for place in at..at + length {
             out[place] = out[place - distance];
         }
+    }
+}
+#[inline(always)]
+fn rest32(out: &mut [u8], at: usize, from: usize, length: usize) {
+    let mut done = 32;
+    while done < length {
+            let piece: [u8; 32] = out[from + done..][..32].try_into().unwrap_or([0;32]);
+            out[at + done..][..32].copy_from_slice(&piece);
+            done += 32;
     }
 }

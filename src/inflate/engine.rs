@@ -119,7 +119,7 @@ impl Engine {
     /// Back to the start of a stream. The memory of the window stays.
     pub(super) fn reset(&mut self) {
         // Can't fail: nothing is to be kept.
-        _ = self.window.restore(&[], 0);
+        _ = self.window.restore(0, &[], 0);
         (self.written, self.state, self.bit, self.carried) = (0, State::Header, 0, 0);
         (self.kind, self.last, self.event, self.header) = (Kind::Stored, false, None, START);
     }
@@ -426,10 +426,17 @@ impl Engine {
         }
         let partial = usize::from(!bit.is_multiple_of(8));
         let carried = partial + from.ahead.len();
-        if carried > CARRY_MAX {
+        // As much as an unfinished header or symbol has; nothing of what is not decoded is ever read ahead.
+        let most = match kind {
+            Kind::Stored if stored > 0 || last => 0,
+            Kind::Stored => CARRY_MAX - 1,
+            Kind::Fixed | Kind::Dynamic => 7,
+        };
+        if from.ahead.len() > most {
             return Err(Error::Checkpoint("has too many bytes that were read ahead"));
         }
-        self.window.restore(from.kept, from.unread)?;
+        let history = from.written.min(HISTORY as u64) as usize;
+        self.window.restore(history.saturating_sub(from.kept.len()), from.kept, from.unread)?;
         self.written = from.written;
         self.bit = bit;
         self.carry[0] = rest << (bit % 8);

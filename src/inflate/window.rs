@@ -94,11 +94,14 @@ impl Window {
         (self.read, self.write) = (kept.len(), kept.len());
     }
 
-    /// Begins anew, with this as what is kept, of which the last `unread` bytes are for the caller.
-    pub(super) fn restore(&mut self, kept: &[u8], unread: usize) -> Result<(), Error> {
-        self.grow(kept.len())?;
-        self.memory[..kept.len()].copy_from_slice(kept);
-        (self.read, self.write) = (kept.len() - unread, kept.len());
+    /// Begins anew, with this as what is kept, of which the last `unread` bytes are for the caller. Before it come so many bytes that are
+    /// not known, and to which no match reaches.
+    pub(super) fn restore(&mut self, unknown: usize, kept: &[u8], unread: usize) -> Result<(), Error> {
+        let size = unknown + kept.len();
+        self.grow(size)?;
+        self.memory[..unknown].fill(0);
+        self.memory[unknown..size].copy_from_slice(kept);
+        (self.read, self.write) = (size - unread, size);
         Ok(())
     }
 }

@@ -1,4 +1,3 @@
-use std::time::Instant;
 fn corpus() -> Vec<u8> {
     let mut all = Vec::new();
     let limit: usize = std::env::var("BENCH_MB").ok().and_then(|v| v.parse().ok()).unwrap_or(100) << 20;
@@ -33,12 +32,6 @@ fn deflate64(data: &[u8]) -> Vec<u8> {
     let size = u32::from_le_bytes(z[cd + 20..cd + 24].try_into().unwrap()) as usize;
     z[30 + n..30 + n + size].to_vec()
 }
-fn best(name: &str, base: Option<f64>, len: usize, mut f: impl FnMut()) -> f64 {
-    let mut b = f64::MAX;
-    for _ in 0..3 { let t = Instant::now(); f(); b = b.min(t.elapsed().as_secs_f64()); }
-    println!("{name:30} {:8.1} MB/s {:6.2}", len as f64 / 1e6 / b, base.map_or(1.0, |x| x / b));
-    b
-}
 fn ours(d64: bool, s: &[u8], out: &mut [u8], step: usize) {
     let mut e = fdckpt::inflate::Raw::new(d64);
     let (mut i, mut o) = (0, 0);
@@ -62,25 +55,39 @@ fn main() {
     out.fill(0); ours(true, &d64, &mut out, n); assert!(out == data);
     out.fill(0); ours(false, &d, &mut out, 65536); assert!(out == data);
     out.fill(0); ours(true, &d64, &mut out, 1000); assert!(out == data);
-    let base = best("deflate64 0.1.12 d64", None, n, || {
+    let mut o2 = vec![0u8; n];
+    let mut o3 = vec![0u8; n];
+    let d64s = &d64; let ds = &d;
+    let crate64 = |out: &mut [u8]| {
         let mut e = Box::new(deflate64::InflaterManaged::new());
         let (mut i, mut o) = (0, 0);
-        while !e.finished() { let end = (o + 65536).min(n); let r = e.inflate(&d64[i..], &mut out[o..end]); i += r.bytes_consumed; o += r.bytes_written; }
-    });
-    best("ours d64 64K", Some(base), n, || ours(true, &d64, &mut out, 65536));
-    best("ours d64 whole", Some(base), n, || ours(true, &d64, &mut out, n));
-    let base = best("deflate64 0.1.12 deflate", None, n, || {
-        let mut e = Box::new(deflate64::InflaterManaged::new());
-        let (mut i, mut o) = (0, 0);
-        while !e.finished() { let end = (o + 65536).min(n); let r = e.inflate(&d[i..], &mut out[o..end]); i += r.bytes_consumed; o += r.bytes_written; }
-    });
-    best("ours deflate 64K", Some(base), n, || ours(false, &d, &mut out, 65536));
-    best("ours deflate whole", Some(base), n, || ours(false, &d, &mut out, n));
-    best("miniz_oxide whole", Some(base), n, || { let r = miniz_oxide::inflate::decompress_slice_iter_to_slice(&mut out, std::iter::once(&d[..]), false, false); r.unwrap(); });
-    best("zlib-rs 64K", Some(base), n, || zlibrs(&d, &mut out, 65536));
-    best("zlib-rs whole", Some(base), n, || zlibrs(&d, &mut out, n));
-    best("zlib C 64K", Some(base), n, || zlibc(&d, &mut out, 65536));
-    best("zlib C whole", Some(base), n, || zlibc(&d, &mut out, n));
+        while !e.finished() { let end = (o + 65536).min(n); let r = e.inflate(&d64s[i..], &mut out[o..end]); i += r.bytes_consumed; o += r.bytes_written; }
+    };
+    let o = std::cell::RefCell::new(&mut out[..]);
+    _ = (&mut o2, &mut o3);
+    let mut cases: Vec<(&str, Box<dyn FnMut() + '_>)> = vec![];
+    cases.push(("crate d64", Box::new(|| crate64(&mut o.borrow_mut()))));
+    cases.push(("ours d64 64K", Box::new(|| ours(true, d64s, &mut o.borrow_mut(), 65536))));
+    cases.push(("ours d64 whole", Box::new(|| ours(true, d64s, &mut o.borrow_mut(), n))));
+    cases.push(("ours deflate 64K", Box::new(|| ours(false, ds, &mut o.borrow_mut(), 65536))));
+    cases.push(("ours deflate whole", Box::new(|| ours(false, ds, &mut o.borrow_mut(), n))));
+    if std::env::var_os("BENCH_OURS").is_none() {
+    cases.push(("miniz whole", Box::new(|| { miniz_oxide::inflate::decompress_slice_iter_to_slice(&mut o.borrow_mut(), std::iter::once(&ds[..]), false, false).unwrap(); })));
+    cases.push(("zlib-rs 64K", Box::new(|| zlibrs(ds, &mut o.borrow_mut(), 65536))));
+    cases.push(("zlib-rs whole", Box::new(|| zlibrs(ds, &mut o.borrow_mut(), n))));
+    cases.push(("zlib C 64K", Box::new(|| zlibc(ds, &mut o.borrow_mut(), 65536))));
+    cases.push(("zlib C whole", Box::new(|| zlibc(ds, &mut o.borrow_mut(), n))));
+    }
+    let mut times = vec![f64::MAX; cases.len()];
+    for _ in 0..std::env::var("ROUNDS").ok().and_then(|v| v.parse().ok()).unwrap_or(5) {
+        for (t, (_, f)) in times.iter_mut().zip(&mut cases) { let s = cpu(); f(); *t = t.min(cpu() - s); }
+    }
+    for (t, (name, _)) in times.iter().zip(&cases) { println!("{name:20} {:8.1} MB/s {:6.2}", n as f64 / 1e6 / t, times[0] / t); }
+}
+fn cpu() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }
 fn zlibrs(s: &[u8], out: &mut [u8], step: usize) {
     let mut e = zlib_rs::Inflate::new(false, 15);

@@ -1,0 +1,9 @@
+//! Streams for tests of inflate: an encoder of single symbols, random streams that reach everything the formats have, a simple compressor.
+//! Nothing here shares code with the library.
+
+#![allow(dead_code, reason = "each harness uses a part of it")]
+
+pub mod encode;
+pub mod run;
+
+pub use encode::{Encoder, Random, compress, random_stream};
