@@ -56,7 +56,8 @@ fn view_headers() {
     write(headers().ignore_functions(), "headers.rs");
     write(
         headers().blocklist_type(".*").raw_line(
-            "use super::super::{fdckpt::{fdckpt_error_t, fdckpt_log_fn_t}, types::{fd_checkpt_t, fd_restore_t, ulong}};",
+            "use super::super::{fdckpt::{fdckpt_error_t, fdckpt_log_fn_t}, fdckpt_inflate::{fdckpt_inflate_position_t, \
+             fdckpt_inflate_t}, types::{fd_checkpt_t, fd_restore_t, ulong}};",
         ),
         "prototypes.rs",
     );

@@ -9,6 +9,9 @@ use std::process::Command;
 
 use support::root;
 
+/// Sources of a header beside the one of its name.
+const PARTS: &[&str] = &["fdckpt_inflate"];
+
 /// Generates `include/NAME.h` from `src/capi/NAME.rs` and the two hand-written parts around it.
 fn generate(name: &str, exclude: &[&str]) -> String {
     let part = |which: &str| {
@@ -23,11 +26,11 @@ fn generate(name: &str, exclude: &[&str]) -> String {
     config.header = Some(part("top").trim_end().to_owned());
     config.trailer = Some(part("bottom").trim_end().to_owned());
     config.export.exclude = exclude.iter().map(|&name| name.to_owned()).collect();
-    let bindings = cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(root().join(format!("src/capi/{name}.rs")))
-        .generate()
-        .expect("cbindgen understands the source");
+    let mut builder = cbindgen::Builder::new().with_config(config).with_src(root().join(format!("src/capi/{name}.rs")));
+    for part in PARTS.iter().filter(|part| part.starts_with(&format!("{name}_"))) {
+        builder = builder.with_src(root().join(format!("src/capi/{part}.rs")));
+    }
+    let bindings = builder.generate().expect("cbindgen understands the source");
     let mut header = Vec::new();
     bindings.write(&mut header);
     String::from_utf8(header).expect("UTF-8")

@@ -107,14 +107,19 @@ impl Stream {
         blob.extend([buffered as u8, (bfinal << 7 | kind) as u8]);
         blob.extend(&(remaining as u32).to_le_bytes()[..if later { 2 } else { 4 }]);
         if kind == 2 {
-            let block = self.rows.iter().find(|row| row.0 == "block" && row.number(2) <= bits && bits <= row.number(4)).expect("a block");
+            let block =
+                self.rows.iter().find(|row| row.0 == "block" && row.number(2) <= bits && bits <= row.number(4)).expect("a block");
             let block = match row.text(7) {
                 "-1" => block,
-                index => self.rows.iter().filter(|row| row.0 == "block").nth(index.parse().expect("a number")).expect("the block"),
+                index => {
+                    self.rows.iter().filter(|row| row.0 == "block").nth(index.parse().expect("a number")).expect("the block")
+                }
             };
             for column in [5, 6] {
                 let hex = block.text(column).as_bytes();
-                blob.extend(hex.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).expect("hex"), 16).expect("hex")));
+                blob.extend(
+                    hex.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).expect("hex"), 16).expect("hex")),
+                );
             }
         } else {
             blob.extend([if later { 0 } else { 0xff }; 320]);
@@ -158,7 +163,11 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                         // The original has nothing for these: they are the start, and the end.
                         without += 1;
                         let (blob, _) = inflate.checkpoint(Form::Blob).expect("a blob");
-                        let golden = if inflate.total_in() as usize == stream.stream.len() { boundaries.last() } else { boundaries.first() };
+                        let golden = if inflate.total_in() as usize == stream.stream.len() {
+                            boundaries.last()
+                        } else {
+                            boundaries.first()
+                        };
                         assert_eq!(sha256(&blob), golden.expect("two").text(4), "{} fed {}", stream.name, row.number(0));
                     }
                     let (full, position) = inflate.checkpoint(Form::Full).expect("a checkpoint");
@@ -167,7 +176,8 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                     // Between blocks, what a full checkpoint has inside is golden too.
                     let inside = &full[76 + usize::from(full[12])..];
                     let bits = u64::from_le_bytes(inside[..8].try_into().expect("8 bytes"));
-                    if inside[9] & 0x7f == 0 && inside[10..14] == [0; 4]
+                    if inside[9] & 0x7f == 0
+                        && inside[10..14] == [0; 4]
                         && let Some(boundary) = boundaries.iter().find(|row| row.number(0) == bits)
                     {
                         assert_eq!(sha256(inside), boundary.text(4), "{} at bit {bits}", stream.name);

@@ -7,6 +7,7 @@
 
    Nothing here is needed to use fd_checkpt.h. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__LP64__) || !defined(__BYTE_ORDER__) || !defined(__ORDER_LITTLE_ENDIAN__)
@@ -39,6 +40,121 @@ extern "C" {
  The level of a line that tells of a failure.
  */
 #define FDCKPT_LOG_WARNING 3
+
+/*
+ Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
+ members.
+ */
+#define FDCKPT_INFLATE_DEFLATE 0
+
+#define FDCKPT_INFLATE_DEFLATE64 1
+
+#define FDCKPT_INFLATE_ZLIB 2
+
+#define FDCKPT_INFLATE_GZIP 3
+
+/*
+ Progress was made: go on with more input, or more room for output.
+ */
+#define FDCKPT_INFLATE_OK 0
+
+/*
+ The stream has ended, and all output was given. What avail_in still counts lies behind the end.
+ */
+#define FDCKPT_INFLATE_STREAM_END 1
+
+/*
+ An argument is bad, the handle was not initialised, or the call is not possible in its state. (Also a defect of the library.)
+ */
+#define FDCKPT_INFLATE_STREAM_ERROR -2
+
+/*
+ The compressed data, or the checkpoint, is damaged.
+ */
+#define FDCKPT_INFLATE_DATA_ERROR -3
+
+/*
+ Memory is short. The call can be repeated.
+ */
+#define FDCKPT_INFLATE_MEM_ERROR -4
+
+/*
+ No progress is possible without more input or more room; or the buffer is too small for the checkpoint. Nothing is lost: call again
+ with more.
+ */
+#define FDCKPT_INFLATE_BUF_ERROR -5
+
+/*
+ Forms of a checkpoint. FULL says everything: the format, and exactly where input and output are. COMPACT is the same with the
+ window compressed (by LZ4): smaller, but slower. BLOB and BLOB_0X1001 are the layouts of the crate deflate64, for raw streams
+ only: they can stand some bytes before what was taken of the input, and don't say whether it is Deflate or Deflate64.
+ */
+#define FDCKPT_INFLATE_FULL 0
+
+#define FDCKPT_INFLATE_COMPACT 1
+
+#define FDCKPT_INFLATE_BLOB 2
+
+#define FDCKPT_INFLATE_BLOB_0X1001 3
+
+/*
+ No checkpoint is larger than this. (A usual one has less than 66300 bytes, one near the start of a stream less than 1000.)
+ */
+#define FDCKPT_INFLATE_CHECKPOINT_MAX 262900
+
+/*
+ What is wrong with compressed data: fault in fdckpt_inflate_t after FDCKPT_INFLATE_DATA_ERROR. 0 if nothing is.
+ */
+#define FDCKPT_INFLATE_FAULT_BLOCK_TYPE 1
+
+#define FDCKPT_INFLATE_FAULT_STORED_LENGTH 2
+
+#define FDCKPT_INFLATE_FAULT_TOO_MANY_CODES 3
+
+#define FDCKPT_INFLATE_FAULT_LENGTH_CODES 4
+
+#define FDCKPT_INFLATE_FAULT_NOTHING_TO_REPEAT 5
+
+#define FDCKPT_INFLATE_FAULT_TOO_MANY_LENGTHS 6
+
+#define FDCKPT_INFLATE_FAULT_NO_END_OF_BLOCK 7
+
+#define FDCKPT_INFLATE_FAULT_LITERAL_CODES_OVERSUBSCRIBED 8
+
+#define FDCKPT_INFLATE_FAULT_LITERAL_CODES_INCOMPLETE 9
+
+#define FDCKPT_INFLATE_FAULT_DISTANCE_CODES_OVERSUBSCRIBED 10
+
+#define FDCKPT_INFLATE_FAULT_DISTANCE_CODES_INCOMPLETE 11
+
+#define FDCKPT_INFLATE_FAULT_LITERAL_CODE 12
+
+#define FDCKPT_INFLATE_FAULT_DISTANCE_CODE 13
+
+#define FDCKPT_INFLATE_FAULT_DISTANCE_TOO_FAR 14
+
+#define FDCKPT_INFLATE_FAULT_ZLIB_HEADER 15
+
+#define FDCKPT_INFLATE_FAULT_ZLIB_DICTIONARY 16
+
+#define FDCKPT_INFLATE_FAULT_ZLIB_WINDOW 17
+
+#define FDCKPT_INFLATE_FAULT_GZIP_HEADER 18
+
+#define FDCKPT_INFLATE_FAULT_GZIP_METHOD 19
+
+#define FDCKPT_INFLATE_FAULT_GZIP_FLAGS 20
+
+#define FDCKPT_INFLATE_FAULT_GZIP_HEADER_CHECKSUM 21
+
+#define FDCKPT_INFLATE_FAULT_CHECKSUM 22
+
+#define FDCKPT_INFLATE_FAULT_LENGTH 23
+
+/*
+ The library's part of a fdckpt_inflate_t.
+ */
+typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 
 /*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
@@ -78,6 +194,60 @@ typedef struct fdckpt_error_t {
 } fdckpt_error_t;
 
 /*
+ A stream that is being decompressed, in the manner of zlib's z_stream. The caller sets next_in, avail_in, next_out and avail_out
+ before calls of fdckpt_inflate, which advances them; all else belongs to the library. It may be moved between calls, but not
+ copied and both used.
+ */
+typedef struct fdckpt_inflate_t {
+  /*
+   The next byte of input, and how many there are. The library reads them only during calls of fdckpt_inflate.
+   */
+  const uint8_t *next_in;
+  size_t avail_in;
+  /*
+   How many bytes of the stream were taken so far.
+   */
+  uint64_t total_in;
+  /*
+   Where the next byte of output goes, and how many there is room for.
+   */
+  uint8_t *next_out;
+  size_t avail_out;
+  /*
+   How many bytes of output were given so far.
+   */
+  uint64_t total_out;
+  /*
+   Why the last call failed, in words; NULL if it did not. Valid until the next call with this stream.
+   */
+  const char *msg;
+  /*
+   After FDCKPT_INFLATE_DATA_ERROR of fdckpt_inflate: where the data is damaged, in bits from the start of the stream (bit 0 is
+   the lowest of the first byte), and FDCKPT_INFLATE_FAULT_*. It is the first bit of the symbol, block header or field that is wrong.
+   */
+  uint64_t error_bit;
+  int fault;
+  /*
+   The library's; NULL if the stream is not initialised.
+   */
+  struct fdckpt_inflate_state *state;
+} fdckpt_inflate_t;
+
+/*
+ Where a checkpoint stands, in bytes from the start of the stream.
+ */
+typedef struct fdckpt_inflate_position_t {
+  /*
+   Input is to be given from here on.
+   */
+  uint64_t input;
+  /*
+   So much output was given before.
+   */
+  uint64_t output;
+} fdckpt_inflate_position_t;
+
+/*
  Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
  see whether header and library are of the same version.
  */
@@ -97,6 +267,91 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
  be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
  */
 const struct fdckpt_error_t *fdckpt_last_error(void);
+
+/*
+ Makes strm a stream of a format (FDCKPT_INFLATE_DEFLATE and so on), at its start. Of strm, only what belongs to the library is
+ written; what was there before does not matter. Takes about 24 KB of memory, and up to 256 KiB more as output comes.
+
+ Returns FDCKPT_INFLATE_OK; then fdckpt_inflate_end is to be called some time. Or FDCKPT_INFLATE_STREAM_ERROR: strm is NULL or
+ misaligned, or there is no such format; FDCKPT_INFLATE_MEM_ERROR. Then there is nothing to end, but ending it does no harm.
+ */
+int fdckpt_inflate_init(struct fdckpt_inflate_t *strm,
+                        int format);
+
+/*
+ Decompresses as far as input and room go, like inflate( strm, Z_NO_FLUSH ) of zlib. Output that was not given yet, for want of
+ room, is given first. How input and output are cut into pieces makes no difference to what comes out. Bytes behind what was
+ given, within avail_out, may be changed. Input and output must not overlap.
+
+ Returns
+ FDCKPT_INFLATE_OK           progress was made;
+ FDCKPT_INFLATE_STREAM_END   the stream has ended and all output was given. Of gzip, a member has ended: if there is more input, call
+                             again. A member that follows goes on with the same totals; if what follows does not begin with the byte
+                             0x1f it is none, nothing of it is taken and the same code returned again. So a file has ended when this
+                             code comes with avail_in not 0, or with no more input to give;
+ FDCKPT_INFLATE_BUF_ERROR    no progress is possible; nothing is lost, call again with more input or room. If there is no more
+                             input, the stream is truncated;
+ FDCKPT_INFLATE_DATA_ERROR   the data is damaged: msg, error_bit and fault say how and where. What was decompressed before the damage
+                             was given. Each further call returns the same;
+ FDCKPT_INFLATE_MEM_ERROR    memory is short; the call can be repeated;
+ FDCKPT_INFLATE_STREAM_ERROR strm is NULL, misaligned or not initialised, or a buffer is NULL although there are bytes in it, or larger
+                             than memory can be, or input and output overlap.
+ */
+int fdckpt_inflate(struct fdckpt_inflate_t *strm);
+
+/*
+ Returns how many bytes a checkpoint of this form takes at most if it is taken now, never more than FDCKPT_INFLATE_CHECKPOINT_MAX;
+ 0 if strm is not a stream or there is no such form.
+ */
+size_t fdckpt_inflate_checkpoint_bound(struct fdckpt_inflate_t *strm,
+                                       int form);
+
+/*
+ Saves the state of the stream, at whatever point it is, in the cap bytes at buf, from which fdckpt_inflate_restore goes on in
+ another stream or process. form is FDCKPT_INFLATE_FULL unless you know better. strm goes on as if nothing had been.
+
+ Returns FDCKPT_INFLATE_OK, and *len is the size of the checkpoint, *position (unless position is NULL) where input and output go on
+ from it: for FULL and COMPACT these are total_in and total_out, the other forms can stand earlier in the input.
+ Or FDCKPT_INFLATE_BUF_ERROR: cap is too small, *len is what would be enough; FDCKPT_INFLATE_STREAM_ERROR: strm or another
+ argument is bad, the form is not for this format, or the stream has failed; FDCKPT_INFLATE_MEM_ERROR (only COMPACT takes memory).
+ */
+int fdckpt_inflate_checkpoint(struct fdckpt_inflate_t *strm,
+                              int form,
+                              void *buf,
+                              size_t cap,
+                              size_t *len,
+                              struct fdckpt_inflate_position_t *position);
+
+/*
+ Goes on from the checkpoint of len bytes at buf, of any form, whatever the stream did before: it has to be initialised for the
+ format of the checkpoint, which the forms FULL and COMPACT know and the blobs don't.
+
+ Returns FDCKPT_INFLATE_OK, and total_in and total_out, and *position (unless position is NULL), are where input and output go on:
+ move both there, and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
+ Or FDCKPT_INFLATE_DATA_ERROR: it is no checkpoint of this format, or damaged in any way; FDCKPT_INFLATE_MEM_ERROR;
+ FDCKPT_INFLATE_STREAM_ERROR. Then the stream is as it was before.
+ */
+int fdckpt_inflate_restore(struct fdckpt_inflate_t *strm,
+                           const void *buf,
+                           size_t len,
+                           struct fdckpt_inflate_position_t *position);
+
+/*
+ Goes back to the start of a stream of the same format, whatever happened before. Memory is kept.
+ Returns FDCKPT_INFLATE_OK, or FDCKPT_INFLATE_STREAM_ERROR if strm is NULL, misaligned or not initialised.
+ */
+int fdckpt_inflate_reset(struct fdckpt_inflate_t *strm);
+
+/*
+ Frees what the library allocated for the stream. strm can then be initialised again; ending it twice does no harm.
+ Returns FDCKPT_INFLATE_OK, or FDCKPT_INFLATE_STREAM_ERROR if strm is NULL, misaligned or not initialised.
+ */
+int fdckpt_inflate_end(struct fdckpt_inflate_t *strm);
+
+/*
+ Returns what a code means, in a few words. Lives for ever. What exactly went wrong is in msg, and in fdckpt_last_error().
+ */
+const char *fdckpt_inflate_strerror(int code);
 
 #ifdef __cplusplus
 }

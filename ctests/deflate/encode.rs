@@ -35,7 +35,11 @@ impl Random {
 pub enum Token {
     Literal(u8),
     /// `symbol` is the length's, as Deflate64's lengths to 258 have two.
-    Match { symbol: usize, length: usize, distance: usize },
+    Match {
+        symbol: usize,
+        length: usize,
+        distance: usize,
+    },
 }
 
 /// Base and extra bits of length symbol 257 and the following.
@@ -103,8 +107,9 @@ impl Encoder {
 
     pub fn fixed(&mut self, tokens: &[Token], last: bool) {
         self.put(usize::from(last) | 1 << 1, 3);
-        let lengths: Vec<u8> =
-            (0..288).map(|symbol| [8, 9, 7, 8][usize::from(symbol >= 144) + usize::from(symbol >= 256) + usize::from(symbol >= 280)]).collect();
+        let lengths: Vec<u8> = (0..288)
+            .map(|symbol| [8, 9, 7, 8][usize::from(symbol >= 144) + usize::from(symbol >= 256) + usize::from(symbol >= 280)])
+            .collect();
         self.symbols(tokens, &codes(&lengths), &codes(&[5; 32]));
     }
 
@@ -140,9 +145,12 @@ impl Encoder {
 
     /// The header of a dynamic block, whether sound or not.
     pub fn dynamic_header(&mut self, literals: &[u8], distances: &[u8], last: bool) {
-        let used = |lengths: &[u8], least: usize| lengths.iter().rposition(|&length| length != 0).map_or(least, |at| least.max(at + 1));
-        let (literals, distances) =
-            (&literals[..used(literals, 257).max(literals.len().min(288) * usize::from(literals.len() == 288))], &distances[..used(distances, 1)]);
+        let used =
+            |lengths: &[u8], least: usize| lengths.iter().rposition(|&length| length != 0).map_or(least, |at| least.max(at + 1));
+        let (literals, distances) = (
+            &literals[..used(literals, 257).max(literals.len().min(288) * usize::from(literals.len() == 288))],
+            &distances[..used(distances, 1)],
+        );
         let all: Vec<u8> = literals.iter().chain(distances).copied().collect();
         let mut runs: Vec<(usize, usize, u32)> = Vec::new();
         let mut at = 0;

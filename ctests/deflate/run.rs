@@ -40,16 +40,18 @@ pub fn in_one_go(format: Format, stream: &[u8]) -> Outcome {
 }
 
 /// Decompresses in random pieces of input and output, and after some of them goes on from a checkpoint in a new decompressor: all forms
-/// that there are for the format.
-pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_once_in: usize) -> Outcome {
+/// that there are for the format. `size` is about how much output there is; large streams don't go in small pieces only.
+pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_once_in: usize, size: usize) -> Outcome {
     let mut inflate = Inflate::new(format).expect("there is memory");
     let mut output: Vec<u8> = Vec::new();
     let mut at = 0;
-    let (most_in, most_out) = (1 << random.below(15), 1 << random.below(19));
+    let most_in = (1 << random.below(15)).max(stream.len() / 60);
+    let most_out = (1 << random.below(19)).max(size / 60);
     let mut buffer = vec![0; most_out + 1];
     loop {
-        let end = stream.len().min(at + random.below(most_in + 2));
-        let room = random.below(most_out + 1);
+        let small = random.once_in(4);
+        let end = stream.len().min(at + random.below(if small { 4 } else { most_in + 2 }));
+        let room = random.below(if small { 4 } else { most_out + 1 });
         let progress = inflate.decompress(&stream[at..end], &mut buffer[..room]);
         output.extend(&buffer[..progress.produced]);
         at += progress.consumed;

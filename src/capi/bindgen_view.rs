@@ -3,7 +3,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, types};
+use super::{fd_checkpt, fdckpt, fdckpt_inflate, types};
 use crate::codec;
 
 /// All of the headers.
@@ -50,6 +50,11 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
         code = code, errnum = errnum, offset = offset, function = function, text = text,
     });
+    assert_same_layout!(fdckpt_inflate_t, fdckpt_inflate::fdckpt_inflate_t {
+        next_in = next_in, avail_in = avail_in, total_in = total_in, next_out = next_out, avail_out = avail_out,
+        total_out = total_out, msg = msg, error_bit = error_bit, fault = fault, state = state,
+    });
+    assert_same_layout!(fdckpt_inflate_position_t, fdckpt_inflate::fdckpt_inflate_position_t { input = input, output = output });
 }
 
 #[test]
@@ -93,6 +98,9 @@ fn prototypes_are_the_same() {
             fd_checkpt_meta fd_checkpt_data
             fd_restore_init_stream fd_restore_init_mmio fd_restore_fini fd_restore_open_advanced fd_restore_close_advanced
             fd_restore_seek fd_restore_meta fd_restore_data;
+        fdckpt_inflate:
+            fdckpt_inflate_init fdckpt_inflate fdckpt_inflate_checkpoint_bound fdckpt_inflate_checkpoint fdckpt_inflate_restore
+            fdckpt_inflate_reset fdckpt_inflate_end;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -113,5 +121,6 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_version();
         fdckpt: fdckpt_set_log(callback, context);
         fdckpt: fdckpt_last_error();
+        fdckpt_inflate: fdckpt_inflate_strerror(code);
     }
 }

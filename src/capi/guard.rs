@@ -75,7 +75,7 @@ pub(super) unsafe fn fini<H: Handle>(
 
 /// The one check of pointers to handles.
 #[inline]
-fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
+pub(super) fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
     match NonNull::new(pointer) {
         None => Err(Error::Argument("the handle is NULL")),
         Some(handle) if !handle.is_aligned() => Err(Error::Argument("the handle's address is not a multiple of 8")),
@@ -110,7 +110,7 @@ pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<
 
 /// A panic must not reach the C caller. It is a defect of the library, and what it left behind is not to be used again.
 #[inline]
-fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub(super) fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::Internal))
 }
 

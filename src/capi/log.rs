@@ -17,13 +17,21 @@ use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 /// Remembers and logs that `function` failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
+    report_as(function, error, status::code(error))
+}
+
+/// The same, where `code` is the code for it.
+#[cold]
+pub(super) fn report_as(function: &'static CStr, error: &Error, code: c_int) -> c_int {
     // The callback may have cancellation points, and so has the write.
     let _uncancelled = Uncancelled::begin();
-    let code = status::code(error);
     LAST.with(|last| last.set(function, code, error));
 
     let mut line = Line::<LINE_SIZE>::new();
-    _ = write!(line, "WARNING fd_checkpt: {}: {error}", function.to_str().unwrap_or_default());
+    let function_name = function.to_str().unwrap_or_default();
+    // The functions of fd_checkpt.h log as the original does.
+    let program = if function_name.starts_with("fdckpt_") { "fdckpt" } else { "fd_checkpt" };
+    _ = write!(line, "WARNING {program}: {function_name}: {error}");
     match HOOK.get() {
         (Some(callback), context) => {
             // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
@@ -120,8 +128,7 @@ impl LastError {
         // between calls.
         unsafe {
             let text = &mut *self.text.get();
-            *text = Line::new();
-            _ = write!(text, "{error}");
+            text.set(error);
             *self.error.get() = fdckpt_error_t {
                 code,
                 errnum: error.errno().map_or(0, |errno| errno.raw()),
@@ -139,17 +146,23 @@ pub(super) fn last_error() -> *const fdckpt_error_t {
 }
 
 /// A line of text of at most `SIZE - 1` bytes, on the stack.
-struct Line<const SIZE: usize> {
+pub(super) struct Line<const SIZE: usize> {
     bytes: [u8; SIZE],
     used: usize,
 }
 
 impl<const SIZE: usize> Line<SIZE> {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { bytes: [0; SIZE], used: 0 }
     }
 
-    fn as_c_str(&self) -> &CStr {
+    /// What an error says.
+    pub(super) fn set(&mut self, error: &Error) {
+        *self = Self::new();
+        _ = write!(self, "{error}");
+    }
+
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 

@@ -30,7 +30,9 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::UnexpectedEnd { .. }
         | Error::TooLarge { .. }
         | Error::NoRoom { style: FrameStyle::Raw, .. } => ERR_IO,
-        Error::Corrupt { .. } | Error::Stream { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => ERR_COMP,
+        Error::Corrupt { .. } | Error::Stream { .. } | Error::NoRoom { style: FrameStyle::Lz4, .. } | Error::OutOfMemory => {
+            ERR_COMP
+        }
     }
 }
 

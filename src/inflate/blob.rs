@@ -150,7 +150,8 @@ impl<'a> Blob<'a> {
     }
 
     fn fields(head: &[u8; HEAD], window: &'a [u8], layout: Layout, deflate64: bool) -> Result<Self, Error> {
-        let number = |from: usize, size: usize| head[from..from + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        let number =
+            |from: usize, size: usize| head[from..from + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
         let (start, stored) = match layout {
             Layout::Unversioned => (0, number(10, 4)),
             Layout::Version0x1001 => (2, number(12, 2)),

@@ -280,37 +280,68 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
 #[inline(always)]
 fn copy(out: &mut [u8], at: usize, distance: usize, length: usize) {
     let from = at - distance;
-    if distance >= 32 {
-        let (history, room) = out.split_at_mut(at);
+    if distance >= PIECE {
         // One piece is enough for most.
-        let room = room.first_chunk_mut::<{ 258 + 32 }>().unwrap();
-        let (p, r) = room.split_first_chunk_mut::<32>().unwrap();
-        if let Some(piece) = history[from..].first_chunk::<32>() { *p = *piece; }
-        if length > 32 {
-            rest32(out, at, from, length);
-        }
-    } else if distance == 1 {
-        let byte = out[from];
         let mut done = 0;
         loop {
-            out[at + done..][..16].fill(byte);
-            done += 16;
+            copy_piece::<PIECE>(out, from + done, at + done);
+            done += PIECE;
             if done >= length {
                 break;
             }
         }
+    } else if distance == 1 {
+        let byte = out[from];
+        out[at..][..PIECE].fill(byte);
+        let mut done = PIECE;
+        while done < length {
+            out[at + done..][..PIECE].fill(byte);
+            done += PIECE;
+        }
     } else {
-        for place in at..at + length {
+        for place in at..at + 16 {
             out[place] = out[place - distance];
+        }
+        if length > 16 {
+            // The same bytes over and over: as well from some repetitions before, so that pieces don't overlap.
+            let before = distance * 8usize.div_ceil(distance);
+            let mut done = 16;
+            while done < length {
+                copy_piece::<8>(out, at + done - before, at + done);
+                done += 8;
+            }
         }
     }
 }
+
+const PIECE: usize = 32;
+
 #[inline(always)]
-fn rest32(out: &mut [u8], at: usize, from: usize, length: usize) {
-    let mut done = 32;
-    while done < length {
-            let piece: [u8; 32] = out[from + done..][..32].try_into().unwrap_or([0;32]);
-            out[at + done..][..32].copy_from_slice(&piece);
-            done += 32;
+fn copy_piece<const SIZE: usize>(out: &mut [u8], from: usize, to: usize) {
+    let (history, room) = out.split_at_mut(to);
+    if let (Some(piece), Some(place)) = (history[from..].first_chunk::<SIZE>(), room.first_chunk_mut::<SIZE>()) {
+        *place = *piece;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_ways_of_copying_do_the_same() {
+        for distance in 1..70 {
+            for length in 3..=258 {
+                let mut out: Vec<u8> = (0..100 + 258 + 32).map(|i| (i * 7) as u8).collect();
+                let (mut careful, mut naive) = (out.clone(), out.clone());
+                for place in 100..100 + length {
+                    naive[place] = naive[place - distance];
+                }
+                copy(&mut out, 100, distance, length);
+                copy_careful(&mut careful, 100, distance, length);
+                assert_eq!(out[..100 + length], naive[..100 + length], "{distance} {length}");
+                assert_eq!(careful, naive, "{distance} {length}");
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{Progress, Status};
 use crate::error::Error;
 
 /// Bytes of an unfinished element: the longest is a dynamic block's header, 17 bits, 19 times 3 and 320 times 7, and the bits before.
-const CARRY_MAX: usize = 320;
+pub(super) const CARRY_MAX: usize = 320;
 
 /// The code lengths of a block: literals and lengths, then distances.
 pub(super) type Lengths = [u8; LITERALS + DISTANCES];
@@ -133,21 +133,12 @@ impl Engine {
         self.bit / 8 + self.carried as u64
     }
 
-    /// How many bytes of output were given to the caller.
-    pub(super) fn returned(&self) -> u64 {
-        self.written - self.window.unread() as u64
-    }
-
     pub(super) fn window(&self) -> &Window {
         &self.window
     }
 
     pub(super) fn written(&self) -> u64 {
         self.written
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.state
     }
 
     /// The bytes that were taken from the caller beyond the byte boundary after [`At::Here`].
@@ -240,7 +231,11 @@ impl Engine {
             }
             let paused = match self.state {
                 State::Header => {
-                    if self.block_header(bits, pass.end)? { None } else { Some(Status::NeedsInput) }
+                    if self.block_header(bits, pass.end)? {
+                        None
+                    } else {
+                        Some(Status::NeedsInput)
+                    }
                 }
                 State::Stored(left) => self.stored(left, bits, pass)?,
                 State::Codes => self.codes(bits, pass)?,

@@ -2,7 +2,7 @@
 //! on from it begins exactly where the other stopped. docs/inflate-checkpoint-format.md describes it.
 
 use super::blob::{self, Blob, HEAD, Layout, TAIL};
-use super::engine::{At, Engine};
+use super::engine::At;
 use super::wrapper::{HELD_MAX, Stage, Wrapper};
 use super::{Format, Inflate, Position, compact};
 use crate::error::Error;
@@ -15,6 +15,9 @@ const FIXED: usize = 72;
 
 /// Bytes of the checksum behind those.
 const SUM: usize = 4;
+
+/// Bytes of it beside those that were read ahead and the blob.
+pub(super) const OVERHEAD: usize = FIXED + SUM;
 
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
@@ -32,11 +35,8 @@ pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Resu
     }
     let engine = inflate.engine();
     let ahead = inflate.ahead();
-    let compact = if compressed && inflate.in_body() {
-        compact::compress(blob::window(engine, Layout::Unversioned))?
-    } else {
-        None
-    };
+    let compact =
+        if compressed && inflate.in_body() { compact::compress(blob::window(engine, Layout::Unversioned))? } else { None };
     let start = FIXED + ahead.len() + SUM;
     let body = match &compact {
         _ if !inflate.in_body() => 0,

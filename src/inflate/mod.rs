@@ -102,6 +102,11 @@ impl Form {
     pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Compact, Self::Blob, Self::Blob0x1001];
 }
 
+/// No checkpoint has more bytes than this.
+pub const CHECKPOINT_MAX: usize = 262_900;
+
+const _: () = assert!(envelope::OVERHEAD + engine::CARRY_MAX + blob::HEAD + window::WINDOW_MAX + blob::TAIL <= CHECKPOINT_MAX);
+
 /// Where to go on from a checkpoint, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
@@ -258,7 +263,7 @@ impl Inflate {
         self.failed = Some(Error::Stream { fault, bit });
     }
 
-    /// How many bytes [`Self::checkpoint`] takes at most, as things are now. Never more than 262,900, and usually less than 66,300.
+    /// How many bytes [`Self::checkpoint`] takes at most, as things are now. Never more than [`CHECKPOINT_MAX`], and usually less than 66,300.
     pub fn checkpoint_bound(&self, form: Form) -> usize {
         match form {
             Form::Full | Form::Compact => envelope::bound(self),

@@ -25,7 +25,9 @@ pub(super) enum Stage {
 impl Stage {
     pub(super) fn from_number(number: u8) -> Option<Self> {
         use Stage::*;
-        [Body, Fixed, ExtraSize, Extra, Name, Comment, HeaderChecksum, Trailer, End].into_iter().find(|stage| *stage as u8 == number)
+        [Body, Fixed, ExtraSize, Extra, Name, Comment, HeaderChecksum, Trailer, End]
+            .into_iter()
+            .find(|stage| *stage as u8 == number)
     }
 }
 

@@ -7,6 +7,7 @@
 
    Nothing here is needed to use fd_checkpt.h. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if !defined(__LP64__) || !defined(__BYTE_ORDER__) || !defined(__ORDER_LITTLE_ENDIAN__)
