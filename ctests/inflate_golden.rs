@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-use deflate::run::{go_on, in_one_go};
+use deflate::run::{blob_sum, go_on, in_one_go};
 use fdckpt::Error;
 use fdckpt::inflate::{Form, Format, Inflate};
 use sha2::{Digest, Sha256};
@@ -84,15 +84,6 @@ fn streams() -> Vec<Stream> {
     streams
 }
 
-/// The two sums of the layout, as its description has them.
-fn checksum(bytes: &[u8]) -> u32 {
-    let (a, b) = bytes.iter().fold((0u32, 0u32), |(a, b), &byte| {
-        let a = (a + u32::from(byte)) & 0xffff;
-        (a, (b + a) & 0xffff)
-    });
-    b << 16 | a
-}
-
 impl Stream {
     /// The blob that a row describes, put together without the library.
     fn blob(&self, row: &Row) -> Vec<u8> {
@@ -127,7 +118,7 @@ impl Stream {
         blob.extend(written.to_le_bytes());
         blob.extend((unread as u32).to_le_bytes());
         blob.extend(&self.plain[written as usize - window..written as usize]);
-        blob.extend(checksum(&blob).to_le_bytes());
+        blob.extend(blob_sum(&blob).to_le_bytes());
         assert_eq!(sha256(&blob), row.text(9), "{} {:?}", self.name, row.1);
         blob
     }
@@ -226,7 +217,7 @@ fn blobs_of_other_engines_resume() {
                     blob.extend(written.to_le_bytes());
                     blob.extend([0; 4]);
                     blob.extend(&stream.plain[(written as usize).saturating_sub(65538)..written as usize]);
-                    blob.extend(checksum(&blob).to_le_bytes());
+                    blob.extend(blob_sum(&blob).to_le_bytes());
                     assert_eq!(sha256(&blob), row.text(4));
                     stream.resume(&blob, "between blocks");
                     // And what is restored is what was there.

@@ -3,37 +3,13 @@
 #[path = "deflate/mod.rs"]
 mod deflate;
 
-use deflate::run::{Outcome, in_one_go, in_pieces};
+use deflate::run::{Outcome, in_one_go, in_pieces, other_deflate, other_deflate64};
 use deflate::{Random, random_stream};
 use fdckpt::inflate::Format;
 
 /// How many of each kind (`FDCKPT_INFLATE`).
 fn count(quick: u64) -> u64 {
     std::env::var("FDCKPT_INFLATE").map_or(quick, |count| count.parse().expect("a number"))
-}
-
-/// Decodes by the crate deflate64; `None` where it refuses.
-fn other64(stream: &[u8]) -> Option<Vec<u8>> {
-    let mut inflater = Box::new(deflate64::InflaterManaged::new());
-    let (mut output, mut at, mut buffer) = (Vec::new(), 0, vec![0; 1 << 16]);
-    loop {
-        let result = inflater.inflate(&stream[at..], &mut buffer);
-        at += result.bytes_consumed;
-        output.extend(&buffer[..result.bytes_written]);
-        if result.data_error {
-            return None;
-        }
-        if inflater.finished() {
-            return Some(output);
-        }
-        if result.bytes_consumed == 0 && result.bytes_written == 0 {
-            return None;
-        }
-    }
-}
-
-fn other(stream: &[u8]) -> Option<Vec<u8>> {
-    miniz_oxide::inflate::decompress_to_vec(stream).ok()
 }
 
 #[test]
@@ -49,7 +25,7 @@ fn made_streams_in_pieces() {
                 whole == Outcome { output: plain.clone(), taken: stream.len() as u64, result: Some(Ok(())) },
                 "{seed} {format:?}"
             );
-            let other = if deflate64 { other64(&stream) } else { other(&stream) };
+            let other = if deflate64 { other_deflate64(&stream) } else { other_deflate(&stream) };
             assert!(other.as_ref() == Some(&plain), "{seed} {format:?}: the other decoder");
             let pieces = in_pieces(format, &stream, &mut random, 3, plain.len());
             assert!(pieces == whole, "{seed} {format:?} in pieces: {:?} {} {}", pieces.result, pieces.taken, pieces.output.len());

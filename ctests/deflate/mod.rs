@@ -6,4 +6,5 @@
 pub mod encode;
 pub mod run;
 
+#[allow(unused_imports, reason = "each harness uses a part of it")]
 pub use encode::{Encoder, Random, compress, random_stream};

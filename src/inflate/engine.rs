@@ -365,6 +365,8 @@ impl Engine {
             Ok(Step::NeedsInput) => Ok(Some(if self.window.unread() > 0 { Status::NeedsOutput } else { Status::NeedsInput })),
             Ok(Step::NeedsRoom) if pass.produced == pass.output.len() => Ok(Some(Status::NeedsOutput)),
             Ok(Step::NeedsRoom | Step::Done) => Ok(None),
+            // First what came before it is returned; then it is found again.
+            Err(_) if self.window.unread() > 0 => Ok(Some(Status::NeedsOutput)),
             Err(fault) => Err(self.fail(fault, bit)),
         }
     }
