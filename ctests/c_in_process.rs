@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn corrupt_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
 
@@ -65,6 +66,11 @@ fn threads() {
 #[test]
 fn log() {
     call("log", log_main, &[]);
+}
+
+#[test]
+fn inflate() {
+    call("inflate", inflate_main, &[]);
 }
 
 #[test]
