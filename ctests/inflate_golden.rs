@@ -163,7 +163,9 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                     }
                     let (full, position) = inflate.checkpoint(Form::Full).expect("a checkpoint");
                     assert_eq!(position.input, row.number(0));
-                    stream.resume(&full, "full");
+                    if row.number(0) % 5 == 0 {
+                        stream.resume(&full, "full");
+                    }
                     // Between blocks, what a full checkpoint has inside is golden too.
                     let inside = &full[76 + usize::from(full[12])..];
                     let bits = u64::from_le_bytes(inside[..8].try_into().expect("8 bytes"));
