@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep sanitize mutants mutants-by-hand coverage lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption fuzz fuzz-keep bench-inflate sanitize mutants mutants-by-hand coverage lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -115,6 +115,10 @@ fuzz-keep: ## Add what fuzzing found to the kept corpus, as few files as give th
 	  mkdir -p fuzz/corpus/$$target; \
 	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/found/$$target -- -merge=1 -max_len=4096; \
 	done
+
+# A package of its own, so that what it compares with does not get near the library.
+bench-inflate: ## Decompress DATA (folders) by this library and by others, side by side
+	cd benches/inflate && CARGO_TARGET_DIR="$(abspath $(TARGET))/bench" $(CARGO) run --release --quiet -- $(DATA) "$(CURDIR)/src" "$(CURDIR)/ctests"
 
 sanitize: ## Run the C suite with library and programs under AddressSanitizer, UBSan (the programs) and ThreadSanitizer
 	ctests/sanitize.sh address $(TARGET)/sanitize

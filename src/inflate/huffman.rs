@@ -86,7 +86,8 @@ impl<const ROOT: usize, const SIZE: usize> Table<ROOT, SIZE> {
         }
         if unused > 0 {
             let single = used == 1 && counts[1] == 1;
-            if !single && !(used == 0 && may_be_empty) {
+            let empty = used == 0 && may_be_empty;
+            if !single && !empty {
                 return Err(BadCode::Incomplete);
             }
             self.entries[..1 << ROOT].fill(with_code(SPECIAL, 1));
@@ -114,11 +115,11 @@ impl<const ROOT: usize, const SIZE: usize> Table<ROOT, SIZE> {
         // The code, its first bit lowest, as the stream has it.
         let mut code = 0usize;
         let mut size = 1;
-        for length in 1..=ROOT.min(LONGEST) {
+        for (length, &count) in counts.iter().enumerate().take(ROOT + 1).skip(1) {
             // A table for `length` bits is that for one bit less twice, as that bit does not matter to shorter codes.
             self.entries.copy_within(..size, size);
             size *= 2;
-            for entry in sorted.by_ref().take(usize::from(counts[length])) {
+            for entry in sorted.by_ref().take(usize::from(count)) {
                 self.entries[code & (SIZE - 1)] = with_code(entry, length as u32);
                 code = following(code, length);
             }

@@ -62,7 +62,7 @@ impl Window {
             return Ok(());
         }
         if self.memory.len() < WINDOW_MAX {
-            self.grow((2 * self.memory.len()).max(self.write + needed).max(SMALLEST).min(WINDOW_MAX))?;
+            self.grow((2 * self.memory.len()).max(self.write + needed).clamp(SMALLEST, WINDOW_MAX))?;
             if self.memory.len() - self.write >= needed {
                 return Ok(());
             }
