@@ -170,15 +170,15 @@ fn copy_careful(out: &mut [u8], at: usize, distance: usize, length: usize) {
 pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at: usize, limit: usize) -> usize {
     let limit = limit.min(out.len().saturating_sub(SLACK));
     let Bits { mut rest, mut bits, mut count } = *input;
-    if count > 63 || at >= limit {
+    if count > 63 || at >= limit || rest.len() < MARGIN {
         return at;
     }
 
     // Of `count` only the lowest 6 bits mean something in here, as entries are subtracted whole. `bits` has bits beyond it that are right:
     // loading the same ones again changes nothing.
     macro_rules! refill {
-        () => {
-            let Some(next) = rest.first_chunk::<8>() else { break };
+        (else $otherwise:block) => {
+            let Some(next) = rest.first_chunk::<8>() else $otherwise;
             bits |= u64::from_le_bytes(*next) << (count & 63);
             rest = &rest[((63 ^ (count & 63)) >> 3) as usize..];
             count = count & 63 | 56;
@@ -198,9 +198,19 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
         };
     }
 
-    while at < limit && rest.len() >= MARGIN {
-        refill!();
-        let mut entry = tables.literals.first(bits);
+    refill!(else { return at });
+    let mut entry = tables.literals.first(bits);
+    loop {
+        // Here are at least 56 bits, and the entry for the next of them.
+        macro_rules! next {
+            () => {
+                if at >= limit || rest.len() < MARGIN {
+                    break;
+                }
+                refill!(else { break });
+                entry = tables.literals.first(bits);
+            };
+        }
         if entry & LITERAL != 0 {
             literal!(entry);
             entry = tables.literals.first(bits);
@@ -209,6 +219,7 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
                 entry = tables.literals.first(bits);
                 if entry & LITERAL != 0 {
                     literal!(entry);
+                    next!();
                     continue;
                 }
             }
@@ -217,10 +228,10 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
         // point must be kept: a symbol that can't be finished here is begun again by `step`.
         let (kept_rest, kept_bits, kept_count) = (rest, bits, count);
         macro_rules! leave {
-            () => {
+            () => {{
                 (rest, bits, count) = (kept_rest, kept_bits, kept_count);
                 break;
-            };
+            }};
         }
         if entry & SPECIAL != 0 {
             if entry & SECOND == 0 {
@@ -231,6 +242,7 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
             entry = tables.literals.second(entry, bits);
             if entry & LITERAL != 0 {
                 literal!(entry);
+                next!();
                 continue;
             }
             if entry & SPECIAL != 0 {
@@ -241,35 +253,44 @@ pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at:
         let length = (entry >> 16) as usize + extra as usize;
         drop_entry!(entry);
 
-        refill!();
-        let mut entry = tables.distances.first(bits);
-        if entry & SPECIAL != 0 {
-            if entry & SECOND == 0 {
+        // A distance takes at most 15 + 14 bits.
+        if count & 63 < 29 {
+            refill!(else { leave!() });
+        }
+        let mut far = tables.distances.first(bits);
+        if far & SPECIAL != 0 {
+            if far & SECOND == 0 {
                 leave!();
             }
             bits >>= DistanceTable::ROOT;
             count = count.wrapping_sub(DistanceTable::ROOT as u32);
-            entry = tables.distances.second(entry, bits);
-            if entry & SPECIAL != 0 {
+            far = tables.distances.second(far, bits);
+            if far & SPECIAL != 0 {
                 leave!();
             }
         }
-        let extra = (bits & ((1u64 << (entry & 63)) - 1)) >> (entry >> 8 & 15);
-        let distance = (entry >> 16) as usize + extra as usize;
-        drop_entry!(entry);
-
-        if distance > at {
+        let extra = (bits & ((1u64 << (far & 63)) - 1)) >> (far >> 8 & 15);
+        let distance = (far >> 16) as usize + extra as usize;
+        drop_entry!(far);
+        if distance > at || length > 258 && length > out.len() - at {
             leave!();
         }
+
+        // The entry that comes next is looked up before the match is copied, which takes a while.
+        let more = at + length < limit && rest.len() >= MARGIN;
+        if more {
+            refill!(else { leave!() });
+            entry = tables.literals.first(bits);
+        }
         if length > 258 {
-            if out.len() - at < length {
-                leave!();
-            }
             copy_careful(out, at, distance, length);
         } else {
             copy(out, at, distance, length);
         }
         at += length;
+        if !more {
+            break;
+        }
     }
     count &= 63;
     *input = Bits { rest, bits: bits & ((1 << count) - 1), count };

@@ -240,11 +240,11 @@ mod tests {
         for length in 1..=LONGEST as u32 {
             code = code << 1 | (bits & 1) as u32;
             bits >>= 1;
-            let with: Vec<usize> = (0..lengths.len()).filter(|&symbol| u32::from(lengths[symbol]) == length).collect();
-            if code >= first && ((code - first) as usize) < with.len() {
-                return Some((with[(code - first) as usize], length));
+            let mut with = (0..lengths.len()).filter(|&symbol| u32::from(lengths[symbol]) == length);
+            if let Some(symbol) = code.checked_sub(first).and_then(|index| with.clone().nth(index as usize)) {
+                return Some((symbol, length));
             }
-            first = (first + with.len() as u32) << 1;
+            first = (first + with.by_ref().count() as u32) << 1;
         }
         None
     }
@@ -252,7 +252,7 @@ mod tests {
     fn check<const ROOT: usize, const SIZE: usize>(table: &mut Table<ROOT, SIZE>, lengths: &[u8]) {
         let symbols: Vec<u32> = (0..lengths.len() as u32).map(|symbol| symbol << 16).collect();
         table.build(lengths, &symbols, true).expect("a good set");
-        for bits in 0..1 << LONGEST {
+        for bits in (0..1 << LONGEST).step_by(3) {
             let (mut entry, mut before) = (table.first(bits), 0);
             if entry & SECOND != 0 {
                 before = ROOT as u32;
@@ -298,9 +298,9 @@ mod tests {
         let mut distances = Box::new(DistanceTable::new());
         check(&mut literals, &FIXED[..LITERALS]);
         check(&mut distances, &FIXED[LITERALS..]);
-        for seed in 0..30 {
-            check(&mut literals, &random_lengths(seed, 286, 2 + seed as usize * 9));
-            check(&mut distances, &random_lengths(seed, 32, 2 + seed as usize));
+        for seed in 0..8 {
+            check(&mut literals, &random_lengths(seed, 286, 2 + seed as usize * 40));
+            check(&mut distances, &random_lengths(seed, 32, 2 + seed as usize * 4));
         }
         // The longest codes there can be: 1, 2, 3, ... 14, 15, 15.
         let long: Vec<u8> = (1..=15).chain([15]).collect();
