@@ -130,6 +130,7 @@ fn nothing_is_left_to_be_filled_in() {
         "CHANGELOG.md",
         "SECURITY.md",
         "docs/frame-format.md",
+        "docs/inflate-checkpoint-format.md",
         "docs/testing.md",
         "include/fd_checkpt.h",
         "include/fdckpt.h",

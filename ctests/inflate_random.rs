@@ -213,3 +213,18 @@ fn readers_go_on_from_checkpoints() {
     }
     assert!(output == plain);
 }
+
+/// What fuzzing found worth keeping.
+#[test]
+fn kept_cases_of_the_fuzzers() {
+    for (target, check) in [("inflate_anything", deflate::run::anything as fn(&[u8])), ("inflate_restore", deflate::run::restore)]
+    {
+        let folder = support::root().join("fuzz/corpus").join(target);
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("the corpus") {
+            check(&std::fs::read(entry.expect("the corpus").path()).expect("a case"));
+            count += 1;
+        }
+        assert!(count > 5, "{target}: {count}");
+    }
+}
