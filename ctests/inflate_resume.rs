@@ -5,6 +5,7 @@ mod deflate;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -42,19 +43,24 @@ fn killed_at_random_it_gets_to_the_end() {
         loop {
             let mut command = Command::new(&program);
             command.arg(format).args([&from, &to, &state]).env("INFLATE_RESUME_EVERY", &every);
-            let had_state = state.exists();
+            let inode = || fs::metadata(&state).map(|state| state.ino()).ok();
+            let before = inode();
             let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-            std::thread::sleep(Duration::from_micros(500 + random.next() % 30_000));
+            // Mostly it gets at least one checkpoint further, so that there is an end.
+            while !random.once_in(2000) && inode() == before && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_micros(20));
+            }
+            std::thread::sleep(Duration::from_micros(random.next() % 3000));
             // SIGKILL, unless it was done before.
             child.kill().unwrap();
             let output = child.wait_with_output().unwrap();
             if output.status.success() {
-                resumed += u32::from(had_state);
+                resumed += u32::from(before.is_some());
                 break;
             }
             assert_eq!(output.status.code(), None, "it was killed, and did not fail");
             kills += 1;
-            resumed += u32::from(had_state);
+            resumed += u32::from(before.is_some());
             assert!(kills < 2000, "it gets ahead");
         }
         assert!(fs::read(&to).unwrap() == plain, "{format} after {kills} kills");

@@ -94,6 +94,8 @@ main( int argc, char ** argv ) {
   }
   char const * step  = getenv( "INFLATE_RESUME_EVERY" );
   uint64_t     every = step ? strtoull( step, NULL, 10 ) : 16UL<<20;
+  if( !every ) every = 1UL;
+  size_t room = every<sizeof(out) ? (size_t)every : sizeof(out);
 
   int in_fd  = open( argv[2], O_RDONLY|O_CLOEXEC );
   if( in_fd<0 ) die( argv[2] );
@@ -118,9 +120,9 @@ main( int argc, char ** argv ) {
       if( !n && ended ) break;
       strm.next_in = in; strm.avail_in = (size_t)n;
     }
-    strm.next_out = out; strm.avail_out = sizeof(out);
+    strm.next_out = out; strm.avail_out = room;
     int code = fdckpt_inflate( &strm );
-    write_all( out_fd, out, sizeof(out)-strm.avail_out );
+    write_all( out_fd, out, room-strm.avail_out );
     ended = code==FDCKPT_INFLATE_STREAM_END;
     if( ended && strm.avail_in ) break; /* What follows is no part of it */
     if( code==FDCKPT_INFLATE_BUF_ERROR ) {

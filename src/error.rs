@@ -182,7 +182,7 @@ impl fmt::Display for Error {
             }
             Self::Checkpoint(what) => write!(f, "can't restore: the checkpoint {what}"),
             Self::CheckpointRoom { size } => write!(f, "the checkpoint takes {size} bytes, which the buffer does not have"),
-            Self::OutOfMemory => f.write_str("no memory for the compressor"),
+            Self::OutOfMemory => f.write_str("memory could not be had"),
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
     }

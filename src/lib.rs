@@ -8,6 +8,7 @@
 //!
 //! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one: a descriptor, a file mapped into memory, or memory.
 //! - [`Error`] says what went wrong, and where.
+//! - [`inflate`] decompresses Deflate and Deflate64, and can be saved and restored at any point.
 //!
 //! ```
 //! use fdckpt::{Checkpt, FrameStyle, Restore};

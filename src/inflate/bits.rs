@@ -19,7 +19,6 @@ impl<'a> Bits<'a> {
     /// Begins with the bits of `before` from bit `skip` (less than 8) of its first byte on: at most 64.
     pub(super) fn after(before: &[u8], skip: u32, rest: &'a [u8]) -> Self {
         let mut bits = 0;
-        // The last byte may lie partly beyond bit 64 until `skip` bits are gone: 9 bytes with at least 8 - `skip` bits each.
         for (index, &byte) in before.iter().enumerate() {
             let place = 8 * index as i32 - skip as i32;
             bits |= if place < 0 { u64::from(byte) >> -place } else { u64::from(byte) << place };
