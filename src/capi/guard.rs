@@ -110,7 +110,7 @@ pub(super) unsafe fn fini<H: Handle>(
 
 /// The one check of pointers to handles.
 #[inline]
-fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
+pub(super) fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
     match NonNull::new(pointer) {
         None => Err(Error::Argument("the handle is NULL")),
         Some(handle) if !handle.is_aligned() => Err(Error::Argument("the handle's address is not a multiple of 8")),
@@ -181,14 +181,18 @@ pub(super) unsafe fn call_mut<T>(
 pub(super) fn make<T>(function: &'static CStr, body: impl FnOnce() -> Result<T, Error>) -> *mut T {
     let mut made = ptr::null_mut();
     run(function, || {
-        // As Box::new, but that ends the process where memory is short.
-        let mut one = Vec::new();
-        one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
-        one.push(body()?);
-        made = Box::leak(one.into_boxed_slice()).as_mut_ptr();
+        made = alone(body()?)?;
         Ok(())
     });
     made
+}
+
+/// As Box::new, but that ends the process where memory is short.
+pub(super) fn alone<T>(value: T) -> Result<*mut T, Error> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
+    one.push(value);
+    Ok(Box::leak(one.into_boxed_slice()).as_mut_ptr())
 }
 
 /// Frees what [`make`] made.

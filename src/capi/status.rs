@@ -51,7 +51,9 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NoSuchIndex { .. }
         | Error::NotCanonical { .. }
         | Error::MemoryTooSmall { .. }
-        | Error::FileChanged => ERR_INVAL,
+        | Error::FileChanged
+        | Error::Stream { .. }
+        | Error::Checkpoint(_) => ERR_INVAL,
     }
 }
 
@@ -69,7 +71,11 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
         Error::Io { .. } => FDCKPT_ERR_IO,
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
-        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
+        Error::Malformed { .. }
+        | Error::Corrupt { .. }
+        | Error::UnexpectedEnd { .. }
+        | Error::Stream { .. }
+        | Error::Checkpoint(_) => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
