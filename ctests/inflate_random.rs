@@ -51,7 +51,7 @@ fn plausible(random: &mut Random, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// What other encoders make, of raw streams and zlib's: miniz_oxide at each level, python's zlib and 7-Zip where they are.
+/// What other encoders make, of raw streams and zlib's: miniz_oxide at several levels, and the simple compressor of the tests.
 #[test]
 fn streams_of_other_encoders_in_pieces() {
     let mut random = Random(7);

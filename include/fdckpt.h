@@ -205,6 +205,11 @@ extern "C" {
 #define FDCKPT_INFLATE_FAULT_LENGTH 23
 
 /*
+ In place of the size of a compressed stream: it goes to the end of the file.
+ */
+#define FDCKPT_TO_END UINT64_MAX
+
+/*
  A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
  file's end that says where they lie. docs/container-format.md specifies it.
 
@@ -214,6 +219,15 @@ extern "C" {
  Data is not copied when a container is parsed or opened, and handed out where it lies.
  */
 typedef struct fdckpt_container_t fdckpt_container_t;
+
+/*
+ An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
+ in. docs/inflate-index-format.md specifies how it is saved.
+
+ It is made by fdckpt_inflate_index_build or _load and freed by fdckpt_inflate_index_free. It is used by one thread at a time;
+ several threads that read the same stream load an index each.
+ */
+typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 
 /*
  The library's part of a fdckpt_inflate_t.
@@ -746,6 +760,83 @@ int fdckpt_inflate_reset(struct fdckpt_inflate_t *strm);
  Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT if strm is NULL, misaligned or not initialised.
  */
 int fdckpt_inflate_end(struct fdckpt_inflate_t *strm);
+
+/*
+ fdckpt_inflate_index_build decompresses a stream and makes an index of it: a point for each every bytes of output, from which
+ decompression can begin, at a cost of some 10 to 40 KB, for Deflate64 up to twice that. A usual value for every is 4 MiB; half
+ of it is decompressed before the first byte comes, on average.
+
+ The stream is in the file that the descriptor fd is open for, from byte start on: size bytes, or FDCKPT_TO_END. (What follows
+ the stream within size does not matter, but belongs to what the index is of.) fd's position does not matter and stays; fd must
+ stay open until the index is freed, or is used for reading no more. format is one of FDCKPT_INFLATE_DEFLATE and so on. The output is
+ written to the descriptor out_fd, or nowhere if that is -1.
+
+ On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_CORRUPT, the stream is damaged or cut off;
+ FDCKPT_ERR_ARGUMENT, every is 0, or there is no such format; FDCKPT_ERR_STATE, fd has no size (it is a pipe, say);
+ FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_inflate_index_t *fdckpt_inflate_index_build(int fd,
+                                                          uint64_t start,
+                                                          uint64_t size,
+                                                          int format,
+                                                          uint64_t every,
+                                                          int out_fd);
+
+/*
+ fdckpt_inflate_index_save writes the index to the descriptor index_fd, which must be open for an empty file: a container in
+ the "CKPT" format with sections of types 128 and 129. Nothing is synced.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+ */
+int fdckpt_inflate_index_save(const struct fdckpt_inflate_index_t *index,
+                              int index_fd);
+
+/*
+ fdckpt_inflate_index_load returns the index that is in the file of the descriptor index_fd, which is mapped into memory, and
+ can be closed right after: nobody may change or shorten the file until the index is freed, as for fdckpt_container_open. The
+ other arguments are as for fdckpt_inflate_index_build: they are to name the same stream.
+
+ On failure returns NULL. Reasons: FDCKPT_ERR_FORMAT, the file is no index; FDCKPT_ERR_CORRUPT, it is damaged;
+ FDCKPT_ERR_STATE, the stream has another size than the one that the index was made of, or fd has none; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_inflate_index_t *fdckpt_inflate_index_load(int index_fd,
+                                                         int fd,
+                                                         uint64_t start,
+                                                         uint64_t size);
+
+/*
+ fdckpt_inflate_index_read reads output from the byte offset on, counted from 0, to the sz bytes at buf. Reading on where the
+ last call ended, or a little further, goes on from there; else decompression begins at the nearest point.
+
+ Before anything of a part of the stream is returned, from one point to the next, it is compared by checksum with what the index
+ was made of.
+
+ On success returns FDCKPT_OK, and *_got is how many bytes were read: less than sz, or 0, only at the end of the output. On
+ failure *_got is untouched, the bytes at buf can be changed, and another call begins anew. Reasons: FDCKPT_ERR_STATE, the stream
+ is not the one that the index was made of, or has changed; FDCKPT_ERR_CORRUPT, the index is damaged; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_inflate_index_read(struct fdckpt_inflate_index_t *index,
+                              uint64_t offset,
+                              void *buf,
+                              size_t sz,
+                              size_t *_got);
+
+/*
+ fdckpt_inflate_index_sizes tells the size of the output in *output, and in *points how many points the index has. Either may be
+ NULL.
+
+ Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_inflate_index_sizes(const struct fdckpt_inflate_index_t *index,
+                               uint64_t *output,
+                               uint64_t *points);
+
+/*
+ fdckpt_inflate_index_free frees the index. It may be NULL. No descriptor is closed.
+ */
+void fdckpt_inflate_index_free(struct fdckpt_inflate_index_t *index);
 
 #ifdef __cplusplus
 }

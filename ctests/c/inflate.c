@@ -227,6 +227,101 @@ test_arguments( void ) {
   CHECK_EQ( fdckpt_inflate_end( &strm ), FDCKPT_OK );
 }
 
+/* An index of the gzip file, which lies within another file. */
+
+static void
+test_index( void ) {
+  FILE * file = tmpfile();
+  FILE * kept = tmpfile();
+  FILE * text_file = tmpfile();
+  int fd = fileno( file ), index_fd = fileno( kept ), out_fd = fileno( text_file );
+  CHECK( write( fd, "before", 6UL )==6L && write( fd, gz, gz_sz )==(ssize_t)gz_sz && write( fd, "behind", 6UL )==6L );
+  off_t position = lseek( fd, 0L, SEEK_CUR );
+
+  for( int round=0; round<3; round++ ) {
+    fdckpt_inflate_index_t * index = round<2
+      ? fdckpt_inflate_index_build( fd, 6UL, round ? FDCKPT_TO_END : gz_sz, FDCKPT_INFLATE_GZIP, 5UL, round ? -1 : out_fd )
+      : fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_TO_END );
+    CHECK( index );
+    uint64_t size, points;
+    CHECK_EQ( fdckpt_inflate_index_sizes( index, &size, &points ), FDCKPT_OK );
+    CHECK_EQ( size, 2UL*TEXT_SZ );
+    CHECK_EQ( points, (2UL*TEXT_SZ+4UL)/5UL );
+    for( ulong from=2UL*TEXT_SZ+2UL; from<1000UL; from-- ) {
+      char   some[ 10 ];
+      size_t got   = 99UL;
+      ulong  right = from>=2UL*TEXT_SZ ? 0UL : 2UL*TEXT_SZ-from<10UL ? 2UL*TEXT_SZ-from : 10UL;
+      CHECK_EQ( fdckpt_inflate_index_read( index, from, some, 10UL, &got ), FDCKPT_OK );
+      CHECK_EQ( got, right );
+      for( ulong i=0UL; i<got; i++ ) CHECK_EQ( some[i], text[ (from+i)%TEXT_SZ ] );
+    }
+    if( round==1 ) CHECK_EQ( fdckpt_inflate_index_save( index, index_fd ), FDCKPT_OK );
+    if( round==2 ) { /* A changed file */
+      size_t got = 99UL;
+      CHECK_EQ( pwrite( fd, "?", 1UL, (off_t)(6UL+20UL) ), 1L );
+      CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_ERR_STATE );
+      CHECK( strstr( fdckpt_last_error()->text, "changed" ) );
+      CHECK_EQ( got, 99UL );
+      CHECK_EQ( pwrite( fd, gz+20, 1UL, (off_t)(6UL+20UL) ), 1L );
+      CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_OK );
+      CHECK_EQ( got, 2UL*TEXT_SZ );
+    }
+    fdckpt_inflate_index_free( index );
+  }
+  CHECK_EQ( lseek( fd, 0L, SEEK_CUR ), position );
+  memset( out, 0, sizeof(out) );
+  CHECK_EQ( pread( out_fd, out, sizeof(out), 0L ), (long)(2UL*TEXT_SZ) );
+  CHECK( !memcmp( out, text, TEXT_SZ ) && !memcmp( out+TEXT_SZ, text, TEXT_SZ ) );
+
+  /* What is refused, and why */
+  int const gzip = FDCKPT_INFLATE_GZIP;
+  int pipes[2];
+  CHECK( !pipe( pipes ) );
+  fdckpt_inflate_index_t * nothing = fdckpt_inflate_index_build( pipes[0], 0UL, FDCKPT_TO_END, gzip, 5UL, -1 );
+  CHECK( !nothing && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
+  struct { int fd; ulong start; ulong size; int format; ulong every; int out_fd; int code; } const bad[] = {
+    { -1, 0UL,           FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, gz_sz+13UL,    FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, ULONG_MAX,     FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, 6UL,           gz_sz+7UL,     gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, 6UL,           FDCKPT_TO_END, 4,    5UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, 6UL,           FDCKPT_TO_END, gzip, 0UL, -1,         FDCKPT_ERR_ARGUMENT },
+    { fd, 6UL,           FDCKPT_TO_END, gzip, 5UL, -2,         FDCKPT_ERR_ARGUMENT },
+    { fd, 6UL,           FDCKPT_TO_END, gzip, 5UL, pipes[0],   FDCKPT_ERR_IO       },
+    { fd, 0UL,           FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_CORRUPT  },
+    { fd, 6UL,           gz_sz-1UL,     gzip, 5UL, -1,         FDCKPT_ERR_CORRUPT  } };
+  for( ulong i=0UL; i<sizeof(bad)/sizeof(bad[0]); i++ ) {
+    nothing = fdckpt_inflate_index_build( bad[i].fd, bad[i].start, bad[i].size, bad[i].format, bad[i].every, bad[i].out_fd );
+    CHECK( !nothing );
+    CHECK_EQ_AT( fdckpt_last_error()->code, bad[i].code, "%lu", i );
+  }
+  CHECK( !fdckpt_inflate_index_load( fd, fd, 6UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_FORMAT );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, gz_sz ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
+  uchar byte;
+  CHECK_EQ( pread( index_fd, &byte, 1UL, 60L ), 1L );
+  byte ^= 1U;
+  CHECK_EQ( pwrite( index_fd, &byte, 1UL, 60L ), 1L );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
+
+  fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 6UL, FDCKPT_TO_END, gzip, 5UL, -1 );
+  size_t got;
+  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, NULL, 1UL, &got ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, 1UL, NULL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, NULL, 0UL, &got ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_inflate_index_read( index, ULONG_MAX, out, 1UL, &got ), FDCKPT_OK );
+  CHECK_EQ( got, 0UL );
+  CHECK_EQ( fdckpt_inflate_index_read( NULL, 0UL, out, 1UL, &got ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_save( NULL, fd ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_save( index, -1 ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_save( index, pipes[0] ), FDCKPT_ERR_IO );
+  CHECK_EQ( fdckpt_inflate_index_sizes( index, NULL, NULL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_inflate_index_sizes( NULL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
+  fdckpt_inflate_index_free( index );
+  fdckpt_inflate_index_free( NULL );
+  fclose( file ); fclose( kept ); fclose( text_file ); close( pipes[0] ); close( pipes[1] );
+}
+
 static void silent( void * context, int level, char const * line ) { (void)context; (void)level; (void)line; }
 
 int
@@ -239,6 +334,7 @@ main( void ) {
   test_every_byte( FDCKPT_INFLATE_COMPACT );
   test_damage();
   test_arguments();
+  test_index();
   fdckpt_set_log( NULL, NULL );
   return test_end( "inflate" );
 }

@@ -3,7 +3,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_inflate, types};
+use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_inflate, fdckpt_inflate_index, types};
 use crate::codec;
 
 /// All of the headers.
@@ -135,6 +135,8 @@ fn prototypes_are_the_same() {
         fdckpt_inflate:
             fdckpt_inflate_init fdckpt_inflate fdckpt_inflate_checkpoint_bound fdckpt_inflate_checkpoint fdckpt_inflate_restore
             fdckpt_inflate_reset fdckpt_inflate_end;
+        fdckpt_inflate_index:
+            fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -157,5 +159,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_last_error();
         fdckpt_container: fdckpt_container_new();
         fdckpt_container: fdckpt_container_open(fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);
     }
 }

@@ -53,7 +53,10 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::MemoryTooSmall { .. }
         | Error::FileChanged
         | Error::Stream { .. }
-        | Error::Checkpoint(_) => ERR_INVAL,
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. }
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. } => ERR_INVAL,
     }
 }
 
@@ -66,7 +69,13 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::UnknownStyle { .. }
         | Error::SeekPastEnd { .. }
         | Error::TooLarge { .. } => FDCKPT_ERR_ARGUMENT,
-        Error::FrameOpen | Error::NoFrame | Error::Failed | Error::NotSeekable | Error::FileChanged => FDCKPT_ERR_STATE,
+        Error::FrameOpen
+        | Error::NoFrame
+        | Error::Failed
+        | Error::NotSeekable
+        | Error::FileChanged
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. } => FDCKPT_ERR_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
         Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
         Error::Io { .. } => FDCKPT_ERR_IO,
@@ -75,7 +84,8 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::Corrupt { .. }
         | Error::UnexpectedEnd { .. }
         | Error::Stream { .. }
-        | Error::Checkpoint(_) => FDCKPT_ERR_CORRUPT,
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,

@@ -1,23 +1,40 @@
 //! Windows that are compressed, by the LZ4 frames of this library.
 
-use super::blob::{HEAD, TAIL};
+use super::blob::{self, HEAD, Layout, TAIL};
+use super::engine::Engine;
 use super::window::WINDOW_MAX;
 use crate::codec::{Checkpt, FrameStyle, Restore};
 use crate::error::Error;
 
-/// The window as an LZ4 frame of one buffer; `None` if that is not shorter.
-pub(super) fn compress(window: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+/// How far matches of Deflate reach.
+const DEFLATE_REACH: usize = 32768;
+
+/// A window, compressed.
+pub(super) struct Compressed {
+    /// An LZ4 frame of one buffer.
+    pub(super) frame: Vec<u8>,
+    /// What is in it: of Deflate, with zeros where no match reaches any more.
+    pub(super) window: Vec<u8>,
+}
+
+/// `None` if the frame is not shorter.
+pub(super) fn compress(engine: &Engine) -> Result<Option<Compressed>, Error> {
+    let whole = blob::window(engine, Layout::Unversioned);
+    let needed = if engine.deflate64() { whole.len() } else { engine.window().unread().max(DEFLATE_REACH) };
+    let unneeded = whole.len().saturating_sub(needed);
+    let mut window = zeros(whole.len())?;
+    window[unneeded..].copy_from_slice(&whole[unneeded..]);
     let mut frame = zeros(window.len())?;
     let mut checkpt = Checkpt::mmio(&mut frame)?;
     checkpt.open(FrameStyle::Lz4)?;
-    let size = match checkpt.data(window).and_then(|()| checkpt.close()) {
+    let size = match checkpt.data(&window).and_then(|()| checkpt.close()) {
         Ok(size) => size as usize,
         Err(Error::NoRoom { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     checkpt.finish()?;
     frame.truncate(size);
-    Ok((size < window.len()).then_some(frame))
+    Ok((size < window.len()).then_some(Compressed { frame, window }))
 }
 
 /// The blob of which `compressed` has the window as a frame. The size of the window is known from what comes before it.
@@ -47,7 +64,7 @@ pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(blob)
 }
 
-fn zeros(size: usize) -> Result<Vec<u8>, Error> {
+pub(super) fn zeros(size: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
     bytes.resize(size, 0);

@@ -2,6 +2,7 @@
 //! on from it begins exactly where the other stopped. docs/inflate-checkpoint-format.md describes it.
 
 use super::blob::{self, Blob, HEAD, Layout, TAIL};
+use super::compact::Compressed;
 use super::engine::At;
 use super::wrapper::{HELD_MAX, Stage, Wrapper};
 use super::{Format, Inflate, Position, compact};
@@ -35,13 +36,12 @@ pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Resu
     }
     let engine = inflate.engine();
     let ahead = inflate.ahead();
-    let compact =
-        if compressed && inflate.in_body() { compact::compress(blob::window(engine, Layout::Unversioned))? } else { None };
+    let compact = if compressed && inflate.in_body() { compact::compress(engine)? } else { None };
     let start = FIXED + ahead.len() + SUM;
     let body = match &compact {
         _ if !inflate.in_body() => 0,
         None => blob::size(engine, Layout::Unversioned),
-        Some(window) => HEAD + window.len() + TAIL,
+        Some(compressed) => HEAD + compressed.frame.len() + TAIL,
     };
     let size = start + body;
     let too_small = Error::MemoryTooSmall { size: out.len() as u64, needed: size as u64 };
@@ -73,11 +73,11 @@ pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Resu
     let sum = crc32fast::hash(&head[..start - SUM]);
     head[start - SUM..].copy_from_slice(&sum.to_le_bytes());
 
-    if let Some(window) = &compact {
+    if let Some(Compressed { frame, window }) = &compact {
         let (blob, _) = blob::head(engine, Layout::Unversioned, At::Here)?;
         rest[..HEAD].copy_from_slice(&blob);
-        rest[HEAD..body - TAIL].copy_from_slice(window);
-        let sum = blob::checksum(&[&blob, blob::window(engine, Layout::Unversioned)]);
+        rest[HEAD..body - TAIL].copy_from_slice(frame);
+        let sum = blob::checksum(&[&blob, window]);
         rest[body - TAIL..].copy_from_slice(&sum.to_le_bytes());
     } else if body > 0 {
         blob::write(engine, Layout::Unversioned, At::Here, rest)?;

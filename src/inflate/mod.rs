@@ -27,7 +27,8 @@
 //! # }
 //! ```
 //!
-//! To read a whole file, [`Reader`] is more convenient: it makes of a [`BufRead`](std::io::BufRead) of compressed data one of output.
+//! To read a whole file, [`Reader`] is more convenient: it makes of a [`BufRead`](std::io::BufRead) of compressed data one of output. To
+//! read parts of a file, an [`Index`] has checkpoints all over it, and a reader that begins at the nearest one.
 //!
 //! The parts of the room:
 //!
@@ -35,6 +36,7 @@
 //! - `wrapper`: headers and trailers of zlib and gzip.
 //! - `blob`, `envelope`, `compact`: the checkpoint of raw streams, the one of everything around it, compressed windows.
 //! - `reader`: the adapter.
+//! - `index`: checkpoints at regular distances, and reading from the nearest one.
 
 mod bits;
 mod blob;
@@ -45,11 +47,14 @@ mod envelope;
 mod fault;
 mod header;
 mod huffman;
+mod index;
 mod reader;
 mod window;
 mod wrapper;
 
 pub use fault::Fault;
+pub(crate) use index::{Cursor, Failure};
+pub use index::{Index, IndexReader};
 pub use reader::Reader;
 
 use std::fmt;

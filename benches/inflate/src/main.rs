@@ -1,7 +1,7 @@
 //! Inflate side by side: `make bench-inflate`.
 //!
 //! Decompresses one corpus by this library and by others, in one thread, taking turns, and prints the best processor time of several rounds
-//! as throughput and as ratio to the crate deflate64 0.1.12. Then how long checkpoints take.
+//! as throughput and as ratio to the crate deflate64 0.1.12. Then how long checkpoints take, and what an index takes and gives.
 //!
 //! Arguments: files and folders that make the corpus. `BENCH_MB` (100) limits it, `ROUNDS` (5) says how often.
 
@@ -12,10 +12,11 @@ mod encode;
 use std::cell::RefCell;
 use std::fs;
 use std::hint::black_box;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::process::Command;
 
-use fdckpt::inflate::{Form, Format, Inflate, Status};
+use fdckpt::inflate::{Form, Format, Index, Inflate, Reader, Status};
 
 const PIECE: usize = 1 << 16;
 
@@ -237,4 +238,50 @@ fn main() {
         inflater.restore_from_checkpoint(black_box(&blob)).expect("it is sound");
     });
     println!("{:22} {:8} {take:9.1} {restore:11.1}", "crate deflate64", blob.len());
+
+    println!("\nindex, a point every        size    a point     build  part of output  access ms  from the start");
+    for (format, stream) in [(Format::Deflate, plain), (Format::Deflate64, plain64)] {
+        for every in [1 << 20, 4 << 20, 16 << 20] {
+            index(format, stream, &data, every);
+        }
+    }
+}
+
+/// What an index takes, and how long it takes to read 1000 bytes at random places, with it and without.
+fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
+    let start = now();
+    let index = Index::build(stream, std::io::sink(), format, every).expect("it is sound");
+    let build = data.len() as f64 / 1e6 / (now() - start);
+    let size = index.to_container().and_then(|container| container.serialized_size()).expect("memory");
+    let mut reader = index.reader(Cursor::new(stream)).expect("its input");
+    let (mut part, mut place) = ([0; 1000], 0);
+    let mut next = || {
+        place = (place + data.len() * 618 / 1000) % (data.len() - 1000);
+        place
+    };
+    const TIMES: usize = 200;
+    let start = now();
+    for _ in 0..TIMES {
+        let place = next();
+        reader.read_at(place as u64, &mut part).expect("it is sound");
+        assert!(part == data[place..][..1000]);
+    }
+    let with = (now() - start) / TIMES as f64;
+    let start = now();
+    for _ in 0..3 {
+        let mut all = Reader::new(stream, format).expect("memory");
+        let to = next() as u64;
+        std::io::copy(&mut all.by_ref().take(to), &mut std::io::sink()).expect("it is sound");
+        all.read_exact(&mut part).expect("it is sound");
+    }
+    let without = (now() - start) / 3.0;
+    println!(
+        "{:10} {:4} MiB  {size:13} {:10} {build:4.0} MB/s {:13.2} % {:10.3} {:15.1}",
+        format!("{format:?}"),
+        every >> 20,
+        size / index.point_count() as u64,
+        size as f64 / data.len() as f64 * 100.0,
+        with * 1e3,
+        without * 1e3
+    );
 }
