@@ -163,7 +163,7 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                     }
                     let (full, position) = inflate.checkpoint(Form::Full).expect("a checkpoint");
                     assert_eq!(position.input, row.number(0));
-                    if row.number(0) % 5 == 0 {
+                    if row.number(0) % 7 == 0 {
                         stream.resume(&full, "full");
                     }
                     // Between blocks, what a full checkpoint has inside is golden too.
@@ -181,13 +181,18 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                     let (blob, position) = inflate.checkpoint(Form::Blob).expect("a blob");
                     assert!(blob == stream.blob(row), "{} {:?}", stream.name, &row.1[..8]);
                     assert_eq!((position.input, position.output), (row.number(0).div_ceil(8), row.number(5) - row.number(6)));
-                    stream.resume(&blob, "blob");
+                    // Half of them, as that takes seconds without optimisation.
+                    if blobs % 2 == 0 {
+                        stream.resume(&blob, "blob");
+                    }
                     blobs += 1;
                 }
                 "later" if at_fed => {
                     let (blob, _) = inflate.checkpoint(Form::Blob0x1001).expect("a blob");
                     assert!(blob == stream.blob(row), "{} {:?}", stream.name, &row.1[..8]);
-                    stream.resume(&blob, "later blob");
+                    if later_blobs % 2 == 1 {
+                        stream.resume(&blob, "later blob");
+                    }
                     later_blobs += 1;
                 }
                 "later_0_1_11" => stream.resume(&stream.blob(row), "blob of 0.1.11"),

@@ -19,14 +19,14 @@ fn streams(seed: u64) -> Vec<(Format, Vec<u8>, Vec<u8>)> {
     for format in [Format::Deflate, Format::Deflate64, Format::Zlib, Format::Gzip] {
         let (mut stream, mut plain) = (Vec::new(), Vec::new());
         match format {
-            Format::Deflate | Format::Deflate64 => (stream, plain) = random_stream(seed, format == Format::Deflate64, 20),
+            Format::Deflate | Format::Deflate64 => (stream, plain) = random_stream(seed, format == Format::Deflate64, 12),
             Format::Zlib => {
                 plain = random_stream(seed, false, 12).1;
                 stream = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
             }
             _ => {
                 for member in 0..3 {
-                    let (body, part) = random_stream(10 * seed + member, false, 8);
+                    let (body, part) = random_stream(10 * seed + member, false, 5);
                     stream.extend([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
                     stream.extend(body);
                     stream.extend(crc32fast::hash(&part).to_le_bytes());
@@ -51,13 +51,13 @@ fn ours(error: io::Error) -> Error {
 
 #[test]
 fn any_part_is_that_of_the_whole() {
-    for seed in 1..4 {
+    for seed in 1..3 {
         for (format, mut stream, plain) in streams(seed) {
             let mut random = Random(seed);
             if seed == 2 {
                 stream.extend(b"what follows");
             }
-            for every in [1 + plain.len() as u64 / 7, 1 + plain.len() as u64 / 90, 1 << 40] {
+            for every in [1 + plain.len() as u64 / 7, 1 + plain.len() as u64 / 50, 1 << 40] {
                 let mut output = Vec::new();
                 let index = Index::build(&stream[..], &mut output, format, every).expect("it is sound");
                 assert!(output == plain, "{format:?}");
@@ -216,13 +216,13 @@ fn damaged_and_foreign_indexes_are_refused() {
         failed += usize::from(read.is_err());
     }
     assert!(refused > 100 && failed > 20, "{refused} {failed}");
-    for cut in [0, 8, 47, 51, table.len() - 32, table.len() - 1] {
+    for cut in [0, 8, 47, 51, table.len() - 36, table.len() - 1] {
         assert!(Index::parse(&with(&table[..cut], checkpoints)).is_err(), "cut to {cut}");
     }
     assert!(Index::parse(&with(table, &checkpoints[..checkpoints.len() - 1])).is_err());
 
     // Each checkpoint, when it is used.
-    for place in (0..checkpoints.len()).step_by(97) {
+    for place in (0..checkpoints.len()).step_by(1 + checkpoints.len() / 50) {
         let mut checkpoints = checkpoints.to_vec();
         checkpoints[place] ^= 4;
         let file = with(table, &checkpoints);
@@ -241,6 +241,19 @@ fn damaged_and_foreign_indexes_are_refused() {
     let other: Vec<u8> = stream.iter().map(|byte| byte ^ 1).collect();
     let mut reader = index.reader(Cursor::new(&other)).expect("the size is right");
     assert!(matches!(ours(reader.read_at(0, &mut [0]).expect_err("another stream")), Error::InputChanged { from: 0, .. }));
+}
+
+/// As the fuzz target does it.
+#[test]
+fn indexes_and_inputs_that_were_tampered_with() {
+    let mut random = Random(11);
+    for _ in 0..60 {
+        let mut case: Vec<u8> = (0..4 + 3 * random.below(3)).map(|_| random.small(256) as u8).collect();
+        if random.once_in(4) {
+            case.extend((0..random.below(200)).map(|_| random.small(256) as u8));
+        }
+        deflate::run::index(&case);
+    }
 }
 
 /// In a new process, of the C example.

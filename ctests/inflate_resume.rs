@@ -38,7 +38,7 @@ fn killed_at_random_it_gets_to_the_end() {
         fs::write(&from, &input).unwrap();
         // Some longer file was there before.
         fs::write(&to, vec![0xee; plain.len() + 1000]).unwrap();
-        let every = (plain.len() / 200).to_string();
+        let every = (plain.len() / 60).to_string();
         let (mut kills, mut resumed) = (0, 0);
         loop {
             let mut command = Command::new(&program);

@@ -1,7 +1,9 @@
 //! Runs a decompressor over a stream, in one go and in pieces with checkpoints between them.
 
-use fdckpt::Error;
-use fdckpt::inflate::{Form, Format, Inflate, Status};
+use std::io;
+
+use fdckpt::inflate::{Form, Format, Index, Inflate, Status};
+use fdckpt::{Container, Error};
 
 use super::Random;
 
@@ -225,6 +227,51 @@ pub fn restore(case: &[u8]) {
                 let input = if rest.is_empty() { &stream } else { rest };
                 _ = go_on(&mut inflate, input, 1000);
             }
+        }
+    }
+}
+
+/// An index that is arbitrary, or a real one that was tampered with, of an input that may have been: refused, then or when it is used, or
+/// what is read is right unless the index's own checksums say otherwise.
+pub fn index(case: &[u8]) {
+    let Some((&[choice, seed, every, place], rest)) = case.split_first_chunk() else { return };
+    let format = if choice & 1 != 0 { Format::Deflate64 } else { Format::Deflate };
+    let (mut stream, plain) = super::random_stream(seed.into(), format == Format::Deflate64, 3);
+    let every = 1 + plain.len() as u64 * u64::from(every) / 1000;
+    let index = Index::build(&stream[..], io::sink(), format, every.max(500)).expect("it is sound");
+    let container = index.to_container().expect("there is memory");
+    let (mut table, mut checkpoints) =
+        (container.get(128).expect("it is there").to_vec(), container.get(129).expect("there").to_vec());
+    let changes = |bytes: &mut [u8]| {
+        for change in rest.chunks_exact(3) {
+            let size = bytes.len();
+            bytes[usize::from(u16::from_le_bytes([change[0], change[1]])) % size] ^= change[2];
+        }
+    };
+    match choice >> 1 & 3 {
+        0 => changes(&mut table),
+        1 => changes(&mut checkpoints),
+        2 => changes(&mut stream),
+        _ => table.splice(8.., rest.iter().copied()).for_each(drop),
+    }
+    let sealed = choice & 8 != 0 && table.len() >= 4;
+    if sealed {
+        let end = table.len() - 4;
+        let sum = crc32fast::hash(&table[..end]);
+        table[end..].copy_from_slice(&sum.to_le_bytes());
+    }
+    let mut container = Container::new();
+    container.set(128, table).and_then(|()| container.set(129, checkpoints)).expect("there is memory");
+    let file = container.serialize().expect("there is memory");
+    let Ok(index) = Index::parse(&file) else { return };
+    let Ok(mut reader) = index.reader(io::Cursor::new(&stream)) else { return };
+    let mut part = [0; 3000];
+    for round in 0..5 {
+        let from = plain.len() * usize::from(place.wrapping_mul(round + 1)) / 256;
+        if let Ok(count) = reader.read_at(from as u64, &mut part)
+            && !sealed
+        {
+            assert!(plain[from..].starts_with(&part[..count]), "{count} bytes at {from}");
         }
     }
 }

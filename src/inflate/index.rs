@@ -21,7 +21,7 @@ const VERSION: u8 = 1;
 const HEAD: usize = 48;
 
 /// Bytes of a point.
-const POINT: usize = 32;
+const POINT: usize = 36;
 
 /// Bytes of the checksum behind the points.
 const SUM: usize = 4;
@@ -75,6 +75,8 @@ struct Point {
     /// Where in the checkpoints its own is.
     from: u64,
     size: u32,
+    /// CRC-32 of the checkpoint. (Its own checksum of the window is a weak one.)
+    checkpoint_sum: u32,
     /// CRC-32 of the input from here to the next point, or to its end.
     sum: u32,
 }
@@ -86,7 +88,8 @@ impl Point {
         bytes[8..16].copy_from_slice(&self.output.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.from.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.size.to_le_bytes());
-        bytes[28..].copy_from_slice(&self.sum.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.checkpoint_sum.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.sum.to_le_bytes());
         bytes
     }
 
@@ -96,7 +99,8 @@ impl Point {
             output: number(&bytes[8..16]),
             from: number(&bytes[16..24]),
             size: number(&bytes[24..28]) as u32,
-            sum: number(&bytes[28..]) as u32,
+            checkpoint_sum: number(&bytes[28..32]) as u32,
+            sum: number(&bytes[32..]) as u32,
         }
     }
 }
@@ -160,7 +164,8 @@ impl Maker {
         self.checkpoints.resize(from + bound, 0);
         let (size, Position { input, output }) = inflate.checkpoint_into(Form::Compact, &mut self.checkpoints[from..])?;
         self.checkpoints.truncate(from + size);
-        let point = Point { input, output, from: from as u64, size: size as u32, sum: 0 };
+        let checkpoint_sum = crc32fast::hash(&self.checkpoints[from..]);
+        let point = Point { input, output, from: from as u64, size: size as u32, checkpoint_sum, sum: 0 };
         self.points.extend_from_slice(&point.write());
         Ok(())
     }
@@ -477,7 +482,11 @@ impl<R: Read + Seek> Cursor<R> {
         let point = Point::read(&index.table()[index.last_point(|point| point.output <= target)]);
         let here = self.inflate.total_out();
         if !placed || here > target || here < point.output {
-            let position = self.inflate.restore(index.checkpoint(&point).ok_or(Error::Internal)?)?;
+            let checkpoint = index.checkpoint(&point).ok_or(Error::Internal)?;
+            if crc32fast::hash(checkpoint) != point.checkpoint_sum {
+                return Err(Error::Checkpoint("is damaged: it has not the checksum that the index has for it").into());
+            }
+            let position = self.inflate.restore(checkpoint)?;
             if position != (Position { input: point.input, output: point.output }) {
                 return Err(Error::Checkpoint("is not of the position that the index has for it").into());
             }

@@ -39,7 +39,17 @@
 
    Where zlib gives up the stream at its end, a gzip file may have further
    members, see fdckpt_inflate.  A failure is logged once, like every
-   failure in the library; fdckpt_set_log takes the lines over. */
+   failure in the library; fdckpt_set_log takes the lines over.
+
+   For users of zran: fdckpt_inflate_index_* read any part of a large file,
+   by an index of checkpoints that was made and saved once.
+
+     fdckpt_inflate_index_t * index =
+       fdckpt_inflate_index_build( fd, 0, FDCKPT_TO_END, FDCKPT_INFLATE_GZIP, 4<<20, -1 );
+     fdckpt_inflate_index_save( index, index_fd );
+     // Later, perhaps in another process
+     index = fdckpt_inflate_index_load( index_fd, fd, 0, FDCKPT_TO_END );
+     fdckpt_inflate_index_read( index, offset, buf, sizeof(buf), &got ); */
 
 #include <stddef.h>
 #include <stdint.h>
