@@ -194,6 +194,9 @@ impl Part<'_> {
 impl Read for Part<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let count = to.len().min(usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX));
+        if count == 0 {
+            return Ok(0);
+        }
         let offset = self.start + self.at;
         let read = fd::read_at(self.fd, offset as i64, &mut to[..count])?;
         self.at += read as u64;
