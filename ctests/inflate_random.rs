@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{BufRead, Read};
 
+use deflate::encode::{Encoder, Token};
 use deflate::run::{Outcome, go_on, in_one_go, in_pieces, other_deflate, other_deflate64};
 use deflate::{Random, random_stream};
 use fdckpt::Error;
@@ -177,6 +178,33 @@ fn cut_anywhere() {
                 let error = std::io::copy(&mut reader, &mut std::io::sink()).expect_err("it is cut off");
                 assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
             }
+        }
+    }
+}
+
+/// Checkpoints have all that a match can reach: the farthest one, right behind them.
+#[test]
+fn the_farthest_match_after_a_checkpoint() {
+    for (deflate64, farthest) in [(false, 32768), (true, 65536)] {
+        let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
+        let mut random = Random(12);
+        let bytes: Vec<u8> = (0..40_000).map(|_| random.next() as u8).collect();
+        let mut encoder = Encoder::new(deflate64);
+        encoder.stored(&bytes, false, 0);
+        encoder.stored(&bytes[..200], false, 0);
+        // Something that compresses.
+        encoder.stored(&vec![7; farthest - 200], false, 0);
+        let before = encoder.stream.len();
+        encoder.fixed(&[Token::Match { symbol: 279, length: 100, distance: farthest }], true);
+        let (stream, plain) = encoder.finish();
+        for form in [Form::Full, Form::Compact, Form::Blob] {
+            let mut inflate = Inflate::new(format).expect("there is memory");
+            let first = go_on(&mut inflate, &stream[..before], 1000);
+            let (checkpoint, position) = inflate.checkpoint(form).expect("a checkpoint");
+            let mut inflate = Inflate::new(format).expect("there is memory");
+            inflate.restore(&checkpoint).expect("it is sound");
+            let rest = go_on(&mut inflate, &stream[position.input as usize..], 1000);
+            assert!([first.output, rest.output].concat() == plain, "{format:?} {form:?}");
         }
     }
 }

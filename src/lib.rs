@@ -10,7 +10,8 @@
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
 //! - [`Error`] says what went wrong, and where.
-//! - [`inflate`] decompresses Deflate and Deflate64, and can be saved and restored at any point.
+//! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
+//!   by an index.
 //!
 //! ```
 //! use fdckpt::{Checkpt, FrameStyle, Restore};
