@@ -238,7 +238,7 @@ pub fn index(case: &[u8]) {
     let format = if choice & 1 != 0 { Format::Deflate64 } else { Format::Deflate };
     let (mut stream, plain) = super::random_stream(seed.into(), format == Format::Deflate64, 3);
     let every = 1 + plain.len() as u64 * u64::from(every) / 1000;
-    let index = Index::build(&stream[..], io::sink(), format, every.max(500)).expect("it is sound");
+    let index = Index::build(&stream[..], io::sink(), format, every.max(5000)).expect("it is sound");
     let container = index.to_container().expect("there is memory");
     let (mut table, mut checkpoints) =
         (container.get(128).expect("it is there").to_vec(), container.get(129).expect("there").to_vec());
