@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
 
@@ -71,6 +72,11 @@ fn log() {
 #[test]
 fn container() {
     call("container", container_main, &[]);
+}
+
+#[test]
+fn inflate() {
+    call("inflate", inflate_main, &[]);
 }
 
 #[test]

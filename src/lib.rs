@@ -10,6 +10,8 @@
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
 //! - [`Error`] says what went wrong, and where.
+//! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
+//!   by an index.
 //!
 //! ```
 //! use fdckpt::{Checkpt, FrameStyle, Restore};
@@ -39,6 +41,7 @@ mod capi;
 mod codec;
 mod container;
 mod error;
+pub mod inflate;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};

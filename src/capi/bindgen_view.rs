@@ -3,7 +3,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, types};
+use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_inflate, fdckpt_inflate_index, types};
 use crate::codec;
 
 /// All of the headers.
@@ -65,6 +65,11 @@ fn structs_have_the_same_layout() {
         total_blocks = total_blocks, total_records = total_records, index_length = index_length, version = version,
         flags = flags,
     });
+    assert_same_layout!(fdckpt_inflate_t, fdckpt_inflate::fdckpt_inflate_t {
+        next_in = next_in, avail_in = avail_in, total_in = total_in, next_out = next_out, avail_out = avail_out,
+        total_out = total_out, msg = msg, error_bit = error_bit, fault = fault, state = state,
+    });
+    assert_same_layout!(fdckpt_inflate_position_t, fdckpt_inflate::fdckpt_inflate_position_t { input = input, output = output });
 }
 
 #[test]
@@ -128,6 +133,11 @@ fn prototypes_are_the_same() {
             fdckpt_container_append fdckpt_container_verify;
         fdckpt_blockindex:
             fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
+        fdckpt_inflate:
+            fdckpt_inflate_init fdckpt_inflate fdckpt_inflate_checkpoint_bound fdckpt_inflate_checkpoint fdckpt_inflate_restore
+            fdckpt_inflate_reset fdckpt_inflate_end;
+        fdckpt_inflate_index:
+            fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -151,5 +161,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_container: fdckpt_container_open(fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);
     }
 }

@@ -5,14 +5,12 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
-use std::os::fd::BorrowedFd;
 
 use super::fdckpt::FDCKPT_NO_OFFSET;
 use super::guard;
 use super::log;
 use crate::container::{Container, Finding};
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::error::Error;
 use crate::sys::map::Map;
 
 /// A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
@@ -102,13 +100,8 @@ pub unsafe extern "C" fn fdckpt_container_parse(mem: *const c_void, sz: usize) -
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
     guard::make(c"fdckpt_container_open", || {
-        let map =
-            Map::of(descriptor(fd)?).map_err(|error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) })?;
-        let region = map.region();
-        let file = region.get(0, region.size()).unwrap_or_default();
-        // SAFETY: the map stays where it is and is unmapped after the container is dropped; the caller promises that nobody
-        // changes the file.
-        let file = unsafe { std::slice::from_raw_parts(file.as_ptr(), file.len()) };
+        // SAFETY: the container is dropped before the map; the caller promises that nobody changes the file.
+        let (map, file) = unsafe { guard::map(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
 }
@@ -324,7 +317,9 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call_ref(c"fdckpt_container_write", container, |handle| handle.container.write_to(descriptor(fd)?).map(drop))
+        guard::call_ref(c"fdckpt_container_write", container, |handle| {
+            handle.container.write_to(guard::descriptor(fd)?).map(drop)
+        })
     }
 }
 
@@ -347,7 +342,9 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call_ref(c"fdckpt_container_append", container, |handle| handle.container.append_to(descriptor(fd)?).map(drop))
+        guard::call_ref(c"fdckpt_container_append", container, |handle| {
+            handle.container.append_to(guard::descriptor(fd)?).map(drop)
+        })
     }
 }
 
@@ -394,14 +391,6 @@ const NULL_OUT: &str = "the pointer for a result is NULL";
 
 fn kind(r#type: c_int) -> Result<u8, Error> {
     u8::try_from(r#type).map_err(|_| Error::Argument("the type of a section is a number from 0 to 255"))
-}
-
-fn descriptor<'f>(fd: c_int) -> Result<BorrowedFd<'f>, Error> {
-    if fd < 0 {
-        return Err(Error::Argument("the descriptor is negative"));
-    }
-    // SAFETY: not negative; who gives another's descriptor answers for it.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// # Safety

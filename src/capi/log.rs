@@ -135,8 +135,7 @@ impl LastError {
         // between calls.
         unsafe {
             let text = &mut *self.text.get();
-            *text = Line::new();
-            _ = write!(text, "{error}");
+            text.set(error);
             *self.error.get() = fdckpt_error_t {
                 code,
                 errnum: error.errno().map_or(0, |errno| errno.raw()),
@@ -162,6 +161,12 @@ pub(super) struct Line<const SIZE: usize> {
 impl<const SIZE: usize> Line<SIZE> {
     pub(super) const fn new() -> Self {
         Self { bytes: [0; SIZE], used: 0 }
+    }
+
+    /// What an error says.
+    pub(super) fn set(&mut self, error: &Error) {
+        *self = Self::new();
+        _ = write!(self, "{error}");
     }
 
     pub(super) fn as_c_str(&self) -> &CStr {

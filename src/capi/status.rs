@@ -51,7 +51,12 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NoSuchIndex { .. }
         | Error::NotCanonical { .. }
         | Error::MemoryTooSmall { .. }
-        | Error::FileChanged => ERR_INVAL,
+        | Error::FileChanged
+        | Error::Stream { .. }
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. }
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. } => ERR_INVAL,
     }
 }
 
@@ -64,12 +69,23 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::UnknownStyle { .. }
         | Error::SeekPastEnd { .. }
         | Error::TooLarge { .. } => FDCKPT_ERR_ARGUMENT,
-        Error::FrameOpen | Error::NoFrame | Error::Failed | Error::NotSeekable | Error::FileChanged => FDCKPT_ERR_STATE,
+        Error::FrameOpen
+        | Error::NoFrame
+        | Error::Failed
+        | Error::NotSeekable
+        | Error::FileChanged
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. } => FDCKPT_ERR_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
         Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
         Error::Io { .. } => FDCKPT_ERR_IO,
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
-        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
+        Error::Malformed { .. }
+        | Error::Corrupt { .. }
+        | Error::UnexpectedEnd { .. }
+        | Error::Stream { .. }
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
