@@ -96,6 +96,19 @@ fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, SpreadStatis
     (result, counted)
 }
 
+/// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other things to do.
+fn sooner_or_later(threads: usize, enough: impl Fn(SpreadStatistics) -> bool, mut call: impl FnMut()) {
+    let mut all = Vec::new();
+    for _ in 0..50 {
+        let ((), counted) = with_threads(threads, &mut call);
+        all.push(counted);
+        if enough(counted) {
+            return;
+        }
+    }
+    panic!("{all:?}");
+}
+
 #[test]
 fn bytes_are_the_same_for_all_data() {
     let _alone = alone();
@@ -104,10 +117,15 @@ fn bytes_are_the_same_for_all_data() {
         let (one, none) = with_threads(1, || stream(&data));
         assert_eq!(none, SpreadStatistics { segments: 0, mispredictions: 0, warm_up_bytes: 0, recompressed_bytes: 0 });
         for threads in [2, 3, 8] {
-            let (several, counted) = with_threads(threads, || stream(&data));
-            assert!(one == several, "{name} on {threads} threads");
-            assert!(counted.segments > 0 && counted.warm_up_bytes > 0, "{name} on {threads} threads: {counted:?}");
-            println!("{name} on {threads} threads: {counted:?}");
+            let helped = |counted: SpreadStatistics| counted.segments > 0 && counted.warm_up_bytes > 0;
+            // Noise is given up before any helper is through.
+            sooner_or_later(
+                threads,
+                |counted| name == "noise" || helped(counted),
+                || {
+                    assert!(one == stream(&data), "{name} on {threads} threads");
+                },
+            );
         }
     }
 }
@@ -130,10 +148,15 @@ fn data_that_defeats_foresight_is_compressed_again() {
     let _alone = alone();
     let data = letters(300 * CHUNK);
     let (one, _) = with_threads(1, || stream(&data));
-    let (two, counted) = with_threads(2, || stream(&data));
-    assert!(one == two);
-    assert!(counted.mispredictions > 0 && counted.recompressed_bytes > 0, "{counted:?}");
-    println!("{counted:?}");
+    let mut two = Vec::new();
+    sooner_or_later(
+        2,
+        |counted| counted.mispredictions > 0 && counted.recompressed_bytes > 0,
+        || {
+            two = stream(&data);
+            assert!(one == two);
+        },
+    );
     // And what was made of it is sound.
     let mut restore = Restore::mmio(&two).unwrap();
     let (mut meta, mut some, mut all) = ([0; 6], vec![0; 1000], vec![0; data.len()]);
