@@ -51,6 +51,10 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NoSuchIndex { .. }
         | Error::NotCanonical { .. }
         | Error::MemoryTooSmall { .. }
+        | Error::FtiDamaged { .. }
+        | Error::NoSuchVariable { .. }
+        | Error::VariableSize { .. }
+        | Error::VariableNotProtected { .. }
         | Error::FileChanged => ERR_INVAL,
     }
 }
@@ -64,14 +68,22 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::UnknownStyle { .. }
         | Error::SeekPastEnd { .. }
         | Error::TooLarge { .. } => FDCKPT_ERR_ARGUMENT,
-        Error::FrameOpen | Error::NoFrame | Error::Failed | Error::NotSeekable | Error::FileChanged => FDCKPT_ERR_STATE,
+        Error::FrameOpen
+        | Error::NoFrame
+        | Error::Failed
+        | Error::NotSeekable
+        | Error::FileChanged
+        | Error::VariableSize { .. }
+        | Error::VariableNotProtected { .. } => FDCKPT_ERR_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
         Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
         Error::Io { .. } => FDCKPT_ERR_IO,
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
-        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } => FDCKPT_ERR_CORRUPT,
+        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } | Error::FtiDamaged { .. } => {
+            FDCKPT_ERR_CORRUPT
+        }
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
-        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }
