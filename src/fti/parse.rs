@@ -24,6 +24,11 @@ impl<'a> Checkpoint<'a> {
     /// [`Error::Unrecognized`] where it is of no generation, or where it is cut off so that its header is gone;
     /// [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
+        if is_encoded(file) {
+            return Err(Error::Unrecognized(
+                "this is a file of FTI's level 3 with encoded bytes, from which lost files are made, and no checkpoint of variables",
+            ));
+        }
         let place = sound_header(file).or_else(|| sound_header_before_the_end(file)).or_else(|| likely_header(file));
         let (mut generation, at) = place.ok_or(Error::Unrecognized(
             "this is no checkpoint of FTI: neither at its begin nor at its end is there a header (or it is cut off: from generation \
@@ -318,6 +323,15 @@ pub(super) fn sound_header(file: &[u8]) -> Option<Place> {
         other = other.or(Some((generation, at)));
     }
     other
+}
+
+/// Whether it is a file of encoded bytes (Reed-Solomon): these have a header behind them in every generation, which tells how many
+/// they are.
+fn is_encoded(file: &[u8]) -> bool {
+    Generation::ALL.into_iter().any(|generation| {
+        let at = at_end(generation, file).filter(|&at| at > 0 && is_sound(generation, file, at));
+        at.is_some_and(|at| Header::read(generation, file, at).fs == at as i64)
+    })
 }
 
 /// A header with the right hash that belongs at the end, but has bytes behind it.
