@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn corrupt_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn fti_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
@@ -71,6 +72,11 @@ fn log() {
 #[test]
 fn container() {
     call("container", container_main, &[]);
+}
+
+#[test]
+fn fti() {
+    call("fti", fti_main, &[]);
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn golden(generation: Generation) -> PathBuf {
 }
 
 fn json(path: impl AsRef<Path>) -> Json {
-    serde_json::from_slice(&fs::read(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))).unwrap()
+    serde_json::from_slice(&fs::read(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display())))
+        .unwrap()
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
@@ -146,14 +147,19 @@ fn replay(generation: Generation, case: &Json, threads: usize) -> Option<Vec<u8>
                 count += 1;
                 // What the variables were at an earlier checkpoint, another case tells.
                 let so_far = &case["calls"].as_array().unwrap()[..=made];
-                let other = others.as_array().unwrap().iter().find(|other| other["calls"].as_array().is_some_and(|calls| calls == so_far));
+                let other = others
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|other| other["calls"].as_array().is_some_and(|calls| calls == so_far));
                 let described = if count == last { Some(case) } else { other };
                 let data: Vec<(i32, Vec<u8>)> = order(case, &sizes, &by_protection)
                     .into_iter()
                     .map(|id| {
                         let mut variables = described.iter().flat_map(|case| case["variables"].as_array().unwrap());
                         let variable = variables.find(|variable| number(&variable["id"]) == i64::from(id));
-                        let of = variable.and_then(|variable| variable.get("pattern")).map_or(count as i64, |it| number(&it["gen"]));
+                        let of =
+                            variable.and_then(|variable| variable.get("pattern")).map_or(count as i64, |it| number(&it["gen"]));
                         (id, pattern(id, of, number(&case["rank"]), sizes[&id]))
                     })
                     .collect();
@@ -189,7 +195,10 @@ fn read_cases() -> Vec<(Generation, Json, Vec<u8>)> {
             }
             let path = golden(generation).join(case["file"].as_str().unwrap());
             let file = fs::read(path).unwrap_or_else(|_| replay(generation, case, 1).unwrap());
-            assert_eq!((file.len() as i64, md5(&file).as_str()), (number(&case["file_size"]), case["file_md5"].as_str().unwrap()));
+            assert_eq!(
+                (file.len() as i64, md5(&file).as_str()),
+                (number(&case["file_size"]), case["file_md5"].as_str().unwrap())
+            );
             all.push((generation, case.clone(), file));
         }
     }
@@ -299,18 +308,30 @@ fn golden_files_verify_and_give_their_variables() {
         // FTI itself refuses just those.
         let fti_refuses = reader == false && writer == true;
         assert_eq!((verdict.refused, verdict.remarks), (fti_refuses.into(), 0), "{name}: {findings:?}");
-        assert!(case.get("fti").is_none_or(|outcome| (outcome == "recovered correctly") != fti_refuses), "{name}: {}", case["fti"]);
+        assert!(
+            case.get("fti").is_none_or(|outcome| (outcome == "recovered correctly") != fti_refuses),
+            "{name}: {}",
+            case["fti"]
+        );
         refused += u64::from(fti_refuses);
 
         let variables = recover(&checkpoint, 1).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(recover(&checkpoint, 4), Ok(variables.clone()), "{name}");
         let described = case["variables"].as_array().unwrap();
         let in_order: Vec<i64> = checkpoint.variables().iter().map(|variable| variable.id.into()).collect();
-        assert!(case["file"].as_str().unwrap().starts_with("icp") || in_order == described.iter().map(|it| number(&it["id"])).collect::<Vec<_>>(), "{name}");
+        assert!(
+            case["file"].as_str().unwrap().starts_with("icp")
+                || in_order == described.iter().map(|it| number(&it["id"])).collect::<Vec<_>>(),
+            "{name}"
+        );
         assert_eq!(variables.len(), described.len(), "{name}");
         for variable in described {
             let data = &variables[&(number(&variable["id"]) as i32)];
-            assert_eq!((data.len() as i64, md5(data).as_str()), (number(&variable["size"]), variable["md5"].as_str().unwrap()), "{name}");
+            assert_eq!(
+                (data.len() as i64, md5(data).as_str()),
+                (number(&variable["size"]), variable["md5"].as_str().unwrap()),
+                "{name}"
+            );
         }
     }
     assert_eq!(refused, 10);
@@ -539,7 +560,10 @@ fn any_generation_becomes_any_other() {
     damaged[3] ^= 1;
     let checkpoint = Checkpoint::parse(&damaged).unwrap();
     let result = convert(&checkpoint, folder.path().join("not"), &with_time(Generation::B));
-    assert!(matches!(result, Err(Error::FtiDamaged { field: Field::Hash, variable: Some(1), container: Some(0), .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(Error::FtiDamaged { field: Field::Hash, variable: Some(1), container: Some(0), .. })),
+        "{result:?}"
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -605,7 +629,8 @@ fn repair_sets_right_what_the_data_proves() {
         assert_eq!(right, 49);
         // A hash, which the checksum proves wrong.
         let mut damaged = file.clone();
-        let hash = sound.containers()[0].offset as usize + if generation == Generation::D { 34 } else { generation_hash(generation) };
+        let hash =
+            sound.containers()[0].offset as usize + if generation == Generation::D { 34 } else { generation_hash(generation) };
         damaged[hash] ^= 1;
         let (result, after) = repaired(&damaged);
         assert!(result.is_ok() && after == file, "{generation}: {result:?}");
@@ -613,7 +638,10 @@ fn repair_sets_right_what_the_data_proves() {
         let mut damaged = file.clone();
         damaged[sound.containers()[0].fptr as usize] ^= 1;
         let (result, after) = repaired(&damaged);
-        assert!(matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged, "{generation}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged,
+            "{generation}: {result:?}"
+        );
         // Bytes behind the end.
         let mut longer = file.clone();
         longer.extend([0; 70]);
@@ -654,10 +682,7 @@ fn only_what_is_protected_is_recovered() {
     let mut memory = [[9; 7].to_vec(), vec![9; 25], vec![9; 5], vec![9; 6]];
     let [one, two, three, four] = &mut memory;
     let recover = |variables: &mut [ProtectedMut]| checkpoint.recover(variables, 1);
-    assert_eq!(
-        recover(&mut [ProtectedMut::new(1, one), ProtectedMut::new(2, two)]),
-        Err(Error::VariableNotProtected { id: 3 })
-    );
+    assert_eq!(recover(&mut [ProtectedMut::new(1, one), ProtectedMut::new(2, two)]), Err(Error::VariableNotProtected { id: 3 }));
     let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(1, one), ProtectedMut::new(3, four)];
     assert_eq!(recover(&mut all), Err(Error::VariableSize { id: 3, stored: 5, protected: 6 }));
     let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(4, one), ProtectedMut::new(3, three)];

@@ -1,5 +1,7 @@
 //! Comparing two files, and making one acceptable to FTI.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::finding::{Field, Severity};
@@ -209,7 +211,11 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
 /// Maps a file for reading.
 pub(crate) fn open(path: &Path) -> Result<Map, Error> {
     let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
-    let name = durable::c_string(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))?;
-    let file = file::open(&name).map_err(failed(Doing::Opening))?;
+    let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
     Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))
+}
+
+/// The path as C has it.
+pub(crate) fn c_path(path: &Path) -> Result<CString, Error> {
+    durable::c_string(path.as_os_str().as_bytes())
 }

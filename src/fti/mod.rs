@@ -43,8 +43,8 @@ mod walk;
 mod write;
 
 pub use crate::durable::Durability;
-pub(crate) use change::open;
 pub use change::{Difference, diff, repair};
+pub(crate) use change::{c_path, open};
 pub use finding::{Field, Finding, Severity, Value};
 pub use read::{ProtectedMut, Rule, Verdict};
 pub use write::{Leftovers, Options, Protected, Writer, convert};
