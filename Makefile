@@ -219,7 +219,7 @@ install: lib ## Install libraries, headers and pkg-config file below PREFIX (and
 	install -m 644 include/fd_checkpt.h include/fdckpt.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/fdckpt.pc"
-	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
+	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt LICENSES/BSD-2-Clause-fast-md5.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 
 uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc

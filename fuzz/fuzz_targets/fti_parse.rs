@@ -67,7 +67,7 @@ fuzz_target!(|case: &[u8]| {
     MOST.store(before, Relaxed);
     let parsed = Checkpoint::parse(&file);
     let most = MOST.load(Relaxed) - before;
-    assert!(most <= 40 * file.len() + (16 << 10), "{most} bytes for {}", file.len());
+    assert!(most <= 30 * file.len() + (16 << 10), "{most} bytes for {}", file.len());
     let Ok(checkpoint) = parsed else { return };
     let mut told = 0;
     let verdict = checkpoint.verify(1, &mut |finding| {

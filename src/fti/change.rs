@@ -193,7 +193,7 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
         Some(&(place, hash)) if checkpoint.generation == super::Generation::A => checkpoint.checksum_with(place, hash),
         _ => checkpoint.checksum_by_reader(&hashed),
     };
-    let checksum = checksum.ok_or(Error::Internal)?;
+    let checksum = checksum.ok_or(Error::FtiDamaged { field: Field::Checksum, variable: None, container: None, offset: at })?;
     header[..2 * HASH].copy_from_slice(&format::hex(checksum));
     header[2 * HASH] = 0;
     let hash = format.header_hash(header);

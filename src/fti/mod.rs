@@ -176,6 +176,8 @@ pub struct Checkpoint<'a> {
     file: &'a [u8],
     generation: Generation,
     header: Header,
+    /// The size of the file, by whichever of the two numbers in the header fits.
+    fs: i64,
     blocks: Vec<Block>,
     containers: Vec<Container>,
     /// Which containers each variable has: those of one id are together, in the order of the file.

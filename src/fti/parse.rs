@@ -17,7 +17,7 @@ const HEADER_LAST: [Generation; 3] = [Generation::E, Generation::D, Generation::
 impl<'a> Checkpoint<'a> {
     /// Reads the checkpoint that `file` is, of whatever generation.
     ///
-    /// Takes time and memory in proportion to what describes the data (memory: up to 12 times its size and a few KiB), whatever the size
+    /// Takes time and memory in proportion to what describes the data (memory: at most 30 times its size and 16 KiB), whatever the size
     /// of the data. A damaged file is read as far as it can be: [`flaws`](Self::flaws) tells what is wrong.
     ///
     /// # Errors
@@ -42,6 +42,7 @@ impl<'a> Checkpoint<'a> {
             file,
             generation,
             header,
+            fs: header.fs,
             blocks: Vec::new(),
             containers: Vec::new(),
             by_id: Vec::new(),
@@ -101,6 +102,10 @@ impl<'a> Checkpoint<'a> {
             self.damage(field, at(place), other.into(), found.into())?;
         }
         let fs = if header.ckpt_size == end { end } else { header.fs };
+        self.fs = fs;
+        if is_first && fs < format.header as i64 {
+            return self.damage(Field::Fs, at(format.fs), real.into(), fs.into());
+        }
         let behind = Finding {
             severity: if is_first { Severity::Remark } else { Severity::Damage },
             ..Finding::damage(

@@ -113,16 +113,14 @@ impl<'a> Checkpoint<'a> {
             };
             tell(Finding { variable: Some(container.id), container: Some(container.container_id), ..finding });
         }
-        if let Some((stored, expected)) = stored.zip(by_reader) {
-            let severity = match rule {
-                Rule::Reader => None,
-                Rule::Writer => Some(Severity::Refused).filter(|_| count == 0),
-                Rule::None => Some(Severity::Damage),
-            };
-            if let Some(severity) = severity {
-                let (expected, found) = (Value::Hash(expected), Value::Hash(stored));
-                tell(Finding { severity, ..Finding::damage(Field::Checksum, self.header.offset, expected, found) });
-            }
+        let severity = match rule {
+            Rule::Reader => None,
+            Rule::Writer => Some(Severity::Refused).filter(|_| count == 0),
+            Rule::None => Some(Severity::Damage),
+        };
+        if let Some(severity) = severity {
+            let [expected, found] = [by_reader, stored].map(|hash| hash.map_or(Value::Unknown, Value::Hash));
+            tell(Finding { severity, ..Finding::damage(Field::Checksum, self.header.offset, expected, found) });
         }
         verdict.rule = rule;
         Ok((verdict, hashed))
@@ -324,7 +322,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     fn hashed_in_a(&self) -> Option<&'a [u8]> {
-        self.file.get(self.generation.format().header..usize::try_from(self.header.fs).ok()?)
+        self.file.get(self.generation.format().header..usize::try_from(self.fs).ok()?)
     }
 
     /// The checksum of B: of all chunks.

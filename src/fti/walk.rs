@@ -192,19 +192,13 @@ impl Checkpoint<'_> {
     /// Goes through all blocks. What is wrong with a number is told, and what it should be is gone by.
     pub(super) fn walk(&mut self) -> Result<(), Error> {
         let (generation, header) = (self.generation, self.header);
-        let mut way = Way::new(generation, self.file, &header);
+        let mut way = Way::new(generation, self.file, &Header { fs: self.fs, ..header });
         let is_first = generation.is_header_first();
         let Some(start) = Self::walk_start(generation, self.file, &header) else {
             let place = way.format.data_size.map_or(0, |field| field.at as u64);
             return self.damage(Field::DataSize, header.offset + place, 0, header.data_size.unwrap_or_default().into());
         };
-        if is_first {
-            // Where the one size is wrong, the other one may not be.
-            let fits = |fs| Self::fits(generation, self.file, &Header { fs, ..header }, start);
-            if header.fs != header.ckpt_size && !fits(header.fs) && fits(header.ckpt_size) {
-                way = Way::new(generation, self.file, &Header { fs: header.ckpt_size, ..header });
-            }
-        } else {
+        if !is_first {
             let meta_size = way.limit as i128 + way.format.header as i128 - start as i128;
             for (field, place, found, expected) in [
                 (Field::DataSize, way.format.data_size, header.data_size, start as i128),
