@@ -177,7 +177,7 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
 
 /// fdckpt_fti_checkpoint saves all protected variables to the file path. What has that name is replaced, when the new file is
 /// complete: under a name of its own (.fdckpt-*.tmp in the same folder; a process that is killed can leave it) it is written, then
-/// synced as the options say, then renamed.
+/// synced as the options say, then renamed. It has the permissions that new files have; a symbolic link is replaced itself.
 ///
 /// Variables keep their places in the file from one checkpoint to the next; one that grows gets a further place behind all others.
 /// So it is in files of FTI too, which reads these.

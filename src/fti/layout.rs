@@ -146,57 +146,6 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
-
-    fn number(value: &Value) -> u64 {
-        value.as_u64().unwrap()
-    }
-
-    /// The example of FTI's own document at full size: each number of it.
-    #[test]
-    fn the_documents_example() {
-        let text = include_str!("../../ctests/golden/fti/doc7_numbers.json");
-        let document: Value = serde_json::from_str(text).unwrap();
-        let (mut layout, mut variables) = (Layout::default(), Vec::<(i32, u64)>::new());
-        let mut numbers = 0;
-        for checkpoint in document["checkpoints"].as_array().unwrap() {
-            for protect in checkpoint["protect"].as_array().unwrap() {
-                let id = number(&protect["id"]) as i32;
-                let size = 4 * number(&checkpoint["sizes_in_elements"][protect["size"].as_str().unwrap()]);
-                match variables.iter_mut().find(|variable| variable.0 == id) {
-                    Some(variable) => variable.1 = size,
-                    None => variables.push((id, size)),
-                }
-            }
-            layout = layout.next(&variables).unwrap();
-            let blocks = checkpoint["blocks"].as_array().unwrap();
-            assert_eq!(layout.blocks.len(), blocks.len());
-            let mut at = 96;
-            for (slots, block) in layout.by_block().zip(blocks) {
-                let metadata = 12 + 64 * slots.len() as u64;
-                let data: u64 = slots.iter().map(|slot| slot.size).sum();
-                assert_eq!(slots.len() as u64, number(&block["numvars"]));
-                assert_eq!(metadata + data, number(&block["dbsize"]));
-                assert_eq!(metadata, number(&block["size_metadata"]));
-                numbers += 3;
-                let mut fptr = at + metadata;
-                for (slot, wanted) in slots.iter().zip(block["vars"].as_array().unwrap()) {
-                    assert_eq!(u64::from(slot.id as u32), number(&wanted["id"]));
-                    assert_eq!(u64::from(slot.idx as u32), number(&wanted["idx"]));
-                    assert_eq!(u64::from(slot.container_id as u32), number(&wanted["containerid"]));
-                    assert_eq!(slot.dptr, number(&wanted["dptr"]));
-                    assert_eq!(fptr, number(&wanted["fptr"]));
-                    assert_eq!(slot.chunk, number(&wanted["chunksize"]));
-                    assert_eq!(slot.size, number(&wanted["containersize"]));
-                    assert_eq!(slot.has_content, wanted["hascontent"].as_bool().unwrap());
-                    numbers += 8;
-                    fptr += slot.size;
-                }
-                at += metadata + data;
-            }
-        }
-        assert_eq!(numbers, 432);
-    }
 
     #[test]
     fn without_a_variable_all_is_laid_out_anew() {
