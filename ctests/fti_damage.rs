@@ -238,6 +238,20 @@ fn what_is_no_checkpoint_is_told_so() {
     }
 }
 
+/// What fuzzing has found worth keeping. The first byte of each is for the fuzz target.
+#[test]
+fn the_kept_corpus() {
+    let mut sound = 0;
+    for entry in fs::read_dir(support::root().join("fuzz/corpus/fti_parse")).unwrap() {
+        let file = fs::read(entry.unwrap().path()).unwrap();
+        let Ok(checkpoint) = Checkpoint::parse(&file[1..]) else { continue };
+        let (verdict, findings) = verify(&checkpoint);
+        assert_eq!(verdict.is_sound(), recover(&checkpoint, 1).is_ok(), "{findings:?}");
+        sound += u32::from(verdict.is_sound());
+    }
+    assert!(sound > 50, "{sound}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
 

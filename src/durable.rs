@@ -100,7 +100,11 @@ impl Replacement {
         }
         self.temporary = None;
         if self.durability >= Durability::FileAndFolder {
-            file::sync(self.folder.as_fd()).map_err(|errno| failed(Doing::SyncingFolder, errno))?;
+            match file::sync(self.folder.as_fd()) {
+                // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+                Err(errno) if errno.is_invalid() => {}
+                result => result.map_err(|errno| failed(Doing::SyncingFolder, errno))?,
+            }
         }
         Ok(())
     }

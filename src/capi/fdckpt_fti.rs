@@ -138,7 +138,7 @@ pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
 /// fdckpt_fti_protect adds a variable: a number of the program's choice, and its sz bytes at mem, which are read by
 /// fdckpt_fti_checkpoint and written by fdckpt_fti_recover. Of a number that is protected already, it changes memory and size:
 /// so a variable grows and shrinks. mem may be NULL if sz is 0. Nothing is copied: the memory must be there as long as one of
-/// these calls can come.
+/// these calls can come, is changed by nobody during them, and has no byte in common with another variable's.
 ///
 /// Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]

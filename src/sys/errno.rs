@@ -49,6 +49,10 @@ impl Errno {
         self.0 == libc::EEXIST
     }
 
+    pub(crate) fn is_invalid(self) -> bool {
+        self.0 == libc::EINVAL
+    }
+
     pub(super) fn is_would_block(self) -> bool {
         self.0 == libc::EAGAIN || self.0 == libc::EWOULDBLOCK
     }
