@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,9 +103,19 @@ container-model: ## Compare COUNT generated containers with a naive model of the
 bench-container: ## Measure the container, beside the figures of the original
 	$(CARGO) bench --bench container
 
+bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing (a minute)
+	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) $(CARGO) bench --bench fti
+
+bench-fti: ROUNDS = 7
+
+crash: ROUNDS = 10000
+
+crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
+	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash -- --nocapture
+
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -131,7 +141,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage
 
 ROOM ?= codec
 
@@ -213,7 +223,7 @@ install: lib ## Install libraries, headers and pkg-config file below PREFIX (and
 	install -m 644 include/fd_checkpt.h include/fdckpt.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/fdckpt.pc"
-	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
+	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt LICENSES/BSD-2-Clause-fast-md5.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 
 uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc

@@ -44,6 +44,11 @@ mod shared_library {
     }
 
     #[test]
+    fn fti() {
+        support::run(&mut Command::new(support::c_program("fti")));
+    }
+
+    #[test]
     fn log() {
         support::run(&mut Command::new(support::c_program("log")));
     }
@@ -105,6 +110,13 @@ mod valgrind {
         }
     }
 
+    #[test]
+    fn fti() {
+        if support::have("valgrind") {
+            support::run(&mut valgrind(&support::c_program("fti")));
+        }
+    }
+
     /// One trace of each kind.
     #[test]
     fn some_traces() {
@@ -122,7 +134,7 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "inflate"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

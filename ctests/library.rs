@@ -210,15 +210,48 @@ fn the_demonstration_runs() {
     assert!(said.contains("compared equal"), "{said}");
 }
 
-/// As its first lines say how to compile it.
-#[test]
-fn the_container_example_runs() {
-    let program = support::LIBRARY_FOLDER.join("container-example");
+/// Compiles an example, as its first lines say.
+fn example(name: &str) -> PathBuf {
+    let program = support::LIBRARY_FOLDER.join(format!("{name}-example"));
     let folder = support::LIBRARY_FOLDER.display();
     let mut cc = support::cc();
-    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
-    cc.arg(support::root().join("examples/container.c")).arg("-o").arg(&program);
+    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
+    cc.arg(support::root().join(format!("examples/{name}.c"))).arg("-o").arg(&program);
     support::run(cc.args([format!("-L{folder}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{folder}")]));
+    program
+}
+
+#[test]
+fn the_container_example_runs() {
+    let program = example("container");
     let said = support::run(Command::new(program).arg(support::fresh_folder("container-example").join("file")));
     assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
+}
+
+/// It is killed, its newest file damaged, and it comes to the same result.
+#[test]
+fn the_fti_example_restarts_from_the_newest_sound_file() {
+    let program = example("fti_heat");
+    let (whole, killed) = (support::fresh_folder("heat-whole"), support::fresh_folder("heat-killed"));
+    let run = |folder: &Path, arguments: &[&str]| support::output(Command::new(&program).arg(folder).args(arguments));
+    let said = |output: std::process::Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let result = said(run(&whole, &["1000"])).pop();
+    assert!(!run(&killed, &["1000", "777"]).status.success());
+    let files = |folder: &Path| {
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(&killed), ["Ckpt6-Rank0.fti", "Ckpt7-Rank0.fti"]);
+    let newest = killed.join("Ckpt7-Rank0.fti");
+    let mut bytes = fs::read(&newest).unwrap();
+    bytes[40_000] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let lines = said(run(&killed, &["1000"]));
+    assert!(lines[0].contains("Ckpt7-Rank0.fti: the checkpoint is damaged: variable 1, container 0, data"), "{lines:?}");
+    assert_eq!(lines[1], "from step 600");
+    assert_eq!(lines.last(), result.as_ref());
 }

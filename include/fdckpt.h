@@ -126,6 +126,99 @@ extern "C" {
 #define FDCKPT_NO_SECTION UINT64_MAX
 
 /*
+ Generations of the format. Files have no version, and no FTI reads a file of another generation than its own. FTI 1.1.
+ */
+#define FDCKPT_FTI_A 1
+
+/*
+ FTI 1.2.
+ */
+#define FDCKPT_FTI_B 2
+
+/*
+ FTI 1.3.
+ */
+#define FDCKPT_FTI_C 3
+
+/*
+ FTI 1.4.0.
+ */
+#define FDCKPT_FTI_D0 4
+
+/*
+ FTI 1.4.1 to 1.6. Files have less than 2 GiB.
+ */
+#define FDCKPT_FTI_D 5
+
+/*
+ FTI after 1.6 (since July 2021).
+ */
+#define FDCKPT_FTI_E 6
+
+/*
+ What a file has to survive that is saved. However much that is, at any time that a process can see, its name stands for a whole
+ file: the old one or the new one. This one: a crash of the machine; once the save has succeeded, the new file has its name
+ for good (data and folder are synced).
+ */
+#define FDCKPT_SYNC_FILE_AND_FOLDER 0
+
+/*
+ A crash of the machine (the data is synced); which of the files has the name then, is for the file system to say.
+ */
+#define FDCKPT_SYNC_FILE 1
+
+/*
+ The end of the process alone. A crash of the machine can leave the name with a file that lacks data.
+ */
+#define FDCKPT_SYNC_NONE 2
+
+/*
+ In fdckpt_ftifile_finding_t: it is not about one variable or container.
+ */
+#define FDCKPT_FTI_NONE INT64_MIN
+
+/*
+ How bad a finding is. This one is unusual, but harmless.
+ */
+#define FDCKPT_FTI_REMARK 0
+
+/*
+ The data is sound, but FTI refuses the file. fdckpt_ftifile_repair sets it right.
+ */
+#define FDCKPT_FTI_REFUSED 1
+
+/*
+ The file is damaged: some of its data may be wrong or missing.
+ */
+#define FDCKPT_FTI_DAMAGE 2
+
+/*
+ Kinds of differences. Only the first file has the variable.
+ */
+#define FDCKPT_FTI_ONLY_IN_FIRST 1
+
+/*
+ Only the second one has it.
+ */
+#define FDCKPT_FTI_ONLY_IN_SECOND 2
+
+/*
+ It has another size: first and second are the two.
+ */
+#define FDCKPT_FTI_OTHER_SIZE 3
+
+/*
+ It has other bytes, as far as both have some: first is the offset in the variable of the first one that differs, second how
+ many differ.
+ */
+#define FDCKPT_FTI_OTHER_DATA 4
+
+/*
+ One of the files lacks some of its data.
+ */
+#define FDCKPT_FTI_UNREADABLE 5
+
+/*
  Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
  members.
  */
@@ -230,6 +323,21 @@ extern "C" {
  Data is not copied when a container is parsed or opened, and handed out where it lies.
  */
 typedef struct fdckpt_container_t fdckpt_container_t;
+
+/*
+ A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
+ per rank). docs/ftiff-format.md specifies them.
+
+ It is made by fdckpt_fti_new, freed by fdckpt_fti_free, and used by one thread at a time. A call that fails leaves it as it
+ was.
+ */
+typedef struct fdckpt_fti_t fdckpt_fti_t;
+
+/*
+ A checkpoint file of FTI that is read. Made by fdckpt_ftifile_open, freed by fdckpt_ftifile_free; it does not change, so that several
+ threads can use it at once.
+ */
+typedef struct fdckpt_ftifile_t fdckpt_ftifile_t;
 
 /*
  An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
@@ -412,6 +520,256 @@ typedef struct fdckpt_block_footer_t {
    */
   uint16_t flags;
 } fdckpt_block_footer_t;
+
+/*
+ What a file is to be like. Members that are 0 stand for what is usual.
+ */
+typedef struct fdckpt_fti_options_t {
+  /*
+   One of FDCKPT_FTI_*. Must be given.
+   */
+  int generation;
+  /*
+   Number of the checkpoint. Generations A and B don't have it.
+   */
+  int ckpt_id;
+  /*
+   How many threads may hash and write; they are gone when the call returns. 0 and 1: the caller's alone.
+   */
+  int threads;
+  /*
+   One of FDCKPT_SYNC_*.
+   */
+  int durability;
+  /*
+   At level 2 the size of the file of the left neighbour in the group, else 0.
+   */
+  uint64_t partner_fs;
+  /*
+   At level 3 the largest size of a file in the group, else 0.
+   */
+  uint64_t group_fs;
+  /*
+   Nanoseconds since 1970 to be told as the time; 0: now. With a time that is given, the same variables give the same file.
+   */
+  int64_t timestamp;
+} fdckpt_fti_options_t;
+
+/*
+ The header of a file, as the file has it: nothing in it has been checked. The names are FTI's. What the generation does not have
+ is -1.
+ */
+typedef struct fdckpt_ftifile_header_t {
+  /*
+   Where it begins in the file.
+   */
+  uint64_t offset;
+  /*
+   Size of the file in bytes.
+   */
+  int64_t ckpt_size;
+  /*
+   Bytes of all that describes the data, with the header. From generation C on.
+   */
+  int64_t meta_size;
+  /*
+   Sum of the sizes of the containers. From generation C on.
+   */
+  int64_t data_size;
+  /*
+   Size of the file in bytes.
+   */
+  int64_t fs;
+  /*
+   At level 3 the largest size of a file in the group (from generation C on, 8 more), else -1.
+   */
+  int64_t max_fs;
+  /*
+   At level 2 the size of the file of the left neighbour in the group, else -1.
+   */
+  int64_t pt_fs;
+  /*
+   Nanoseconds since 1970; in generations D and E the lowest 32 bits of that.
+   */
+  int64_t timestamp;
+  /*
+   Number of the checkpoint. From generation C on.
+   */
+  int ckpt_id;
+  /*
+   FDCKPT_FTI_A to FDCKPT_FTI_E.
+   */
+  int generation;
+  /*
+   How many blocks there are.
+   */
+  uint64_t block_cnt;
+  /*
+   How many containers there are.
+   */
+  uint64_t container_cnt;
+  /*
+   How many variables there are.
+   */
+  uint64_t variable_cnt;
+  /*
+   32 hexadecimal digits and NUL; in a damaged file, anything.
+   */
+  uint8_t checksum[33];
+  /*
+   The header's MD5 of itself.
+   */
+  uint8_t my_hash[16];
+} fdckpt_ftifile_header_t;
+
+/*
+ A variable of a file.
+ */
+typedef struct fdckpt_ftifile_variable_t {
+  /*
+   Its size in bytes.
+   */
+  uint64_t size;
+  /*
+   How many containers it has.
+   */
+  uint64_t container_cnt;
+  /*
+   Its number.
+   */
+  int id;
+} fdckpt_ftifile_variable_t;
+
+/*
+ A container of a file: a place of fixed size, filled with a chunk of a variable. As the file has it. The names are FTI's.
+ */
+typedef struct fdckpt_ftifile_container_t {
+  /*
+   Where its description begins in the file.
+   */
+  uint64_t offset;
+  /*
+   The block it is in, counted from 0.
+   */
+  uint64_t block;
+  /*
+   Where its chunk begins in the variable, in bytes.
+   */
+  int64_t dptr;
+  /*
+   Where it begins in the file.
+   */
+  int64_t fptr;
+  /*
+   Bytes of the chunk.
+   */
+  int64_t chunk_size;
+  /*
+   Bytes of the container.
+   */
+  int64_t container_size;
+  /*
+   The variable's number.
+   */
+  int id;
+  /*
+   Which variable it is in the order of protection, counted from 0; -1 from generation D0 on.
+   */
+  int idx;
+  /*
+   Which container of the variable it is, counted from 0.
+   */
+  int container_id;
+  /*
+   1 if it has a chunk, else 0.
+   */
+  int has_content;
+  /*
+   1 if a differential checkpoint has written it before, or FTI has read it back; -1 in generation A.
+   */
+  int has_ckpt;
+  /*
+   MD5 of the chunk.
+   */
+  uint8_t hash[16];
+} fdckpt_ftifile_container_t;
+
+/*
+ What fdckpt_ftifile_verify has found. The texts are valid until the callback returns.
+ */
+typedef struct fdckpt_ftifile_finding_t {
+  /*
+   The file, as it was given to fdckpt_ftifile_open.
+   */
+  const char *file;
+  /*
+   The number of the variable, or FDCKPT_FTI_NONE.
+   */
+  int64_t variable;
+  /*
+   Which container of the variable, or FDCKPT_FTI_NONE.
+   */
+  int64_t container;
+  /*
+   Where in the file, in bytes.
+   */
+  uint64_t offset;
+  /*
+   FDCKPT_FTI_REMARK, _REFUSED or _DAMAGE.
+   */
+  int severity;
+  /*
+   What it is about, by FTI's name for it: "dptr", say, or "data".
+   */
+  const char *field;
+  /*
+   What should be there.
+   */
+  const char *expected;
+  /*
+   What is there.
+   */
+  const char *found;
+  /*
+   All of it in a sentence for people. Its wording may change.
+   */
+  const char *text;
+} fdckpt_ftifile_finding_t;
+
+/*
+ Receives the findings of fdckpt_ftifile_verify, one by one, with the context that was given to that. It must return: no longjmp, no
+ C++ exception.
+ */
+typedef void (*fdckpt_ftifile_finding_fn_t)(void *context,
+                                            const struct fdckpt_ftifile_finding_t *finding);
+
+/*
+ A difference between two files.
+ */
+typedef struct fdckpt_ftifile_difference_t {
+  /*
+   What it is, of the constants above.
+   */
+  int kind;
+  /*
+   The number of the variable.
+   */
+  int id;
+  /*
+   See the constants.
+   */
+  uint64_t first;
+  /*
+   See the constants.
+   */
+  uint64_t second;
+} fdckpt_ftifile_difference_t;
+
+/*
+ Receives the differences that fdckpt_ftifile_diff finds, as fdckpt_ftifile_finding_fn_t.
+ */
+typedef void (*fdckpt_ftifile_difference_fn_t)(void *context,
+                                               const struct fdckpt_ftifile_difference_t *difference);
 
 /*
  A stream that is being decompressed, in the manner of zlib's z_stream. The caller sets next_in, avail_in, next_out and avail_out
@@ -734,6 +1092,197 @@ int fdckpt_blockindex_encode(const struct fdckpt_block_t *blocks,
                              void *dst,
                              size_t dst_sz,
                              size_t *_sz);
+
+/*
+ fdckpt_fti_new returns an object without variables, or NULL if memory could not be had.
+ */
+struct fdckpt_fti_t *fdckpt_fti_new(void);
+
+/*
+ fdckpt_fti_free frees the object. It may be NULL.
+ */
+void fdckpt_fti_free(struct fdckpt_fti_t *fti);
+
+/*
+ fdckpt_fti_protect adds a variable: a number of the program's choice, and its sz bytes at mem, which are read by
+ fdckpt_fti_checkpoint and written by fdckpt_fti_recover. Of a number that is protected already, it changes memory and size:
+ so a variable grows and shrinks. mem may be NULL if sz is 0. Nothing is copied: the memory must be there as long as one of
+ these calls can come, is changed by nobody during them, and has no byte in common with another variable's.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_fti_protect(struct fdckpt_fti_t *fti,
+                       int id,
+                       void *mem,
+                       size_t sz);
+
+/*
+ fdckpt_fti_unprotect removes a variable. The next checkpoint lays out all that are left anew.
+
+ Returns FDCKPT_OK, or FDCKPT_ERR_NOT_FOUND if there is none of this number.
+ */
+int fdckpt_fti_unprotect(struct fdckpt_fti_t *fti, int id);
+
+/*
+ fdckpt_fti_checkpoint saves all protected variables to the file path. What has that name is replaced, when the new file is
+ complete: under a name of its own (.fdckpt-*.tmp in the same folder; a process that is killed can leave it) it is written, then
+ synced as the options say, then renamed. It has the permissions that new files have; a symbolic link is replaced itself.
+
+ Variables keep their places in the file from one checkpoint to the next; one that grows gets a further place behind all others.
+ So it is in files of FTI too, which reads these.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT, which includes sizes that the generation can't hold; FDCKPT_ERR_IO;
+ FDCKPT_ERR_NO_MEMORY. Then path is what it was; but if it was syncing the folder that failed, it is the new file, and a crash
+ can bring the old one back.
+ */
+int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
+                          const char *path,
+                          const struct fdckpt_fti_options_t *options);
+
+/*
+ fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the
+ ranks of a group agree on before.
+
+ Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
+                    int generation,
+                    uint64_t *_size);
+
+/*
+ fdckpt_fti_recover reads the file path, of any generation, into the protected variables, on up to threads threads. They must be
+ those of the file, with their sizes (fdckpt_fti_stored_size tells them), in any order. All hashes are checked. The next
+ checkpoint goes on with the file's places.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO, the file can't be opened; FDCKPT_ERR_FORMAT, it is none of FTI; FDCKPT_ERR_CORRUPT,
+ it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
+ FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+
+ The file is mapped: nobody may change or shorten it meanwhile.
+ */
+int fdckpt_fti_recover(struct fdckpt_fti_t *fti,
+                       const char *path,
+                       int threads);
+
+/*
+ fdckpt_fti_recover_var reads one protected variable from the file path. Otherwise as fdckpt_fti_recover, but that damage to other
+ variables does not matter, and that the next checkpoint does not go on with the file's places.
+ */
+int fdckpt_fti_recover_var(struct fdckpt_fti_t *fti,
+                           const char *path,
+                           int id);
+
+/*
+ fdckpt_fti_stored_size tells the size of a variable in the file path: for memory that is to be there before it is protected and
+ recovered.
+
+ Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not
+ logged), and as for fdckpt_fti_recover.
+ */
+int fdckpt_fti_stored_size(const char *path,
+                           int id,
+                           uint64_t *_size);
+
+/*
+ fdckpt_ftifile_open reads the checkpoint in the file path, of whatever generation: what describes the data. A damaged file is read
+ as far as it can be; fdckpt_ftifile_verify tells what is wrong. The file is mapped until it is freed: nobody may change or
+ shorten it (replacing it by another one of its name is no change).
+
+ On failure returns NULL. Reasons: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no checkpoint of FTI, or is cut off so that it can't be told;
+ FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_ftifile_t *fdckpt_ftifile_open(const char *path);
+
+/*
+ fdckpt_ftifile_free frees the file and its map. It may be NULL.
+ */
+void fdckpt_ftifile_free(struct fdckpt_ftifile_t *file);
+
+/*
+ fdckpt_ftifile_header tells what the header has, and how much there is in the file.
+
+ Returns FDCKPT_OK and fills *_header, or FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_ftifile_header(const struct fdckpt_ftifile_t *file,
+                          struct fdckpt_ftifile_header_t *_header);
+
+/*
+ fdckpt_ftifile_variable tells of variable i, counted from 0 in the order of first protection.
+
+ Returns FDCKPT_OK and fills *_variable. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there are not so many;
+ FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_ftifile_variable(const struct fdckpt_ftifile_t *file,
+                            size_t i,
+                            struct fdckpt_ftifile_variable_t *_variable);
+
+/*
+ fdckpt_ftifile_container tells of container i, counted from 0 in the order of the file. Otherwise as fdckpt_ftifile_variable.
+ */
+int fdckpt_ftifile_container(const struct fdckpt_ftifile_t *file,
+                             size_t i,
+                             struct fdckpt_ftifile_container_t *_container);
+
+/*
+ fdckpt_ftifile_extract copies the variable id to the sz bytes at buf, which must be its size, and checks its hashes. Damage to other
+ variables does not matter.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not logged); FDCKPT_ERR_STATE, it
+ has another size; FDCKPT_ERR_CORRUPT, it is damaged, and buf is not to be relied on; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_ftifile_extract(const struct fdckpt_ftifile_t *file,
+                           int id,
+                           void *buf,
+                           size_t sz);
+
+/*
+ fdckpt_ftifile_verify checks all of the file: whether its numbers agree with each other, and its data with its hashes; on up to
+ threads threads. Calls found, which may be NULL, with context for each thing that is not as it should be.
+
+ Returns FDCKPT_OK if the data is sound (there can be remarks, and FTI can refuse the file), FDCKPT_ERR_VERIFY if something is
+ damaged (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_ftifile_verify(const struct fdckpt_ftifile_t *file,
+                          int threads,
+                          fdckpt_ftifile_finding_fn_t found,
+                          void *context);
+
+/*
+ fdckpt_ftifile_diff compares the variables of two files, whatever their generations. Calls found, which may be NULL, with context for
+ each difference. Hashes are not checked.
+
+ Returns FDCKPT_OK and sets *_cnt to the number of differences, or FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_ftifile_diff(const struct fdckpt_ftifile_t *first,
+                        const struct fdckpt_ftifile_t *second,
+                        fdckpt_ftifile_difference_fn_t found,
+                        void *context,
+                        uint64_t *_cnt);
+
+/*
+ fdckpt_ftifile_convert writes a file with the variables and containers of this one, of the generation that the options have. What
+ is known of other ranks is not taken over, as their files have other sizes then. path is written as by fdckpt_fti_checkpoint, and
+ may be the file itself.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_CORRUPT, the file is damaged, and as fdckpt_fti_checkpoint.
+ */
+int fdckpt_ftifile_convert(const struct fdckpt_ftifile_t *file,
+                           const char *path,
+                           const struct fdckpt_fti_options_t *options);
+
+/*
+ fdckpt_ftifile_repair makes of a file whose data is sound one that is as it should be: sets the checksum to the one that FTI demands,
+ the header's sizes and hash to those that belong to the file, hashes that the checksum shows to be wrong to what they should
+ be, and cuts what is behind the end (from generation C on). No byte of data is changed. The file is replaced as by
+ fdckpt_fti_checkpoint, with durability one of FDCKPT_SYNC_*.
+
+ Returns FDCKPT_OK, and *_cnt is how much was set right; where that is 0 the file stays. On failure the file stays, and *_cnt is
+ untouched: FDCKPT_ERR_CORRUPT, something else is damaged; FDCKPT_ERR_FORMAT; FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_ftifile_repair(const char *path,
+                          int durability,
+                          uint64_t *_cnt);
 
 /*
  Makes strm a stream of a format (FDCKPT_INFLATE_DEFLATE and so on), at its start. Of strm, only what belongs to the library is

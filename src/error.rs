@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::codec::{BUFFER_MIN, FrameStyle, META_MAX};
+use crate::fti::Field;
 use crate::inflate::Fault;
 use crate::sys::errno::Errno;
 
@@ -157,6 +158,36 @@ pub enum Error {
     },
     /// The file to append to is not the one that was read before, or has changed since.
     FileChanged,
+    /// A checkpoint file of FTI is damaged.
+    FtiDamaged {
+        /// What is damaged.
+        field: Field,
+        /// The id of the variable it is about.
+        variable: Option<i32>,
+        /// Which container of the variable.
+        container: Option<i32>,
+        /// Where in the file.
+        offset: u64,
+    },
+    /// The checkpoint has no variable with the id asked for.
+    NoSuchVariable {
+        /// The id.
+        id: i32,
+    },
+    /// A variable has another size in the checkpoint.
+    VariableSize {
+        /// Its id.
+        id: i32,
+        /// Its size in the checkpoint, in bytes.
+        stored: u64,
+        /// The size that was given for it.
+        protected: u64,
+    },
+    /// The checkpoint has a variable that is not among those to recover.
+    VariableNotProtected {
+        /// Its id.
+        id: i32,
+    },
     /// A defect of the library. Please report it.
     Internal,
 }
@@ -173,17 +204,51 @@ pub enum Doing {
     Seeking,
     /// Asking for the size of a file, or mapping it into memory.
     Mapping,
+    /// Opening a file.
+    Opening,
+    /// Opening the folder that a file is to be in.
+    OpeningFolder,
+    /// Making a temporary file.
+    Creating,
+    /// Having the data of a file written to the device.
+    Syncing,
+    /// Closing a file that was written.
+    Closing,
+    /// Giving the temporary file its name.
+    Renaming,
+    /// Having the name of a file written to the device.
+    SyncingFolder,
+}
+
+impl Doing {
+    /// What it is, and whether it is a matter of a place.
+    fn describe(self) -> (&'static str, bool) {
+        match self {
+            Self::Writing => ("writing", true),
+            Self::Reading => ("reading", true),
+            Self::Seeking => ("seeking", true),
+            Self::Mapping => ("mapping the file", true),
+            Self::Opening => ("opening the file", false),
+            Self::OpeningFolder => ("opening the folder of the file", false),
+            Self::Creating => ("making a temporary file in the folder", false),
+            Self::Syncing => ("syncing the file", false),
+            Self::Closing => ("closing the file", false),
+            Self::Renaming => ("renaming the temporary file", false),
+            Self::SyncingFolder => ("syncing the folder, with the new file in its place,", false),
+        }
+    }
 }
 
 impl Error {
     /// The offset at which it went wrong, if it is a matter of a place.
     pub fn offset(&self) -> Option<u64> {
         match *self {
-            Self::Io { offset, .. }
-            | Self::UnexpectedEnd { offset, .. }
+            Self::Io { doing, offset, .. } => Some(offset).filter(|_| doing.describe().1),
+            Self::UnexpectedEnd { offset, .. }
             | Self::NoRoom { offset, .. }
             | Self::Corrupt { offset, .. }
             | Self::Malformed { offset, .. }
+            | Self::FtiDamaged { offset, .. }
             | Self::SeekPastEnd { offset, .. } => Some(offset),
             Self::Truncated { offset } | Self::InputChanged { from: offset, .. } => Some(offset),
             Self::Stream { bit, .. } => Some(bit / 8),
@@ -220,13 +285,12 @@ impl fmt::Display for Error {
             }
             Self::NotSeekable => f.write_str("can't seek: the descriptor has no size or position (a pipe, for example)"),
             Self::Io { doing, offset, errno } => {
-                let doing = match doing {
-                    Doing::Writing => "writing",
-                    Doing::Reading => "reading",
-                    Doing::Seeking => "seeking",
-                    Doing::Mapping => "mapping the file",
-                };
-                write!(f, "{doing} at offset {offset} failed (errno {}: {errno})", errno.raw())
+                let (doing, has_place) = doing.describe();
+                f.write_str(doing)?;
+                if has_place {
+                    write!(f, " at offset {offset}")?;
+                }
+                write!(f, " failed (errno {}: {errno})", errno.raw())
             }
             Self::UnexpectedEnd { offset, missing } => write!(
                 f,
@@ -272,6 +336,23 @@ impl fmt::Display for Error {
             Self::FileChanged => f.write_str(
                 "the file is not the one that the container was read from, or has changed since: read it again, then append",
             ),
+            Self::FtiDamaged { field, variable, container, offset } => {
+                f.write_str("the checkpoint is damaged: ")?;
+                if let Some(id) = variable {
+                    write!(f, "variable {id}, ")?;
+                }
+                if let Some(container) = container {
+                    write!(f, "container {container}, ")?;
+                }
+                write!(f, "{field} at offset {offset} is not what the rest of the file tells (verify has the details)")
+            }
+            Self::NoSuchVariable { id } => write!(f, "the checkpoint has no variable {id}"),
+            Self::VariableSize { id, stored, protected } => {
+                write!(f, "variable {id} has {stored} bytes in the checkpoint, {protected} are protected")
+            }
+            Self::VariableNotProtected { id } => {
+                write!(f, "the checkpoint has a variable {id}, which is not protected: protect all, or recover one by one")
+            }
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
     }
@@ -298,12 +379,13 @@ impl From<Error> for std::io::Error {
             | Error::Unrecognized(_)
             | Error::Malformed { .. }
             | Error::NotCanonical { .. }
+            | Error::FtiDamaged { .. }
             | Error::SectionOutOfRange { .. }
             | Error::Stream { .. }
             | Error::Checkpoint(_)
             | Error::InputSize { .. }
             | Error::InputChanged { .. } => ErrorKind::InvalidData,
-            Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => ErrorKind::NotFound,
+            Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => ErrorKind::NotFound,
             Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,
             Error::Internal => ErrorKind::Other,

@@ -9,6 +9,7 @@
 //! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one: a descriptor, a file mapped into memory, or memory.
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
+//! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Error`] says what went wrong, and where.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
@@ -40,7 +41,9 @@ mod bytes;
 mod capi;
 mod codec;
 mod container;
+mod durable;
 mod error;
+pub mod fti;
 pub mod inflate;
 mod sys;
 

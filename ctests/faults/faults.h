@@ -5,7 +5,7 @@
    scenario has the same numbers (scenario.rs). */
 
 /* Kinds of calls.  STAT is fstat and statx, ALLOC each way to allocate,
-   CUT is ftruncate. */
+   CUT is ftruncate, OPEN is openat, THREAD is pthread_create. */
 
 #define KIND_READ   (0)
 #define KIND_READV  (1)
@@ -18,7 +18,13 @@
 #define KIND_MUNMAP (8)
 #define KIND_ALLOC  (9)
 #define KIND_CUT   (10)
-#define KIND_CNT   (11)
+#define KIND_PWRITE (11)
+#define KIND_OPEN   (12)
+#define KIND_SYNC   (13)
+#define KIND_RENAME (14)
+#define KIND_CLOSE  (15)
+#define KIND_THREAD (16)
+#define KIND_CNT    (17)
 
 /* Faults: an errno (positive), or: the call transfers one byte, half of
    what it was asked for (rounded up), or nothing without an error. */
@@ -28,6 +34,9 @@
 #define FAULT_NOTHING (-3)
 
 #define FOR_EVER (1L<<62)
+
+/* Stands for all descriptors in faults_plan. */
+#define ANY_FD (-2)
 
 /* faults_plan starts a run: of the calls of this kind that the library
    makes, the nth (from 1) and the span-1 after it get the fault.  Calls

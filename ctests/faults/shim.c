@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -100,7 +102,7 @@ fails( int kind ) {
   return 1;
 }
 
-static int is_watched( int fd ) { return armed && fd==plan.fd; }
+static int is_watched( int fd ) { return armed && (fd==plan.fd || plan.fd==ANY_FD); }
 
 /* Reading and writing ***********************************************/
 
@@ -157,6 +159,16 @@ write( int          fd,
   unsigned long limit;
   int           go = decide( KIND_WRITE, fd, sz, &limit );
   return go<=0 ? go : REAL( write )( fd, buf, limit );
+}
+
+ssize_t
+pwrite( int          fd,
+        void const * buf,
+        size_t       sz,
+        off_t        off ) {
+  unsigned long limit;
+  int           go = decide( KIND_PWRITE, fd, sz, &limit );
+  return go<=0 ? go : REAL( pwrite )( fd, buf, limit, off );
 }
 
 /* vector is readv or writev. */
@@ -252,6 +264,58 @@ ftruncate( int   fd,
            off_t sz ) {
   if( is_watched( fd ) && fails( KIND_CUT ) ) return -1;
   return REAL( ftruncate )( fd, sz );
+}
+
+/* Names *************************************************************/
+
+int
+openat( int          folder,
+        char const * name,
+        int          flags,
+        ... ) {
+  va_list args;
+  va_start( args, flags );
+  mode_t mode = flags & O_CREAT ? va_arg( args, mode_t ) : 0;
+  va_end( args );
+  if( fails( KIND_OPEN ) ) return -1;
+  return REAL( openat )( folder, name, flags, mode );
+}
+
+int
+fsync( int fd ) {
+  if( is_watched( fd ) && fails( KIND_SYNC ) ) return -1;
+  return REAL( fsync )( fd );
+}
+
+int
+renameat( int          from_folder,
+          char const * from,
+          int          to_folder,
+          char const * to ) {
+  if( fails( KIND_RENAME ) ) return -1;
+  return REAL( renameat )( from_folder, from, to_folder, to );
+}
+
+/* Closed it is in any case, as by the system. */
+
+int
+close( int fd ) {
+  int fault = is_watched( fd ) && is_due( KIND_CLOSE );
+  int err   = REAL( close )( fd );
+  if( !fault ) return err;
+  errno = plan.fault;
+  return -1;
+}
+
+/* Threads ***********************************************************/
+
+int
+pthread_create( pthread_t *            thread,
+                pthread_attr_t const * attr,
+                void *              (* start)( void * ),
+                void *                 arg ) {
+  if( is_due( KIND_THREAD ) ) return plan.fault;
+  return REAL( pthread_create )( thread, attr, start, arg );
 }
 
 /* Memory ************************************************************/

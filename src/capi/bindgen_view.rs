@@ -3,7 +3,10 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_inflate, fdckpt_inflate_index, types};
+use super::{
+    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate, fdckpt_inflate_index,
+    types,
+};
 use crate::codec;
 
 /// All of the headers.
@@ -70,6 +73,24 @@ fn structs_have_the_same_layout() {
         total_out = total_out, msg = msg, error_bit = error_bit, fault = fault, state = state,
     });
     assert_same_layout!(fdckpt_inflate_position_t, fdckpt_inflate::fdckpt_inflate_position_t { input = input, output = output });
+    assert_same_layout!(fdckpt_fti_options_t, fdckpt_fti::fdckpt_fti_options_t {
+        generation = generation, ckpt_id = ckpt_id, threads = threads, durability = durability, partner_fs = partner_fs, group_fs = group_fs, timestamp = timestamp,
+    });
+    assert_same_layout!(fdckpt_ftifile_header_t, fdckpt_ftifile::fdckpt_ftifile_header_t {
+        offset = offset, ckpt_size = ckpt_size, meta_size = meta_size, data_size = data_size, fs = fs, max_fs = max_fs, pt_fs = pt_fs, timestamp = timestamp, ckpt_id = ckpt_id, generation = generation, block_cnt = block_cnt, container_cnt = container_cnt, variable_cnt = variable_cnt, checksum = checksum, my_hash = my_hash,
+    });
+    assert_same_layout!(fdckpt_ftifile_variable_t, fdckpt_ftifile::fdckpt_ftifile_variable_t {
+        size = size, container_cnt = container_cnt, id = id,
+    });
+    assert_same_layout!(fdckpt_ftifile_container_t, fdckpt_ftifile::fdckpt_ftifile_container_t {
+        offset = offset, block = block, dptr = dptr, fptr = fptr, chunk_size = chunk_size, container_size = container_size, id = id, idx = idx, container_id = container_id, has_content = has_content, has_ckpt = has_ckpt, hash = hash,
+    });
+    assert_same_layout!(fdckpt_ftifile_finding_t, fdckpt_ftifile::fdckpt_ftifile_finding_t {
+        file = file, variable = variable, container = container, offset = offset, severity = severity, field = field, expected = expected, found = found, text = text,
+    });
+    assert_same_layout!(fdckpt_ftifile_difference_t, fdckpt_ftifile::fdckpt_ftifile_difference_t {
+        kind = kind, id = id, first = first, second = second,
+    });
 }
 
 #[test]
@@ -111,6 +132,23 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_ERR_NOT_FOUND.into(), status::FDCKPT_ERR_NOT_FOUND.into());
     same(headers::FDCKPT_ERR_VERIFY.into(), status::FDCKPT_ERR_VERIFY.into());
     same(headers::FDCKPT_ERR_INTERNAL.into(), status::FDCKPT_ERR_INTERNAL.into());
+    same(headers::FDCKPT_FTI_A.into(), fdckpt_fti::FDCKPT_FTI_A.into());
+    same(headers::FDCKPT_FTI_B.into(), fdckpt_fti::FDCKPT_FTI_B.into());
+    same(headers::FDCKPT_FTI_C.into(), fdckpt_fti::FDCKPT_FTI_C.into());
+    same(headers::FDCKPT_FTI_D0.into(), fdckpt_fti::FDCKPT_FTI_D0.into());
+    same(headers::FDCKPT_FTI_D.into(), fdckpt_fti::FDCKPT_FTI_D.into());
+    same(headers::FDCKPT_FTI_E.into(), fdckpt_fti::FDCKPT_FTI_E.into());
+    same(headers::FDCKPT_SYNC_FILE_AND_FOLDER.into(), fdckpt_fti::FDCKPT_SYNC_FILE_AND_FOLDER.into());
+    same(headers::FDCKPT_SYNC_FILE.into(), fdckpt_fti::FDCKPT_SYNC_FILE.into());
+    same(headers::FDCKPT_SYNC_NONE.into(), fdckpt_fti::FDCKPT_SYNC_NONE.into());
+    same(headers::FDCKPT_FTI_REMARK.into(), fdckpt_ftifile::FDCKPT_FTI_REMARK.into());
+    same(headers::FDCKPT_FTI_REFUSED.into(), fdckpt_ftifile::FDCKPT_FTI_REFUSED.into());
+    same(headers::FDCKPT_FTI_DAMAGE.into(), fdckpt_ftifile::FDCKPT_FTI_DAMAGE.into());
+    same(headers::FDCKPT_FTI_ONLY_IN_FIRST.into(), fdckpt_ftifile::FDCKPT_FTI_ONLY_IN_FIRST.into());
+    same(headers::FDCKPT_FTI_ONLY_IN_SECOND.into(), fdckpt_ftifile::FDCKPT_FTI_ONLY_IN_SECOND.into());
+    same(headers::FDCKPT_FTI_OTHER_SIZE.into(), fdckpt_ftifile::FDCKPT_FTI_OTHER_SIZE.into());
+    same(headers::FDCKPT_FTI_OTHER_DATA.into(), fdckpt_ftifile::FDCKPT_FTI_OTHER_DATA.into());
+    same(headers::FDCKPT_FTI_UNREADABLE.into(), fdckpt_ftifile::FDCKPT_FTI_UNREADABLE.into());
 }
 
 /// That this compiles is the test: an array's elements are of one type.
@@ -138,6 +176,10 @@ fn prototypes_are_the_same() {
             fdckpt_inflate_reset fdckpt_inflate_end;
         fdckpt_inflate_index:
             fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
+        fdckpt_fti:
+            fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size;
+        fdckpt_ftifile:
+            fdckpt_ftifile_open fdckpt_ftifile_free fdckpt_ftifile_header fdckpt_ftifile_variable fdckpt_ftifile_container fdckpt_ftifile_extract fdckpt_ftifile_verify fdckpt_ftifile_diff fdckpt_ftifile_convert fdckpt_ftifile_repair;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -160,6 +202,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_last_error();
         fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
+        fdckpt_fti: fdckpt_fti_new();
         fdckpt_container: fdckpt_container_open(fd);
         fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
         fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);

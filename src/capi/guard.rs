@@ -167,6 +167,15 @@ pub(super) unsafe fn call_ref<T>(
     run(function, || body(unsafe { check(pointer.cast_mut())?.as_ref() }))
 }
 
+/// Gives `body` a second object.
+///
+/// # Safety
+/// As for [`call_ref`].
+pub(super) unsafe fn with_ref<T>(pointer: *const T, body: impl FnOnce(&T) -> Result<(), Error>) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    body(unsafe { check(pointer.cast_mut())?.as_ref() })
+}
+
 /// As [`call_ref`], to change it.
 ///
 /// # Safety

@@ -51,6 +51,10 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NoSuchIndex { .. }
         | Error::NotCanonical { .. }
         | Error::MemoryTooSmall { .. }
+        | Error::FtiDamaged { .. }
+        | Error::NoSuchVariable { .. }
+        | Error::VariableSize { .. }
+        | Error::VariableNotProtected { .. }
         | Error::FileChanged
         | Error::Stream { .. }
         | Error::Checkpoint(_)
@@ -74,6 +78,8 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::Failed
         | Error::NotSeekable
         | Error::FileChanged
+        | Error::VariableSize { .. }
+        | Error::VariableNotProtected { .. }
         | Error::InputSize { .. }
         | Error::InputChanged { .. } => FDCKPT_ERR_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
@@ -82,12 +88,13 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
         Error::Malformed { .. }
         | Error::Corrupt { .. }
+        | Error::FtiDamaged { .. }
         | Error::UnexpectedEnd { .. }
         | Error::Stream { .. }
         | Error::Checkpoint(_)
         | Error::Truncated { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
-        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } => FDCKPT_ERR_NOT_FOUND,
+        Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }

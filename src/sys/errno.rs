@@ -33,6 +33,9 @@ impl Errno {
     /// Out of memory, as reported by calls that have no error number of their own.
     pub(crate) const OUT_OF_MEMORY: Self = Self(libc::ENOMEM);
 
+    /// There is such a file.
+    pub(crate) const EXISTS: Self = Self(libc::EEXIST);
+
     /// The number itself, as in `<errno.h>`.
     pub fn raw(self) -> i32 {
         self.0
@@ -40,6 +43,14 @@ impl Errno {
 
     pub(super) fn is_interrupted(self) -> bool {
         self.0 == libc::EINTR
+    }
+
+    pub(crate) fn is_exists(self) -> bool {
+        self.0 == libc::EEXIST
+    }
+
+    pub(crate) fn is_invalid(self) -> bool {
+        self.0 == libc::EINVAL
     }
 
     pub(super) fn is_would_block(self) -> bool {
@@ -74,6 +85,7 @@ fn text(errno: c_int) -> Option<&'static str> {
         libc::EEXIST => "File exists",
         libc::ENODEV => "No such device",
         libc::ENOTDIR => "Not a directory",
+        libc::EXDEV => "Invalid cross-device link",
         libc::EISDIR => "Is a directory",
         libc::EINVAL => "Invalid argument",
         libc::ENFILE => "Too many open files in system",
@@ -81,6 +93,8 @@ fn text(errno: c_int) -> Option<&'static str> {
         libc::ETXTBSY => "Text file busy",
         libc::EFBIG => "File too large",
         libc::ENOSPC => "No space left on device",
+        libc::ENOTEMPTY => "Directory not empty",
+        libc::ELOOP => "Too many levels of symbolic links",
         libc::ESPIPE => "Illegal seek",
         libc::EROFS => "Read-only file system",
         libc::EPIPE => "Broken pipe",

@@ -45,6 +45,23 @@ fn write_once(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize, 
     })
 }
 
+/// Writes all of `data` to the file, from `offset` on; its position stays. The end of the data must fit an `off_t`.
+pub(crate) fn write_all_at(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !data.is_empty() {
+        // SAFETY: the data is borrowed for the call, which only reads it.
+        let write = || unsafe { libc::pwrite(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), offset as i64) };
+        match uncancelled(write) {
+            Ok(0) => return Err(Errno::NO_PROGRESS),
+            Ok(written) => {
+                data = &data[written..];
+                offset += written as u64;
+            }
+            Err(errno) => retry_or_wait(errno, fd, libc::POLLOUT)?,
+        }
+    }
+    Ok(())
+}
+
 /// Reads at least `least` bytes, no more than `first` holds, to `first`; whatever else the same calls give goes to the rest of
 /// it and then to `second`. Returns how many it read: fewer than `least` only if the file ended there.
 pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8], least: usize) -> Result<usize, Errno> {

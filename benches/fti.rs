@@ -1,0 +1,98 @@
+//! What checkpoint files of FTI cost, beside what they are made of: MD5 and writing. `make bench-fti`.
+//!
+//! All is measured in turn, ROUNDS times, and the best of each is told: 4 variables of 64 MiB, files in BENCH_DIR. The limit is that of
+//! doing one after the other, once (from generation C on) or with two passes of MD5 (A and B).
+
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use fdckpt::fti::{Checkpoint, Durability, Generation, Options, Protected, ProtectedMut, Writer};
+
+const VARIABLE: usize = 64 << 20;
+const VARIABLES: usize = 4;
+const PIECE: usize = 256 << 10;
+
+/// What is measured, and the least seconds it took.
+struct Row {
+    name: String,
+    best: f64,
+}
+
+fn measure(row: &mut Row, run: impl FnOnce()) {
+    let start = Instant::now();
+    run();
+    row.best = row.best.min(start.elapsed().as_secs_f64());
+}
+
+fn mib_per_second(seconds: f64) -> f64 {
+    (VARIABLES * VARIABLE) as f64 / seconds / f64::from(1 << 20)
+}
+
+fn write_plainly(path: &Path, data: &[Vec<u8>]) {
+    let mut file = File::create(path).expect("the folder is writable");
+    data.iter().flat_map(|variable| variable.chunks(PIECE)).for_each(|piece| file.write_all(piece).expect("there is room"));
+    drop(file);
+    fs::remove_file(path).expect("just made");
+}
+
+fn main() {
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(7);
+    let folder = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
+    let folder = tempfile::tempdir_in(folder).expect("the folder is writable");
+    let path = folder.path().join("Ckpt1-Rank0.fti");
+    let byte = |variable: usize| move |i: usize| (i.wrapping_add(variable).wrapping_mul(2_654_435_761) >> 13) as u8;
+    let data: Vec<Vec<u8>> = (0..VARIABLES).map(|variable| (0..VARIABLE).map(byte(variable)).collect()).collect();
+    let mut memory: Vec<Vec<u8>> = vec![vec![1; VARIABLE]; VARIABLES];
+    let protected: Vec<Protected> = (0..).zip(&data).map(|(id, data)| Protected::new(id, data)).collect();
+
+    let kinds: Vec<(Generation, usize)> =
+        [Generation::A, Generation::B, Generation::C, Generation::D, Generation::E].map(|it| [(it, 1), (it, 2)]).concat();
+    let row = |name: String| Row { name, best: f64::MAX };
+    let (mut md5, mut write, mut read) = (row("MD5".into()), row("write".into()), row("read (copy of a map)".into()));
+    let mut saves: Vec<Row> = kinds.iter().map(|(of, threads)| row(format!("write {of}, {threads} threads"))).collect();
+    let mut loads: Vec<Row> = kinds.iter().map(|(of, threads)| row(format!("recover {of}, {threads} threads"))).collect();
+    for _ in 0..rounds {
+        for (at, &(generation, threads)) in kinds.iter().enumerate() {
+            measure(&mut md5, || data.iter().for_each(|variable| _ = black_box(fast_md5::digest(variable))));
+            measure(&mut write, || write_plainly(&folder.path().join("plain"), &data));
+            let mut options = Options::new(generation, 1);
+            (options.threads, options.durability) = (threads, Durability::None);
+            measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("there is room"));
+            let file = File::open(&path).expect("just made");
+            measure(&mut read, || {
+                // SAFETY: nobody changes the file.
+                let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
+                memory.iter_mut().zip(map.chunks(VARIABLE)).for_each(|(to, from)| to.copy_from_slice(from));
+            });
+            measure(&mut loads[at], || {
+                // SAFETY: nobody changes the file.
+                let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
+                let checkpoint = Checkpoint::parse(&map).expect("sound");
+                let mut into: Vec<ProtectedMut> = (0..).zip(&mut memory).map(|(id, data)| ProtectedMut::new(id, data)).collect();
+                checkpoint.recover(&mut into, threads).expect("sound");
+            });
+            fs::remove_file(&path).expect("just made");
+        }
+    }
+
+    println!("{:<26} {:>8} {:>8} {:>9} {:>12}", "", "MiB/s", "limit", "of limit", "of 1 thread");
+    for row in [&md5, &write, &read] {
+        println!("{:<26} {:>8.0}", row.name, mib_per_second(row.best));
+    }
+    for (rows, other) in [(&saves, &write), (&loads, &read)] {
+        for (at, row) in rows.iter().enumerate() {
+            let (generation, threads) = kinds[at];
+            let passes = if matches!(generation, Generation::A | Generation::B) { 2.0 } else { 1.0 };
+            let limit = passes * md5.best + other.best;
+            print!("{:<26} {:>8.0} {:>8.0}", row.name, mib_per_second(row.best), mib_per_second(limit));
+            if threads == 1 {
+                println!(" {:>9.2}", limit / row.best);
+            } else {
+                println!(" {:>9} {:>12.2}", "", rows[at - 1].best / row.best);
+            }
+        }
+    }
+}

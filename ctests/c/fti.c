@@ -1,0 +1,377 @@
+/* fti.c: checkpoint files of FTI, through the C API: what each function
+   does, and what it does with arguments that are not acceptable. */
+
+#include "test.h"
+
+/* NOT_LOGGED( want, call ) checks that a call returns this code, logs
+   nothing, and that fdckpt_last_error tells the code. */
+
+#define NOT_LOGGED( want, call ) do {                 \
+    test_before = test_logged;                        \
+    CHECK_EQ( (call), (want) );                       \
+    CHECK_EQ( test_logged, test_before );             \
+    CHECK_EQ( fdckpt_last_error()->code, (want) );    \
+  } while(0)
+
+/* FAILED( want, call ) is for calls that return NULL. */
+
+#define FAILED( want, call ) do { REFUSED( call ); CHECK_EQ( fdckpt_last_error()->code, (want) ); } while(0)
+
+static int const generations[] = { FDCKPT_FTI_A, FDCKPT_FTI_B, FDCKPT_FTI_C, FDCKPT_FTI_D0, FDCKPT_FTI_D, FDCKPT_FTI_E };
+
+static char folder[ 64 ];
+static char path  [ 128 ];
+static char other [ 128 ];
+
+#include <dirent.h>
+
+static int
+file_cnt( void ) {
+  int   cnt = 0;
+  DIR * dir = opendir( folder );
+  if( !dir ) { perror( folder ); abort(); }
+  while( readdir( dir ) ) cnt++;
+  closedir( dir );
+  return cnt-2;
+}
+
+static uchar *
+file_bytes( char const * name,
+            ulong *      sz ) {
+  int fd = open( name, O_RDONLY );
+  if( fd<0 ) { perror( name ); abort(); }
+  uchar * bytes = test_slurp( fd, sz );
+  close( fd );
+  return bytes;
+}
+
+static void
+write_file( char const *  name,
+            uchar const * bytes,
+            ulong         sz ) {
+  int fd = open( name, O_WRONLY|O_CREAT|O_TRUNC, 0600 );
+  if( fd<0 ) { perror( name ); abort(); }
+  test_write_all( fd, bytes, sz );
+  close( fd );
+}
+
+struct told {
+  ulong cnt;
+  ulong damage;
+  fdckpt_ftifile_finding_t last;
+  char  field[ 32 ];
+  char  text[ 512 ];
+};
+
+static void
+tell( void *                           context,
+      fdckpt_ftifile_finding_t const * finding ) {
+  struct told * told = (struct told *)context;
+  told->cnt++;
+  told->damage += finding->severity==FDCKPT_FTI_DAMAGE;
+  CHECK( !strcmp( finding->file, path ) );
+  CHECK( strstr( finding->text, finding->found )!=NULL );
+  CHECK( strstr( finding->text, finding->expected )!=NULL );
+  if( told->cnt==1UL ) {
+    told->last = *finding;
+    snprintf( told->field, sizeof(told->field), "%s", finding->field );
+    snprintf( told->text,  sizeof(told->text),  "%s", finding->text  );
+  }
+}
+
+static void
+tell_difference( void *                              context,
+                 fdckpt_ftifile_difference_t const * difference ) {
+  fdckpt_ftifile_difference_t * to = (fdckpt_ftifile_difference_t *)context;
+  to[ difference->kind ] = *difference;
+}
+
+/* What a program with FTI does: saves, grows, saves, restarts. */
+
+static void
+save_and_recover( int generation,
+                  int threads ) {
+  ulong  grid_sz = 300000UL;
+  uchar * grid   = (uchar *)test_alloc( grid_sz );
+  uchar * want   = (uchar *)test_alloc( grid_sz );
+  int     step   = 7;
+  test_fill( grid, grid_sz, (ulong)generation );
+  memcpy( want, grid, grid_sz );
+  fdckpt_fti_options_t options = {
+    .generation = generation, .ckpt_id = 1, .threads = threads, .durability = FDCKPT_SYNC_NONE };
+  fdckpt_fti_t * fti = fdckpt_fti_new();
+  CHECK( fti!=NULL );
+  WORKS( fdckpt_fti_protect( fti, 5, &step, sizeof(step) ) );
+  WORKS( fdckpt_fti_protect( fti, -3, grid, 1000UL ) );
+  WORKS( fdckpt_fti_protect( fti, 9, NULL, 0UL ) );
+  WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
+  WORKS( fdckpt_fti_protect( fti, -3, grid, grid_sz ) );
+  uint64_t size = 0UL;
+  WORKS( fdckpt_fti_size( fti, generation, &size ) );
+  WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
+  fdckpt_fti_free( fti );
+  CHECK_EQ( file_cnt(), 1 );
+  ulong sz;
+  free( file_bytes( path, &sz ) );
+  CHECK_EQ( sz, size );
+
+  /* Another process. */
+  memset( grid, 0, grid_sz );
+  step = 0;
+  fti  = fdckpt_fti_new();
+  WORKS( fdckpt_fti_stored_size( path, -3, &size ) );
+  CHECK_EQ( size, grid_sz );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_fti_stored_size( path, 4, &size ) );
+  WORKS( fdckpt_fti_protect( fti, 5, &step, sizeof(step) ) );
+  FAILS( FDCKPT_ERR_STATE, fdckpt_fti_recover( fti, path, threads ) );
+  WORKS( fdckpt_fti_recover_var( fti, path, 5 ) );
+  CHECK_EQ( step, 7 );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_fti_recover_var( fti, path, -3 ) );
+  WORKS( fdckpt_fti_protect( fti, -3, grid, grid_sz-1UL ) );
+  WORKS( fdckpt_fti_protect( fti, 9, NULL, 0UL ) );
+  FAILS( FDCKPT_ERR_STATE, fdckpt_fti_recover( fti, path, threads ) );
+  FAILS( FDCKPT_ERR_STATE, fdckpt_fti_recover_var( fti, path, -3 ) );
+  WORKS( fdckpt_fti_protect( fti, -3, grid, grid_sz ) );
+  step = 0;
+  WORKS( fdckpt_fti_recover( fti, path, threads ) );
+  CHECK_EQ( step, 7 );
+  CHECK( !memcmp( grid, want, grid_sz ) );
+
+  /* The places go on across the restart: two blocks, of which none is added. */
+  WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
+  fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+  CHECK( file!=NULL );
+  fdckpt_ftifile_header_t header;
+  WORKS( fdckpt_ftifile_header( file, &header ) );
+  CHECK_EQ( header.generation, generation );
+  CHECK_EQ( header.block_cnt, 2 );
+  CHECK_EQ( header.container_cnt, 4 );
+  CHECK_EQ( header.variable_cnt, 3 );
+  CHECK_EQ( header.fs, sz );
+  CHECK_EQ( header.max_fs, -1 );
+  CHECK_EQ( header.ckpt_id, generation<=FDCKPT_FTI_B ? -1 : 1 );
+  CHECK_EQ( strlen( (char const *)header.checksum ), 32 );
+  ulong checksum_at = header.offset;
+  fdckpt_ftifile_variable_t variable;
+  WORKS( fdckpt_ftifile_variable( file, 1UL, &variable ) );
+  CHECK_EQ( variable.id, -3 );
+  CHECK_EQ( variable.size, grid_sz );
+  CHECK_EQ( variable.container_cnt, 2 );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_ftifile_variable( file, 3UL, &variable ) );
+  fdckpt_ftifile_container_t container;
+  WORKS( fdckpt_ftifile_container( file, 3UL, &container ) );
+  CHECK_EQ( container.id, -3 );
+  CHECK_EQ( container.container_id, 1 );
+  CHECK_EQ( container.block, 1 );
+  CHECK_EQ( container.dptr, 1000 );
+  CHECK_EQ( container.chunk_size, grid_sz-1000UL );
+  CHECK_EQ( container.has_content, 1 );
+  CHECK_EQ( container.idx, generation<=FDCKPT_FTI_C ? 1 : -1 );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_ftifile_container( file, 4UL, &container ) );
+  memset( grid, 0, grid_sz );
+  WORKS( fdckpt_ftifile_extract( file, -3, grid, grid_sz ) );
+  CHECK( !memcmp( grid, want, grid_sz ) );
+  struct told told = { 0 };
+  WORKS( fdckpt_ftifile_verify( file, threads, tell, &told ) );
+  CHECK_EQ( told.cnt, 0 );
+
+  /* Other generations have the same in them. */
+  uint64_t cnt = 99UL;
+  for( int to=FDCKPT_FTI_A; to<=FDCKPT_FTI_E; to++ ) {
+    options.generation = to;
+    WORKS( fdckpt_ftifile_convert( file, other, &options ) );
+    fdckpt_ftifile_t * converted = fdckpt_ftifile_open( other );
+    WORKS( fdckpt_ftifile_header( converted, &header ) );
+    CHECK_EQ( header.generation, to );
+    WORKS( fdckpt_ftifile_diff( file, converted, NULL, NULL, &cnt ) );
+    CHECK_EQ( cnt, 0 );
+    fdckpt_ftifile_free( converted );
+  }
+  fdckpt_ftifile_free( file );
+
+  /* A damaged byte is told, and nothing is recovered. */
+  uchar * bytes = file_bytes( path, &sz );
+  bytes[ container.fptr+12345L ] ^= 4U;
+  write_file( path, bytes, sz );
+  file = fdckpt_ftifile_open( path );
+  CHECK( file!=NULL );
+  NOT_LOGGED( FDCKPT_ERR_VERIFY, fdckpt_ftifile_verify( file, threads, NULL, NULL ) );
+  NOT_LOGGED( FDCKPT_ERR_VERIFY, fdckpt_ftifile_verify( file, threads, tell, &told ) );
+  CHECK( !strcmp( told.field, "data" ) );
+  CHECK_EQ( told.last.variable, -3 );
+  CHECK_EQ( told.last.container, 1 );
+  CHECK_EQ( told.last.offset, container.fptr );
+  CHECK( strstr( told.text, "variable -3, container 1" )!=NULL );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_ftifile_extract( file, -3, grid, grid_sz ) );
+  CHECK_EQ( fdckpt_last_error()->offset, container.fptr );
+  WORKS( fdckpt_ftifile_extract( file, 5, &step, sizeof(step) ) );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_ftifile_convert( file, other, &options ) );
+  fdckpt_ftifile_t * intact = fdckpt_ftifile_open( other );
+  fdckpt_ftifile_difference_t differences[ 6 ] = { { 0, 0, 0, 0 } };
+  WORKS( fdckpt_ftifile_diff( file, intact, tell_difference, differences, &cnt ) );
+  CHECK_EQ( cnt, 1 );
+  CHECK_EQ( differences[ FDCKPT_FTI_OTHER_DATA ].id, -3 );
+  CHECK_EQ( differences[ FDCKPT_FTI_OTHER_DATA ].first, 13345 );
+  CHECK_EQ( differences[ FDCKPT_FTI_OTHER_DATA ].second, 1 );
+  fdckpt_ftifile_free( intact );
+  fdckpt_ftifile_free( file );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_recover( fti, path, threads ) );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_ftifile_repair( path, FDCKPT_SYNC_FILE, &cnt ) );
+  CHECK_EQ( cnt, 1 );
+
+  /* A damaged checksum is repaired. */
+  bytes[ container.fptr+12345L ] ^= 4U;
+  bytes[ checksum_at+3UL ] ^= 1U;
+  write_file( path, bytes, sz );
+  WORKS( fdckpt_ftifile_repair( path, FDCKPT_SYNC_FILE_AND_FOLDER, &cnt ) );
+  CHECK( cnt>0UL );
+  WORKS( fdckpt_ftifile_repair( path, FDCKPT_SYNC_FILE_AND_FOLDER, &cnt ) );
+  CHECK_EQ( cnt, 0 );
+  memset( grid, 0, grid_sz );
+  WORKS( fdckpt_fti_recover( fti, path, threads ) );
+  CHECK( !memcmp( grid, want, grid_sz ) );
+  free( bytes );
+
+  /* Without a variable all is laid out anew. */
+  WORKS( fdckpt_fti_unprotect( fti, 9 ) );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_fti_unprotect( fti, 9 ) );
+  options.generation = generation;
+  WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
+  file = fdckpt_ftifile_open( path );
+  WORKS( fdckpt_ftifile_header( file, &header ) );
+  CHECK_EQ( header.block_cnt, 1 );
+  fdckpt_ftifile_free( file );
+  fdckpt_fti_free( fti );
+  unlink( other );
+  unlink( path );
+  CHECK_EQ( file_cnt(), 0 );
+  free( want );
+  free( grid );
+}
+
+static void
+arguments( void ) {
+  int      x    = 1;
+  uint64_t size = 77UL;
+  fdckpt_fti_options_t const good    = { .generation = FDCKPT_FTI_E, .ckpt_id = 1 };
+  fdckpt_fti_options_t       options = good;
+  fdckpt_fti_t *             fti     = fdckpt_fti_new();
+  WORKS( fdckpt_fti_protect( fti, 1, &x, sizeof(x) ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_protect( NULL, 1, &x, sizeof(x) ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_protect( fti, 2, NULL, 1UL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_protect( fti, 2, &x, SIZE_MAX ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_unprotect( NULL, 1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( NULL, path, &good ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, NULL, &good ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, "", &good ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, "/", &good ) );
+  options.generation = 0;  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options.generation = 7;  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options = good;
+  options.threads    = -1; FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options = good;
+  options.durability = 3;  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options = good;
+  options.generation = FDCKPT_FTI_D;
+  options.group_fs   = 1UL<<31; FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options = good;
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_size( NULL, FDCKPT_FTI_E, &size ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_size( fti,  FDCKPT_FTI_E, NULL  ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_size( fti,  0,            &size ) );
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, "/nowhere/at/all", &good ) );
+  CHECK_EQ( fdckpt_last_error()->errnum, ENOENT );
+  CHECK_EQ( fdckpt_last_error()->offset, FDCKPT_NO_OFFSET );
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, "/proc/self/x", &good ) );
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_recover( fti, path, 1 ) );
+  CHECK_EQ( fdckpt_last_error()->errnum, ENOENT );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_recover( NULL, path, 1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_recover( fti, NULL, 1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_recover( fti, path, -1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_recover_var( NULL, path, 1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_recover_var( fti, NULL, 1 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_stored_size( path, 1, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_stored_size( NULL, 1, &size ) );
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_stored_size( folder, 1, &size ) );
+  CHECK_EQ( size, 77 );
+  CHECK_EQ( file_cnt(), 0 );
+
+  /* A folder in the place of the file. */
+  if( mkdir( other, 0700 ) ) abort();
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, other, &good ) );
+  CHECK_EQ( fdckpt_last_error()->errnum, EISDIR );
+  CHECK_EQ( file_cnt(), 1 );
+  rmdir( other );
+
+  /* Level facts. */
+  options.group_fs   = 5000UL;
+  options.partner_fs = 4000UL;
+  options.timestamp  = 123456789L;
+  WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
+  fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+  fdckpt_ftifile_header_t header;
+  WORKS( fdckpt_ftifile_header( file, &header ) );
+  CHECK_EQ( header.max_fs, 5008 );
+  CHECK_EQ( header.pt_fs, 4000 );
+  CHECK_EQ( header.timestamp, 123456789 );
+
+  fdckpt_ftifile_variable_t  variable;
+  fdckpt_ftifile_container_t container;
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_header( NULL, &header ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_header( file, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_variable( NULL, 0UL, &variable ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_variable( file, 0UL, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_container( NULL, 0UL, &container ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_container( file, 0UL, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_extract( NULL, 1, &x, sizeof(x) ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_extract( file, 1, NULL, sizeof(x) ) );
+  FAILS( FDCKPT_ERR_STATE,    fdckpt_ftifile_extract( file, 1, NULL, 0UL ) );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_ftifile_extract( file, 2, &x, sizeof(x) ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_verify( NULL, 1, NULL, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_verify( file, -1, NULL, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_diff( NULL, file, NULL, NULL, &size ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_diff( file, NULL, NULL, NULL, &size ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_diff( file, file, NULL, NULL, NULL ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_convert( NULL, other, &good ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_convert( file, NULL,  &good ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_convert( file, other, NULL  ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_repair( NULL, 0, &size ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_repair( path, 9, &size ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_repair( path, 0, NULL  ) );
+  FAILED( FDCKPT_ERR_ARGUMENT, fdckpt_ftifile_open( NULL ) );
+  FAILED( FDCKPT_ERR_IO,       fdckpt_ftifile_open( other ) );
+  write_file( other, (uchar const *)"no checkpoint", 13UL );
+  FAILED( FDCKPT_ERR_FORMAT,   fdckpt_ftifile_open( other ) );
+  FAILS( FDCKPT_ERR_FORMAT,    fdckpt_ftifile_repair( other, 0, &size ) );
+  write_file( other, NULL, 0UL );
+  FAILED( FDCKPT_ERR_FORMAT,   fdckpt_ftifile_open( other ) );
+  /* A file may be converted onto itself. */
+  options            = good;
+  options.generation = FDCKPT_FTI_A;
+  WORKS( fdckpt_ftifile_convert( file, path, &options ) );
+  WORKS( fdckpt_ftifile_verify( file, 1, NULL, NULL ) );
+  fdckpt_ftifile_free( file );
+  fdckpt_ftifile_free( NULL );
+  fdckpt_fti_free( fti );
+  fdckpt_fti_free( NULL );
+  unlink( other );
+  unlink( path );
+}
+
+int
+main( void ) {
+  test_begin();
+  fdckpt_set_log( test_quiet, NULL );
+  snprintf( folder, sizeof(folder), "/tmp/fdckpt-fti-XXXXXX" );
+  if( !mkdtemp( folder ) ) { perror( folder ); return 2; }
+  snprintf( path,  sizeof(path),  "%s/Ckpt1-Rank0.fti", folder );
+  snprintf( other, sizeof(other), "%s/other", folder );
+  for( ulong i=0UL; i<sizeof(generations)/sizeof(generations[0]); i++ ) {
+    save_and_recover( generations[ i ], 1 );
+    save_and_recover( generations[ i ], 3 );
+  }
+  arguments();
+  rmdir( folder );
+  fdckpt_set_log( NULL, NULL );
+  return test_end( "fti" );
+}

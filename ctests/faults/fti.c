@@ -1,0 +1,304 @@
+/* fti.c: replaces, recovers and repairs checkpoint files of FTI while the
+   shim makes calls fail, and checks what comes of it: the old file or the
+   new one, nothing else in the folder, nothing leaked.
+
+     LD_PRELOAD=shim.so fti FOLDER [GROUP [N]]
+
+   Groups, runs and what is printed are as in scenario.c. */
+
+#include "test.h"
+#include <dirent.h>
+#include <dlfcn.h>
+
+#include "faults.h"
+
+static faults_plan_t     faults_plan;
+static faults_arm_t      faults_arm;
+static faults_injected_t faults_injected;
+static faults_live_t     faults_live;
+
+/* LIB( call ) is a call of the library: the one place where calls fail. */
+
+#define LIB( call ) ({ faults_arm( 1 ); __typeof__(call) result_ = (call); faults_arm( 0 ); result_; })
+
+struct fault {
+  char const * name;
+  int          fault;
+  long         span;
+};
+
+typedef struct fault fault_t;
+
+static fault_t const fault_write[] = {
+  { "EIO once",          EIO,           1L       },
+  { "EIO for ever",      EIO,           FOR_EVER },
+  { "ENOSPC for ever",   ENOSPC,        FOR_EVER },
+  { "EINTR in a row",    EINTR,         50L      },
+  { "EAGAIN in a row",   EAGAIN,        50L      },
+  { "one byte once",     FAULT_ONE,     1L       },
+  { "half for ever",     FAULT_HALF,    FOR_EVER },
+  { "nothing once",      FAULT_NOTHING, 1L       },
+  { NULL, 0, 0L }
+};
+
+/* EINTR is for calls that are made again after it. */
+static fault_t const fault_again[] = {
+  { "EINTR once",   EINTR,  1L       },
+  { "EIO once",     EIO,    1L       },
+  { "ENOSPC once",  ENOSPC, 1L       },
+  { "EIO for ever", EIO,    FOR_EVER },
+  { NULL, 0, 0L }
+};
+
+static fault_t const fault_other[] = {
+  { "EIO once",     EIO,    1L       },
+  { "ENOSPC once",  ENOSPC, 1L       },
+  { "EIO for ever", EIO,    FOR_EVER },
+  { NULL, 0, 0L }
+};
+
+/* EINVAL of the folder's sync is passed over: some file systems have none. */
+static fault_t const fault_sync[] = {
+  { "EIO once",     EIO,    1L       },
+  { "EINTR once",   EINTR,  1L       },
+  { "EINVAL once",  EINVAL, 1L       },
+  { "EIO for ever", EIO,    FOR_EVER },
+  { NULL, 0, 0L }
+};
+
+static fault_t const fault_alloc[] = {
+  { "ENOMEM once",     ENOMEM, 1L       },
+  { "ENOMEM for ever", ENOMEM, FOR_EVER },
+  { NULL, 0, 0L }
+};
+
+static fault_t const fault_thread[] = {
+  { "EAGAIN once",     EAGAIN, 1L       },
+  { "EAGAIN for ever", EAGAIN, FOR_EVER },
+  { NULL, 0, 0L }
+};
+
+struct kind {
+  char const *    name;
+  int             kind;
+  fault_t const * faults;
+};
+
+typedef struct kind kind_t;
+
+static kind_t const kinds[] = {
+  { "pwrite",         KIND_PWRITE, fault_write  },
+  { "poll",           KIND_POLL,   fault_other  },
+  { "open",           KIND_OPEN,   fault_again  },
+  { "ftruncate",      KIND_CUT,    fault_again  },
+  { "fsync",          KIND_SYNC,   fault_sync   },
+  { "rename",         KIND_RENAME, fault_other  },
+  { "close",          KIND_CLOSE,  fault_again  },
+  { "stat",           KIND_STAT,   fault_other  },
+  { "mmap",           KIND_MMAP,   fault_other  },
+  { "munmap",         KIND_MUNMAP, fault_other  },
+  { "malloc",         KIND_ALLOC,  fault_alloc  },
+  { "pthread_create", KIND_THREAD, fault_thread },
+};
+
+#define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
+
+/* What is done: a save in each generation, by one thread or two, or: */
+#define RECOVER (100)
+#define REPAIR  (101)
+
+static struct { char const * name; int what; int threads; } const scenarios[] = {
+  { "save A",                FDCKPT_FTI_A, 1 },
+  { "save B",                FDCKPT_FTI_B, 1 },
+  { "save E",                FDCKPT_FTI_E, 1 },
+  { "save A by two threads", FDCKPT_FTI_A, 2 },
+  { "save E by two threads", FDCKPT_FTI_E, 2 },
+  { "recover",               RECOVER,      1 },
+  { "recover by threads",    RECOVER,      3 },
+  { "repair",                REPAIR,       1 },
+};
+
+#define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
+
+static char    path[ 4096 ];
+static char const * folder;
+
+#define BIG (600000UL) /* Several pieces */
+
+static uchar * big;
+static uchar   small[ 100 ];
+
+static int
+file_cnt( void ) {
+  int   cnt = 0;
+  DIR * dir = opendir( folder );
+  if( !dir ) { perror( folder ); abort(); }
+  while( readdir( dir ) ) cnt++;
+  closedir( dir );
+  return cnt-2;
+}
+
+static uchar *
+file_bytes( ulong * sz ) {
+  int fd = open( path, O_RDONLY );
+  if( fd<0 ) { perror( path ); abort(); }
+  uchar * bytes = test_slurp( fd, sz );
+  close( fd );
+  return bytes;
+}
+
+static void
+put( uchar const * bytes,
+     ulong         sz ) {
+  unlink( path );
+  int fd = open( path, O_WRONLY|O_CREAT|O_EXCL, 0600 );
+  if( fd<0 ) { perror( path ); abort(); }
+  test_write_all( fd, bytes, sz );
+  close( fd );
+}
+
+static int
+is( uchar const * bytes,
+    ulong         sz ) {
+  ulong   got_sz;
+  uchar * got  = file_bytes( &got_sz );
+  int     same = got_sz==sz && !memcmp( got, bytes, sz );
+  free( got );
+  return same;
+}
+
+static fdckpt_fti_t *
+protect( void ) {
+  fdckpt_fti_t * fti = fdckpt_fti_new();
+  CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) );
+  CHECK( !fdckpt_fti_protect( fti, 2, big,   BIG           ) );
+  return fti;
+}
+
+static int
+fd_cnt( void ) {
+  int cnt = 0;
+  for( int fd=0; fd<32; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
+  return cnt;
+}
+
+/* one_run returns how many faults it has injected. */
+
+static long
+one_run( int             group,
+         int             s,
+         kind_t const *  kind,
+         fault_t const * fault,
+         long            n ) {
+  ulong fails   = atomic_load( &test_fails );
+  int   what    = scenarios[ s ].what;
+  int   threads = scenarios[ s ].threads;
+  printf( "run %d %ld %s, %s %s\n", group, n, scenarios[ s ].name, kind->name, fault->name );
+  fflush( stdout );
+  alarm( 10U );
+
+  /* An old file, and what the new one is to be. */
+  static uchar * old;      static ulong old_sz;
+  static uchar * wanted;   static ulong wanted_sz;
+  static int     prepared = -1;
+  fdckpt_fti_options_t options = {
+    .generation = what>=RECOVER ? FDCKPT_FTI_E : what, .ckpt_id = 1, .threads = threads, .timestamp = 12345L };
+  if( prepared!=s ) {
+    prepared = s;
+    free( old ); free( wanted );
+    fdckpt_fti_t * fti = protect();
+    CHECK( !fdckpt_fti_checkpoint( fti, path, &options ) );
+    wanted = file_bytes( &wanted_sz );
+    small[ 7 ]++;
+    CHECK( !fdckpt_fti_checkpoint( fti, path, &options ) );
+    small[ 7 ]--;
+    old = file_bytes( &old_sz );
+    if( what==REPAIR ) {
+      free( old );
+      old    = (uchar *)test_alloc( wanted_sz );
+      old_sz = wanted_sz;
+      memcpy( old, wanted, wanted_sz );
+      old[ wanted_sz-106UL ] ^= 1U;
+    }
+    if( what==RECOVER ) put( wanted, wanted_sz );
+    fdckpt_fti_free( fti );
+  }
+  if( what!=RECOVER ) put( old, old_sz );
+
+  fdckpt_fti_t * fti = protect();
+  int fds = fd_cnt();
+  faults_plan( kind->kind, n, fault->fault, fault->span, ANY_FD, 0UL, kind->kind==KIND_POLL );
+  test_logged = 0UL;
+  uint64_t cnt  = 77UL;
+  int      code = what==RECOVER ? LIB( fdckpt_fti_recover( fti, path, threads ) )
+                : what==REPAIR  ? LIB( fdckpt_ftifile_repair( path, FDCKPT_SYNC_FILE_AND_FOLDER, &cnt ) )
+                                : LIB( fdckpt_fti_checkpoint( fti, path, &options ) );
+  long injected = faults_injected();
+  alarm( 0U );
+
+  /* What is passed over: short writes and interruptions; threads that can't be had; what is closed or unmapped when all is done. */
+  int f      = fault->fault;
+  int again  = (kind->kind==KIND_PWRITE && (f==EINTR || f==EAGAIN || f==FAULT_ONE || f==FAULT_HALF))
+            || ((kind->kind==KIND_OPEN || kind->kind==KIND_CUT || kind->kind==KIND_CLOSE) && f==EINTR)
+            || (kind->kind==KIND_SYNC && f==EINVAL && n==2L)
+            || kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD;
+  /* Other files than the one that is written are closed too; without memory there are fewer threads. */
+  int may_be = kind->kind==KIND_CLOSE || (kind->kind==KIND_ALLOC && threads>1);
+  if( !injected || again ) CHECK_EQ( code, 0 );
+  else if( !may_be )       CHECK( code );
+  if( code ) {
+    fdckpt_error_t const * error = fdckpt_last_error();
+    CHECK_EQ( code, kind->kind==KIND_ALLOC ? FDCKPT_ERR_NO_MEMORY : FDCKPT_ERR_IO );
+    CHECK_EQ( error->errnum, f==FAULT_NOTHING ? EIO : f );
+    CHECK_EQ( test_logged, 1 );
+  } else {
+    CHECK_EQ( test_logged, 0 );
+  }
+  CHECK_EQ( fd_cnt(), fds );
+  CHECK_EQ( file_cnt(), 1 );
+  if( what!=RECOVER ) {
+    /* The second sync is the folder's: the file has its name then. */
+    int in_place = !code || (kind->kind==KIND_SYNC && n==2L);
+    CHECK( in_place ? is( wanted, wanted_sz ) : is( old, old_sz ) );
+  }
+  if( what==REPAIR && !code ) CHECK( cnt && cnt!=77UL );
+  fdckpt_fti_free( fti );
+  if( threads==1 ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
+  printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
+  fflush( stdout );
+  return injected;
+}
+
+static void *
+symbol( char const * name ) {
+  void * found = dlsym( RTLD_DEFAULT, name );
+  if( !found ) { fprintf( stderr, "%s is missing: LD_PRELOAD the shim\n", name ); exit( 2 ); }
+  return found;
+}
+
+int
+main( int     argc,
+      char ** argv ) {
+  int  begin = argc>2 ? atoi( argv[2] ) : 0;
+  long n     = argc>3 ? atol( argv[3] ) : 1L;
+  void * found;
+  found = symbol( "faults_plan"     ); memcpy( &faults_plan,     &found, sizeof(found) );
+  found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
+  found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
+  found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
+  fdckpt_set_log( test_quiet, NULL );
+  folder = argv[1];
+  snprintf( path, sizeof(path), "%s/Ckpt1-Rank0.fti", folder );
+  big = (uchar *)test_alloc( BIG );
+  test_fill( big, BIG, 1UL );
+  test_fill( small, sizeof(small), 2UL );
+
+  int group = 0;
+  for( int s=0; s<SCENARIOS; s++ ) for( int k=0; k<KINDS; k++ ) {
+    for( fault_t const * fault=kinds[ k ].faults; fault->name; fault++, group++ ) {
+      if( group<begin ) continue;
+      for( long i=group==begin ? n : 1L; one_run( group, s, &kinds[ k ], fault, i ); i++ ) {}
+    }
+  }
+  return atomic_load( &test_fails ) ? 1 : 0;
+}

@@ -1,0 +1,113 @@
+//! Arbitrary bytes as a checkpoint file of FTI, of any generation: what comes is within bounds, in memory of the size that is
+//! promised, and what verifies can be recovered, converted and read again.
+//!
+//! The first byte says of which generation the file is to look: it gets the header's hash and checksum that its other fields ask
+//! for, so that the parser is reached. Above 11 the file stays as it is.
+#![no_main]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use fdckpt::fti::{Checkpoint, Durability, Generation, Options, ProtectedMut, convert, diff};
+use libfuzzer_sys::fuzz_target;
+
+/// Counts what is allocated.
+struct Counted;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: passes on to the system's.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTED: Counted = Counted;
+
+/// Header size, and the fields that its hash is fed with.
+fn hashed(generation: Generation) -> (usize, &'static [(usize, usize)]) {
+    match generation {
+        Generation::A => (96, &[(0, 33), (88, 8), (56, 8), (64, 8), (80, 8), (72, 8)]),
+        Generation::B => (90, &[(0, 33), (81, 8), (49, 8), (57, 8), (73, 8), (65, 8)]),
+        Generation::C | Generation::D0 => (110, &[(0, 33), (101, 8), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
+        Generation::D => (82, &[(0, 33), (77, 4), (53, 4), (57, 4), (61, 4), (65, 4), (73, 4), (69, 4)]),
+        Generation::E => (106, &[(0, 33), (101, 4), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
+    }
+}
+
+fn file(case: &[u8]) -> Vec<u8> {
+    let Some((&first, rest)) = case.split_first() else { return Vec::new() };
+    let mut file = rest.to_vec();
+    let Some(&generation) = Generation::ALL.get(usize::from(first % 6)).filter(|_| first < 12) else { return file };
+    let (size, fields) = hashed(generation);
+    let Some(last) = file.len().checked_sub(size) else { return file };
+    let at = if matches!(generation, Generation::A | Generation::B) { 0 } else { last };
+    let hash = {
+        let bytes: Vec<u8> = fields.iter().flat_map(|&(from, size)| file[at + from..][..size].to_vec()).collect();
+        fast_md5::digest(&bytes)
+    };
+    file[at + 33..][..16].copy_from_slice(&hash);
+    file
+}
+
+fuzz_target!(|case: &[u8]| {
+    let file = file(case);
+    let before = NOW.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let parsed = Checkpoint::parse(&file);
+    let most = MOST.load(Relaxed) - before;
+    assert!(most <= 30 * file.len() + (16 << 10), "{most} bytes for {}", file.len());
+    let Ok(checkpoint) = parsed else { return };
+    let mut told = 0;
+    let verdict = checkpoint.verify(1, &mut |finding| {
+        told += 1;
+        _ = finding.to_string();
+    });
+    let verdict = verdict.unwrap();
+    assert_eq!(told, verdict.damage + verdict.refused + verdict.remarks);
+    assert_eq!(diff(&checkpoint, &checkpoint, &mut |_| {}) > 0, {
+        let mut unreadable = false;
+        diff(&checkpoint, &checkpoint, &mut |difference| {
+            unreadable |= matches!(difference, fdckpt::fti::Difference::Unreadable { .. })
+        });
+        unreadable
+    });
+    let total: u64 = checkpoint.variables().iter().fold(0, |sum, variable| sum.saturating_add(variable.size));
+    if total > 1 << 20 {
+        assert!(!verdict.is_sound());
+        return;
+    }
+    let mut memory: Vec<(i32, Vec<u8>)> =
+        checkpoint.variables().iter().map(|variable| (variable.id, vec![0; variable.size as usize])).collect();
+    for (id, memory) in &mut memory {
+        let one = checkpoint.recover_variable(*id, memory);
+        assert!(one.is_ok() || !verdict.is_sound(), "{one:?}");
+    }
+    let mut into: Vec<ProtectedMut> = memory.iter_mut().map(|(id, memory)| ProtectedMut::new(*id, memory)).collect();
+    let recovered = checkpoint.recover(&mut into, 1);
+    assert_eq!(recovered.is_ok(), verdict.is_sound(), "{recovered:?}");
+    if recovered.is_err() || case.len() % 16 != 0 {
+        return;
+    }
+    let path = std::env::temp_dir().join(format!("fti_parse.{}", std::process::id()));
+    let mut options = Options::new(Generation::ALL[case.len() / 16 % 6], 1);
+    options.durability = Durability::None;
+    if convert(&checkpoint, &path, &options).is_ok() {
+        let converted = std::fs::read(&path).unwrap();
+        let converted = Checkpoint::parse(&converted).unwrap();
+        assert!(converted.verify(1, &mut |finding| panic!("{finding}")).unwrap().is_sound());
+        assert_eq!(diff(&checkpoint, &converted, &mut |_| {}), 0);
+    }
+    _ = std::fs::remove_file(&path);
+});

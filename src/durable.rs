@@ -1,0 +1,146 @@
+//! Replacing a file so that its name always stands for a whole one: the old one or the new one.
+//!
+//! The new one is made under another name beside it, written, synced, and renamed; at last the folder is synced, which holds the
+//! name. A failure before the rename leaves the old file, and removes the new one.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::error::Doing;
+use crate::error::Error;
+use crate::sys::errno::Errno;
+use crate::sys::fd;
+use crate::sys::file;
+
+/// What a file that is saved has to survive.
+///
+/// However much that is, the file under its name is a whole one at any time that a process can see: the old one or the new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process alone. A crash of the machine can leave the name with a file that lacks data.
+    None,
+    /// A crash of the machine too: the data is synced before the file gets its name. Which of the files has the name after a
+    /// crash right behind the save is for the file system to say.
+    File,
+    /// As before, and once the save has succeeded, the new file has the name for good: the folder is synced as well.
+    #[default]
+    FileAndFolder,
+}
+
+/// A file that is to take the place of another one, or of none.
+pub(crate) struct Replacement {
+    folder: OwnedFd,
+    /// `None` once it was closed.
+    file: Option<OwnedFd>,
+    /// Its name until it has its own; `None` as soon as it has that.
+    temporary: Option<[u8; TEMPORARY_SIZE]>,
+    name: CString,
+    durability: Durability,
+}
+
+/// `.fdckpt-`, 16 hexadecimal digits, `.tmp`, and NUL.
+const TEMPORARY_SIZE: usize = 29;
+
+/// So many names are tried.
+const TRIES: usize = 100;
+
+impl Replacement {
+    /// Makes an empty file in the folder of `path`.
+    pub(crate) fn begin(path: &Path, durability: Durability) -> Result<Self, Error> {
+        let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?;
+        let name = c_string(name.as_bytes())?;
+        let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
+        let parent = c_string(if parent.is_empty() { b"." } else { parent })?;
+        let folder = file::open_folder(&parent, durability == Durability::FileAndFolder)
+            .map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        for _ in 0..TRIES {
+            let temporary = temporary_name(file::unlikely_number());
+            match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
+                Ok(file) => return Ok(Self { folder, file: Some(file), temporary: Some(temporary), name, durability }),
+                Err(errno) if errno.is_exists() => {}
+                Err(errno) => return Err(failed(Doing::Creating, errno)),
+            }
+        }
+        Err(failed(Doing::Creating, Errno::EXISTS))
+    }
+
+    /// The file to write to, for reading and writing.
+    fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_ref().expect("it is closed by commit, which takes all").as_fd()
+    }
+
+    /// Writes `data` at `offset`. Can be called by several threads at once.
+    pub(crate) fn write_at(&self, data: &[u8], offset: u64) -> Result<(), Error> {
+        let end = offset.checked_add(data.len() as u64).filter(|end| i64::try_from(*end).is_ok());
+        end.ok_or(Error::TooLarge { size: data.len() as u64 })?;
+        fd::write_all_at(self.file(), data, offset).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+    }
+
+    /// Gives it this size: what was not written is zeros.
+    pub(crate) fn set_size(&self, size: u64) -> Result<(), Error> {
+        let size = i64::try_from(size).map_err(|_| Error::TooLarge { size })?;
+        fd::truncate(self.file(), size).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size as u64, errno })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// Where the folder can't be synced, the new file is in its place already: either one may be there after a crash.
+    pub(crate) fn commit(mut self) -> Result<(), Error> {
+        if self.durability >= Durability::File {
+            file::sync(self.file()).map_err(|errno| failed(Doing::Syncing, errno))?;
+        }
+        if let Some(file) = self.file.take() {
+            file::close(file).map_err(|errno| failed(Doing::Closing, errno))?;
+        }
+        if let Some(temporary) = &self.temporary {
+            file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(|errno| failed(Doing::Renaming, errno))?;
+        }
+        self.temporary = None;
+        if self.durability >= Durability::FileAndFolder {
+            match file::sync(self.folder.as_fd()) {
+                // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+                Err(errno) if errno.is_invalid() => {}
+                result => result.map_err(|errno| failed(Doing::SyncingFolder, errno))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // There is nobody to tell, and an error to tell already.
+            _ = file::remove(self.folder.as_fd(), as_c_str(temporary));
+        }
+    }
+}
+
+fn temporary_name(number: u64) -> [u8; TEMPORARY_SIZE] {
+    let mut name = *b".fdckpt-0000000000000000.tmp\0";
+    for (index, digit) in name[8..24].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+    }
+    name
+}
+
+fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {
+    CStr::from_bytes_until_nul(name).unwrap_or_default()
+}
+
+/// A copy with a NUL.
+pub(crate) fn c_string(bytes: &[u8]) -> Result<CString, Error> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len() + 1).map_err(|_| Error::OutOfMemory)?;
+    copy.extend_from_slice(bytes);
+    copy.push(0);
+    CString::from_vec_with_nul(copy).map_err(|_| Error::Argument("the path has a NUL in it"))
+}
+
+/// Of a failure that is not a matter of an offset.
+fn failed(doing: Doing, errno: Errno) -> Error {
+    Error::Io { doing, offset: 0, errno }
+}

@@ -1,0 +1,343 @@
+//! Where each generation has its fields, and how its hashes are fed.
+
+use std::ops::Range;
+
+use super::Generation;
+
+/// Bytes of an MD5 hash.
+pub(super) const HASH: usize = 16;
+
+/// The hash of nothing.
+pub(super) const HASH_OF_NOTHING: [u8; HASH] =
+    [0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e];
+
+/// Bytes of a header's checksum: 32 hexadecimal digits and NUL.
+pub(super) const CHECKSUM: usize = 33;
+
+/// A number in a structure: where it begins, and its width in bytes. It is little-endian; signed, but for E's timestamp.
+#[derive(Clone, Copy)]
+pub(super) struct Field {
+    pub(super) at: usize,
+    width: usize,
+    unsigned: bool,
+}
+
+impl Field {
+    const fn i8(at: usize) -> Option<Self> {
+        Some(Self { at, width: 8, unsigned: false })
+    }
+
+    const fn i4(at: usize) -> Option<Self> {
+        Some(Self { at, width: 4, unsigned: false })
+    }
+
+    const fn u4(at: usize) -> Option<Self> {
+        Some(Self { at, width: 4, unsigned: true })
+    }
+
+    const fn byte(at: usize) -> Option<Self> {
+        Some(Self { at, width: 1, unsigned: true })
+    }
+
+    pub(super) const fn bytes(self) -> Range<usize> {
+        self.at..self.at + self.width
+    }
+
+    /// `structure` has all of it.
+    pub(super) fn get(self, structure: &[u8]) -> i64 {
+        let mut bytes = [0; 8];
+        bytes[..self.width].copy_from_slice(&structure[self.bytes()]);
+        let unused = 64 - 8 * self.width as u32;
+        let value = i64::from_le_bytes(bytes) << unused;
+        if self.unsigned { (value as u64 >> unused) as i64 } else { value >> unused }
+    }
+
+    /// Whether it can hold the number.
+    pub(super) fn holds(self, value: i64) -> bool {
+        match (self.width, self.unsigned) {
+            (8, _) => true,
+            (1, _) => u8::try_from(value).is_ok(),
+            (_, true) => u32::try_from(value).is_ok(),
+            (_, false) => i32::try_from(value).is_ok(),
+        }
+    }
+
+    /// Writes the low bytes of `value`.
+    pub(super) fn put(self, structure: &mut [u8], value: i64) {
+        structure[self.bytes()].copy_from_slice(&value.to_le_bytes()[..self.width]);
+    }
+}
+
+/// Fields that a generation doesn't have are `None`.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    /// Bytes of the header (FTI: file block).
+    pub(super) header: usize,
+    /// Bytes in front of a block's containers (block meta data).
+    pub(super) block: usize,
+    /// Bytes that describe a container (variable chunk meta data).
+    pub(super) container: usize,
+
+    pub(super) ckpt_id: Option<Field>,
+    pub(super) ckpt_size: Option<Field>,
+    pub(super) meta_size: Option<Field>,
+    pub(super) data_size: Option<Field>,
+    pub(super) fs: Option<Field>,
+    pub(super) max_fs: Option<Field>,
+    pub(super) pt_fs: Option<Field>,
+    pub(super) timestamp: Option<Field>,
+    pub(super) header_padding: (usize, usize),
+
+    pub(super) db_size: Option<Field>,
+
+    pub(super) idx: Option<Field>,
+    pub(super) container_id: Option<Field>,
+    pub(super) has_content: Option<Field>,
+    pub(super) has_ckpt: Option<Field>,
+    pub(super) dptr: Option<Field>,
+    pub(super) fptr: Option<Field>,
+    pub(super) chunk_size: Option<Field>,
+    pub(super) container_size: Option<Field>,
+    pub(super) hash: usize,
+}
+
+/// The header's hash of itself.
+pub(super) const HEADER_HASH: Range<usize> = CHECKSUM..CHECKSUM + HASH;
+
+/// In block and container, the same in all generations.
+pub(super) const COUNT: Option<Field> = Field::i4(0);
+pub(super) const ID: Option<Field> = Field::i4(0);
+
+const A: Format = Format {
+    header: 96,
+    block: 12,
+    container: 64,
+    ckpt_id: None,
+    ckpt_size: Field::i8(56),
+    meta_size: None,
+    data_size: None,
+    fs: Field::i8(64),
+    max_fs: Field::i8(72),
+    pt_fs: Field::i8(80),
+    timestamp: Field::i8(88),
+    header_padding: (49, 7),
+    db_size: Field::i8(4),
+    idx: Field::i4(4),
+    container_id: Field::i4(8),
+    has_content: Field::byte(12),
+    has_ckpt: None,
+    dptr: Field::i8(16),
+    fptr: Field::i8(24),
+    chunk_size: Field::i8(32),
+    container_size: Field::i8(40),
+    hash: 48,
+};
+
+const B: Format = Format {
+    header: 90,
+    container: 62,
+    ckpt_size: Field::i8(49),
+    fs: Field::i8(57),
+    max_fs: Field::i8(65),
+    pt_fs: Field::i8(73),
+    timestamp: Field::i8(81),
+    header_padding: (89, 1),
+    has_ckpt: Field::byte(13),
+    dptr: Field::i8(14),
+    fptr: Field::i8(22),
+    chunk_size: Field::i8(30),
+    container_size: Field::i8(38),
+    hash: 46,
+    ..A
+};
+
+const C: Format = Format {
+    header: 110,
+    ckpt_id: Field::i4(49),
+    ckpt_size: Field::i8(53),
+    meta_size: Field::i8(61),
+    data_size: Field::i8(69),
+    fs: Field::i8(77),
+    max_fs: Field::i8(85),
+    pt_fs: Field::i8(93),
+    timestamp: Field::i8(101),
+    header_padding: (109, 1),
+    ..B
+};
+
+const D0: Format = Format {
+    container: 58,
+    idx: None,
+    container_id: Field::i4(4),
+    has_content: Field::byte(8),
+    has_ckpt: Field::byte(9),
+    dptr: Field::i8(10),
+    fptr: Field::i8(18),
+    chunk_size: Field::i8(26),
+    container_size: Field::i8(34),
+    hash: 42,
+    ..C
+};
+
+const D: Format = Format {
+    header: 82,
+    block: 8,
+    container: 50,
+    ckpt_size: Field::i4(53),
+    meta_size: Field::i4(57),
+    data_size: Field::i4(61),
+    fs: Field::i4(65),
+    max_fs: Field::i4(69),
+    pt_fs: Field::i4(73),
+    timestamp: Field::i4(77),
+    header_padding: (81, 1),
+    db_size: Field::i4(4),
+    chunk_size: Field::i4(26),
+    container_size: Field::i4(30),
+    hash: 34,
+    ..D0
+};
+
+const E: Format = Format { header: 106, timestamp: Field::u4(101), header_padding: (105, 1), ..D0 };
+
+/// Bytes of the longest header.
+pub(super) const HEADER_MAX: usize = 110;
+
+/// Bytes between the flags and what is behind them, in A: leftovers of memory in files of FTI.
+pub(super) const CONTAINER_PADDING: Range<usize> = 13..16;
+
+impl Generation {
+    pub(super) fn format(self) -> &'static Format {
+        match self {
+            Self::A => &A,
+            Self::B => &B,
+            Self::C => &C,
+            Self::D0 => &D0,
+            Self::D => &D,
+            Self::E => &E,
+        }
+    }
+
+    /// Whether the header comes first, and each block's description in front of its data. From C on all data comes first, then all
+    /// descriptions, then the header.
+    pub(super) fn is_header_first(self) -> bool {
+        matches!(self, Self::A | Self::B)
+    }
+}
+
+impl Format {
+    /// What the header's hash is fed with, in this order.
+    pub(super) fn hashed(&self) -> impl Iterator<Item = Range<usize>> {
+        let fields = [self.timestamp, self.ckpt_size, self.meta_size, self.data_size, self.fs, self.pt_fs, self.max_fs];
+        std::iter::once(0..CHECKSUM).chain(fields.into_iter().flatten().map(Field::bytes))
+    }
+
+    /// The hash that belongs to a header.
+    pub(super) fn header_hash(&self, header: &[u8]) -> [u8; HASH] {
+        let mut md5 = fast_md5::Md5::new();
+        self.hashed().for_each(|range| md5.update(&header[range]));
+        md5.finalize()
+    }
+}
+
+/// A field of a structure, or 0 where its generation doesn't have it.
+pub(super) fn get(field: Option<Field>, structure: &[u8]) -> i64 {
+    field.map_or(0, |field| field.get(structure))
+}
+
+/// Writes a field, where the generation has it.
+pub(super) fn put(field: Option<Field>, structure: &mut [u8], value: i64) {
+    if let Some(field) = field {
+        field.put(structure, value);
+    }
+}
+
+/// A hash in lower-case digits.
+pub(super) fn hex(hash: [u8; HASH]) -> [u8; 2 * HASH] {
+    let mut text = [0; 2 * HASH];
+    for (digits, byte) in text.chunks_exact_mut(2).zip(hash) {
+        digits[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        digits[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// The hash that lower-case digits stand for.
+pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH]> {
+    let mut hash = [0; HASH];
+    if text.len() != 2 * HASH {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(text.chunks_exact(2)) {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        *byte = value(digits[0])? << 4 | value(digits[1])?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte of a structure belongs to one field, or is padding that is known.
+    #[test]
+    fn fields_fill_their_structures() {
+        for generation in Generation::ALL {
+            let format = generation.format();
+            let mut header = vec![0; format.header];
+            header[..CHECKSUM + HASH].fill(1);
+            let fields = [
+                format.ckpt_id,
+                format.ckpt_size,
+                format.meta_size,
+                format.data_size,
+                format.fs,
+                format.max_fs,
+                format.pt_fs,
+                format.timestamp,
+            ];
+            fields.into_iter().flatten().for_each(|field| header[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
+            let (at, count) = format.header_padding;
+            header[at..at + count].iter_mut().for_each(|byte| *byte += 1);
+            assert!(header.iter().all(|&byte| byte == 1), "{generation:?} {header:?}");
+
+            let mut container = vec![0; format.container];
+            container[format.hash..][..HASH].fill(1);
+            let fields = [
+                ID,
+                format.idx,
+                format.container_id,
+                format.has_content,
+                format.has_ckpt,
+                format.dptr,
+                format.fptr,
+                format.chunk_size,
+                format.container_size,
+            ];
+            fields.into_iter().flatten().for_each(|field| container[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
+            if generation == Generation::A {
+                container[CONTAINER_PADDING].fill(1);
+            }
+            assert!(container.iter().all(|&byte| byte == 1), "{generation:?} {container:?}");
+            assert!(format.header <= HEADER_MAX);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_written() {
+        let mut structure = [0xff; 16];
+        for value in [0, 1, -1, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN, i64::from(u32::MAX)] {
+            for field in [Field::i8(3), Field::i4(5), Field::u4(12), Field::byte(0)].into_iter().flatten() {
+                field.put(&mut structure, value);
+                assert_eq!(field.get(&structure) == value, field.holds(value), "{value}");
+            }
+        }
+        assert_eq!(unhex(&hex(HASH_OF_NOTHING)), Some(HASH_OF_NOTHING));
+        assert_eq!(unhex(b"D41D8CD98F00B204E9800998ECF8427E"), None);
+        assert_eq!(fast_md5::digest(b""), HASH_OF_NOTHING);
+    }
+}

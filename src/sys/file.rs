@@ -1,0 +1,86 @@
+//! Files by name: what it takes to replace one in a way that survives a crash.
+//!
+//! Names are C strings, so that nothing is allocated here, and each call goes through the C library.
+
+use std::ffi::{CStr, c_int};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+
+use super::errno::Errno;
+use super::process::Uncancelled;
+
+/// Opens a file for reading.
+pub(crate) fn open(path: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(libc::AT_FDCWD, path, libc::O_RDONLY)
+}
+
+/// Opens a folder to work in; one that is to be synced must be readable.
+pub(crate) fn open_folder(path: &CStr, to_sync: bool) -> Result<OwnedFd, Errno> {
+    open_at(libc::AT_FDCWD, path, libc::O_DIRECTORY | if to_sync { libc::O_RDONLY } else { libc::O_PATH })
+}
+
+/// Makes a file that is not there yet, for reading and writing, with the permissions that new files have.
+pub(crate) fn create_new(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
+}
+
+fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
+    const NEW_FILE: libc::c_uint = 0o666;
+    loop {
+        // SAFETY: the name is a C string; the mode is given, whether or not the flags ask for it.
+        match done(|| unsafe { libc::openat(folder, name.as_ptr(), flags | libc::O_CLOEXEC, NEW_FILE) }) {
+            // SAFETY: just opened, and nobody else has it.
+            Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Has the system write to the device all that it keeps of the file. Where that fails, what is on the device is unknown, and a
+/// second try can succeed without having written anything: there is none.
+pub(crate) fn sync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: takes and changes no memory.
+    done(|| unsafe { libc::fsync(fd.as_raw_fd()) }).map(drop)
+}
+
+/// Closes a file. On some file systems this is where a failure to write is told.
+pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
+    let fd = fd.into_raw_fd();
+    // SAFETY: it was owned, and is given up here.
+    match done(|| unsafe { libc::close(fd) }) {
+        // Closed it is all the same.
+        Err(errno) if errno.is_interrupted() => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// Gives a file of the folder another name in it; what had that name is gone.
+pub(crate) fn rename(folder: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(), Errno> {
+    let folder = folder.as_raw_fd();
+    // SAFETY: both are C strings.
+    done(|| unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) }).map(drop)
+}
+
+/// Removes a file from the folder.
+pub(crate) fn remove(folder: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    // SAFETY: the name is a C string.
+    done(|| unsafe { libc::unlinkat(folder.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// A number that no other call is likely to have got, in this process or another one.
+pub(crate) fn unlikely_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    let mixed = (now ^ u64::from(std::process::id()).rotate_left(32)).wrapping_add(calls << 48);
+    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn done(call: impl FnOnce() -> c_int) -> Result<c_int, Errno> {
+    let _uncancelled = Uncancelled::begin();
+    match call() {
+        result if result < 0 => Err(Errno::last()),
+        result => Ok(result),
+    }
+}
