@@ -10,6 +10,7 @@ use std::fs;
 use fdckpt::Error;
 use fdckpt::fti::{Checkpoint, Difference, Field, Generation, Protected, ProtectedMut, Rule, Writer, convert, diff};
 use fti_cases::*;
+use md5::{Digest, Md5};
 use proptest::prelude::*;
 
 #[test]
@@ -305,14 +306,15 @@ fn sizes_have_room_in_their_fields() {
 /// What is hashed by assembly code, another implementation hashes to the same.
 #[test]
 fn md5_is_md5() {
+    let slowly = |bytes: &[u8]| hex(Md5::digest(bytes));
     let data = pattern(1, 1, 1, 5000);
     for size in (0..300).chain([1023, 4096, 5000]) {
-        assert_eq!(hex(fast_md5::digest(&data[..size])), md5(&data[..size]), "{size}");
+        assert_eq!(hex(fast_md5::digest(&data[..size])), slowly(&data[..size]), "{size}");
         let mut pieces = fast_md5::Md5::new();
         for piece in data[..size].chunks(1 + size % 67) {
             pieces.update(piece);
         }
-        assert_eq!(hex(pieces.finalize()), md5(&data[..size]), "{size}");
+        assert_eq!(hex(pieces.finalize()), slowly(&data[..size]), "{size}");
     }
 }
 

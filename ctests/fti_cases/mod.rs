@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use fdckpt::Error;
 use fdckpt::fti::{Checkpoint, Durability, Finding, Generation, Options, Protected, ProtectedMut, Verdict, Writer};
-use md5::{Digest, Md5};
 use serde_json::Value as Json;
 
 use super::support;
@@ -32,8 +31,9 @@ pub fn unhex(text: &Json) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
+/// By the code that the library uses: another one is slow in tests. That it is right has a test.
 pub fn md5(bytes: &[u8]) -> String {
-    hex(Md5::digest(bytes))
+    hex(fast_md5::digest(bytes))
 }
 
 pub fn number(value: &Json) -> i64 {
