@@ -71,6 +71,23 @@ pub(crate) fn with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), work: im
     }
 }
 
+/// Calls `job` with each number below `jobs`, from the lowest on, on up to `threads` threads at once, the caller's among them. Returns
+/// when all are done and the threads gone. A panic of a job comes out here, after the others have ended.
+pub(crate) fn each(threads: usize, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            // Above `jobs` it grows by one for each thread at most.
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= jobs {
+                return;
+            }
+            job(number);
+        }
+    };
+    with_helpers(threads.min(jobs).saturating_sub(1), &work, work);
+}
+
 /// Threads that are waited for.
 struct Team(Vec<libc::pthread_t>);
 
@@ -133,6 +150,8 @@ extern "C" fn begin(help: *mut c_void) -> *mut c_void {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+    use std::sync::Mutex;
 
     #[test]
     fn all_have_ended_when_it_returns() {
@@ -164,5 +183,44 @@ mod tests {
         assert!(allowed() >= 1);
         allow(1);
         assert_eq!(allowed(), 1);
+    }
+
+    #[test]
+    fn each_job_is_done_once() {
+        for threads in [0, 1, 2, 3, 8] {
+            for jobs in [0, 1, 2, 7, 1000] {
+                let done: Vec<AtomicUsize> = (0..jobs).map(|_| AtomicUsize::new(0)).collect();
+                each(threads, jobs, &|number| _ = done[number].fetch_add(1, Ordering::Relaxed));
+                assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{threads} {jobs}");
+            }
+        }
+    }
+
+    #[test]
+    fn so_many_threads_at_once_and_the_caller_is_one() {
+        let barrier = std::sync::Barrier::new(3);
+        let who = Mutex::new(HashSet::new());
+        each(3, 3, &|_| {
+            barrier.wait();
+            // SAFETY: takes no arguments.
+            who.lock().unwrap().insert(unsafe { libc::pthread_self() });
+        });
+        // SAFETY: takes no arguments.
+        let me = unsafe { libc::pthread_self() };
+        let who = who.into_inner().unwrap();
+        assert!(who.len() == 3 && who.contains(&me));
+    }
+
+    #[test]
+    fn a_panic_comes_out_and_the_other_jobs_are_done() {
+        let done = AtomicUsize::new(0);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            each(2, 100, &|number| {
+                assert!(number != 3, "on purpose");
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }));
+        assert!(result.is_err());
+        assert!(done.into_inner() >= 3);
     }
 }
