@@ -31,11 +31,11 @@ fn every_row_is_measured_and_drawn() {
     assert!(said.starts_with("lz4/mmio/acgt/16/meta/restore: 3 times 4096 buffers"), "{said}");
 }
 
-/// Threads of many hosts have 64 KiB.
+/// Threads of many hosts have 64 KiB. Code that is not optimised takes some more.
 #[test]
 fn calls_take_little_stack() {
     let program = support::bench_target("stack");
     let said = support::run(Command::new(program).arg(&*support::SHARED_LIBRARY));
     let most = said.lines().last().and_then(|line| line.trim().strip_prefix("most: ")).expect("ends with the most");
-    assert!(most.parse::<u32>().expect("a number") <= 8 << 10, "{said}");
+    assert!(most.parse::<u32>().expect("a number") <= if cfg!(debug_assertions) { 24 << 10 } else { 8 << 10 }, "{said}");
 }

@@ -21,6 +21,7 @@ unsafe extern "C" {
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn fti_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
 
@@ -77,6 +78,11 @@ fn container() {
 #[test]
 fn fti() {
     call("fti", fti_main, &[]);
+}
+
+#[test]
+fn inflate() {
+    call("inflate", inflate_main, &[]);
 }
 
 #[test]

@@ -54,6 +54,11 @@ mod shared_library {
     }
 
     #[test]
+    fn inflate() {
+        support::run(&mut Command::new(support::c_program("inflate")));
+    }
+
+    #[test]
     fn host() {
         support::run(&mut Command::new(support::c_program("host")));
     }
@@ -105,6 +110,13 @@ mod valgrind {
         }
     }
 
+    #[test]
+    fn inflate() {
+        if support::have("valgrind") {
+            support::run(&mut valgrind(&support::c_program("inflate")));
+        }
+    }
+
     /// One trace of each kind.
     #[test]
     fn some_traces() {
@@ -122,7 +134,7 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "inflate", "fti"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

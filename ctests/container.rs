@@ -369,7 +369,7 @@ fn changes_that_fail_change_nothing() {
     container.remove(1).unwrap();
     assert_eq!((container.len(), container.get(2)), (1, Ok(&b"two"[..])));
     let section = container.section(0).unwrap();
-    assert_eq!((section.offset(), format!("{section:?}").contains("length: 3")), (0, true));
+    assert_eq!(format!("{section:?}"), "Section { kind: 2, offset: 0, length: 3 }");
     container.remove(2).unwrap();
     assert_eq!(container.serialize(), Container::new().serialize());
 }

@@ -1,67 +1,15 @@
 //! The container where memory is short: every allocation fails once, and each call tells so and leaves things as they were. And
 //! how much memory reading takes at most.
 //!
-//! Nothing else may be in this file: the allocator below is for all of the process.
+//! Nothing else may be in this file: the allocator is for all of the process.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/failing.rs"]
+mod failing;
+
 use std::io::Write;
 
-use fdckpt::{Block, BlockIndex, Container, Error};
-
-/// The system's allocator, which counts what a thread asks for, and fails when told so.
-struct Failing;
-
-thread_local! {
-    /// What is in use, and the most of it. (A thread also frees what another one has allocated.)
-    static NOW: Cell<isize> = const { Cell::new(0) };
-    static MOST: Cell<isize> = const { Cell::new(0) };
-    /// Allocations until one fails, counted from 1; 0 for never.
-    static FAILS_IN: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: passes on to the system's, or fails.
-unsafe impl GlobalAlloc for Failing {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let left = FAILS_IN.get();
-        FAILS_IN.set(left.saturating_sub(1));
-        if left == 1 {
-            return std::ptr::null_mut();
-        }
-        // realloc is alloc, copy and dealloc by default, so that both count at once, as at worst they do.
-        NOW.set(NOW.get() + layout.size() as isize);
-        MOST.set(MOST.get().max(NOW.get()));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        NOW.set(NOW.get() - layout.size() as isize);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static FAILING: Failing = Failing;
-
-/// Calls `call` again and again: the first allocation in it fails, then the second, until there are no more. Returns how many
-/// there are.
-fn at_each_allocation<T>(mut call: impl FnMut() -> Result<T, Error>) -> u64 {
-    for n in 1.. {
-        FAILS_IN.set(n);
-        let result = call();
-        let not_reached = FAILS_IN.replace(0) > 0;
-        match result {
-            Ok(_) => {
-                assert!(not_reached, "allocation {n} has failed, and the call has not");
-                return n - 1;
-            }
-            Err(error) => assert!(error == Error::OutOfMemory && !not_reached, "allocation {n}: {error:?}"),
-        }
-    }
-    unreachable!()
-}
+use failing::{MOST, NOW, at_each_allocation};
+use fdckpt::{Block, BlockIndex, Container};
 
 fn file(text: &str) -> Vec<u8> {
     [b"data", text.as_bytes(), &(text.len() as u32).to_le_bytes(), b"CKPT"].concat()

@@ -61,8 +61,8 @@ MUTATIONS = [
     ("capi/fdckpt_blockindex.rs", "if !to.is_null() && count > max", "if false", 0),
     ("capi/fdckpt_blockindex.rs", "let fits = needed <= rest.len();", "let fits = true;", 0),
     ("sys/fd.rs", "libc::ftruncate(fd.as_raw_fd(), size)", "libc::ftruncate(fd.as_raw_fd(), size + 1)", 0),
-    ("sys/lz4.rs", "ptr::copy_nonoverlapping(chunk.as_ptr(), src, chunk.len());", "", 0),
-    ("sys/lz4.rs", "if usize::try_from(got) != Ok(len)", "if got < 0", 0),
+    ("sys/lz4/compress.rs", "ptr::copy_nonoverlapping(chunk.as_ptr(), src, chunk.len());", "", 0),
+    ("sys/lz4/decompress.rs", "if usize::try_from(got) != Ok(len)", "if got < 0", 0),
 ]
 
 

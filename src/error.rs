@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::codec::{BUFFER_MIN, FrameStyle, META_MAX};
 use crate::fti::Field;
+use crate::inflate::Fault;
 use crate::sys::errno::Errno;
 
 /// Why a call failed: what was wrong, and where.
@@ -81,6 +82,35 @@ pub enum Error {
         offset: u64,
         /// What is wrong with it.
         what: &'static str,
+    },
+    /// Compressed data is not sound.
+    Stream {
+        /// What is wrong with it.
+        fault: Fault,
+        /// Where, in bits from the stream's first byte on, the lowest bit of a byte being its first: the first bit of the symbol or block
+        /// header that is wrong, or of the field of a zlib or gzip header or trailer.
+        bit: u64,
+    },
+    /// What a decompressor is to be restored from is no checkpoint, damaged, or one that does not fit.
+    Checkpoint(&'static str),
+    /// The input ends before the compressed stream does.
+    Truncated {
+        /// Where it ends.
+        offset: u64,
+    },
+    /// The input has another size than the one that an index was made of.
+    InputSize {
+        /// How many bytes it has.
+        size: u64,
+        /// How many that one had.
+        expected: u64,
+    },
+    /// A part of the input is not as it was when an index was made of it.
+    InputChanged {
+        /// Where the part begins.
+        from: u64,
+        /// Where it ends.
+        to: u64,
     },
     /// Memory could not be had.
     OutOfMemory,
@@ -220,6 +250,8 @@ impl Error {
             | Self::Malformed { offset, .. }
             | Self::FtiDamaged { offset, .. }
             | Self::SeekPastEnd { offset, .. } => Some(offset),
+            Self::Truncated { offset } | Self::InputChanged { from: offset, .. } => Some(offset),
+            Self::Stream { bit, .. } => Some(bit / 8),
             _ => None,
         }
     }
@@ -272,6 +304,23 @@ impl fmt::Display for Error {
             Self::Corrupt { offset, what } => {
                 write!(f, "the LZ4 chunk at offset {offset} {what}: it is damaged, or was made of other buffers")
             }
+            Self::Stream { fault, bit } => {
+                write!(f, "the compressed data is damaged at byte {} (bit {bit} of the stream): {fault}", bit / 8)
+            }
+            Self::Checkpoint(what) => write!(f, "can't restore: the checkpoint {what}"),
+            Self::Truncated { offset } => {
+                write!(f, "the input ends at byte {offset}, before the compressed stream does: it is truncated")
+            }
+            Self::InputSize { size, expected } => write!(
+                f,
+                "the input has {size} bytes, the one that the index was made of had {expected}: it is another one, or was changed \
+                 since"
+            ),
+            Self::InputChanged { from, to } => write!(
+                f,
+                "between the bytes {from} and {to} the input is not the one that the index was made of: it is another one, or was \
+                 changed since"
+            ),
             Self::OutOfMemory => f.write_str("memory could not be had"),
             Self::Unrecognized(what) => f.write_str(what),
             Self::Malformed { offset, what } => write!(f, "at offset {offset}: {what}"),
@@ -325,13 +374,17 @@ impl From<Error> for std::io::Error {
             // Memory is short: this is the one that needs none.
             Error::OutOfMemory => return ErrorKind::OutOfMemory.into(),
             Error::Io { errno, .. } => Self::from(errno).kind(),
-            Error::UnexpectedEnd { .. } => ErrorKind::UnexpectedEof,
+            Error::UnexpectedEnd { .. } | Error::Truncated { .. } => ErrorKind::UnexpectedEof,
             Error::Corrupt { .. }
             | Error::Unrecognized(_)
             | Error::Malformed { .. }
             | Error::NotCanonical { .. }
+            | Error::SectionOutOfRange { .. }
             | Error::FtiDamaged { .. }
-            | Error::SectionOutOfRange { .. } => ErrorKind::InvalidData,
+            | Error::Stream { .. }
+            | Error::Checkpoint(_)
+            | Error::InputSize { .. }
+            | Error::InputChanged { .. } => ErrorKind::InvalidData,
             Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => ErrorKind::NotFound,
             Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,

@@ -11,6 +11,8 @@
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Error`] says what went wrong, and where.
+//! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
+//!   by an index.
 //!
 //! ```
 //! use fdckpt::{Checkpt, FrameStyle, Restore};
@@ -42,9 +44,10 @@ mod container;
 mod durable;
 mod error;
 pub mod fti;
+pub mod inflate;
 mod sys;
 
-pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
+pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
 pub use error::{Doing, Error};
 pub use sys::errno::Errno;

@@ -188,6 +188,9 @@ unguard( uchar * mem,
 #define CONTAINER_PIPE   (9)
 #define CONTAINER_OPEN   (10)
 #define CONTAINER_APPEND (11)
+#define INFLATE_BUILD    (12) /* See inflate.h */
+#define INFLATE_SAVE     (13)
+#define INFLATE_LOAD     (14)
 
 struct scenario {
   char const * name;
@@ -223,6 +226,9 @@ static scenario_t const scenarios[] = {
   { "container to pipe",  CONTAINER_PIPE,   RAW, 0 },
   { "container open",     CONTAINER_OPEN,   RAW, 0 },
   { "container append",   CONTAINER_APPEND, RAW, 0 },
+  { "index build",        INFLATE_BUILD,    RAW, 0 },
+  { "index save",         INFLATE_SAVE,     RAW, 0 },
+  { "index load",         INFLATE_LOAD,     RAW, 0 },
 };
 
 #define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
@@ -615,6 +621,7 @@ log_fails( void ) {
 }
 
 #include "container.h"
+#include "inflate.h"
 
 /* Runs **************************************************************/
 
@@ -641,7 +648,8 @@ one_run( int group ) {
   run.seen       = 0L;
   run.unseekable = 0;
   test_logged    = 0UL;
-  if     ( run.scenario->mode>=CONTAINER_OPEN ) container_open ( run.scenario->mode==CONTAINER_APPEND );
+  if     ( run.scenario->mode>=INFLATE_BUILD  ) inflate( run.scenario->mode );
+  else if( run.scenario->mode>=CONTAINER_OPEN ) container_open ( run.scenario->mode==CONTAINER_APPEND );
   else if( run.scenario->mode>=CONTAINER_FILE ) container_write( run.scenario->mode==CONTAINER_PIPE   );
   else if( run.scenario->mode==LOGGING   ) log_fails();
   else if( run.scenario->mode>=FROM_FILE ) load();
@@ -714,6 +722,7 @@ main( int     argc,
   fdckpt_set_log( test_quiet, NULL );
   prepare();
   container_prepare();
+  inflate_prepare();
 
   /* To have more calls to fail, reads and writes are cut. */
   static ulong const caps[] = { 0UL, 9973UL, 1999UL };

@@ -143,6 +143,16 @@ read( int    fd,
 }
 
 ssize_t
+pread( int    fd,
+       void * buf,
+       size_t sz,
+       off_t  offset ) {
+  unsigned long limit;
+  int           go = decide( KIND_READ, fd, sz, &limit );
+  return go<=0 ? go : REAL( pread )( fd, buf, limit, offset );
+}
+
+ssize_t
 write( int          fd,
        void const * buf,
        size_t       sz ) {

@@ -3,7 +3,10 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
-use super::{fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_fti, fdckpt_ftifile, types};
+use super::{
+    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate, fdckpt_inflate_index,
+    types,
+};
 use crate::codec;
 
 /// All of the headers.
@@ -12,8 +15,8 @@ mod headers {
     include!(concat!(env!("OUT_DIR"), "/headers.rs"));
 }
 
-/// Their functions, in terms of our types.
-#[allow(dead_code, missing_docs)]
+/// Their functions, in terms of our types, some of which C sees from outside only.
+#[allow(dead_code, missing_docs, improper_ctypes)]
 mod prototypes {
     include!(concat!(env!("OUT_DIR"), "/prototypes.rs"));
 }
@@ -83,6 +86,11 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_ftifile_difference_t, fdckpt_ftifile::fdckpt_ftifile_difference_t {
         kind = kind, id = id, first = first, second = second,
     });
+    assert_same_layout!(fdckpt_inflate_t, fdckpt_inflate::fdckpt_inflate_t {
+        next_in = next_in, avail_in = avail_in, total_in = total_in, next_out = next_out, avail_out = avail_out,
+        total_out = total_out, msg = msg, error_bit = error_bit, fault = fault, state = state,
+    });
+    assert_same_layout!(fdckpt_inflate_position_t, fdckpt_inflate::fdckpt_inflate_position_t { input = input, output = output });
 }
 
 #[test]
@@ -155,6 +163,7 @@ fn prototypes_are_the_same() {
             fd_checkpt_meta fd_checkpt_data
             fd_restore_init_stream fd_restore_init_mmio fd_restore_fini fd_restore_open_advanced fd_restore_close_advanced
             fd_restore_seek fd_restore_meta fd_restore_data;
+        fdckpt: fdckpt_spread_statistics;
         fdckpt_container:
             fdckpt_container_is_format fdckpt_container_parse fdckpt_container_free fdckpt_container_set fdckpt_container_set_ref
             fdckpt_container_remove fdckpt_container_get fdckpt_container_count fdckpt_container_version fdckpt_container_section
@@ -166,6 +175,11 @@ fn prototypes_are_the_same() {
             fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size;
         fdckpt_ftifile:
             fdckpt_ftifile_open fdckpt_ftifile_free fdckpt_ftifile_header fdckpt_ftifile_variable fdckpt_ftifile_container fdckpt_ftifile_extract fdckpt_ftifile_verify fdckpt_ftifile_diff fdckpt_ftifile_convert fdckpt_ftifile_repair;
+        fdckpt_inflate:
+            fdckpt_inflate_init fdckpt_inflate fdckpt_inflate_checkpoint_bound fdckpt_inflate_checkpoint fdckpt_inflate_restore
+            fdckpt_inflate_reset fdckpt_inflate_end;
+        fdckpt_inflate_index:
+            fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -186,8 +200,11 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_version();
         fdckpt: fdckpt_set_log(callback, context);
         fdckpt: fdckpt_last_error();
+        fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_fti: fdckpt_fti_new();
         fdckpt_container: fdckpt_container_open(fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
+        fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);
     }
 }

@@ -2,9 +2,11 @@
 
 #![allow(non_camel_case_types)]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use super::log;
+use crate::codec::SpreadStatistics;
+use crate::codec::set_threads;
 
 /// In fdckpt_error_t: the failure is not a matter of a place.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
@@ -57,4 +59,40 @@ pub extern "C" fn fdckpt_set_log(callback: fdckpt_log_fn_t, context: *mut c_void
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
     log::last_error()
+}
+
+/// What was done on several threads since the process began.
+#[repr(C)]
+pub struct fdckpt_spread_statistics_t {
+    /// Segments of buffers that were compressed ahead of what precedes them.
+    pub segments: u64,
+    /// Those of them whose beginning was not foreseen right.
+    pub mispredictions: u64,
+    /// Bytes that were compressed before segments, to foresee their beginning.
+    pub warm_up_bytes: u64,
+    /// Bytes that were compressed again after mispredictions.
+    pub recompressed_bytes: u64,
+}
+
+/// Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
+/// what the environment variable FDCKPT_THREADS says when it is first of use. More threads are used by fd_checkpt_data with a buffer
+/// of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
+///
+/// The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
+/// them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+/// called at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_set_threads(threads: c_uint) {
+    set_threads(threads as usize);
+}
+
+/// Writes to *statistics (not NULL, or nothing is written) what was done on several threads since the process began.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_spread_statistics(statistics: *mut fdckpt_spread_statistics_t) {
+    let SpreadStatistics { segments, mispredictions, warm_up_bytes, recompressed_bytes } = SpreadStatistics::now();
+    let now = fdckpt_spread_statistics_t { segments, mispredictions, warm_up_bytes, recompressed_bytes };
+    if !statistics.is_null() {
+        // SAFETY: not NULL, so the caller's memory for it.
+        unsafe { statistics.write_unaligned(now) }
+    }
 }

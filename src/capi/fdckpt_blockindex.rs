@@ -47,16 +47,17 @@ pub struct fdckpt_block_footer_t {
 
 /// fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
 /// container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
-/// many could be read, from the first one on. If blocks is NULL, blocks_max must be 0, and they are only counted. The blocks'
-/// own fields are not checked.
+/// many could be read, from the first one on, which can be more than blocks_max. If blocks is NULL, blocks_max must be 0, and
+/// they are only counted. The blocks' own fields are not checked.
 ///
 /// Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
 /// tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
-/// *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: blocks is too small; all the same is filled.
+/// *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: the index is whole, and blocks too small for it; all the same
+/// is filled.
 ///
-/// If nothing could be read, *_cnt is 0, and *_footer is untouched. Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole;
-/// FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and
-/// FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
+/// If not even the footer could be read, *_cnt is 0, and *_footer is untouched: a version of 0 that was there before still is.
+/// Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT,
+/// FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_blockindex_read(
     mem: *const c_void,
@@ -165,8 +166,9 @@ fn block_bytes(count: usize) -> u64 {
     (count as u64).saturating_mul(size_of::<fdckpt_block_t>() as u64)
 }
 
-/// fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst: the data for a section of type 1. footer
-/// is written as it is, in the form of its version; if it is NULL, one of version 6 is, as it belongs to the blocks.
+/// fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst, which must not overlap with the blocks: the
+/// data for a section of type 1. footer is written as it is, in the form of its version; if it is NULL, one of version 6 is, as
+/// it belongs to the blocks.
 ///
 /// On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
 /// writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:

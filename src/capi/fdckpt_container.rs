@@ -5,14 +5,12 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
-use std::os::fd::BorrowedFd;
 
 use super::fdckpt::FDCKPT_NO_OFFSET;
 use super::guard;
 use super::log;
 use crate::container::{Container, Finding};
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::error::Error;
 use crate::sys::map::Map;
 
 /// A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
@@ -102,13 +100,8 @@ pub unsafe extern "C" fn fdckpt_container_parse(mem: *const c_void, sz: usize) -
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
     guard::make(c"fdckpt_container_open", || {
-        let map =
-            Map::of(descriptor(fd)?).map_err(|error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) })?;
-        let region = map.region();
-        let file = region.get(0, region.size()).unwrap_or_default();
-        // SAFETY: the map stays where it is and is unmapped after the container is dropped; the caller promises that nobody
-        // changes the file.
-        let file = unsafe { std::slice::from_raw_parts(file.as_ptr(), file.len()) };
+        // SAFETY: the container is dropped before the map; the caller promises that nobody changes the file.
+        let (map, file) = unsafe { guard::map(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
 }
@@ -289,8 +282,8 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
 /// container does not own a copy of.
 ///
 /// On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
-/// writes nothing to it, and *_sz is how many are needed. On other failures *_sz is untouched: FDCKPT_ERR_ARGUMENT,
-/// FDCKPT_ERR_NO_MEMORY.
+/// writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
+/// FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_serialize(
     container: *const fdckpt_container_t,
@@ -324,16 +317,19 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call_ref(c"fdckpt_container_write", container, |handle| handle.container.write_to(descriptor(fd)?).map(drop))
+        guard::call_ref(c"fdckpt_container_write", container, |handle| {
+            handle.container.write_to(guard::descriptor(fd)?).map(drop)
+        })
     }
 }
 
 /// fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
 /// all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
 ///
-/// fd must be open for reading and writing, and hold what was parsed; where it does not, nothing is written (FDCKPT_ERR_STATE).
-/// What the file had stays in it: old data and metadata become a gap in the new data. To append again, open the file again: the
-/// container does not change. If it was not parsed but made by fdckpt_container_new, the file must be empty.
+/// fd must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing is
+/// written (FDCKPT_ERR_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
+/// new data. To append again, open the file again: the container does not change. If it was not parsed but made by
+/// fdckpt_container_new, the file must be empty. On success fd's position is the end of the file.
 ///
 /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
 /// A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
@@ -346,7 +342,9 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call_ref(c"fdckpt_container_append", container, |handle| handle.container.append_to(descriptor(fd)?).map(drop))
+        guard::call_ref(c"fdckpt_container_append", container, |handle| {
+            handle.container.append_to(guard::descriptor(fd)?).map(drop)
+        })
     }
 }
 
@@ -355,7 +353,8 @@ pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_contai
 /// be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
 /// made by fdckpt_container_new has no findings.
 ///
-/// Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if something was (which is not logged), FDCKPT_ERR_ARGUMENT.
+/// There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if
+/// something was (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_verify(
     container: *const fdckpt_container_t,
@@ -392,14 +391,6 @@ const NULL_OUT: &str = "the pointer for a result is NULL";
 
 fn kind(r#type: c_int) -> Result<u8, Error> {
     u8::try_from(r#type).map_err(|_| Error::Argument("the type of a section is a number from 0 to 255"))
-}
-
-fn descriptor<'f>(fd: c_int) -> Result<BorrowedFd<'f>, Error> {
-    if fd < 0 {
-        return Err(Error::Argument("the descriptor is negative"));
-    }
-    // SAFETY: not negative; who gives another's descriptor answers for it.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// # Safety

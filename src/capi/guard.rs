@@ -1,6 +1,7 @@
 //! Between C and the engine: pointers are checked, panics stop, errors become return codes.
 
 use std::ffi::{CStr, c_int, c_void};
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
@@ -8,7 +9,9 @@ use super::log;
 use super::status::{FDCKPT_OK, SUCCESS};
 use super::types::{Handle, ulong};
 use crate::codec::FrameStyle;
-use crate::error::Error;
+use crate::error::{Doing, Error};
+use crate::sys::errno::Errno;
+use crate::sys::map::Map;
 use crate::sys::memory::{Region, RegionMut};
 
 /// Calls the engine of the handle at `pointer`, and returns a code.
@@ -110,7 +113,7 @@ pub(super) unsafe fn fini<H: Handle>(
 
 /// The one check of pointers to handles.
 #[inline]
-fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
+pub(super) fn check<H>(pointer: *mut H) -> Result<NonNull<H>, Error> {
     match NonNull::new(pointer) {
         None => Err(Error::Argument("the handle is NULL")),
         Some(handle) if !handle.is_aligned() => Err(Error::Argument("the handle's address is not a multiple of 8")),
@@ -190,14 +193,18 @@ pub(super) unsafe fn call_mut<T>(
 pub(super) fn make<T>(function: &'static CStr, body: impl FnOnce() -> Result<T, Error>) -> *mut T {
     let mut made = ptr::null_mut();
     run(function, || {
-        // As Box::new, but that ends the process where memory is short.
-        let mut one = Vec::new();
-        one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
-        one.push(body()?);
-        made = Box::leak(one.into_boxed_slice()).as_mut_ptr();
+        made = alone(body()?)?;
         Ok(())
     });
     made
+}
+
+/// As Box::new, but that ends the process where memory is short.
+pub(super) fn alone<T>(value: T) -> Result<*mut T, Error> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
+    one.push(value);
+    Ok(Box::leak(one.into_boxed_slice()).as_mut_ptr())
 }
 
 /// Frees what [`make`] made.
@@ -241,6 +248,29 @@ pub(super) unsafe fn bytes_mut<'b>(mem: *mut c_void, sz: usize) -> Result<&'b mu
     }
     // SAFETY: the caller's promise, and no object is larger than that.
     Ok(unsafe { std::slice::from_raw_parts_mut(mem.cast(), sz) })
+}
+
+/// The caller's descriptor.
+pub(super) fn descriptor<'f>(fd: c_int) -> Result<BorrowedFd<'f>, Error> {
+    if fd < 0 {
+        return Err(Error::Argument("the descriptor is negative"));
+    }
+    // SAFETY: not negative; who gives another's descriptor answers for it.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// The file of a descriptor in memory, and all of its bytes.
+///
+/// # Safety
+/// What refers to the bytes is dropped before the map, and nobody changes the file until then.
+pub(super) unsafe fn map(fd: c_int) -> Result<(Map, &'static [u8]), Error> {
+    let mapped = Map::of(descriptor(fd)?);
+    let map = mapped.map_err(|error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) })?;
+    let region = map.region();
+    let file = region.get(0, region.size()).unwrap_or_default();
+    // SAFETY: the map stays where it is; the rest is the caller's promise.
+    let file = unsafe { std::slice::from_raw_parts(file.as_ptr(), file.len()) };
+    Ok((map, file))
 }
 
 const NULL_MEMORY: &str = "the pointer to memory is NULL, though its size is not 0";

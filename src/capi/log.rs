@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::{mem, ptr};
 
 use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
-use super::status::{self, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
+use super::status::{self, FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
 use crate::error::Error;
 use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 
@@ -24,7 +24,7 @@ pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
 #[cold]
 pub(super) fn report_fdckpt(function: &'static CStr, error: &Error) -> c_int {
     let code = status::fdckpt_code(error);
-    if matches!(code, FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY) {
+    if matches!(code, FDCKPT_ERR_NO_ROOM | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY) {
         // Answers, nothing for a log.
         LAST.with(|last| last.set(function, code, error));
         return code;
@@ -135,8 +135,7 @@ impl LastError {
         // between calls.
         unsafe {
             let text = &mut *self.text.get();
-            *text = Line::new();
-            _ = write!(text, "{error}");
+            text.set(error);
             *self.error.get() = fdckpt_error_t {
                 code,
                 errnum: error.errno().map_or(0, |errno| errno.raw()),
@@ -162,6 +161,12 @@ pub(super) struct Line<const SIZE: usize> {
 impl<const SIZE: usize> Line<SIZE> {
     pub(super) const fn new() -> Self {
         Self { bytes: [0; SIZE], used: 0 }
+    }
+
+    /// What an error says.
+    pub(super) fn set(&mut self, error: &Error) {
+        *self = Self::new();
+        _ = write!(self, "{error}");
     }
 
     pub(super) fn as_c_str(&self) -> &CStr {

@@ -55,7 +55,12 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::NoSuchVariable { .. }
         | Error::VariableSize { .. }
         | Error::VariableNotProtected { .. }
-        | Error::FileChanged => ERR_INVAL,
+        | Error::FileChanged
+        | Error::Stream { .. }
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. }
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. } => ERR_INVAL,
     }
 }
 
@@ -73,15 +78,21 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::Failed
         | Error::NotSeekable
         | Error::FileChanged
+        | Error::InputSize { .. }
+        | Error::InputChanged { .. }
         | Error::VariableSize { .. }
         | Error::VariableNotProtected { .. } => FDCKPT_ERR_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
         Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => FDCKPT_ERR_NO_ROOM,
         Error::Io { .. } => FDCKPT_ERR_IO,
         Error::Unrecognized(_) => FDCKPT_ERR_FORMAT,
-        Error::Malformed { .. } | Error::Corrupt { .. } | Error::UnexpectedEnd { .. } | Error::FtiDamaged { .. } => {
-            FDCKPT_ERR_CORRUPT
-        }
+        Error::Malformed { .. }
+        | Error::Corrupt { .. }
+        | Error::UnexpectedEnd { .. }
+        | Error::FtiDamaged { .. }
+        | Error::Stream { .. }
+        | Error::Checkpoint(_)
+        | Error::Truncated { .. } => FDCKPT_ERR_CORRUPT,
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,

@@ -3,12 +3,13 @@
 use super::engine::{Codec, Engine};
 use super::sink::{Room, Sink, WRITE_NOW};
 use super::style::FrameStyle;
-use super::tiny;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
+use super::{spread, tiny};
 use crate::bytes::put_u24;
 use crate::error::Error;
 use crate::sys::lz4::Compressor;
 use crate::sys::memory::{Region, copy};
+use crate::sys::threads;
 
 /// The engine that makes a checkpoint.
 pub(crate) type Encoder<'h> = Engine<'h, Compressor<'h>, Sink<'h>>;
@@ -83,7 +84,15 @@ impl Encoder<'_> {
     fn put_in_place(&mut self, buffer: &[u8], done: usize) -> Result<usize, Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let Some(mut lz4) = lz4.in_place(buffer, done, *self.ring_cursor as usize) else { return Ok(0) };
+        // Where several threads give up, this one goes on for a while, longer each time.
+        let (mut alone, mut patience) = (0, spread::PATIENCE);
         while lz4.left() > 0 {
+            if alone == 0 {
+                spread::compress(&mut lz4, &mut self.end, threads::allowed())?;
+                (alone, patience) = (patience, patience * 2);
+                continue;
+            }
+            alone -= 1;
             let len = lz4.left().min(CHUNK_MAX);
             let room = self.end.make_room(chunk_bound(len))?;
             // Where the region ends, LZ4 is to judge what fits, as ever.

@@ -4,7 +4,7 @@
 //! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
 //! - [`engine`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
 //!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
-//! - [`tiny`]: LZ4 for the smallest chunks.
+//! - [`tiny`]: LZ4 for the smallest chunks; [`spread`]: for the largest buffers, on several threads.
 //! - [`checkpt`], [`restore`]: the Rust types.
 //!
 //! The format is specified in docs/frame-format.md.
@@ -16,11 +16,13 @@ pub(crate) mod engine;
 pub(crate) mod restore;
 pub(crate) mod sink;
 pub(crate) mod source;
+mod spread;
 pub(crate) mod style;
 pub(crate) mod tiny;
 
 pub use checkpt::Checkpt;
 pub use restore::Restore;
+pub use spread::{SpreadStatistics, set_threads};
 pub use style::FrameStyle;
 
 use std::os::fd::{AsFd, BorrowedFd};

@@ -131,6 +131,23 @@ impl Sink<'_> {
         }
     }
 
+    /// Adds whole chunks. False, with nothing done, where that would leave less than `bound` bytes of a region.
+    pub(crate) fn append(&mut self, chunks: &[u8], bound: usize) -> Result<bool, Error> {
+        match self {
+            Self::Stream(stream) => {
+                let end = end_of(*stream.offset, chunks.len() as u64)?;
+                stream.write_out(chunks)?;
+                *stream.offset = end;
+            }
+            Self::Mmio(mmio) if mmio.left() < (chunks.len() + bound) as u64 => return Ok(false),
+            Self::Mmio(mmio) => match mmio.take_room(chunks.len()) {
+                Some(room) => room.copy_from_slice(chunks),
+                None => return Ok(chunks.is_empty()),
+            },
+        }
+        Ok(true)
+    }
+
     /// Adds the chunk of `size` bytes that was written to the room; `None` is one that did not fit.
     pub(crate) fn add_chunk(&mut self, size: Option<usize>) -> Result<(), Error> {
         match (self, size) {

@@ -18,6 +18,8 @@ const FOOTER_MAGIC: [u8; 4] = [0x46, 0x54, 0x52, 0x01];
 const PAYLOAD_V5: usize = 36;
 const PAYLOAD_V6: usize = 44;
 
+const TOO_MANY: Error = Error::Argument("there are more blocks than an index can have");
+
 /// In [`BlockFooter::last_add_confirmed`]: none.
 const NONE: i64 = -1;
 
@@ -62,13 +64,13 @@ impl BlockFooter {
     pub(crate) fn of(blocks: impl ExactSizeIterator<Item = Block>) -> Result<Self, Error> {
         let count = blocks.len();
         // As many as this fit the other counts too.
-        let length = count.checked_mul(INDEX_RECORD).and_then(|length| u32::try_from(length).ok());
+        let length = count.checked_mul(INDEX_RECORD).and_then(|length| u32::try_from(length).ok()).ok_or(TOO_MANY)?;
         let mut footer = Self {
             total_blocks: count as i32,
             total_records: count as u32,
             total_size: 0,
             index_offset: 0,
-            index_length: length.ok_or(Error::Argument("there are more blocks than an index can have"))?,
+            index_length: length,
             version: 6,
             flags: 0,
             last_add_confirmed: NONE,
@@ -181,7 +183,7 @@ impl BlockIndex {
 pub(crate) fn encoded_size(blocks: usize, footer: &BlockFooter) -> Result<usize, Error> {
     let footer = HEADER + footer.payload()?;
     let size = blocks.checked_mul(INDEX_RECORD).and_then(|records| records.checked_add(footer));
-    size.ok_or(Error::TooLarge { size: blocks as u64 })
+    size.ok_or(TOO_MANY)
 }
 
 /// Calls `put` with each record. The footer's version is one of those that there are.

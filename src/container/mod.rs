@@ -390,7 +390,8 @@ impl<'c> Section<'c> {
 
 impl fmt::Debug for Section<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.placed.entry.fmt(f)
+        let Entry { offset, length, kind } = self.placed.entry;
+        f.debug_struct("Section").field("kind", &kind).field("offset", &offset).field("length", &length).finish()
     }
 }
 

@@ -17,7 +17,7 @@ impl Container<'_> {
     /// Size in bytes of what is written: by [`serialize`](Self::serialize) and its like, not by [`append_to`](Self::append_to).
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where the metadata would be larger than 4 GiB.
+    /// [`Error::Argument`] where the metadata would be larger than 4 GiB.
     pub fn serialized_size(&self) -> Result<u64, Error> {
         let mut count = Count(0);
         _ = self.write_meta(&mut count, self.as_written());
@@ -78,9 +78,10 @@ impl Container<'_> {
     /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was
     /// set, and metadata that names these sections and those that stay. Returns the file's new size.
     ///
-    /// `fd` must be open for reading and writing, and hold what was parsed; where it does not, nothing is written. What the
-    /// file had stays in it: old data and metadata become a gap in the new data. To append again, parse the file again. The
-    /// container itself does not change. With a container that was not parsed, `fd` must be an empty file.
+    /// `fd` must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing
+    /// is written; its data is not compared. What the file had stays in it: old data and metadata become a gap in the new data.
+    /// To append again, parse the file again. The container itself does not change. With a container that was not parsed, `fd`
+    /// must be an empty file. On success its position is the end of the file.
     ///
     /// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it
     /// was. A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its
@@ -88,8 +89,8 @@ impl Container<'_> {
     /// data in front of it not. Nothing is locked: nobody else may write to the file meanwhile.
     ///
     /// # Errors
-    /// [`Error::FileChanged`]; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
-    /// [`Error::OutOfMemory`]; [`Error::TooLarge`].
+    /// [`Error::FileChanged`] as told above; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
+    /// [`Error::OutOfMemory`]; [`Error::Argument`] where the metadata would be larger than 4 GiB.
     pub fn append_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         let fd = fd.as_fd();
         let before = self.file.len() as u64;
@@ -159,7 +160,7 @@ impl Container<'_> {
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size).map_err(|_| Error::TooLarge { size })
+    u32::try_from(size).map_err(|_| Error::Argument("the metadata would be larger than 4 GiB: there are too many sections"))
 }
 
 /// Counts what is written to it.
@@ -245,5 +246,16 @@ impl<'f> Gather<'f> {
 
     fn io(&self, doing: Doing, offset: u64) -> impl Fn(Errno) -> Error + use<> {
         move |errno| Error::Io { doing, offset, errno }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_has_32_bits_for_its_length() {
+        assert_eq!(length_field(u32::MAX.into()), Ok(u32::MAX));
+        assert!(matches!(length_field(1 << 32), Err(Error::Argument(why)) if why.contains("4 GiB")));
     }
 }

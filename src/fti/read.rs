@@ -8,7 +8,7 @@ use super::format::HASH;
 use super::write::Outcome;
 use super::{Checkpoint, Container, Field, Finding, Generation, Severity, Value};
 use crate::error::Error;
-use crate::sys::thread;
+use crate::sys::threads;
 
 /// So much is copied and hashed at a time.
 const PIECE: usize = 256 << 10;
@@ -232,7 +232,7 @@ impl<'a> Checkpoint<'a> {
         let outcome = Outcome::default();
         chunks.sort_unstable_by_key(|chunk| (Reverse(self.containers[chunk.at].chunk_size), chunk.at));
         let first = usize::from(with_checksum && self.generation.is_header_first());
-        thread::each(threads, chunks.len() + first, &|number| {
+        threads::each(threads, chunks.len() + first, &|number| {
             if number < first {
                 return hashed.note_checksum(self);
             }
@@ -269,7 +269,7 @@ impl<'a> Checkpoint<'a> {
         jobs.extend((0..self.containers.len()).filter(|&at| self.containers[at].has_chunk()));
         jobs.sort_unstable_by_key(|&at| (Reverse(self.containers[at].chunk_size), at));
         let first = usize::from(self.generation.is_header_first());
-        thread::each(threads, jobs.len() + first, &|number| {
+        threads::each(threads, jobs.len() + first, &|number| {
             if number < first {
                 return hashed.note_checksum(self);
             }

@@ -10,7 +10,7 @@ use super::layout::{Layout, Slot};
 use super::{Checkpoint, Durability, Field, Generation};
 use crate::durable::Replacement;
 use crate::error::Error;
-use crate::sys::thread;
+use crate::sys::threads;
 
 /// So much is hashed and written at a time.
 const PIECE: usize = 256 << 10;
@@ -256,7 +256,7 @@ fn put_chunks(
     let checksum = OnceLock::new();
     let outcome = Outcome::default();
     let with_checksum = usize::from(generation == Generation::B);
-    thread::each(threads, jobs.len() + with_checksum, &|number| {
+    threads::each(threads, jobs.len() + with_checksum, &|number| {
         if number < with_checksum {
             let mut md5 = fast_md5::Md5::new();
             outcome.note(slots.iter().filter(|slot| slot.has_content).try_for_each(|slot| {

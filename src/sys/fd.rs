@@ -95,6 +95,17 @@ fn read_once(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8]) -> Result<
     })
 }
 
+/// Reads from `offset` on, which must fit an `off_t`, without regard to the file position: some bytes, 0 only at the file's end.
+pub(crate) fn read_at(fd: BorrowedFd<'_>, offset: i64, to: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: the memory is borrowed mutably for the call, which writes at most its length.
+        match uncancelled(|| unsafe { libc::pread(fd.as_raw_fd(), to.as_mut_ptr().cast(), to.len(), offset) }) {
+            Err(errno) => retry_or_wait(errno, fd, libc::POLLIN)?,
+            read => return read,
+        }
+    }
+}
+
 /// Size and position of the file, if it has both (a pipe has none).
 pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Option<(i64, i64)> {
     // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.

@@ -1,11 +1,11 @@
-//! Memory maps of files, which are only ever read and written through [`Region`] and [`RegionMut`]: the file may change under
-//! them, so nobody gets a slice to keep.
+//! Memory maps: of files, which are only ever read and written through [`Region`] and [`RegionMut`]: the file may change under
+//! them, so nobody gets a slice to keep; and of nothing, for large memory that is needed for a while.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapMut, MmapOptions, MmapRaw};
 
 use super::memory::{Region, RegionMut};
 
@@ -37,4 +37,12 @@ impl MapMut {
         // SAFETY: the map is writable, as large as it says, and lives as long as the borrow.
         unsafe { RegionMut::from_raw(self.0.as_mut_ptr(), self.0.len() as u64) }
     }
+}
+
+pub(crate) type FreshMemory = MmapMut;
+
+/// Memory of the process's own, `size` zero bytes straight from the system: it is there only once it is written to, and gone when this is
+/// dropped. `None` where memory is short.
+pub(crate) fn fresh_memory(size: usize) -> Option<FreshMemory> {
+    MmapMut::map_anon(size).ok()
 }

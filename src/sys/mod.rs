@@ -12,7 +12,7 @@ pub(crate) mod lz4;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod process;
-pub(crate) mod thread;
+pub(crate) mod threads;
 
 // The engine's ABI and its offsets are laid out for LP64 little-endian Unix systems.
 #[cfg(not(all(unix, target_pointer_width = "64", target_endian = "little")))]

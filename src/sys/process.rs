@@ -28,6 +28,15 @@ pub(crate) fn environment_equals(name: &CStr, value: &CStr) -> bool {
     }
 }
 
+/// The number that an environment variable has, without allocating. `None` where it is not set, or no decimal number.
+pub(crate) fn environment_number(name: &CStr) -> Option<usize> {
+    // SAFETY: as in `environment_equals`.
+    unsafe {
+        let found = libc::getenv(name.as_ptr());
+        if found.is_null() { None } else { CStr::from_ptr(found).to_str().ok()?.parse().ok() }
+    }
+}
+
 /// Runs `write`, which says whether it failed by EPIPE, with SIGPIPE blocked, and takes back the signal that it caused.
 fn without_sigpipe(write: impl FnOnce() -> bool) {
     // SAFETY: the sets are initialised by sigemptyset or by the calls that fill them; every pointer is to a local or NULL

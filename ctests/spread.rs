@@ -1,0 +1,200 @@
+//! Several threads make the same checkpoint as one: bytes, offsets, errors and where they come.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fdckpt::{Checkpt, Error, FrameStyle, Restore, SpreadStatistics, set_threads};
+
+const CHUNK: usize = 65_536;
+
+/// The number of threads and the statistics are those of the process: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn random(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    }
+}
+
+/// Words of a small language, which repeat at all distances.
+fn text(size: usize) -> Vec<u8> {
+    let mut next = random(7);
+    let words: Vec<Vec<u8>> = (0..2000).map(|_| (0..2 + next() % 9).map(|_| b'a' + (next() % 26) as u8).collect()).collect();
+    let mut text = Vec::with_capacity(size + 16);
+    while text.len() < size {
+        let word = &words[(next() % 2000 * (next() % 2000) / 2000) as usize];
+        text.extend_from_slice(word);
+        text.push(b' ');
+    }
+    text.truncate(size);
+    text
+}
+
+fn noise(size: usize) -> Vec<u8> {
+    let mut next = random(11);
+    (0..size.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(size).collect()
+}
+
+/// Four letters in any order: there is a match nearly everywhere, and which one is found depends on all that were found before. The state
+/// of a stream that begins 8 chunks early is not the true one.
+fn letters(size: usize) -> Vec<u8> {
+    noise(size).iter().map(|byte| b"ACGT"[usize::from(byte % 4)]).collect()
+}
+
+/// A checkpoint in a file: some buffers, the large one, some more. Returns its bytes.
+fn stream(data: &[u8]) -> Vec<u8> {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut checkpt = Checkpt::stream(&file).unwrap();
+    checkpt.open(FrameStyle::Lz4).unwrap();
+    checkpt.meta(b"before").unwrap();
+    checkpt.data(&data[..1000.min(data.len())]).unwrap();
+    checkpt.data(data).unwrap();
+    checkpt.meta(&data[..5000]).unwrap();
+    checkpt.data(&data[data.len() / 2..]).unwrap();
+    let end = checkpt.close().unwrap();
+    // What the first frame leaves behind shows in the next.
+    checkpt.open(FrameStyle::Lz4).unwrap();
+    checkpt.data(&data[..200_000]).unwrap();
+    checkpt.close().unwrap();
+    checkpt.finish().unwrap();
+    file.flush().unwrap();
+    let bytes = std::fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap();
+    assert!(bytes.len() as u64 > end);
+    bytes
+}
+
+/// A frame with one buffer in a region of `size` bytes: its bytes, or the error.
+fn region(data: &[u8], size: usize) -> Result<Vec<u8>, Error> {
+    let mut region = vec![0; size];
+    let mut checkpt = Checkpt::mmio(&mut region)?;
+    checkpt.open(FrameStyle::Lz4)?;
+    let done = checkpt.data(data).and_then(|()| checkpt.meta(b"behind")).and_then(|()| checkpt.close());
+    drop(checkpt);
+    region.truncate(done? as usize);
+    Ok(region)
+}
+
+fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, SpreadStatistics) {
+    let before = SpreadStatistics::now();
+    set_threads(threads);
+    let result = call();
+    set_threads(1);
+    let after = SpreadStatistics::now();
+    let counted = SpreadStatistics {
+        segments: after.segments - before.segments,
+        mispredictions: after.mispredictions - before.mispredictions,
+        warm_up_bytes: after.warm_up_bytes - before.warm_up_bytes,
+        recompressed_bytes: after.recompressed_bytes - before.recompressed_bytes,
+    };
+    (result, counted)
+}
+
+/// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other things to do.
+fn sooner_or_later(threads: usize, enough: impl Fn(SpreadStatistics) -> bool, mut call: impl FnMut()) {
+    let mut all = Vec::new();
+    for _ in 0..50 {
+        let ((), counted) = with_threads(threads, &mut call);
+        all.push(counted);
+        if enough(counted) {
+            return;
+        }
+    }
+    panic!("{all:?}");
+}
+
+#[test]
+fn bytes_are_the_same_for_all_data() {
+    let _alone = alone();
+    let size = 200 * CHUNK + 12_345;
+    for (name, data) in [("text", text(size)), ("noise", noise(size)), ("zeros", vec![0; size]), ("letters", letters(size))] {
+        let (one, none) = with_threads(1, || stream(&data));
+        assert_eq!(none, SpreadStatistics { segments: 0, mispredictions: 0, warm_up_bytes: 0, recompressed_bytes: 0 });
+        for threads in [2, 3, 8] {
+            let helped = |counted: SpreadStatistics| counted.segments > 0 && counted.warm_up_bytes > 0;
+            // Noise is given up before any helper is through.
+            sooner_or_later(
+                threads,
+                |counted| name == "noise" || helped(counted),
+                || {
+                    assert!(one == stream(&data), "{name} on {threads} threads");
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_are_the_same_for_sizes_around_segments() {
+    let _alone = alone();
+    let data = text(160 * CHUNK);
+    for chunks in [48, 49, 50, 72, 73, 97, 145] {
+        for size in [chunks * CHUNK - 1, chunks * CHUNK, chunks * CHUNK + 1, chunks * CHUNK + CHUNK / 2] {
+            let (one, _) = with_threads(1, || region(&data[..size], 2 * size));
+            let (two, _) = with_threads(2, || region(&data[..size], 2 * size));
+            assert!(one == two, "{size} bytes");
+        }
+    }
+}
+
+#[test]
+fn data_that_defeats_foresight_is_compressed_again() {
+    let _alone = alone();
+    let data = letters(300 * CHUNK);
+    let (one, _) = with_threads(1, || stream(&data));
+    let mut two = Vec::new();
+    sooner_or_later(
+        2,
+        |counted| counted.mispredictions > 0 && counted.recompressed_bytes > 0,
+        || {
+            two = stream(&data);
+            assert!(one == two);
+        },
+    );
+    // And what was made of it is sound.
+    let mut restore = Restore::mmio(&two).unwrap();
+    let (mut meta, mut some, mut all) = ([0; 6], vec![0; 1000], vec![0; data.len()]);
+    restore.open(FrameStyle::Lz4).unwrap();
+    restore.meta(&mut meta).unwrap();
+    restore.data(&mut some).unwrap();
+    restore.data(&mut all).unwrap();
+    assert!(all == data);
+}
+
+#[test]
+fn a_region_gets_full_at_the_same_chunk() {
+    let _alone = alone();
+    for data in [text(100 * CHUNK), noise(100 * CHUNK)] {
+        let needed = region(&data, 2 * data.len()).unwrap().len();
+        for size in [needed, needed - 1, needed - 10, needed - 70_000, needed - 1_000_000, needed / 2, needed / 3 + 17, 100, 0] {
+            let (one, _) = with_threads(1, || region(&data, size));
+            let (several, _) = with_threads(3, || region(&data, size));
+            assert!(one == several, "{size} of {needed} bytes: {:?} or {:?}", one.err(), several.err());
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_no_threads() {
+    let _alone = alone();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let data = text(150 * CHUNK);
+    let (result, _) = with_threads(4, || {
+        let mut checkpt = Checkpt::stream(&full).unwrap();
+        checkpt.open(FrameStyle::Lz4).unwrap();
+        let result = checkpt.data(&data);
+        assert_eq!(checkpt.data(b"more"), Err(Error::Failed));
+        result
+    });
+    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+    let names = threads.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    // The test runner's own, each named after its test.
+    assert!(names.count() <= 2 + std::thread::available_parallelism().unwrap().get().max(5));
+}

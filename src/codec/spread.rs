@@ -1,0 +1,504 @@
+//! Compressing a large buffer on several threads, to the same bytes as on one.
+//!
+//! What becomes of a chunk depends on the state that all chunks before it have left in LZ4's hash table. But only positions of the last
+//! 64 KiB count, so the state soon forgets where it came from: a stream that begins some chunks early mostly has the true state where it
+//! matters. So the buffer is cut into *segments*. Each helper takes one ahead, begins [`WARM_UP`] chunks before it, throws away what comes
+//! of these, and compresses the segment to memory, noting the state at its beginning and every [`MARK_EVERY`] chunks.
+//!
+//! The thread that made the call never guesses, and never waits. It goes through all chunks in order, from the true state, and compresses
+//! them to where they belong; but where a helper's segment is there that went through this very state, the rest of it is what would
+//! come out here too, and is taken instead. So a wrong guess costs nothing but the helper's time, and whatever the data, the
+//! bytes are those of one thread.
+//!
+//! docs/parallel.md has what it costs and gains.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::sink::Sink;
+use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
+use crate::bytes::put_u24;
+use crate::error::Error;
+use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot};
+use crate::sys::map::{FreshMemory, fresh_memory};
+use crate::sys::threads;
+
+/// Chunks by which a thread begins before its segment. After 8, nearly every stream has the true state; of data that shows otherwise more
+/// are taken, up to half a segment.
+const WARM_UP: usize = 8;
+const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
+
+/// The largest and the smallest segment in chunks.
+const SEGMENT_MAX: usize = 128;
+const SEGMENT_MIN: usize = 24;
+
+/// In chunks, how often a segment's state is noted, so that what follows can still be used where its beginning can't.
+const MARK_EVERY: usize = 8;
+
+/// So many segments more than there are helpers can be begun or done that are not written yet.
+const AHEAD: usize = 2;
+
+/// So many chunks of data that does not lend itself to it are compressed by one thread before it is tried again.
+pub(super) const PATIENCE: usize = SEGMENT_MAX;
+
+/// Fewer chunks than this are not worth a thread.
+const WORTH_IT: usize = 2 * SEGMENT_MIN;
+
+/// Allows each call up to `threads` threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or what
+/// the environment variable `FDCKPT_THREADS` says when it is first of use.
+///
+/// More threads are used by [`Checkpt::data`](super::Checkpt::data) with a buffer of more than 3 MiB in an LZ4 frame. The checkpoint is the
+/// same, byte for byte. The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Each takes up
+/// to 10 MiB of memory, of which what is compressed is used. Holds for all of the process.
+pub fn set_threads(threads: usize) {
+    threads::allow(threads);
+}
+
+/// What was done on several threads since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpreadStatistics {
+    /// Segments that were compressed ahead of what precedes them.
+    pub segments: u64,
+    /// Those of them that did not begin with the true state.
+    pub mispredictions: u64,
+    /// Bytes that were compressed before segments, to get to their state.
+    pub warm_up_bytes: u64,
+    /// Bytes that were compressed again after mispredictions.
+    pub recompressed_bytes: u64,
+}
+
+static SEGMENTS: AtomicU64 = AtomicU64::new(0);
+static MISPREDICTIONS: AtomicU64 = AtomicU64::new(0);
+static WARM_UP_BYTES: AtomicU64 = AtomicU64::new(0);
+static RECOMPRESSED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+fn count(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+impl SpreadStatistics {
+    /// What was done so far, by all threads of the process.
+    pub fn now() -> Self {
+        Self {
+            segments: SEGMENTS.load(Ordering::Relaxed),
+            mispredictions: MISPREDICTIONS.load(Ordering::Relaxed),
+            warm_up_bytes: WARM_UP_BYTES.load(Ordering::Relaxed),
+            recompressed_bytes: RECOMPRESSED_BYTES.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Compresses full chunks of what is left of the buffer on `threads` threads, as far as that is worth it and goes well; what is left
+/// then is for the caller. Memory: a segment for each thread and one, of at most 9.6 MiB, of which what is compressed is used.
+pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, threads: usize) -> Result<(), Error> {
+    let chunks = main.left() / CHUNK_MAX;
+    if threads < 2 || chunks < WORTH_IT {
+        return Ok(());
+    }
+    let Some(board) = Board::new(main, plan(chunks, threads), threads) else { return Ok(()) };
+    threads::with_helpers(board.helpers, &|| board.help(), || {
+        let _stop = StopAtEnd(&board);
+        board.write_in_order(main, end)
+    })
+}
+
+/// The segments, by the chunks that they end with. They get smaller towards the end, so that no thread is left with a large one when
+/// the others are through. Those of the helpers are smaller than the one in `threads` that the thread which made the call is to
+/// compress, as helpers have more to do for each: so they are through when it comes to them. `None` where memory is short.
+fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
+    let mut ends = Vec::new();
+    ends.try_reserve_exact(chunks / SEGMENT_MIN + 1).ok()?;
+    let mut end = 0;
+    while end < chunks {
+        let left = chunks - end;
+        let size = (left / threads).clamp(SEGMENT_MIN, SEGMENT_MAX);
+        let size = if ends.len() % threads == 0 { size } else { (size * 9 / 10).saturating_sub(WARM_UP).max(SEGMENT_MIN) };
+        end += if left < size + SEGMENT_MIN { left } else { size };
+        ends.push(end);
+    }
+    Some(ends)
+}
+
+/// Where in the ring the next chunk goes after `chunks` full ones.
+fn cursor_after(mut cursor: usize, mut chunks: usize) -> usize {
+    while chunks > 0 {
+        cursor = if CHUNK_MAX > RING_SIZE - cursor { CHUNK_MAX } else { cursor + CHUNK_MAX };
+        chunks -= 1;
+        if cursor == CHUNK_MAX {
+            chunks %= RING_SIZE / CHUNK_MAX;
+        }
+    }
+    cursor
+}
+
+/// What the threads share in one call.
+struct Board<'b> {
+    buffer: &'b [u8],
+    /// Where in the buffer the first segment begins, at least 64 KiB, and where in the ring.
+    base: usize,
+    cursor: usize,
+    segments: Vec<usize>,
+    helpers: usize,
+    warm_up: AtomicUsize,
+    stop: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// So many segments are written.
+    written: usize,
+    /// So many helpers are at work on one.
+    busy: usize,
+    slots: Vec<Slot>,
+    /// Memory of segments that are written.
+    spare: Vec<Output>,
+}
+
+/// What has become of a segment.
+enum Slot {
+    Open,
+    /// Kept for the thread that made the call, or taken by it.
+    Kept,
+    /// A helper is at it, or could not go on.
+    Begun,
+    Done(Output),
+}
+
+impl State {
+    /// The first segments that nobody has begun.
+    fn open(&self) -> impl Iterator<Item = usize> {
+        let slots = self.slots.iter().enumerate().skip(self.written);
+        slots.filter(|(_, slot)| matches!(slot, Slot::Open)).map(|(segment, _)| segment)
+    }
+}
+
+/// A segment, compressed.
+struct Output {
+    /// The chunks are the first `len` bytes; there is more room behind.
+    bytes: FreshMemory,
+    len: usize,
+    /// The states that it went through, and how long it was then: where it began, after every [`MARK_EVERY`] chunks, and at its
+    /// end. The first `marked` count.
+    marks: Vec<(Snapshot, usize)>,
+    marked: usize,
+}
+
+impl Output {
+    /// Memory for a segment, or for any other of the board. `None` where memory is short.
+    fn new(chunks: usize) -> Option<Self> {
+        let mut marks = Vec::new();
+        marks.try_reserve_exact(chunks.div_ceil(MARK_EVERY) + 1).ok()?;
+        for _ in 0..marks.capacity() {
+            marks.push((Snapshot::new()?, 0));
+        }
+        Some(Self { bytes: fresh_memory(chunks * chunk_bound(CHUNK_MAX))?, len: 0, marks, marked: 0 })
+    }
+
+    fn mark(&mut self, ahead: &Ahead<'_>) -> Option<()> {
+        let (snapshot, len) = self.marks.get_mut(self.marked)?;
+        ahead.snapshot(snapshot);
+        *len = self.len;
+        self.marked += 1;
+        Some(())
+    }
+
+    fn marks(&self) -> &[(Snapshot, usize)] {
+        &self.marks[..self.marked]
+    }
+}
+
+impl<'b> Board<'b> {
+    /// `None` where memory is short.
+    fn new(main: &CompressInPlace<'b, '_>, segments: Option<Vec<usize>>, threads: usize) -> Option<Self> {
+        let segments = segments?;
+        let helpers = (threads - 1).min(segments.len() - 1);
+        let (mut slots, mut spare) = (Vec::new(), Vec::new());
+        slots.try_reserve_exact(segments.len()).ok()?;
+        slots.resize_with(segments.len(), || Slot::Open);
+        spare.try_reserve_exact(helpers + AHEAD).ok()?;
+        Some(Self {
+            buffer: main.buffer(),
+            base: main.done(),
+            cursor: main.cursor(),
+            segments,
+            helpers,
+            warm_up: AtomicUsize::new(WARM_UP),
+            stop: AtomicBool::new(false),
+            state: Mutex::new(State { written: 0, busy: 0, slots, spare }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The chunks of a segment: the first, and one past the last.
+    fn chunks(&self, segment: usize) -> (usize, usize) {
+        (segment.checked_sub(1).map_or(0, |before| self.segments[before]), self.segments[segment])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What the thread does that made the call. Stops early where the data does not lend itself to it, where a region gets full, and
+    /// where memory is short.
+    fn write_in_order(&self, main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>) -> Result<(), Error> {
+        let (Some(mut exact), Some(mut truth)) = (Ahead::new(self.buffer), Snapshot::new()) else { return Ok(()) };
+        main.snapshot(&mut truth);
+        let mut written = 0;
+        for segment in 0..self.segments.len() {
+            let (first, last) = self.chunks(segment);
+            let mut output = self.arrive(segment);
+            exact.resume(self.base + first * CHUNK_MAX, cursor_after(self.cursor, first), &truth);
+            written = self.write(segment, &mut output, &mut exact, &mut truth, end)?;
+            let mut state = self.lock();
+            state.written = segment + 1;
+            state.spare.extend(output);
+            self.changed.notify_all();
+            if written < last {
+                break;
+            }
+        }
+        main.skip_to(self.base + written * CHUNK_MAX, CHUNK_MAX, &truth);
+        Ok(())
+    }
+
+    /// What a helper made of a segment, if it is through. If none has begun it, it is for this thread, and another one is kept for it:
+    /// the next after those that helpers without work will take.
+    fn arrive(&self, segment: usize) -> Option<Output> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut state.slots[segment], Slot::Kept) {
+            Slot::Done(output) => Some(output),
+            begun @ Slot::Begun => {
+                state.slots[segment] = begun;
+                None
+            }
+            Slot::Open | Slot::Kept => {
+                let idle = self.helpers.saturating_sub(state.busy);
+                let next = state.open().nth(idle);
+                if let Some(next) = next {
+                    state.slots[next] = Slot::Kept;
+                }
+                None
+            }
+        }
+    }
+
+    /// What a helper made of a segment, if it is through by now.
+    fn poll(&self, segment: usize) -> Option<Output> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut state.slots[segment], Slot::Kept) {
+            Slot::Done(output) => Some(output),
+            other => {
+                state.slots[segment] = other;
+                None
+            }
+        }
+    }
+
+    /// Writes a segment, which `exact` is at, and which begins in the state `truth`. Leaves there the state at its end. Returns the chunk
+    /// up to which all is written: not to the end where a region gets so full that LZ4 is to judge what fits, and where data does
+    /// not compress: that is sooner copied than passed from thread to thread.
+    fn write(
+        &self,
+        segment: usize,
+        output: &mut Option<Output>,
+        exact: &mut Ahead<'_>,
+        truth: &mut Snapshot,
+        end: &mut Sink<'_>,
+    ) -> Result<usize, Error> {
+        let ((first, last), mut guessed_right) = (self.chunks(segment), None);
+        let mut size = 0;
+        for chunk in first..last {
+            let done = chunk - first;
+            if done.is_multiple_of(MARK_EVERY) {
+                exact.snapshot(truth);
+                if done > 0 && size > done * CHUNK_MAX / 16 * 15 {
+                    return Ok(chunk);
+                }
+                if output.is_none() {
+                    *output = self.poll(segment);
+                }
+                if let Some(output) = output
+                    && let Some((state, len)) = output.marks().get(done / MARK_EVERY)
+                {
+                    let same = state == truth;
+                    self.note_guess(&mut guessed_right, same);
+                    if same {
+                        if !end.append(&output.bytes[*len..output.len], chunk_bound(CHUNK_MAX))? {
+                            return Ok(chunk);
+                        }
+                        if let Some((state, _)) = output.marks().last() {
+                            truth.copy_from(state);
+                        }
+                        return Ok(last);
+                    }
+                }
+            }
+            let room = end.make_room(chunk_bound(CHUNK_MAX))?;
+            if room.len() < chunk_bound(CHUNK_MAX) {
+                exact.snapshot(truth);
+                return Ok(chunk);
+            }
+            let bytes = compress_chunk(exact, room).ok_or(Error::Internal)?;
+            end.add_chunk(Some(bytes))?;
+            size += bytes;
+            if guessed_right == Some(false) {
+                count(&RECOMPRESSED_BYTES, CHUNK_MAX);
+            }
+        }
+        exact.snapshot(truth);
+        Ok(last)
+    }
+
+    /// Counts a segment when it is first looked at. Where the guess was wrong, later ones begin earlier.
+    fn note_guess(&self, guessed_right: &mut Option<bool>, right: bool) {
+        if guessed_right.is_none() {
+            *guessed_right = Some(right);
+            count(&SEGMENTS, 1);
+            if !right {
+                count(&MISPREDICTIONS, 1);
+                let longer = self.warm_up.load(Ordering::Relaxed) * 2;
+                self.warm_up.store(longer.min(WARM_UP_MAX), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What the other threads do.
+    fn help(&self) {
+        let Some(mut ahead) = Ahead::new(self.buffer) else { return };
+        while let Some((begun, spare)) = self.begin() {
+            let (first, last) = self.chunks(begun.segment);
+            let output = spare.or_else(|| Output::new(SEGMENT_MAX + SEGMENT_MIN));
+            if let Some(output) = output.and_then(|output| self.compress_ahead(output, &mut ahead, first, last)) {
+                begun.done(output);
+            }
+        }
+    }
+
+    /// Compresses chunks from `first` to `last` without knowing the state that they begin with. `None` where the call comes to its end.
+    fn compress_ahead(&self, mut output: Output, ahead: &mut Ahead<'_>, first: usize, last: usize) -> Option<Output> {
+        let begin = first.saturating_sub(self.warm_up.load(Ordering::Relaxed));
+        ahead.start(self.base + begin * CHUNK_MAX, cursor_after(self.cursor, begin));
+        (output.len, output.marked) = (0, 0);
+        for _ in begin..first {
+            compress_chunk(ahead, &mut output.bytes)?;
+            count(&WARM_UP_BYTES, CHUNK_MAX);
+        }
+        for done in 0..last - first {
+            if self.stopped() {
+                return None;
+            }
+            if done.is_multiple_of(MARK_EVERY) {
+                output.mark(ahead)?;
+            }
+            output.len += compress_chunk(ahead, output.bytes.get_mut(output.len..)?)?;
+        }
+        output.mark(ahead)?;
+        Some(output)
+    }
+
+    /// Begins the next segment that nobody has begun, and that is not too far ahead; waits for one.
+    fn begin(&self) -> Option<(Begun<'_>, Option<Output>)> {
+        let mut state = self.lock();
+        loop {
+            let next = state.open().next();
+            match next {
+                _ if self.stopped() => return None,
+                None => return None,
+                Some(next) if next < state.written + self.helpers + AHEAD => {
+                    state.slots[next] = Slot::Begun;
+                    state.busy += 1;
+                    return Some((Begun { board: self, segment: next }, state.spare.pop()));
+                }
+                Some(_) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn put(&self, segment: usize, slot: Slot) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        if matches!(state.slots[segment], Slot::Begun) {
+            state.slots[segment] = slot;
+        }
+    }
+}
+
+/// Compresses the next chunk to the start of `room`. Returns its size with header.
+fn compress_chunk(ahead: &mut Ahead<'_>, room: &mut [u8]) -> Option<usize> {
+    let (header, room) = room.split_first_chunk_mut()?;
+    let size = ahead.compress(CHUNK_MAX, room)?;
+    put_u24(header, size as u32);
+    Some(CHUNK_HEADER + size)
+}
+
+/// Nobody goes on when the call comes to its end, however it does.
+struct StopAtEnd<'b>(&'b Board<'b>);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+        // Under the lock, so that nobody is between looking and waiting.
+        let _state = self.0.lock();
+        self.0.changed.notify_all();
+    }
+}
+
+/// A segment that a helper has begun.
+struct Begun<'b> {
+    board: &'b Board<'b>,
+    segment: usize,
+}
+
+impl Begun<'_> {
+    fn done(self, output: Output) {
+        self.board.put(self.segment, Slot::Done(output));
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.board.put(self.segment, Slot::Begun);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_cover_all_chunks() {
+        for threads in [2, 3, 8, 64, 1000] {
+            for chunks in WORTH_IT..2000 {
+                let ends = plan(chunks, threads).unwrap();
+                assert_eq!(ends.last(), Some(&chunks));
+                let mut before = 0;
+                for &end in &ends {
+                    assert!(
+                        end - before >= SEGMENT_MIN && end - before < SEGMENT_MAX + SEGMENT_MIN,
+                        "{chunks} {threads}: {ends:?}"
+                    );
+                    before = end;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn cursors_go_around_the_ring() {
+        for cursor in [0, 1, 65_536, 65_537, 131_072, 140_000, 196_608] {
+            let mut step_by_step = cursor;
+            for chunks in 0..20 {
+                assert_eq!(cursor_after(cursor, chunks), step_by_step, "{chunks} from {cursor}");
+                let mut next = step_by_step as u64;
+                crate::codec::next_in_ring(&mut next, CHUNK_MAX);
+                step_by_step = next as usize;
+            }
+        }
+    }
+}

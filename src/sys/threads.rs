@@ -1,0 +1,227 @@
+//! Threads, where the host has asked for them: started for one call, gone when it returns.
+//!
+//! Not those of std, which end the process where starting one fails for want of memory. Here that means fewer threads.
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::process::environment_number;
+
+/// The most threads that can be asked for.
+pub(crate) const THREADS_MAX: usize = 1024;
+
+/// How many threads a call may use, its own included; one more than that, so that 0 says that nobody has asked yet.
+static ALLOWED: AtomicUsize = AtomicUsize::new(0);
+
+/// Allows each call of the process `threads` threads, the caller's included; 0 stands for as many as there are processors.
+pub(crate) fn allow(threads: usize) {
+    let threads = if threads == 0 { processors() } else { threads };
+    ALLOWED.store(threads.min(THREADS_MAX) + 1, Ordering::Relaxed);
+}
+
+/// How many threads a call may use: what [`allow`] said last, else what `FDCKPT_THREADS` in the environment says, else one.
+pub(crate) fn allowed() -> usize {
+    match ALLOWED.load(Ordering::Relaxed) {
+        0 => {
+            allow(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
+            allowed()
+        }
+        threads => threads - 1,
+    }
+}
+
+/// How many processors the process may run on.
+fn processors() -> usize {
+    // SAFETY: a set is plain bits, of which the call writes no more than there are.
+    unsafe {
+        let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init();
+        match libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) {
+            0 => usize::try_from(libc::CPU_COUNT(&set)).unwrap_or(1).max(1),
+            _ => 1,
+        }
+    }
+}
+
+/// Bytes of stack of a thread that helps.
+const STACK_SIZE: usize = 512 << 10;
+
+/// What the threads share that help in one call.
+struct Help<'h> {
+    help: &'h (dyn Fn() + Sync),
+    panicked: AtomicBool,
+}
+
+/// Does `work` on this thread while up to `helpers` other threads do `help`, fewer if not so many can be started. Returns when all
+/// of them have: `work` sees to it that `help` comes to its end, also where `work` panics. Panics if one of the helpers did.
+///
+/// Signals are not delivered to the helpers, and the host can't cancel them.
+pub(crate) fn with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce() -> R) -> R {
+    let help = Help { help, panicked: AtomicBool::new(false) };
+    let mut team = Team::new();
+    team.start(helpers, &help);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    drop(team);
+    match result {
+        Err(panic) => resume_unwind(panic),
+        Ok(_) if help.panicked.load(Ordering::Relaxed) => panic!("a thread that helped panicked"),
+        Ok(result) => result,
+    }
+}
+
+/// Calls `job` with each number below `jobs`, from the lowest on, on up to `threads` threads at once, the caller's among them.
+/// Returns when all are done. Panics if one of them did, after the others have ended.
+pub(crate) fn each(threads: usize, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let run = || {
+        loop {
+            // Above `jobs` it grows by one for each thread at most.
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= jobs {
+                return;
+            }
+            job(number);
+        }
+    };
+    with_helpers(threads.min(jobs).saturating_sub(1), &run, run);
+}
+
+/// Threads that are waited for.
+struct Team(Vec<libc::pthread_t>);
+
+impl Team {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Starts up to `count` threads that do `help`, which must live until the team is dropped.
+    fn start(&mut self, count: usize, help: &Help<'_>) {
+        if self.0.try_reserve_exact(count).is_err() {
+            return;
+        }
+        // SAFETY: the attributes and sets are initialised by the calls that take them first; every pointer is to a local. Threads inherit
+        // the mask of this one, which is restored. `help` outlives them, as the caller promises by keeping the team.
+        unsafe {
+            let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+            if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
+                return;
+            }
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_SIZE);
+            let (mut all, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+            libc::sigfillset(all.as_mut_ptr());
+            if libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0 {
+                for _ in 0..count {
+                    let mut thread = MaybeUninit::uninit();
+                    let argument = ptr::from_ref(help).cast_mut().cast::<c_void>();
+                    if libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), begin, argument) != 0 {
+                        break;
+                    }
+                    self.0.push(thread.assume_init());
+                }
+                libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
+            }
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        // Waiting must not be the place where the host cancels this thread.
+        let _uncancelled = super::process::Uncancelled::begin();
+        for &thread in &self.0 {
+            // SAFETY: it was started here, and is waited for once.
+            unsafe { libc::pthread_join(thread, ptr::null_mut()) };
+        }
+    }
+}
+
+extern "C" fn begin(help: *mut c_void) -> *mut c_void {
+    // SAFETY: the pointer is to the Help that `start` was given, which lives until this thread was waited for.
+    let help = unsafe { &*help.cast::<Help<'_>>() };
+    if catch_unwind(AssertUnwindSafe(help.help)).is_err() {
+        help.panicked.store(true, Ordering::Relaxed);
+    }
+    ptr::null_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+
+    #[test]
+    fn each_job_is_done_once() {
+        for threads in [0, 1, 2, 3, 8] {
+            for jobs in [0, 1, 2, 7, 1000] {
+                let done: Vec<AtomicUsize> = (0..jobs).map(|_| AtomicUsize::new(0)).collect();
+                each(threads, jobs, &|number| _ = done[number].fetch_add(1, Ordering::Relaxed));
+                assert!(done.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{threads} {jobs}");
+            }
+        }
+    }
+
+    #[test]
+    fn so_many_threads_at_once_and_the_caller_is_one() {
+        let barrier = std::sync::Barrier::new(3);
+        let who = Mutex::new(HashSet::new());
+        each(3, 3, &|_| {
+            barrier.wait();
+            // SAFETY: takes no arguments.
+            who.lock().unwrap().insert(unsafe { libc::pthread_self() });
+        });
+        // SAFETY: takes no arguments.
+        let me = unsafe { libc::pthread_self() };
+        let who = who.into_inner().unwrap();
+        assert!(who.len() == 3 && who.contains(&me));
+    }
+
+    #[test]
+    fn a_panic_comes_out_and_the_other_jobs_are_done() {
+        let done = AtomicUsize::new(0);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            each(2, 100, &|number| {
+                assert!(number != 3, "on purpose");
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }));
+        assert!(result.is_err());
+        assert!(done.into_inner() >= 3);
+    }
+
+    #[test]
+    fn all_have_ended_when_it_returns() {
+        for helpers in [0, 1, 7] {
+            let ran = AtomicUsize::new(0);
+            let help = || {
+                ran.fetch_add(1, Ordering::Relaxed);
+            };
+            assert_eq!(with_helpers(helpers, &help, || 5), 5);
+            assert_eq!(ran.load(Ordering::Relaxed), helpers);
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_helper_comes_out_here() {
+        let result = catch_unwind(|| with_helpers(2, &|| panic!("on purpose"), || ()));
+        assert!(result.is_err());
+        let result = catch_unwind(|| with_helpers(2, &|| (), || panic!("on purpose")));
+        assert!(result.is_err());
+    }
+
+    #[test]
+    fn as_many_as_was_said() {
+        allow(3);
+        assert_eq!(allowed(), 3);
+        allow(usize::MAX);
+        assert_eq!(allowed(), THREADS_MAX);
+        allow(0);
+        assert!(allowed() >= 1);
+        allow(1);
+        assert_eq!(allowed(), 1);
+    }
+}
