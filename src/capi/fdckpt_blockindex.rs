@@ -109,10 +109,10 @@ unsafe fn begin(
     cnt: *mut usize,
     footer: *const fdckpt_block_footer_t,
 ) -> Result<(), Error> {
-    guard::not_null(cnt, NULL_OUT)?;
+    guard::not_null(cnt, guard::NULL_OUT)?;
     // SAFETY: not NULL, so good for a write.
     unsafe { cnt.write_unaligned(0) };
-    guard::not_null(footer, NULL_OUT)?;
+    guard::not_null(footer, guard::NULL_OUT)?;
     if to.is_null() && max > 0 {
         return Err(Error::Argument("the pointer to the blocks is NULL, though there is to be room for some"));
     }
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn fdckpt_blockindex_encode(
     _sz: *mut usize,
 ) -> c_int {
     guard::run(c"fdckpt_blockindex_encode", || {
-        guard::not_null(_sz, NULL_OUT)?;
+        guard::not_null(_sz, guard::NULL_OUT)?;
         if blocks.is_null() && cnt > 0 {
             return Err(Error::Argument("the pointer to the blocks is NULL, though there are to be some"));
         }
@@ -228,5 +228,3 @@ pub unsafe extern "C" fn fdckpt_blockindex_encode(
         if fits { Ok(()) } else { Err(Error::MemoryTooSmall { size: dst_sz as u64, needed: needed as u64 }) }
     })
 }
-
-const NULL_OUT: &str = "the pointer for a result is NULL";

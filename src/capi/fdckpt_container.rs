@@ -181,7 +181,7 @@ pub unsafe extern "C" fn fdckpt_container_get(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_container_get", container, |handle| {
-            guard::not_null(_buf, NULL_OUT).and(guard::not_null(_sz, NULL_OUT))?;
+            guard::not_null(_buf, guard::NULL_OUT).and(guard::not_null(_sz, guard::NULL_OUT))?;
             hand_out(handle.container.get(kind(r#type)?)?, _buf, _sz);
             Ok(())
         })
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn fdckpt_container_section(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_container_section", container, |handle| {
-            guard::not_null(_section, NULL_OUT)?;
+            guard::not_null(_section, guard::NULL_OUT)?;
             let section = handle.container.section(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
             _section.write_unaligned(fdckpt_container_section_t {
                 offset: section.offset(),
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn fdckpt_container_data(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_container_data", container, |handle| {
-            guard::not_null(_buf, NULL_OUT).and(guard::not_null(_sz, NULL_OUT))?;
+            guard::not_null(_buf, guard::NULL_OUT).and(guard::not_null(_sz, guard::NULL_OUT))?;
             let section = handle.container.section(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
             hand_out(section.data()?, _buf, _sz);
             Ok(())
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_container_serialized_size", container, |handle| {
-            guard::not_null(_sz, NULL_OUT)?;
+            guard::not_null(_sz, guard::NULL_OUT)?;
             _sz.write_unaligned(handle.container.serialized_size()?);
             Ok(())
         })
@@ -294,7 +294,7 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_container_serialize", container, |handle| {
-            guard::not_null(_sz, NULL_OUT)?;
+            guard::not_null(_sz, guard::NULL_OUT)?;
             let result = handle.container.serialize_into(guard::bytes_mut(dst, dst_sz)?);
             match result {
                 Ok(size) => _sz.write_unaligned(size),
@@ -386,8 +386,6 @@ pub unsafe extern "C" fn fdckpt_container_verify(
         })
     }
 }
-
-const NULL_OUT: &str = "the pointer for a result is NULL";
 
 fn kind(r#type: c_int) -> Result<u8, Error> {
     u8::try_from(r#type).map_err(|_| Error::Argument("the type of a section is a number from 0 to 255"))

@@ -120,8 +120,6 @@ pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, Error> {
     Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
 }
 
-pub(super) const NULL_OUT: &str = "the pointer for a result is NULL";
-
 /// fdckpt_fti_new returns an object without variables, or NULL if memory could not be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_fti_new() -> *mut fdckpt_fti_t {
@@ -210,7 +208,7 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_fti_size", fti, |fti| {
-            guard::not_null(_size, NULL_OUT)?;
+            guard::not_null(_size, guard::NULL_OUT)?;
             let size = fti.writer.size(self::generation(generation)?, &fti.variables()?)?;
             _size.write_unaligned(size);
             Ok(())
@@ -273,7 +271,7 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_stored_size(path: *const c_char, id: c_int, _size: *mut u64) -> c_int {
     guard::run(c"fdckpt_fti_stored_size", || {
-        guard::not_null(_size, NULL_OUT)?;
+        guard::not_null(_size, guard::NULL_OUT)?;
         // SAFETY: the caller keeps to the comment above.
         let map = fti::open(unsafe { self::path(path) }?)?;
         let region = map.region();

@@ -5,7 +5,7 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write;
 
-use super::fdckpt_fti::{NULL_OUT, durability, fdckpt_fti_options_t, path, threads};
+use super::fdckpt_fti::{durability, fdckpt_fti_options_t, path, threads};
 use super::guard;
 use super::log;
 use crate::error::Error;
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn fdckpt_ftifile_header(file: *const fdckpt_ftifile_t, _h
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_ftifile_header", file, |file| {
-            guard::not_null(_header, NULL_OUT)?;
+            guard::not_null(_header, guard::NULL_OUT)?;
             let (checkpoint, header) = (&file.checkpoint, file.checkpoint.header());
             _header.write_unaligned(fdckpt_ftifile_header_t {
                 offset: header.offset,
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn fdckpt_ftifile_variable(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_ftifile_variable", file, |file| {
-            guard::not_null(_variable, NULL_OUT)?;
+            guard::not_null(_variable, guard::NULL_OUT)?;
             let variable = file.checkpoint.variables().get(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
             let (size, container_cnt) = (variable.size, variable.containers as u64);
             _variable.write_unaligned(fdckpt_ftifile_variable_t { size, container_cnt, id: variable.id });
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn fdckpt_ftifile_container(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_ftifile_container", file, |file| {
-            guard::not_null(_container, NULL_OUT)?;
+            guard::not_null(_container, guard::NULL_OUT)?;
             let container = file.checkpoint.containers().get(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
             let block = file.checkpoint.blocks().partition_point(|block| block.containers.end <= i);
             _container.write_unaligned(fdckpt_ftifile_container_t {
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn fdckpt_ftifile_diff(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         guard::call_ref(c"fdckpt_ftifile_diff", first, |first| {
-            guard::not_null(_cnt, NULL_OUT)?;
+            guard::not_null(_cnt, guard::NULL_OUT)?;
             guard::with_ref(second, |second| {
                 let count = fti::diff(&first.checkpoint, &second.checkpoint, &mut |difference| {
                     let Some(found) = found else { return };
@@ -407,7 +407,7 @@ pub unsafe extern "C" fn fdckpt_ftifile_convert(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_ftifile_repair(path: *const c_char, durability: c_int, _cnt: *mut u64) -> c_int {
     guard::run(c"fdckpt_ftifile_repair", || {
-        guard::not_null(_cnt, NULL_OUT)?;
+        guard::not_null(_cnt, guard::NULL_OUT)?;
         // SAFETY: the caller keeps to the comment above.
         let count = fti::repair(unsafe { self::path(path) }?, self::durability(durability)?)?;
         // SAFETY: not NULL, so good for a write.

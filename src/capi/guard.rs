@@ -141,6 +141,9 @@ pub(super) unsafe fn output<'b>(buf: *mut c_void, sz: ulong) -> RegionMut<'b> {
     unsafe { RegionMut::from_raw(buf.cast(), sz) }
 }
 
+/// What is wrong with a pointer through which a result is to go.
+pub(super) const NULL_OUT: &str = "the pointer for a result is NULL";
+
 #[inline]
 pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<(), Error> {
     if pointer.is_null() { Err(Error::Argument(otherwise)) } else { Ok(()) }

@@ -28,7 +28,7 @@ pub use style::FrameStyle;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::error::Error;
-use crate::sys::lz4::RING_SIZE;
+use crate::sys::lz4::{RING_SIZE, place_in_ring};
 
 /// The largest metadata buffer in bytes.
 pub const META_MAX: usize = 65_536;
@@ -89,13 +89,11 @@ fn boxed<'a, F: AsFd + Send + Sync + 'a>(fd: F) -> Result<Box<dyn Descriptor + '
     Ok(one)
 }
 
-/// Where in the ring the next chunk goes: it lies in one piece, so it starts over where less than its size is left.
-///
-/// This decides what LZ4 can refer back to, hence the bytes of the frame.
+/// Where in the ring the next chunk goes. The cursor is in a C host's memory, so it may be anything.
 #[inline]
 pub(crate) fn next_in_ring(cursor: &mut u64, size: usize) -> usize {
     let at = match usize::try_from(*cursor) {
-        Ok(at) if at <= RING_SIZE && RING_SIZE - at >= size => at,
+        Ok(at) if at <= RING_SIZE => place_in_ring(at, size),
         _ => 0,
     };
     *cursor = (at + size) as u64;

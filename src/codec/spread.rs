@@ -19,7 +19,7 @@ use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::put_u24;
 use crate::error::Error;
-use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot};
+use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
 use crate::sys::map::{FreshMemory, fresh_memory};
 use crate::sys::threads;
 
@@ -122,7 +122,7 @@ fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
 /// Where in the ring the next chunk goes after `chunks` full ones.
 fn cursor_after(mut cursor: usize, mut chunks: usize) -> usize {
     while chunks > 0 {
-        cursor = if CHUNK_MAX > RING_SIZE - cursor { CHUNK_MAX } else { cursor + CHUNK_MAX };
+        cursor = place_in_ring(cursor, CHUNK_MAX) + CHUNK_MAX;
         chunks -= 1;
         if cursor == CHUNK_MAX {
             chunks %= RING_SIZE / CHUNK_MAX;
@@ -166,6 +166,17 @@ enum Slot {
 }
 
 impl State {
+    /// What a helper made of a segment, if it is through.
+    fn take(&mut self, segment: usize) -> Option<Output> {
+        match std::mem::replace(&mut self.slots[segment], Slot::Kept) {
+            Slot::Done(output) => Some(output),
+            other => {
+                self.slots[segment] = other;
+                None
+            }
+        }
+    }
+
     /// The first segments that nobody has begun.
     fn open(&self) -> impl Iterator<Item = usize> {
         let slots = self.slots.iter().enumerate().skip(self.written);
@@ -270,33 +281,20 @@ impl<'b> Board<'b> {
     /// the next after those that helpers without work will take.
     fn arrive(&self, segment: usize) -> Option<Output> {
         let mut state = self.lock();
-        match std::mem::replace(&mut state.slots[segment], Slot::Kept) {
-            Slot::Done(output) => Some(output),
-            begun @ Slot::Begun => {
-                state.slots[segment] = begun;
-                None
-            }
-            Slot::Open | Slot::Kept => {
-                let idle = self.helpers.saturating_sub(state.busy);
-                let next = state.open().nth(idle);
-                if let Some(next) = next {
-                    state.slots[next] = Slot::Kept;
-                }
-                None
+        if matches!(state.slots[segment], Slot::Open | Slot::Kept) {
+            state.slots[segment] = Slot::Kept;
+            let idle = self.helpers.saturating_sub(state.busy);
+            let next = state.open().nth(idle);
+            if let Some(next) = next {
+                state.slots[next] = Slot::Kept;
             }
         }
+        state.take(segment)
     }
 
     /// What a helper made of a segment, if it is through by now.
     fn poll(&self, segment: usize) -> Option<Output> {
-        let mut state = self.lock();
-        match std::mem::replace(&mut state.slots[segment], Slot::Kept) {
-            Slot::Done(output) => Some(output),
-            other => {
-                state.slots[segment] = other;
-                None
-            }
-        }
+        self.lock().take(segment)
     }
 
     /// Writes a segment, which `exact` is at, and which begins in the state `truth`. Leaves there the state at its end. Returns the chunk

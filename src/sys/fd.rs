@@ -170,7 +170,7 @@ fn wait(fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
 
 /// Makes a system call that can block and be a cancellation point. A thread that is cancelled meanwhile ends when it is back in
 /// the host's code.
-fn uncancelled(call: impl FnOnce() -> isize) -> Result<usize, Errno> {
+pub(super) fn uncancelled(call: impl FnOnce() -> isize) -> Result<usize, Errno> {
     let _uncancelled = Uncancelled::begin();
     usize::try_from(call()).map_err(|_| Errno::last())
 }

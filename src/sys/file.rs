@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use super::errno::Errno;
-use super::process::Uncancelled;
+use super::fd::uncancelled;
 
 /// Opens a file for reading.
 pub(crate) fn open(path: &CStr) -> Result<OwnedFd, Errno> {
@@ -78,9 +78,5 @@ pub(crate) fn unlikely_number() -> u64 {
 }
 
 fn done(call: impl FnOnce() -> c_int) -> Result<c_int, Errno> {
-    let _uncancelled = Uncancelled::begin();
-    match call() {
-        result if result < 0 => Err(Errno::last()),
-        result => Ok(result),
-    }
+    uncancelled(|| call() as isize).map(|result| result as c_int)
 }

@@ -8,7 +8,7 @@ use lz4_sys::{LZ4_decompress_safe_continue, LZ4_setStreamDecode, LZ4StreamEncode
 use super::compress::{ACCELERATION, Compressor, LZ4_compress_fast_continue, StreamState};
 use super::decompress::{Decompressor, StreamDecodeState};
 use super::snapshot::Snapshot;
-use super::{RING_SIZE, WINDOW};
+use super::{RING_SIZE, WINDOW, place_in_ring};
 use crate::sys::memory::copy_raw;
 
 /// Where LZ4 starts its count of a stream's bytes anew.
@@ -49,7 +49,8 @@ pub(super) unsafe fn compress_chunk(
     if len > RING_SIZE || dst.len() < len + len / 255 + 16 {
         return None;
     }
-    let starts_over = len > RING_SIZE - *cursor;
+    let at = place_in_ring(*cursor, len);
+    let starts_over = at != *cursor;
     let (stream, src, dst_size) = (stream.as_ptr(), chunk.as_ptr().cast(), dst.len().min(c_int::MAX as usize) as c_int);
     // SAFETY: LZ4 reads the chunk and up to 64 KiB before it, for which the caller answers; and writes no more than what any
     // block of so many bytes takes, for which there is room.
@@ -60,7 +61,7 @@ pub(super) unsafe fn compress_chunk(
             LZ4_compress_fast_continue(stream, src, dst.as_mut_ptr().cast(), len as c_int, dst_size, ACCELERATION)
         }
     };
-    *cursor = if starts_over { len } else { *cursor + len };
+    *cursor = at + len;
     usize::try_from(size).ok().filter(|&size| size > 0)
 }
 
@@ -121,7 +122,7 @@ impl<'s> CompressInPlace<'s, '_> {
                 offset = WINDOW as u32;
             }
             offset += chunk as u32;
-            self.cursor = if chunk > RING_SIZE - self.cursor { chunk } else { self.cursor + chunk };
+            self.cursor = place_in_ring(self.cursor, chunk) + chunk;
             self.done += chunk;
         }
         snapshot.give(state, offset);

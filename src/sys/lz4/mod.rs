@@ -21,6 +21,13 @@ use std::ptr::NonNull;
 /// Size of a ring in bytes: three chunks, so that the 64 KiB before a chunk are never overwritten by it.
 pub(crate) const RING_SIZE: usize = 196_608;
 
+/// Where in the ring a chunk of `len` bytes goes: it lies in one piece, so it starts over where less than that is left behind `cursor`
+/// (at most [`RING_SIZE`], as is `len`). This decides what LZ4 can refer back to, hence the bytes of the frame.
+#[inline]
+pub(crate) fn place_in_ring(cursor: usize, len: usize) -> usize {
+    if len > RING_SIZE - cursor { 0 } else { cursor }
+}
+
 /// How far back LZ4 refers, at most.
 const WINDOW: usize = 65_536;
 
