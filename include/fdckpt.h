@@ -359,6 +359,12 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 
 /*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+ */
+typedef struct fdckpt_pool_t fdckpt_pool_t;
+
+/*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
@@ -1005,6 +1011,32 @@ int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
                                int fd,
                                int threads);
+
+/*
+ fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+
+ Returns the pool, or NULL if threads is negative or memory could not be had.
+ */
+struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+
+/*
+ fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ started for each call again.
+
+ Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+ So it is in a process that was forked, where the pool has no threads.
+
+ Returns the pool that this thread used before, or NULL. Cannot fail.
+ */
+struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+
+/*
+ fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ ends here.
+ */
+void fdckpt_pool_free(struct fdckpt_pool_t *pool);
 
 /*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
