@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-threads bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -193,6 +193,17 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
+
+$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+	@mkdir -p $(BENCH)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/threads.c -pthread -L$(OUT) -lfdckpt \
+	  -Wl,-rpath,$(abspath $(OUT)) && mv -f $@.$$$$ $@
+
+bench-threads: lib $(BENCH)/threads ## Measure what THREADS threads gain over one (the machine should have nothing else to do)
+	@$(BENCH)/threads --threads $(THREADS) --mib $(BENCH_MIB) --rounds $(if $(QUICK),3,9) --dir $(BENCH_DIR) $(BENCH_DATA)
+
+THREADS ?= 2
 
 bench-plot: ## Draw what `make bench` measured last
 	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg
