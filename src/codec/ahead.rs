@@ -6,6 +6,8 @@
 //!
 //! Only of files, where reading does not wait for somebody who may be waiting for us.
 
+use std::ops::Range;
+
 use super::source::{NOT_SEEKABLE, Stream, chunk_size};
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::end_of;
@@ -111,25 +113,32 @@ pub(super) fn decompress(
         Ok(())
     });
 
-    // What was read and not used comes to lie in one piece again.
-    let full = shared.get_mut().full.take().map(|piece| (piece.lo, piece.hi));
-    let (in_second, lo, left) = (current.second, current.lo, current.left());
+    let full = shared.get_mut().full.take().map(|piece| piece.lo..piece.hi);
+    let (in_second, used) = (current.second, current.lo..current.hi);
     drop(shared);
-    let lo = if in_second { half + lo } else { lo };
-    (*stream.lo, *stream.ready) = (lo as u64, left as u64);
-    if let Some((from, to)) = full {
-        let more = to - from;
-        if in_second {
-            // Behind the first half's, and then before.
-            stream.buffer.copy_within(lo..lo + left, to);
-            stream.buffer[from..to + left].rotate_left(more);
-            *stream.lo = from as u64;
-        } else {
-            stream.buffer.copy_within(half + from..half + to, lo + left);
-        }
-        *stream.ready = (left + more) as u64;
-    }
+    let ready = join(stream.buffer, half, in_second, used, full);
+    (*stream.lo, *stream.ready) = (ready.start as u64, ready.len() as u64);
     result
+}
+
+/// Brings what was read and not used into one piece: first what is left in one half of the buffer, then the other half's, if there is any.
+/// Places are those in the halves. Returns where it is then.
+fn join(buffer: &mut [u8], half: usize, in_second: bool, left: Range<usize>, other: Option<Range<usize>>) -> Range<usize> {
+    let left = if in_second { half + left.start..half + left.end } else { left };
+    match other {
+        None => left,
+        Some(other) if in_second => {
+            // Behind the first half's, and then before it.
+            let (count, end) = (other.len(), other.end + left.len());
+            buffer.copy_within(left, other.end);
+            buffer[other.start..end].rotate_left(count);
+            other.start..end
+        }
+        Some(other) => {
+            buffer.copy_within(half + other.start..half + other.end, left.end);
+            left.start..left.end + other.len()
+        }
+    }
 }
 
 /// Sees to it that the current piece has `size` bytes, which the file has from `offset` on.
@@ -218,5 +227,30 @@ impl Drop for StopAtEnd<'_, '_> {
     fn drop(&mut self) {
         self.0.lock().stop = true;
         self.0.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_comes_to_lie_in_one_piece() {
+        // Each byte says where it was.
+        let buffer: Vec<u8> = (0..100).collect();
+        let joined = |in_second, left: Range<usize>, other: Option<Range<usize>>| {
+            let mut buffer = buffer.clone();
+            let ready = join(&mut buffer, 50, in_second, left, other);
+            buffer[ready].to_vec()
+        };
+        let bytes = |parts: &[Range<u8>]| parts.iter().cloned().flatten().collect::<Vec<u8>>();
+        assert_eq!(joined(false, 10..30, None), bytes(&[10..30]));
+        assert_eq!(joined(true, 10..30, None), bytes(&[60..80]));
+        assert_eq!(joined(false, 10..50, Some(20..50)), bytes(&[10..50, 70..100]));
+        assert_eq!(joined(false, 10..10, Some(20..30)), bytes(&[70..80]));
+        assert_eq!(joined(true, 0..50, Some(20..50)), bytes(&[50..100, 20..50]));
+        assert_eq!(joined(true, 5..50, Some(20..33)), bytes(&[55..100, 20..33]));
+        assert_eq!(joined(true, 50..50, Some(20..50)), bytes(&[20..50]));
+        assert_eq!(joined(true, 30..50, Some(20..20)), bytes(&[80..100]));
     }
 }
