@@ -243,14 +243,14 @@ mod tests {
             let ready = join(&mut buffer, 50, in_second, left, other);
             buffer[ready].to_vec()
         };
-        let bytes = |parts: &[Range<u8>]| parts.iter().cloned().flatten().collect::<Vec<u8>>();
-        assert_eq!(joined(false, 10..30, None), bytes(&[10..30]));
-        assert_eq!(joined(true, 10..30, None), bytes(&[60..80]));
-        assert_eq!(joined(false, 10..50, Some(20..50)), bytes(&[10..50, 70..100]));
-        assert_eq!(joined(false, 10..10, Some(20..30)), bytes(&[70..80]));
-        assert_eq!(joined(true, 0..50, Some(20..50)), bytes(&[50..100, 20..50]));
-        assert_eq!(joined(true, 5..50, Some(20..33)), bytes(&[55..100, 20..33]));
-        assert_eq!(joined(true, 50..50, Some(20..50)), bytes(&[20..50]));
-        assert_eq!(joined(true, 30..50, Some(20..20)), bytes(&[80..100]));
+        let bytes = |first: Range<u8>, second: Range<u8>| first.chain(second).collect::<Vec<u8>>();
+        assert_eq!(joined(false, 10..30, None), bytes(10..30, 0..0));
+        assert_eq!(joined(true, 10..30, None), bytes(60..80, 0..0));
+        assert_eq!(joined(false, 10..50, Some(20..50)), bytes(10..50, 70..100));
+        assert_eq!(joined(false, 10..10, Some(20..30)), bytes(70..80, 0..0));
+        assert_eq!(joined(true, 0..50, Some(20..50)), bytes(50..100, 20..50));
+        assert_eq!(joined(true, 5..50, Some(20..33)), bytes(55..100, 20..33));
+        assert_eq!(joined(true, 50..50, Some(20..50)), bytes(20..50, 0..0));
+        assert_eq!(joined(true, 30..50, Some(20..20)), bytes(80..100, 0..0));
     }
 }
