@@ -116,6 +116,11 @@ extern "C" {
 #define FDCKPT_NO_OFFSET UINT64_MAX
 
 /*
+ In fdckpt_error_t: the failure is not one of many frames.
+ */
+#define FDCKPT_NO_FRAME UINT64_MAX
+
+/*
  The level of a line that tells of a failure.
  */
 #define FDCKPT_LOG_WARNING 3
@@ -354,6 +359,12 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 
 /*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+ */
+typedef struct fdckpt_pool_t fdckpt_pool_t;
+
+/*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
@@ -388,6 +399,10 @@ typedef struct fdckpt_error_t {
    NULL.
    */
   const char *text;
+  /*
+   Of many frames in one call (fdckpt_frames_*), the first for which it failed, counted from 0. Or FDCKPT_NO_FRAME.
+   */
+  uint64_t frame;
 } fdckpt_error_t;
 
 /*
@@ -411,6 +426,51 @@ typedef struct fdckpt_spread_statistics_t {
    */
   uint64_t recompressed_bytes;
 } fdckpt_spread_statistics_t;
+
+/*
+ A buffer: memory of sz bytes. mem may be NULL if sz is 0. Making a checkpoint reads it, restoring writes it.
+ */
+typedef struct fdckpt_buffer_t {
+  void *mem;
+  size_t sz;
+} fdckpt_buffer_t;
+
+/*
+ A frame of many.
+ */
+typedef struct fdckpt_frame_t {
+  /*
+   One of FD_CHECKPT_FRAME_STYLE_*, 0 stands for the default.
+   */
+  int style;
+  /*
+   How many buffers it has, at bufs (which may be NULL if there are none).
+   */
+  size_t buf_cnt;
+  const struct fdckpt_buffer_t *bufs;
+  /*
+   Offset of its first byte: told by fdckpt_frames_checkpt_*, asked for by fdckpt_frames_restore_*.
+   */
+  uint64_t off;
+  /*
+   Offset one past its last byte: told by both.
+   */
+  uint64_t end;
+} fdckpt_frame_t;
+
+/*
+ How far a checkpoint is that is made by several calls. Zeros, at its begin.
+ */
+typedef struct fdckpt_place_t {
+  /*
+   Offset of the next frame. At the begin of a checkpoint it may be any, say, of a file that has something else before.
+   */
+  uint64_t off;
+  /*
+   What of the frames so far shows in the bytes of LZ4 frames to come. Of use to the next call alone.
+   */
+  uint64_t history;
+} fdckpt_place_t;
 
 /*
  A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
@@ -861,6 +921,122 @@ void fdckpt_set_threads(unsigned int threads);
  Writes to *statistics (not NULL, or nothing is written) what was done on several threads since the process began.
  */
 void fdckpt_spread_statistics(struct fdckpt_spread_statistics_t *statistics);
+
+/*
+ fdckpt_frames_bound tells how many bytes the frame_cnt frames at frames take at most: so much memory is enough for
+ fdckpt_frames_checkpt_mmio. Of the frames it looks at style, buf_cnt, and the sizes of the buffers.
+
+ Returns FDCKPT_OK and fills *_bound. On failure it is untouched: FDCKPT_ERR_ARGUMENT, which includes frames larger than any can be;
+ FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
+                        size_t frame_cnt,
+                        uint64_t *_bound);
+
+/*
+ fdckpt_frames_checkpt_mmio makes the frame_cnt frames at frames in memory of mmio_sz bytes at mmio, on up to threads threads,
+ the caller's included; 0 stands for as many as fdckpt_set_threads allows. The bytes are those that one fd_checkpt_t makes of
+ the same frames in the same order, whatever the number of threads. Bytes behind the last frame may be changed too.
+
+ place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
+ handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
+
+ Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched, the frames
+ before the one that fdckpt_last_error names are made, and their off and end told: FDCKPT_ERR_NO_ROOM, the memory is too small for
+ it (fdckpt_frames_bound tells what is enough; with less, the same frame fails as if they were made one after the other);
+ FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+
+ LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
+ 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
+ what fdckpt_set_threads says.
+ */
+int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               void *mmio,
+                               size_t mmio_sz,
+                               struct fdckpt_place_t *place,
+                               int threads);
+
+/*
+ fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
+ begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
+ fdckpt_last_error names are written, perhaps also a part of what follows.
+ */
+int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
+                                 size_t frame_cnt,
+                                 int fd,
+                                 struct fdckpt_place_t *place,
+                                 int threads);
+
+/*
+ fdckpt_frames_checkpt_file makes frames and writes them to the file fd, several at a time and each at its offset (pwrite): where the
+ file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
+ fdckpt_frames_checkpt_mmio.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
+ fdckpt_last_error names are written, perhaps also parts of others.
+ */
+int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               int fd,
+                               struct fdckpt_place_t *place,
+                               int threads);
+
+/*
+ fdckpt_frames_restore_mmio restores the frame_cnt frames at frames from memory of mmio_sz bytes at mmio (a file mapped into
+ memory, say), on up to threads threads, the caller's included; 0 stands for as many as fdckpt_set_threads allows. Each frame is
+ told by its off and has the style and the sizes of buffers with which it was made; they can come in any order, and need not be
+ all of the checkpoint's. No two buffers have a byte in common.
+
+ Returns FDCKPT_OK and fills end of each frame. On failure they are untouched, what is in the buffers of any frame is undefined, and
+ fdckpt_last_error tells the first frame for which it failed, and where: FDCKPT_ERR_CORRUPT, which includes frames that go beyond the
+ end; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. The format has no checksums: damage to LZ4 frames is found sometimes, to RAW
+ frames never.
+ */
+int fdckpt_frames_restore_mmio(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               const void *mmio,
+                               size_t mmio_sz,
+                               int threads);
+
+/*
+ fdckpt_frames_restore_file restores frames from the file fd, by reading at their offsets (pread): where the file stands does not
+ matter, and does not change. Takes half a MiB of memory for each thread. Otherwise as fdckpt_frames_restore_mmio.
+
+ Returns FDCKPT_OK, or on failure as fdckpt_frames_restore_mmio, or FDCKPT_ERR_IO.
+ */
+int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               int fd,
+                               int threads);
+
+/*
+ fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+
+ Returns the pool, or NULL if threads is negative or memory could not be had.
+ */
+struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+
+/*
+ fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ started for each call again.
+
+ Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+ So it is in a process that was forked, where the pool has no threads.
+
+ Returns the pool that this thread used before, or NULL. Cannot fail.
+ */
+struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+
+/*
+ fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ ends here.
+ */
+void fdckpt_pool_free(struct fdckpt_pool_t *pool);
 
 /*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes

@@ -10,6 +10,7 @@
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
+//! - [`Frames`] makes and restores many frames at a time, on several threads.
 //! - [`Error`] says what went wrong, and where.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
@@ -45,13 +46,13 @@ mod durable;
 mod error;
 pub mod fti;
 pub mod inflate;
-#[allow(dead_code)]
 mod parallel;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
 pub use error::{Doing, Error};
+pub use parallel::{Frame, FrameError, FrameMut, Frames, ThreadPool};
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.

@@ -11,6 +11,9 @@ use crate::codec::set_threads;
 /// In fdckpt_error_t: the failure is not a matter of a place.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
 
+/// In fdckpt_error_t: the failure is not one of many frames.
+pub const FDCKPT_NO_FRAME: u64 = u64::MAX;
+
 /// The level of a line that tells of a failure.
 pub const FDCKPT_LOG_WARNING: c_int = 3;
 
@@ -30,6 +33,8 @@ pub struct fdckpt_error_t {
     /// The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
     /// NULL.
     pub text: *const c_char,
+    /// Of many frames in one call (fdckpt_frames_*), the first for which it failed, counted from 0. Or FDCKPT_NO_FRAME.
+    pub frame: u64,
 }
 
 /// Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline

@@ -10,6 +10,7 @@ use super::status::{FDCKPT_OK, SUCCESS};
 use super::types::{Handle, ulong};
 use crate::codec::FrameStyle;
 use crate::error::{Doing, Error};
+use crate::parallel::FrameError;
 use crate::sys::errno::Errno;
 use crate::sys::map::Map;
 use crate::sys::memory::{Region, RegionMut};
@@ -154,6 +155,14 @@ pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Err
     match no_panic(body) {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report_fdckpt(function, &error),
+    }
+}
+
+/// As [`run`], where it is about one of many frames.
+pub(super) fn run_frames(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(FrameError { frame: 0, error: Error::Internal })) {
+        Ok(()) => FDCKPT_OK,
+        Err(failed) => log::report_frame(function, &failed),
     }
 }
 
