@@ -10,6 +10,7 @@
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
+//! - [`mod@index`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
 //! - [`Error`] says what went wrong, and where.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
@@ -44,6 +45,7 @@ mod container;
 mod durable;
 mod error;
 pub mod fti;
+pub mod index;
 pub mod inflate;
 mod sys;
 
