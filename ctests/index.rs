@@ -368,7 +368,13 @@ fn salvage_finds_what_is_left() {
     };
     // The trailer is missing, or something was added.
     for bytes in [&file[..file.len() - 50], &[&file[..], b"more"].concat()] {
-        assert!(Reader::open({ fs::write(&path, bytes).unwrap(); &path }).is_err());
+        assert!(
+            Reader::open({
+                fs::write(&path, bytes).unwrap();
+                &path
+            })
+            .is_err()
+        );
         let (what, reader) = salvaged(bytes);
         assert!(what.index && what.verified == 3 && what.unverified + what.lost + what.partial == 0, "{what:?}");
         assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"verified"[..]));

@@ -4,8 +4,8 @@ use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
 use super::{
-    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate, fdckpt_inflate_index,
-    types,
+    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_frames, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate,
+    fdckpt_inflate_index, types,
 };
 use crate::codec;
 
@@ -51,9 +51,14 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fd_restore_private_rbuf, types::fd_restore_private_rbuf_t { mem = mem, sz = sz, lo = lo, ready = ready });
     assert_same_layout!(fd_restore_private_mmio, types::fd_restore_private_mmio_t { mem = mem });
     assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
-        code = code, errnum = errnum, offset = offset, function = function, text = text,
-        file = file, name = name, frame = frame,
+        code = code, errnum = errnum, offset = offset, function = function, text = text, frame = frame,
+        file = file, name = name,
     });
+    assert_same_layout!(fdckpt_buffer_t, fdckpt_frames::fdckpt_buffer_t { mem = mem, sz = sz });
+    assert_same_layout!(fdckpt_frame_t, fdckpt_frames::fdckpt_frame_t {
+        style = style, buf_cnt = buf_cnt, bufs = bufs, off = off, end = end,
+    });
+    assert_same_layout!(fdckpt_place_t, fdckpt_frames::fdckpt_place_t { off = off, history = history });
     assert_same_layout!(fdckpt_container_section_t, fdckpt_container::fdckpt_container_section_t {
         offset = offset, length = length, type_ = r#type,
     });
@@ -102,7 +107,7 @@ fn structs_have_the_same_layout() {
         name = name, number = number, size = size, checksum = checksum, frame = frame, frame_offset = frame_offset,
         frame_count = frame_count, style = style,
     });
-    assert_same_layout!(fdckpt_frame_t, fdckpt_reader::fdckpt_frame_t {
+    assert_same_layout!(fdckpt_reader_frame_t, fdckpt_reader::fdckpt_reader_frame_t {
         offset = offset, stored = stored, data = data, checksum = checksum, style = style,
     });
     assert_same_layout!(fdckpt_reader_info_t, fdckpt_reader::fdckpt_reader_info_t {
@@ -202,6 +207,9 @@ fn prototypes_are_the_same() {
             fdckpt_container_remove fdckpt_container_get fdckpt_container_count fdckpt_container_version fdckpt_container_section
             fdckpt_container_data fdckpt_container_serialized_size fdckpt_container_serialize fdckpt_container_write
             fdckpt_container_append fdckpt_container_verify;
+        fdckpt_frames:
+            fdckpt_frames_bound fdckpt_frames_checkpt_mmio fdckpt_frames_checkpt_stream fdckpt_frames_checkpt_file
+            fdckpt_frames_restore_mmio fdckpt_frames_restore_file;
         fdckpt_blockindex:
             fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
         fdckpt_inflate:

@@ -105,7 +105,7 @@ impl fdckpt_entry_t {
 
 /// A frame of a checkpoint, with what is needed to restore it by fd_restore_*: at offset, in this style, as one buffer of data bytes.
 #[repr(C)]
-pub struct fdckpt_frame_t {
+pub struct fdckpt_reader_frame_t {
     /// Where it begins in the file.
     pub offset: u64,
     /// How many bytes it has in the file.
@@ -183,7 +183,10 @@ pub type fdckpt_damage_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, 
 /// a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_RANGE, its index or the container's metadata is damaged (for
 /// both see fdckpt_salvage); FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_open(path: *const c_char, options: *const fdckpt_reader_options_t) -> *mut fdckpt_reader_t {
+pub unsafe extern "C" fn fdckpt_reader_open(
+    path: *const c_char,
+    options: *const fdckpt_reader_options_t,
+) -> *mut fdckpt_reader_t {
     guard::make_about(c"fdckpt_reader_open", || {
         // SAFETY: the caller keeps to the comment above.
         let (path, (options, callback)) = unsafe { (fdckpt_fti::path(path)?, fdckpt_reader_options_t::read(options)) };
@@ -272,11 +275,7 @@ pub unsafe extern "C" fn fdckpt_reader_info(reader: *const fdckpt_reader_t, _inf
 ///
 /// Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_entry(
-    reader: *const fdckpt_reader_t,
-    number: u64,
-    _entry: *mut fdckpt_entry_t,
-) -> c_int {
+pub unsafe extern "C" fn fdckpt_reader_entry(reader: *const fdckpt_reader_t, number: u64, _entry: *mut fdckpt_entry_t) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_entry", reader, |fdckpt_reader_t { reader, .. }| {
@@ -312,7 +311,7 @@ pub unsafe extern "C" fn fdckpt_reader_find(
 pub unsafe extern "C" fn fdckpt_reader_frame(
     reader: *const fdckpt_reader_t,
     number: u64,
-    _frame: *mut fdckpt_frame_t,
+    _frame: *mut fdckpt_reader_frame_t,
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
@@ -320,7 +319,7 @@ pub unsafe extern "C" fn fdckpt_reader_frame(
             let frame = reader.frame(index_of(number)).ok_or(Error::NoSuchRegion)?;
             let (offset, stored, data) = (frame.offset, frame.stored, frame.data);
             let checksum = frame.checksum.unwrap_or(0);
-            put(_frame, fdckpt_frame_t { offset, stored, data, checksum, style: frame.style as c_int })
+            put(_frame, fdckpt_reader_frame_t { offset, stored, data, checksum, style: frame.style as c_int })
         })
     }
 }
@@ -509,15 +508,17 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
                 }
             };
             let mut observe = |progress| handle.callback.call(progress);
-            let observer: Option<&mut dyn FnMut(_) -> _> = if handle.callback.progress.is_some() { Some(&mut observe) } else { None };
+            let observer: Option<&mut dyn FnMut(_) -> _> =
+                if handle.callback.progress.is_some() { Some(&mut observe) } else { None };
             let verdict = handle.reader.verify_with(&mut tell, observer)?;
             match verdict {
                 _ if verdict.is_sound() => Ok(()),
-                index::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => Err(Error::NotCanonical { findings }.into()),
-                _ => Err(handle.reader.failure(Error::Damaged {
-                    regions: verdict.lost_regions,
-                    offset: verdict.first_offset.unwrap_or(0),
-                })),
+                index::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
+                    Err(Error::NotCanonical { findings }.into())
+                }
+                _ => Err(handle
+                    .reader
+                    .failure(Error::Damaged { regions: verdict.lost_regions, offset: verdict.first_offset.unwrap_or(0) })),
             }
         })
     }

@@ -116,7 +116,10 @@ impl fdckpt_writer_options_t {
 ///
 /// Returns the writer, to be freed with fdckpt_writer_free, or NULL: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_writer_open(path: *const c_char, options: *const fdckpt_writer_options_t) -> *mut fdckpt_writer_t {
+pub unsafe extern "C" fn fdckpt_writer_open(
+    path: *const c_char,
+    options: *const fdckpt_writer_options_t,
+) -> *mut fdckpt_writer_t {
     guard::make_about(c"fdckpt_writer_open", || {
         // SAFETY: the caller keeps to the comment above.
         let (path, options) = unsafe { (fdckpt_fti::path(path)?, fdckpt_writer_options_t::read(options)?) };

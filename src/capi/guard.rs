@@ -11,6 +11,7 @@ use super::types::{Handle, ulong};
 use crate::codec::FrameStyle;
 use crate::error::{Doing, Error};
 use crate::index::Failure;
+use crate::parallel::FrameError;
 use crate::sys::errno::Errno;
 use crate::sys::map::Map;
 use crate::sys::memory::{Region, RegionMut};
@@ -189,6 +190,14 @@ pub(super) unsafe fn text<'t>(text: *const c_char) -> Result<&'t str, Error> {
     // SAFETY: not NULL, so a C string.
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| Error::Argument("the name is not UTF-8"))
+}
+
+/// As [`run`], where it is about one of many frames.
+pub(super) fn run_frames(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(FrameError { frame: 0, error: Error::Internal })) {
+        Ok(()) => FDCKPT_OK,
+        Err(failed) => log::report_frame(function, &failed),
+    }
 }
 
 /// [`run`] with an object that [`make`] made.

@@ -13,56 +13,70 @@ use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckp
 use super::status::{self, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
 use crate::error::Error;
 use crate::index::{About, Failure};
+use crate::parallel::FrameError;
 use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 
 /// Remembers and logs that `function`, of fd_checkpt.h, failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
-    report_as("fd_checkpt", function, error, error, About::default(), status::code(error))
+    report_as("fd_checkpt", function, &What::plain(error), status::code(error))
 }
 
 /// The same for a function of fdckpt.h.
 #[cold]
 pub(super) fn report_fdckpt(function: &'static CStr, error: &Error) -> c_int {
-    report_beyond(function, error, error, About::default())
+    report_what(function, &What::plain(error))
+}
+
+/// The same for one of many frames.
+#[cold]
+pub(super) fn report_frame(function: &'static CStr, failed: &FrameError) -> c_int {
+    let about = About { frame: Some(failed.frame as u64), ..About::default() };
+    report_what(function, &What { text: failed, error: &failed.error, about })
 }
 
 /// The same for a failure that tells what it is about.
 #[cold]
 pub(super) fn report_failure(function: &'static CStr, failure: &Failure) -> c_int {
-    report_beyond(function, failure, &failure.error(), failure.about())
+    report_what(function, &What { text: failure, error: &failure.error(), about: failure.about() })
 }
 
-fn report_beyond(function: &'static CStr, text: &dyn fmt::Display, error: &Error, about: About<'_>) -> c_int {
-    let code = status::fdckpt_code(error);
+fn report_what(function: &'static CStr, what: &What<'_>) -> c_int {
+    let code = status::fdckpt_code(what.error);
     if matches!(code, FDCKPT_ERR_NO_ROOM | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY | FDCKPT_ERR_CANCELLED) {
         // Answers, nothing for a log.
-        LAST.with(|last| last.set(function, code, text, error, about));
+        LAST.with(|last| last.set(function, code, what));
         return code;
     }
-    report_as("fdckpt", function, text, error, about, code)
+    report_as("fdckpt", function, what, code)
 }
 
-fn report_as(
-    face: &str,
-    function: &'static CStr,
-    text: &dyn fmt::Display,
-    error: &Error,
-    about: About<'_>,
-    code: c_int,
-) -> c_int {
+/// What went wrong, in words, and with what.
+struct What<'e> {
+    text: &'e dyn fmt::Display,
+    error: &'e Error,
+    about: About<'e>,
+}
+
+impl<'e> What<'e> {
+    fn plain(error: &'e Error) -> Self {
+        Self { text: error, error, about: About::default() }
+    }
+}
+
+fn report_as(face: &str, function: &'static CStr, what: &What<'_>, code: c_int) -> c_int {
     // The callback may have cancellation points, and so has the write.
     let _uncancelled = Uncancelled::begin();
-    LAST.with(|last| last.set(function, code, text, error, about));
+    LAST.with(|last| last.set(function, code, what));
 
     let mut line = Line::<LINE_SIZE>::new();
-    _ = write!(line, "WARNING {face}: {}: {text}", function.to_str().unwrap_or_default());
+    _ = write!(line, "WARNING {face}: {}: {}", function.to_str().unwrap_or_default(), what.text);
     match HOOK.get() {
         (Some(callback), context) => {
             // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
             unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) };
             // Should a call that the callback made have failed too: it is this call that the host asks about.
-            LAST.with(|last| last.set(function, code, text, error, about));
+            LAST.with(|last| last.set(function, code, what));
         }
         (None, _) if is_silenced() => {}
         (None, _) => write_stderr(line.with_newline()),
@@ -157,13 +171,13 @@ impl LastError {
         }
     }
 
-    fn set(&self, function: &'static CStr, code: c_int, text: &dyn fmt::Display, error: &Error, about: About<'_>) {
-        let said = text;
+    fn set(&self, function: &'static CStr, code: c_int, what: &What<'_>) {
+        let error = what.error;
         // SAFETY: it is the thread's own, and no reference to it outlives a function here. C reads it through a pointer,
         // between calls.
         unsafe {
             let text = &mut *self.text.get();
-            text.set(said);
+            text.set(what.text);
             let line = |line: &UnsafeCell<Line<LINE_SIZE>>, text: Option<&str>| {
                 let line = &mut *line.get();
                 text.map_or(ptr::null(), |text| {
@@ -177,9 +191,9 @@ impl LastError {
                 offset: error.offset().unwrap_or(FDCKPT_NO_OFFSET),
                 function: function.as_ptr(),
                 text: text.as_c_str().as_ptr(),
-                file: line(&self.file, about.file),
-                name: line(&self.name, about.name),
-                frame: about.frame.unwrap_or(FDCKPT_NO_FRAME),
+                file: line(&self.file, what.about.file),
+                name: line(&self.name, what.about.name),
+                frame: what.about.frame.unwrap_or(FDCKPT_NO_FRAME),
             };
         }
     }
@@ -202,9 +216,9 @@ impl<const SIZE: usize> Line<SIZE> {
     }
 
     /// What an error says.
-    pub(super) fn set(&mut self, error: &dyn fmt::Display) {
+    pub(super) fn set(&mut self, what: impl fmt::Display) {
         *self = Self::new();
-        _ = write!(self, "{error}");
+        _ = write!(self, "{what}");
     }
 
     pub(super) fn as_c_str(&self) -> &CStr {

@@ -331,7 +331,8 @@ impl<'b> View<'b> {
     pub(super) fn region(&self, number: usize) -> Option<Region<'b>> {
         let entry = self.regions.get(number)?;
         let before = number.checked_sub(1).map(|before| &self.regions[before]);
-        let name = before.map_or(0, |before| short_number(before, 20)) as usize..(short_number(entry, 20) as usize).checked_sub(1)?;
+        let name =
+            before.map_or(0, |before| short_number(before, 20)) as usize..(short_number(entry, 20) as usize).checked_sub(1)?;
         Some(Region {
             name: std::str::from_utf8(self.names.get(name)?).ok()?,
             data: before.map_or(0, |before| self::number(before, 0))..self::number(entry, 0),
@@ -383,9 +384,13 @@ impl<'b> View<'b> {
             }
             match FrameStyle::from_number(number(entry, 24).try_into().unwrap_or(-1)) {
                 None => return Err((at + 24, "a frame has a style that is not known")),
-                Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => return Err((at, "a RAW frame has another size than its data")),
+                Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => {
+                    return Err((at, "a RAW frame has another size than its data"));
+                }
                 // A chunk of LZ4 with so many bytes has at most 255 times as many when it is decompressed.
-                Some(_) if (data - before.1) / 255 > stored - before.0 => return Err((at, "a frame has more data than can be in its bytes")),
+                Some(_) if (data - before.1) / 255 > stored - before.0 => {
+                    return Err((at, "a frame has more data than can be in its bytes"));
+                }
                 Some(_) => {}
             }
             most = most.max(data - before.1);

@@ -61,7 +61,9 @@ impl<'w> Output<'w> {
     pub(super) fn commit(self) -> Result<(), Error> {
         match self {
             Self::File { file, .. } => file.commit(),
-            Self::Fd { fd, durability, .. } if durability >= Durability::File => durable::sync_if_possible(fd.fd(), Doing::Syncing),
+            Self::Fd { fd, durability, .. } if durability >= Durability::File => {
+                durable::sync_if_possible(fd.fd(), Doing::Syncing)
+            }
             Self::Fd { .. } => Ok(()),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
 
 use super::format::Frame;
 use super::reader::{Reader, Request};
@@ -14,6 +13,7 @@ use crate::codec::{CHUNK_MAX, FrameStyle, Kind};
 use crate::error::Error;
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::memory::{Region, RegionMut};
+use crate::sys::monitor::Monitor;
 use crate::sys::threads;
 
 /// What a thread needs to restore frames.
@@ -56,7 +56,7 @@ impl Loader {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let (mut phase, mut ring_cursor, mut offset) = (Phase::BETWEEN_FRAMES, 0, 0);
         let end = Source::Mmio(Mmio { offset: &mut offset, region: Region::new(stored) });
-        let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end };
+        let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
         let is_whole = to.len() as u64 == frame.data.end - frame.data.start;
         let mut decode = |decoder: &mut Decoder<'_>| {
             decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
@@ -263,20 +263,24 @@ impl Reader<'_> {
         let mut jobs = Vec::new();
         let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
         jobs.try_reserve_exact(count).map_err(|_| Failure::from(Error::OutOfMemory))?;
-        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Mutex::new));
+        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
-        let outcome = self.spread(jobs.len(), &|number, loader| {
-            let mut parts = jobs[number].lock().unwrap_or_else(PoisonError::into_inner);
-            let (frame, size) = (parts[0].frame, parts.iter().map(|part| part.to.len() as u64).sum());
-            stored.fetch_add(self.restore_frame(loader, &mut parts).map_err(|error| (frame, error))?, Ordering::Relaxed);
-            data.fetch_add(size, Ordering::Relaxed);
-            Ok(())
-        }, &mut || match &mut observer {
-            None => ControlFlow::Continue(()),
-            Some(observer) => {
-                observer(Progress { data: data.load(Ordering::Relaxed), total, stored: stored.load(Ordering::Relaxed) })
-            }
-        });
+        let outcome = self.spread(
+            jobs.len(),
+            &|number, loader| {
+                let mut parts = jobs[number].lock();
+                let (frame, size) = (parts[0].frame, parts.iter().map(|part| part.to.len() as u64).sum());
+                stored.fetch_add(self.restore_frame(loader, &mut parts).map_err(|error| (frame, error))?, Ordering::Relaxed);
+                data.fetch_add(size, Ordering::Relaxed);
+                Ok(())
+            },
+            &mut || match &mut observer {
+                None => ControlFlow::Continue(()),
+                Some(observer) => {
+                    observer(Progress { data: data.load(Ordering::Relaxed), total, stored: stored.load(Ordering::Relaxed) })
+                }
+            },
+        );
         outcome.map_err(|(frame, error)| {
             let failure = Failure::from(error).in_file(self.file.as_deref());
             let Some(frame) = frame else { return failure };
@@ -314,7 +318,7 @@ impl Reader<'_> {
         job: &(dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync),
         after: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<(), (Option<E>, Error)> {
-        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None::<(usize, E, Error)>));
+        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, Error)>));
         let work = |loader: &mut Loader, after: &mut dyn FnMut() -> ControlFlow<()>| {
             while !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -322,7 +326,7 @@ impl Reader<'_> {
                     break;
                 }
                 if let Err((what, error)) = job(number, loader) {
-                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut failure = failure.lock();
                     if failure.as_ref().is_none_or(|(other, ..)| number < *other) {
                         *failure = Some((number, what, error));
                     }
@@ -338,16 +342,14 @@ impl Reader<'_> {
         };
         let help = || _ = work(&mut Loader::default(), &mut || ControlFlow::Continue(()));
         let helpers = self.options.threads.min(jobs).saturating_sub(1);
-        let result = threads::with_helpers(helpers, &help, || match self.spare.try_lock() {
-            Ok(mut loader) => work(&mut loader, after),
-            Err(TryLockError::Poisoned(poisoned)) => {
-                let mut loader = poisoned.into_inner();
-                *loader = Loader::default();
-                work(&mut loader, after)
-            }
-            Err(TryLockError::WouldBlock) => work(&mut Loader::default(), after),
+        let result = threads::with_helpers(helpers, &help, || {
+            let mut loader = self.spare.lock().take().unwrap_or_default();
+            let result = work(&mut loader, after);
+            *self.spare.lock() = Some(loader);
+            result
         });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let mut failure = failure;
+        match failure.get_mut().take() {
             Some((_, what, error)) => Err((Some(what), error)),
             None => result.map_err(|error| (None, error)),
         }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use super::failure::file_name;
@@ -18,6 +17,7 @@ use crate::container::Container;
 use crate::durable::c_string;
 use crate::error::{Doing, Error};
 use crate::sys::file;
+use crate::sys::monitor::Monitor;
 
 /// A checkpoint that describes itself, opened for reading.
 ///
@@ -38,7 +38,7 @@ pub struct Reader<'a> {
     /// Which frames were verified already.
     pub(super) verified: Vec<AtomicU64>,
     /// For reads that want a part of a frame: the next one most likely wants another part of it.
-    pub(super) spare: Mutex<Loader>,
+    pub(super) spare: Monitor<Option<Loader>>,
 }
 
 /// Where something is kept that could not be mapped.
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         let words = table.frame_count().div_ceil(64);
         verified.try_reserve_exact(words).map_err(|_| Error::OutOfMemory)?;
         verified.resize_with(words, AtomicU64::default);
-        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Mutex::default() })
+        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Monitor::new(None) })
     }
 
     /// How many regions there are.

@@ -217,7 +217,7 @@ fn frame(
     let Some(mut size) = chunk_at(bytes, at) else { return Ok(at) };
     let (mut phase, mut ring_cursor, mut offset) = (Phase::BETWEEN_FRAMES, 0, at as u64);
     let end = From::Mmio(Mmio { offset: &mut offset, region: Region::new(bytes) });
-    let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end };
+    let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
     decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
     while decoder.get(Kind::Data, RegionMut::new(&mut chunk[..size.1])).is_ok() {
         data.try_reserve(size.1).map_err(|_| Error::OutOfMemory)?;

@@ -111,7 +111,12 @@ impl Reader<'_> {
     }
 
     /// Returns the sizes of data and stored bytes.
-    fn verify_frame(&self, number: usize, loader: &mut Loader, (state, sum): &(AtomicU64, AtomicU64)) -> Result<(u64, u64), Error> {
+    fn verify_frame(
+        &self,
+        number: usize,
+        loader: &mut Loader,
+        (state, sum): &(AtomicU64, AtomicU64),
+    ) -> Result<(u64, u64), Error> {
         let view = self.view();
         let frame = view.frame(number).ok_or(Error::Internal)?;
         match self.frame_data(number, &frame, loader) {
@@ -164,7 +169,10 @@ impl Reader<'_> {
                     found = Some((Some(frame), last.1));
                 }
             }
-            let wrong = Error::Malformed { offset: first, what: "the checksum of the region is wrong, though those of its frames are right" };
+            let wrong = Error::Malformed {
+                offset: first,
+                what: "the checksum of the region is wrong, though those of its frames are right",
+            };
             if found.is_none() && self.has_checksums() {
                 let sound = match count {
                     0 => region.checksum == checksum(&[]),

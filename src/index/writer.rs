@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::failure::file_name;
 use super::format::{Building, FRAMES, INDEX, OfParts};
-use super::make::Maker;
+use super::make::{Makers, Stored};
 use super::options::Observer;
 use super::output::Output;
 use super::{Failure, Progress, WriterOptions, check_name, checksum};
@@ -37,9 +37,10 @@ pub struct Writer<'w> {
     /// `None` once a call has failed.
     output: Option<Output<'w>>,
     index: Building,
-    maker: Option<Maker>,
-    /// Small regions that wait for the frame to become full.
+    makers: Makers,
+    /// Small regions that wait, and where the frames end of which it is known.
     waiting: Vec<u8>,
+    cuts: Vec<usize>,
     /// Bytes of data that are in frames, and in all.
     done: u64,
     added: u64,
@@ -91,8 +92,9 @@ impl<'w> Writer<'w> {
             observer: options.observer?,
             output: Some(output),
             index: Building::default(),
-            maker: None,
+            makers: Makers::new(options.threads),
             waiting: Vec::new(),
+            cuts: Vec::new(),
             done: 0,
             added: 0,
         })
@@ -128,7 +130,7 @@ impl<'w> Writer<'w> {
     pub fn set_style(&mut self, style: FrameStyle) -> Result<(), Failure> {
         self.or_fail(|writer, output| {
             if style != writer.style {
-                writer.close_frame(output)?;
+                writer.flush(output)?;
                 writer.style = style;
             }
             Ok(())
@@ -165,63 +167,84 @@ impl<'w> Writer<'w> {
         self.index.names.add(name)?;
         self.added += data.len() as u64;
         if data.len() >= self.frame_size / LARGE {
-            self.close_frame(output)?;
+            self.flush(output)?;
             let first_frame = self.index.frame_count();
-            let sum = self.add_frames(output, data)?;
+            let sum = self.add_frames(output, &mut data.chunks(self.frame_size))?;
             return Ok(self.index.add_region(data.len() as u64, sum, first_frame)?);
         }
-        if data.len() > self.frame_size - self.waiting.len() {
-            self.close_frame(output)?;
+        if data.len() > self.frame_size - self.open_frame() {
+            self.cut(output)?;
         }
         self.waiting.try_reserve(data.len()).map_err(|_| Error::OutOfMemory)?;
         self.waiting.extend_from_slice(data);
         let sum = if self.checksums { checksum(data) } else { 0 };
-        Ok(self.index.add_region(data.len() as u64, sum, self.index.frame_count())?)
+        Ok(self.index.add_region(data.len() as u64, sum, self.index.frame_count() + self.cuts.len())?)
     }
 
-    /// Makes a frame of the small regions that wait.
-    fn close_frame(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+    /// How many bytes wait for a frame that can take more.
+    fn open_frame(&self) -> usize {
+        self.waiting.len() - self.cuts.last().copied().unwrap_or(0)
+    }
+
+    /// Ends the frame that waits. When there are enough for all threads, they are made.
+    fn cut(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+        if self.open_frame() > 0 {
+            self.cuts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            self.cuts.push(self.waiting.len());
+        }
+        if self.cuts.len() >= self.makers.enough(self.style) { self.flush(output) } else { Ok(()) }
+    }
+
+    /// Makes frames of all that waits.
+    fn flush(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let mut data = mem::take(&mut self.waiting);
-        let result = self.add_frames(output, &data);
-        data.clear();
-        self.waiting = data;
-        result.map(drop)
-    }
-
-    /// Makes frames of data that no other has a part in. Returns the checksum of all of it.
-    fn add_frames(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Failure> {
-        let mut parts = OfParts::new();
-        let mut sum = 0;
-        for part in data.chunks(self.frame_size) {
-            let frame = self.index.frame_count();
-            sum = self.add_frame(output, part).map_err(|error| Failure::from(error).in_frame(frame))?;
-            parts.add(sum);
+        let (data, mut cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
+        cuts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        if cuts.last() != Some(&data.len()) {
+            cuts.push(data.len());
         }
-        Ok(if self.checksums && data.len() > self.frame_size { parts.finish() } else { sum })
+        let mut begin = 0;
+        let mut parts = cuts.iter().map(|&end| &data[mem::replace(&mut begin, end)..end]);
+        self.add_frames(output, &mut parts)?;
+        (self.waiting, self.cuts) = (data, cuts);
+        self.waiting.clear();
+        self.cuts.clear();
+        Ok(())
     }
 
-    /// Returns the checksum of the data.
-    fn add_frame(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Error> {
-        let (stored, stored_sum, data_sum) = match self.style {
-            FrameStyle::Raw => {
-                let sum = put(output, data, self.checksums)?;
-                (data.len(), sum, sum)
-            }
-            FrameStyle::Lz4 => {
-                if self.maker.is_none() {
-                    self.maker = Some(Maker::new()?);
+    /// Makes frames of these. Returns the checksum that a region has that is all of them.
+    fn add_frames<'d>(&mut self, output: &mut Output<'w>, parts: &mut dyn Iterator<Item = &'d [u8]>) -> Result<u64, Failure> {
+        let (first, style, checksums) = (self.index.frame_count(), self.style, self.checksums);
+        let mut all = Vec::new();
+        for part in parts {
+            all.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            all.push(part);
+        }
+        let (mut sums, mut sum) = (OfParts::new(), 0);
+        // Taken apart, as what is written below belongs to this too.
+        let mut makers = mem::replace(&mut self.makers, Makers::new(1));
+        let result = makers.make(style, checksums, &all, &mut |data, stored| {
+            let (size, stored_sum, data_sum) = match stored {
+                Stored::AsItIs => {
+                    let sum = if checksums { output.write_and_sum(data)? } else { output.write(data).map(|()| 0)? };
+                    (data.len(), sum, sum)
                 }
-                let made = self.maker.as_mut().ok_or(Error::Internal)?.make(data, self.checksums)?;
-                (made.stored.len(), put(output, made.stored, self.checksums)?, made.data_sum)
-            }
-        };
-        self.index.add_frame(stored as u64, data.len() as u64, stored_sum, self.style)?;
-        self.done += data.len() as u64;
-        self.tell()?;
-        Ok(data_sum)
+                Stored::Compressed { bytes, stored_sum, data_sum } => {
+                    output.write(bytes)?;
+                    (bytes.len(), stored_sum, data_sum)
+                }
+            };
+            self.index.add_frame(size as u64, data.len() as u64, stored_sum, style)?;
+            self.done += data.len() as u64;
+            sums.add(data_sum);
+            sum = data_sum;
+            self.tell()
+        });
+        self.makers = makers;
+        result.map_err(|(number, error)| Failure::from(error).in_frame(first + number))?;
+        Ok(if checksums && all.len() > 1 { sums.finish() } else { sum })
     }
 
     fn tell(&mut self) -> Result<(), Error> {
@@ -233,7 +256,7 @@ impl<'w> Writer<'w> {
     }
 
     fn finish(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
-        self.close_frame(output)?;
+        self.flush(output)?;
         let frames = self.index.stored;
         let index = self.index.encode(self.checksums)?;
         output.write(&index)?;
@@ -242,11 +265,6 @@ impl<'w> Writer<'w> {
         self.index.stored += (index.len() + tail.len()) as u64;
         Ok(())
     }
-}
-
-/// Writes, and returns the checksum if there is to be one.
-fn put(output: &mut Output<'_>, bytes: &[u8], with_sum: bool) -> Result<u64, Error> {
-    if with_sum { output.write_and_sum(bytes) } else { output.write(bytes).map(|()| 0) }
 }
 
 impl fmt::Debug for Writer<'_> {
