@@ -2,6 +2,9 @@
 //!
 //! The new one is made under another name beside it, written, synced, and renamed; at last the folder is synced, which holds the
 //! name. A failure before the rename leaves the old file, and removes the new one.
+//!
+//! A process that is killed leaves the new one under its other name. It holds a lock on it as long as it lives, so that the next one that
+//! replaces a file in that folder finds those without a lock, and removes them.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +15,7 @@ use crate::error::Doing;
 use crate::error::Error;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::file;
+use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
 
 /// What a file that is saved has to survive.
 ///
@@ -41,9 +44,6 @@ pub(crate) struct Replacement {
     durability: Durability,
 }
 
-/// `.fdckpt-`, 16 hexadecimal digits, `.tmp`, and NUL.
-const TEMPORARY_SIZE: usize = 29;
-
 /// So many names are tried.
 const TRIES: usize = 100;
 
@@ -56,9 +56,14 @@ impl Replacement {
         let parent = c_string(if parent.is_empty() { b"." } else { parent })?;
         let folder = file::open_folder(&parent, durability == Durability::FileAndFolder)
             .map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        file::remove_abandoned(folder.as_fd());
         for _ in 0..TRIES {
             let temporary = temporary_name(file::unlikely_number());
             match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
+                // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
+                Ok(file) if file::try_lock(file.as_fd()) == Ok(false) || !file::has_name(file.as_fd()) => {
+                    _ = file::remove(folder.as_fd(), as_c_str(&temporary));
+                }
                 Ok(file) => return Ok(Self { folder, file: Some(file), temporary: Some(temporary), name, durability }),
                 Err(errno) if errno.is_exists() => {}
                 Err(errno) => return Err(failed(Doing::Creating, errno)),
@@ -100,11 +105,8 @@ impl Replacement {
         }
         self.temporary = None;
         if self.durability >= Durability::FileAndFolder {
-            match file::sync(self.folder.as_fd()) {
-                // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-                Err(errno) if errno.is_invalid() => {}
-                result => result.map_err(|errno| failed(Doing::SyncingFolder, errno))?,
-            }
+            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+            sync_if_possible(self.folder.as_fd(), Doing::SyncingFolder)?;
         }
         Ok(())
     }
@@ -119,12 +121,12 @@ impl Drop for Replacement {
     }
 }
 
-fn temporary_name(number: u64) -> [u8; TEMPORARY_SIZE] {
-    let mut name = *b".fdckpt-0000000000000000.tmp\0";
-    for (index, digit) in name[8..24].iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+/// Syncs what can be synced: pipes, for example, can't.
+pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, doing: Doing) -> Result<(), Error> {
+    match file::sync(fd) {
+        Err(errno) if errno.is_invalid() => Ok(()),
+        result => result.map_err(|errno| failed(doing, errno)),
     }
-    name
 }
 
 fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {

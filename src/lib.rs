@@ -11,6 +11,7 @@
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Frames`] makes and restores many frames at a time, on several threads.
+//! - [`mod@index`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
 //! - [`Error`] says what went wrong, and where.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
@@ -45,6 +46,7 @@ mod container;
 mod durable;
 mod error;
 pub mod fti;
+pub mod index;
 pub mod inflate;
 mod parallel;
 mod sys;
