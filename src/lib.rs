@@ -11,6 +11,7 @@
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Error`] says what went wrong, and where.
+//! - [`MappedFile`] and [`Replacement`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
 //!
@@ -45,11 +46,14 @@ mod durable;
 mod error;
 pub mod fti;
 pub mod inflate;
+mod mapped;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
+pub use durable::{Durability, Replacement, discard_replacements};
 pub use error::{Doing, Error};
+pub use mapped::MappedFile;
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.
