@@ -62,6 +62,8 @@ impl<'f> Kind<'f> {
         match Self::sure(file) {
             Some(Err(Error::OutOfMemory)) => Err(Error::OutOfMemory.into()),
             Some(Ok(kind)) => Ok(kind),
+            // Files that other files can be made from, and no checkpoints themselves.
+            Some(Err(Error::Unrecognized(what))) => Ok(Self::Unknown(what.trim_start_matches("this is "), None)),
             Some(Err(error)) => Ok(Self::Damaged(damaged_format(file).unwrap_or(Format::Container), error)),
             None => Ok(damaged(file).unwrap_or_else(|| {
                 let (looks, advice) = looks_like(file);
@@ -128,7 +130,13 @@ fn damaged(file: &[u8]) -> Option<Kind<'_>> {
         let error = Description::read(file).err()?;
         return Some(Kind::Damaged(Format::Inflate, error));
     }
-    fti::Checkpoint::parse(file).ok().map(Kind::Fti)
+    match fti::Checkpoint::parse(file) {
+        Ok(checkpoint) => Some(Kind::Fti(checkpoint)),
+        Err(Error::Unrecognized(what)) if what.contains("level 3") => {
+            Some(Kind::Unknown(what.trim_start_matches("this is "), None))
+        }
+        Err(_) => None,
+    }
 }
 
 /// An index record with the right checksum.
@@ -138,16 +146,17 @@ fn begins_with_block(file: &[u8]) -> bool {
     record[..5] == [3, 32, 0, 0, 0] && crc32fast::hash(record) == u32::from_le_bytes(*sum)
 }
 
-/// A size that fits the numbers in it: with some ten bytes that have to be as they are, that is no chance.
+/// A size that fits the numbers in it, which are of a size that numbers of bytes have: that is no chance.
 fn has_shape_of_blob(file: &[u8]) -> bool {
     let number = |at: usize, size: usize| {
         let bytes = file.get(at..at + size)?;
         Some(bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
     };
-    let (Some(written), Some(unread)) = (number(334, 8), number(342, 4)) else { return false };
+    let begins = if file.starts_with(&[1, 0x10]) { 2 } else { 0 };
+    let (Some(bits), Some(written), Some(unread)) = (number(begins, 8), number(334, 8), number(342, 4)) else { return false };
     let windows = [65538, 65536].map(|history| written.min(history).max(unread));
-    let begins = if file.starts_with(&[1, 0x10]) { 11 } else { 9 };
-    file[begins] & 0x7f <= 2 && written < 1 << 62 && windows.contains(&(file.len() as u64 - 350))
+    let likely = bits < 1 << 50 && written < 1 << 50;
+    likely && (file.len() as u64).checked_sub(350).is_some_and(|window| windows.contains(&window))
 }
 
 /// Formats that are not ours, by their marks.

@@ -94,7 +94,7 @@ fn title(out: &mut Out, kind: &Kind<'_>, path: &Path) -> io::Result<()> {
 }
 
 fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
-    writeln!(out, "  {name:<14}{value}")
+    writeln!(out, "  {name:<16}{value}")
 }
 
 /// Which releases of FTI write a generation.
