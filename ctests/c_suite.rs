@@ -49,6 +49,11 @@ mod shared_library {
     }
 
     #[test]
+    fn frames() {
+        support::run(&mut Command::new(support::c_program("frames")));
+    }
+
+    #[test]
     fn log() {
         support::run(&mut Command::new(support::c_program("log")));
     }
@@ -134,7 +139,7 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "inflate"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

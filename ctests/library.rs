@@ -248,6 +248,17 @@ fn the_container_example_runs() {
     assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
 }
 
+#[test]
+fn the_frames_example_runs() {
+    let program = example("frames");
+    let file = support::fresh_folder("frames-example").join("file");
+    let said = support::run(Command::new(&program).arg(&file).arg("2"));
+    assert!(said.contains("saved step 17:") && said.contains("restored step 17\n"), "{said}");
+    let of_two = fs::read(&file).unwrap();
+    support::run(Command::new(program).arg(&file).env("FDCKPT_THREADS", "3"));
+    assert!(of_two == fs::read(&file).unwrap());
+}
+
 /// It is killed, its newest file damaged, and it comes to the same result.
 #[test]
 fn the_fti_example_restarts_from_the_newest_sound_file() {

@@ -258,7 +258,7 @@ fn damage_is_told_and_leaves_the_old_output() {
             let directory = whole.windows(4).position(|mark| mark == b"PK\x01\x02").expect("it has one");
             directory + whole[directory..].windows(4).position(|sum| sum == crc).expect("it has one")
         } else {
-            whole.len() - 5
+            whole.len() - if input.ends_with("zlib") { 1 } else { 5 }
         };
         damaged[place] ^= 1;
         fs::write(&input, &damaged).expect("writable");
@@ -280,11 +280,11 @@ fn damage_is_told_and_leaves_the_old_output() {
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
-/// With 24 MiB for all data of its own, the tool handles a file of 96 MiB: files are mapped, and pieces have a fixed size.
+/// With 16 MiB for all data of its own, the tool handles files of 32 MiB: files are mapped, and pieces have a fixed size.
 #[test]
 fn memory_stays_bounded() {
     let folder = support::fresh_folder("tool-memory");
-    let plain = vec![0; 96 << 20];
+    let plain = vec![0; 32 << 20];
     let [raw, container, out, other] = ["raw", "container", "out", "other"].map(|name| folder.join(name));
     fs::write(&raw, compress(&plain, true)).expect("writable");
     let mut made = fdckpt::Container::new();
@@ -293,15 +293,15 @@ fn memory_stays_bounded() {
     drop(plain);
     let limited = |arguments: &[&str]| {
         let mut shell = Command::new("bash");
-        shell.args(["-c", "ulimit -d 24576; exec \"$@\"", "bash", TOOL]).args(arguments);
+        shell.args(["-c", "ulimit -d 16384; exec \"$@\"", "bash", TOOL]).args(arguments);
         let output = support::output(&mut shell);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--every", "20M"]);
-    assert_eq!(fs::metadata(&out).expect("it is there").len(), 96 << 20);
+    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--every", "10M"]);
+    assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
     let index = folder.join("index");
-    limited(&["inflate", text(&raw), "--format", "deflate64", "--at", "90M", "--len", "1K", "--index", text(&index)]);
+    limited(&["inflate", text(&raw), "--format", "deflate64", "--at", "30M", "--len", "1K", "--index", text(&index)]);
     limited(&["extract", text(&container), "9", "-o", text(&other)]);
     limited(&["diff", text(&container), text(&container)]);
     limited(&["diff", text(&out), text(&other)]);
@@ -309,6 +309,6 @@ fn memory_stays_bounded() {
     limited(&["verify", text(&container)]);
     let mut shell = Command::new("bash");
     // The limit is one: what comes through a pipe has to fit.
-    shell.args(["-c", "ulimit -d 24576; cat \"$1\" | \"$2\" info -", "bash", text(&container), TOOL]);
+    shell.args(["-c", "ulimit -d 16384; cat \"$1\" | \"$2\" info -", "bash", text(&container), TOOL]);
     assert_eq!(support::output(&mut shell).status.code(), Some(2));
 }

@@ -2,6 +2,9 @@
 //!
 //! The new one is made under another name beside it, written, synced, and renamed; at last the folder is synced, which holds the
 //! name. A failure before the rename leaves the old file, and removes the new one.
+//!
+//! A process that is killed leaves the new one under its other name. It holds a lock on it as long as it lives, so that the next one that
+//! replaces a file in that folder finds those without a lock, and removes them.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -15,7 +18,7 @@ use crate::error::Doing;
 use crate::error::Error;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::file;
+use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
 
 /// What a file that is saved has to survive.
 ///
@@ -67,9 +70,6 @@ pub struct Replacement {
     position: u64,
 }
 
-/// `.fdckpt-`, 16 hexadecimal digits, `.tmp`, and NUL.
-const TEMPORARY_SIZE: usize = 29;
-
 /// So many names are tried.
 const TRIES: usize = 100;
 
@@ -85,10 +85,15 @@ impl Replacement {
         let parent = c_string(if parent.is_empty() { b"." } else { parent })?;
         let folder = file::open_folder(&parent, durability == Durability::FileAndFolder)
             .map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        file::remove_abandoned(folder.as_fd());
         for _ in 0..TRIES {
             let number = file::unlikely_number();
             let temporary = temporary_name(number);
             match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
+                // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
+                Ok(file) if file::try_lock(file.as_fd()) == Ok(false) || !file::has_name(file.as_fd()) => {
+                    _ = file::remove(folder.as_fd(), as_c_str(&temporary));
+                }
                 Ok(file) => {
                     let noted = Underway::note(folder.as_fd(), number);
                     return Ok(Self {
@@ -151,11 +156,8 @@ impl Replacement {
         self.temporary = None;
         self.forget();
         if self.durability >= Durability::FileAndFolder {
-            match file::sync(self.folder.as_fd()) {
-                // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-                Err(errno) if errno.is_invalid() => {}
-                result => result.map_err(|errno| failed(Doing::SyncingFolder, errno))?,
-            }
+            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+            sync_if_possible(self.folder.as_fd(), Doing::SyncingFolder)?;
         }
         Ok(())
     }
@@ -234,12 +236,12 @@ pub fn discard_replacements() {
     }
 }
 
-fn temporary_name(number: u64) -> [u8; TEMPORARY_SIZE] {
-    let mut name = *b".fdckpt-0000000000000000.tmp\0";
-    for (index, digit) in name[8..24].iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+/// Syncs what can be synced: pipes, for example, can't.
+pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, doing: Doing) -> Result<(), Error> {
+    match file::sync(fd) {
+        Err(errno) if errno.is_invalid() => Ok(()),
+        result => result.map_err(|errno| failed(doing, errno)),
     }
-    name
 }
 
 fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {

@@ -162,11 +162,11 @@ impl<'a> Checkpt<'a> {
     fn encoder(&mut self) -> Encoder<'_> {
         let Self { phase, lz4, ring_cursor, offset, to } = self;
         let sink = match to {
-            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: fd.fd(), offset, buffer, used }),
+            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: fd.fd(), at_offset: false, offset, buffer, used }),
             Target::Mmio(region) => Sink::Mmio(Mmio { offset, region: RegionMut::new(region) }),
             Target::Map(map) => Sink::Mmio(Mmio { offset, region: map.region() }),
         };
-        Encoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: sink }
+        Encoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: sink, threads: 0 }
     }
 }
 

@@ -189,12 +189,12 @@ impl<'a> Restore<'a> {
         let Self { phase, lz4, ring_cursor, offset, from } = self;
         let source = match from {
             Origin::Stream { fd, size, buffer, lo, ready } => {
-                Source::Stream(Stream { fd: fd.fd(), size: *size, offset, buffer, lo, ready })
+                Source::Stream(Stream { fd: fd.fd(), at_offset: false, size: *size, offset, buffer, lo, ready })
             }
             Origin::Mmio(region) => Source::Mmio(Mmio { offset, region: Region::new(region) }),
             Origin::Map(map) => Source::Mmio(Mmio { offset, region: map.region() }),
         };
-        Decoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: source }
+        Decoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: source, threads: 0 }
     }
 }
 

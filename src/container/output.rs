@@ -169,15 +169,25 @@ impl Container<'_> {
 
     /// Metadata and trailer.
     fn tail(&self, entries: impl Iterator<Item = Entry>) -> Result<Vec<u8>, Error> {
-        let mut tail = Bytes(Vec::new());
-        self.write_meta(&mut tail, entries).map_err(|fmt::Error| Error::OutOfMemory)?;
-        let Bytes(mut tail) = tail;
-        tail.try_reserve_exact(TRAILER).map_err(|_| Error::OutOfMemory)?;
-        let length = length_field(tail.len() as u64)?;
-        tail.extend_from_slice(&length.to_le_bytes());
-        tail.extend_from_slice(MAGIC);
-        Ok(tail)
+        with_trailer(|to| self.write_meta(to, entries))
     }
+}
+
+/// Metadata and trailer of a container whose data is written by others: sections with type, offset and length.
+pub(crate) fn tail(sections: &[(u8, u64, u64)]) -> Result<Vec<u8>, Error> {
+    let entry = |&(kind, offset, length)| Entry { offset: offset as i64, length: length as i64, kind };
+    with_trailer(|to| meta::write(to, 1, Some(sections.iter().map(entry))))
+}
+
+fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Vec<u8>, Error> {
+    let mut tail = Bytes(Vec::new());
+    write_meta(&mut tail).map_err(|fmt::Error| Error::OutOfMemory)?;
+    let Bytes(mut tail) = tail;
+    tail.try_reserve_exact(TRAILER).map_err(|_| Error::OutOfMemory)?;
+    let length = length_field(tail.len() as u64)?;
+    tail.extend_from_slice(&length.to_le_bytes());
+    tail.extend_from_slice(MAGIC);
+    Ok(tail)
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
