@@ -164,7 +164,12 @@ fn what_is_allocated_is_freed_and_may_be_refused() {
 fn installs_and_uninstalls() {
     let stage = support::fresh_folder("stage");
     let variables = [format!("DESTDIR={}", stage.display()), "PREFIX=/opt/fdckpt".to_owned()];
-    make("install", &variables);
+    // With a tool that is there already, as building it for release takes a minute.
+    let tool = option_env!("CARGO_BIN_EXE_fdckpt");
+    match tool {
+        Some(tool) => make("install", &[&variables[..], &[format!("TOOL={tool}")]].concat()),
+        None => make("install-lib", &variables),
+    };
     let prefix = stage.join("opt/fdckpt");
     let pc = fs::read_to_string(prefix.join("lib/pkgconfig/fdckpt.pc")).expect("the pkg-config file is installed");
     assert!(pc.contains("prefix=/opt/fdckpt\n") && !pc.contains('@'), "{pc}");
@@ -174,6 +179,21 @@ fn installs_and_uninstalls() {
     }
     for notice in ["LICENSE", "BSD-2-Clause-lz4.txt"] {
         assert!(prefix.join("share/doc/fdckpt").join(notice).is_file(), "{notice}");
+    }
+
+    if tool.is_some() {
+        let said = support::run(Command::new(prefix.join("bin/fdckpt")).arg("--version"));
+        assert_eq!(said, format!("fdckpt {}\n", env!("CARGO_PKG_VERSION")));
+        for (file, text) in [
+            ("man/man1/fdckpt.1", ".TH fdckpt 1"),
+            ("man/man1/fdckpt-inflate.1", ".TH fdckpt-inflate 1"),
+            ("bash-completion/completions/fdckpt", "_fdckpt()"),
+            ("zsh/site-functions/_fdckpt", "#compdef fdckpt"),
+            ("fish/vendor_completions.d/fdckpt.fish", "complete -c fdckpt"),
+        ] {
+            let file = fs::read_to_string(prefix.join("share").join(file)).expect(file);
+            assert!(file.contains(text), "{file}");
+        }
     }
 
     if support::have("pkg-config") {

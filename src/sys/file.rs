@@ -158,8 +158,13 @@ pub(crate) fn rename(folder: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(
 
 /// Removes a file from the folder.
 pub(crate) fn remove(folder: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    remove_in(folder.as_raw_fd(), name)
+}
+
+/// The same where it is not sure that the folder is still open.
+pub(crate) fn remove_in(folder: c_int, name: &CStr) -> Result<(), Errno> {
     // SAFETY: the name is a C string.
-    done(|| unsafe { libc::unlinkat(folder.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+    done(|| unsafe { libc::unlinkat(folder, name.as_ptr(), 0) }).map(drop)
 }
 
 /// A number that no other call is likely to have got, in this process or another one.
