@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("codec", &["bytes", "error", "sys"]),
     ("container", &["error", "sys"]),
     ("durable", &["error", "sys"]),
-    ("fti", &["durable", "error", "sys"]),
+    ("fti", &["container", "durable", "error", "sys"]),
     ("bytes", &["error"]),
     // Its engine alone needs less: see below.
     ("inflate", &["codec", "container", "error"]),

@@ -23,6 +23,33 @@ pub(crate) fn create_new(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd,
     open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
 }
 
+/// Opens a file of the folder for reading and writing.
+pub(crate) fn open_to_change(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(folder.as_raw_fd(), name, libc::O_RDWR)
+}
+
+/// Opens a file of the folder for reading.
+pub(crate) fn open_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(folder.as_raw_fd(), name, libc::O_RDONLY)
+}
+
+/// Size of a file in bytes.
+pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| u64::try_from(stat.st_size).unwrap_or_default())
+    }
+}
+
+/// Locks a file until this descriptor is closed, for those who ask in the same way. `false` where somebody else has locked it. A file
+/// system without locks has none to wait for.
+pub(crate) fn lock(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: takes and changes no memory.
+    let locked = done(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
+    !locked.is_err_and(|errno| errno.is_would_block())
+}
+
 fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
     const NEW_FILE: libc::c_uint = 0o666;
     loop {
