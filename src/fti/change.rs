@@ -215,11 +215,6 @@ pub(crate) fn open(path: &Path) -> Result<Map, Error> {
         Err(Error::Io { doing: Doing::OpeningFolder, errno, .. }) if errno.is_missing() => {}
         result => drop(result?),
     }
-    map(path)
-}
-
-/// Maps a file for reading.
-pub(super) fn map(path: &Path) -> Result<Map, Error> {
     let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
     let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
     Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))

@@ -2,13 +2,12 @@
 //!
 //! docs/ftiff-differential.md describes it.
 
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
 
 use super::blocks::{BlockHash, Hashes};
-use super::journal::Identity;
+use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
-use crate::durable::{Durability, Replacement};
 use crate::error::Error;
 
 /// The types of the container's sections.
@@ -22,15 +21,6 @@ const VERSION: u8 = 1;
 const SIZE: usize = 80;
 const SUM: usize = 64;
 
-/// The name of the file beside another one.
-fn name(path: &Path) -> Result<PathBuf, Error> {
-    let mut name = std::ffi::OsString::new();
-    name.try_reserve_exact(path.as_os_str().len() + 7).map_err(|_| Error::OutOfMemory)?;
-    name.push(path);
-    name.push(".hashes");
-    Ok(name.into())
-}
-
 /// What is said of hashes that belong to this state of a file.
 fn describe(hashes: &Hashes, identity: &Identity) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
@@ -39,35 +29,36 @@ fn describe(hashes: &Hashes, identity: &Identity) -> [u8; SIZE] {
     bytes[9] = hashes.kind as u8;
     bytes[16..24].copy_from_slice(&(hashes.size as u64).to_le_bytes());
     bytes[24..32].copy_from_slice(&identity.size.to_le_bytes());
-    bytes[32..48].copy_from_slice(&identity.tail);
+    bytes[32..48].copy_from_slice(&identity.mark);
     bytes[48..64].copy_from_slice(&fast_md5::digest(&hashes.bytes));
     let sum = fast_md5::digest(&bytes[..SUM]);
     bytes[SUM..].copy_from_slice(&sum);
     bytes
 }
 
-/// Keeps the hashes of a file in this state. They are not synced: what a crash does to them is noticed.
-pub(super) fn keep(path: &Path, hashes: &Hashes, identity: &Identity) -> Result<(), Error> {
+/// Keeps the hashes of a file in this state. They are written over those of the last one, and not synced: what a crash makes of them, is
+/// noticed.
+pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity) -> Result<(), Error> {
     let description = describe(hashes, identity);
     let mut container = Container::new();
     container.set(DESCRIPTION, &description[..])?;
     container.set(HASHES, &hashes.bytes[..])?;
     let bytes = container.serialize()?;
-    let file = Replacement::begin(&name(path)?, Durability::None)?;
-    file.write_at(&bytes, 0)?;
-    file.commit()
+    let file = place.open_or_create(Beside::Hashes)?;
+    journal::write_at(file.as_fd(), &bytes, 0)?;
+    journal::set_size(file.as_fd(), bytes.len() as u64)
 }
 
 /// The hashes of the file with this layout and in this state, of blocks of this kind; nothing where they are not there, damaged, or those
 /// of another state.
 pub(super) fn load(
-    path: &Path,
+    place: &Place,
     layout: &Layout,
     identity: &Identity,
     (kind, size): (BlockHash, usize),
 ) -> Result<Option<Hashes>, Error> {
     let mut hashes = Hashes::empty(layout, kind, size)?;
-    let Ok(map) = super::change::map(&name(path)?) else { return Ok(None) };
+    let Ok(Some(map)) = place.map(Beside::Hashes) else { return Ok(None) };
     let region = map.region();
     let read = read(region.get(0, region.size()).unwrap_or_default(), &mut hashes, identity);
     Ok(read.then_some(hashes))

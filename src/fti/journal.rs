@@ -8,15 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::blocks::{BlockHash, SIZES};
+use super::format::HASH;
 use super::{Checkpoint, parse};
 use crate::durable;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
+use crate::sys::file::Locked;
 use crate::sys::map::Map;
 use crate::sys::{fd, file};
-
-/// What the journal's name has behind the file's.
-pub(super) const JOURNAL: &[u8] = b".journal";
 
 const MAGIC: [u8; 8] = *b"FDCKREDO";
 const VERSION: u8 = 1;
@@ -28,20 +27,23 @@ const SUM: usize = 96;
 /// Bytes of a record.
 const RECORD: usize = 16;
 
-/// By so many bytes at its end a file is known.
-pub(super) const TAIL: usize = 128;
+/// So many bytes at a file's end are looked at: at least a header, of any generation.
+const TAIL: usize = 128;
 
-/// Which state a file is in: its size, and the MD5 of its last bytes, which are the header's.
+/// Which state a file is in: its size, and its header's hash of itself; the MD5 of its last bytes, where it ends in no header.
+///
+/// That of a header of which a part was written has neither the old hash nor the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) size: u64,
-    pub(super) tail: [u8; 16],
+    pub(super) mark: [u8; HASH],
 }
 
 impl Identity {
     /// That of a file of `size` bytes which ends in `tail`.
     pub(super) fn new(size: u64, tail: &[u8]) -> Self {
-        Self { size, tail: fast_md5::digest(&tail[tail.len().saturating_sub(TAIL)..]) }
+        let tail = &tail[tail.len().saturating_sub(TAIL)..];
+        Self { size, mark: parse::hash_at_end(tail).unwrap_or_else(|| fast_md5::digest(tail)) }
     }
 
     /// That of a file in memory.
@@ -71,11 +73,19 @@ impl Identity {
     }
 }
 
-/// A file that is updated in place, its folder, and the name of its journal.
+/// Files beside the one that is updated, with its name and something behind it.
+#[derive(Clone, Copy)]
+pub(super) enum Beside {
+    Journal,
+    Hashes,
+}
+
+/// A file that is updated in place: its folder, and the names.
 pub(super) struct Place {
     folder: OwnedFd,
     name: CString,
     journal: CString,
+    hashes: CString,
 }
 
 impl Place {
@@ -84,24 +94,25 @@ impl Place {
         let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = durable::c_string(if parent.is_empty() { b"." } else { parent })?;
-        let mut journal = Vec::new();
-        journal.try_reserve_exact(name.len() + JOURNAL.len()).map_err(|_| Error::OutOfMemory)?;
-        journal.extend_from_slice(name);
-        journal.extend_from_slice(JOURNAL);
-        let (name, journal) = (durable::c_string(name)?, durable::c_string(&journal)?);
+        let beside = |behind: &[u8]| {
+            let mut beside = Vec::new();
+            beside.try_reserve_exact(name.len() + behind.len()).map_err(|_| Error::OutOfMemory)?;
+            beside.extend_from_slice(name);
+            beside.extend_from_slice(behind);
+            durable::c_string(&beside)
+        };
+        let (name, journal, hashes) = (durable::c_string(name)?, beside(b".journal")?, beside(b".hashes")?);
         let folder = file::open_folder(&parent, to_sync).map_err(|errno| failed(Doing::OpeningFolder, errno))?;
-        Ok(Self { folder, name, journal })
+        Ok(Self { folder, name, journal, hashes })
     }
 
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
-    pub(super) fn open_with_identity(&self) -> Result<Option<(OwnedFd, Identity)>, Error> {
+    pub(super) fn open_with_identity(&self) -> Result<Option<(Locked, Identity)>, Error> {
         let file = match file::open_to_change(self.folder.as_fd(), &self.name) {
             Err(errno) if errno.is_missing() => return Ok(None),
             result => result.map_err(|errno| failed(Doing::Opening, errno))?,
         };
-        if !file::lock(file.as_fd()) {
-            return Err(Error::FileBusy);
-        }
+        let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
         let identity = Identity::of_file(file.as_fd())?;
         Ok(Some((file, identity)))
     }
@@ -111,14 +122,26 @@ impl Place {
         file::create_new(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Creating, errno))
     }
 
+    fn name_of(&self, which: Beside) -> &CString {
+        match which {
+            Beside::Journal => &self.journal,
+            Beside::Hashes => &self.hashes,
+        }
+    }
+
+    /// A file beside it, to be written.
+    pub(super) fn open_or_create(&self, which: Beside) -> Result<OwnedFd, Error> {
+        let name = self.name_of(which);
+        let file = match file::create_new(self.folder.as_fd(), name) {
+            Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+            result => result,
+        };
+        file.map_err(|errno| failed(Doing::Creating, errno))
+    }
+
     /// An empty journal.
     pub(super) fn begin_journal(&self) -> Result<OwnedFd, Error> {
-        let journal = match file::create_new(self.folder.as_fd(), &self.journal) {
-            Ok(journal) => return Ok(journal),
-            Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), &self.journal),
-            Err(errno) => Err(errno),
-        };
-        let journal = journal.map_err(|errno| failed(Doing::Creating, errno))?;
+        let journal = self.open_or_create(Beside::Journal)?;
         discard(journal.as_fd())?;
         Ok(journal)
     }
@@ -132,16 +155,16 @@ impl Place {
         }
     }
 
-    /// The journal, if there is one that has something in it.
-    fn journal(&self) -> Result<Option<Map>, Error> {
-        let journal = match file::open_in(self.folder.as_fd(), &self.journal) {
+    /// A file beside it, if it is there and has something in it.
+    pub(super) fn map(&self, which: Beside) -> Result<Option<Map>, Error> {
+        let file = match file::open_in(self.folder.as_fd(), self.name_of(which)) {
             Err(errno) if errno.is_missing() => return Ok(None),
             result => result.map_err(|errno| failed(Doing::Opening, errno))?,
         };
-        if file::size(journal.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
+        if file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
             return Ok(None);
         }
-        Map::of(journal).map(Some).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
+        Map::of(file).map(Some).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
     }
 
     /// Empties the journal.
@@ -155,14 +178,14 @@ impl Place {
     /// the file.
     fn unfinished<R>(
         &self,
-        found: impl FnOnce(&Journal<'_>, Option<(OwnedFd, Identity)>) -> Result<R, Error>,
+        found: impl FnOnce(&Journal<'_>, Option<(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        let Some(map) = self.journal()? else { return Ok(None) };
+        let Some(map) = self.map(Beside::Journal)? else { return Ok(None) };
         let region = map.region();
         let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
         let file = self.open_with_identity()?;
         // Before the lock, somebody may have ended it.
-        if self.journal()?.is_none() {
+        if self.map(Beside::Journal)?.is_none() {
             return Ok(None);
         }
         if !journal.is_for(file.as_ref())? {
@@ -181,15 +204,14 @@ impl Place {
             let is_new = file.is_none();
             let (file, identity) = match file {
                 Some(file) => file,
-                None => (self.create()?, Identity::none()),
+                None => (Locked::try_new(self.create()?).ok_or(Error::FileBusy)?, Identity::none()),
             };
-            for (offset, bytes) in journal.records() {
-                write_at(file.as_fd(), bytes, offset)?;
-            }
+            let file = file.as_fd();
+            journal.records().try_for_each(|(offset, bytes)| write_at(file, bytes, offset))?;
             if identity.size > journal.after.size {
-                set_size(file.as_fd(), journal.after.size)?;
+                set_size(file, journal.after.size)?;
             }
-            sync(file.as_fd())?;
+            sync(file)?;
             if is_new { self.sync_folder() } else { Ok(()) }
         })?;
         if finished.is_some() {
@@ -243,9 +265,9 @@ pub(super) fn describe(head: &Head, records: &[(u64, u64)], hashes: &[u8]) -> Re
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[VERSION, head.kind as u8, head.prepared.into(), 0]);
     bytes.extend_from_slice(&head.ckpt_id.to_le_bytes());
-    for Identity { size, tail } in [head.before, head.after] {
+    for Identity { size, mark } in [head.before, head.after] {
         bytes.extend_from_slice(&size.to_le_bytes());
-        bytes.extend_from_slice(&tail);
+        bytes.extend_from_slice(&mark);
     }
     bytes.extend_from_slice(&(head.block_size as u64).to_le_bytes());
     bytes.extend_from_slice(&(records.len() as u64).to_le_bytes());
@@ -290,7 +312,7 @@ impl<'j> Journal<'j> {
     fn parse(bytes: &'j [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(HEAD)?;
         let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let identity = |at: usize| Some(Identity { size: number(at), tail: *head[at + 8..].first_chunk()? });
+        let identity = |at: usize| Some(Identity { size: number(at), mark: *head[at + 8..].first_chunk()? });
         if head[..8] != MAGIC || head[8] != VERSION || head[10] > 1 || head[11] != 0 {
             return None;
         }
@@ -343,7 +365,7 @@ impl<'j> Journal<'j> {
 
     /// Whether the file is in the state before or after the update, or between them: not in another one that is sound, which somebody
     /// else has made since.
-    fn is_for(&self, file: Option<&(OwnedFd, Identity)>) -> Result<bool, Error> {
+    fn is_for(&self, file: Option<&(Locked, Identity)>) -> Result<bool, Error> {
         let Some((file, identity)) = file else { return Ok(self.before == Identity::none()) };
         if [self.before, self.after].contains(identity) {
             return Ok(true);
@@ -356,7 +378,8 @@ impl<'j> Journal<'j> {
         }
         let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
         let region = map.region();
-        Ok(parse::sound_header(region.get(0, region.size()).unwrap_or_default()).is_none())
+        // Data can have a checkpoint in it: one that is all of the file tells its size.
+        Ok(parse::size_by_header(region.get(0, region.size()).unwrap_or_default()) != Some(identity.size))
     }
 }
 

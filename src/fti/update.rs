@@ -1,6 +1,6 @@
 //! Differential checkpoints: a file is updated in place, and of its data only the blocks are written that have changed.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,6 +12,7 @@ use super::{Checkpoint, Durability, Options, Protected, hashes};
 use crate::durable::Replacement;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
+use crate::sys::file::Locked;
 use crate::sys::map::Map;
 use crate::sys::threads;
 
@@ -193,7 +194,7 @@ impl Writer {
             if let Some(base) = &mut base {
                 let fits = base.hashes.as_ref().is_some_and(|hashes| (hashes.kind, hashes.size) == kind);
                 if !fits && update.keep_hashes {
-                    base.hashes = hashes::load(path, &base.layout, &before, kind)?;
+                    base.hashes = hashes::load(&place, &base.layout, &before, kind)?;
                 } else if !fits {
                     base.hashes = None;
                 }
@@ -270,7 +271,7 @@ impl Writer {
                     && update.keep_hashes
                     && let Some(hashes) = &new.hashes
                 {
-                    updated.kept_hashes = hashes::keep(path, hashes, &new.identity).is_ok();
+                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity).is_ok();
                 }
                 self.bases = Bases([base, Some(new)]);
                 done.map(|()| updated)
@@ -393,7 +394,7 @@ fn replace(
     pieces: &[Piece<'_>],
     layout: &Layout,
     fptrs: &[u64],
-    old: Option<&OwnedFd>,
+    old: Option<&Locked>,
     size: u64,
 ) -> Result<(), Error> {
     let file = Replacement::begin(path, options.durability)?;
@@ -442,7 +443,7 @@ fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) ->
 struct Change<'c> {
     place: &'c Place,
     options: &'c Options,
-    file: Option<&'c OwnedFd>,
+    file: Option<&'c Locked>,
     before: Identity,
     pieces: &'c [Piece<'c>],
 }

@@ -3,7 +3,7 @@
 //! Names are C strings, so that nothing is allocated here, and each call goes through the C library.
 
 use std::ffi::{CStr, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use super::errno::Errno;
 use super::fd::uncancelled;
@@ -42,12 +42,31 @@ pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     }
 }
 
-/// Locks a file until this descriptor is closed, for those who ask in the same way. `false` where somebody else has locked it. A file
-/// system without locks has none to wait for.
-pub(crate) fn lock(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: takes and changes no memory.
-    let locked = done(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
-    !locked.is_err_and(|errno| errno.is_would_block())
+/// A file that nobody else has locked, until this is dropped.
+pub(crate) struct Locked(OwnedFd);
+
+impl Locked {
+    /// Locks a file, for those who ask in the same way. `None` where somebody else has it. A file system without locks has none to wait
+    /// for.
+    pub(crate) fn try_new(file: OwnedFd) -> Option<Self> {
+        // SAFETY: takes and changes no memory.
+        let locked = done(|| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
+        (!locked.is_err_and(|errno| errno.is_would_block())).then_some(Self(file))
+    }
+}
+
+impl AsFd for Locked {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Not only by closing: a child that was forked meanwhile has the descriptor too.
+        // SAFETY: takes and changes no memory.
+        _ = done(|| unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) });
+    }
 }
 
 fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
