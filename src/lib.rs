@@ -45,6 +45,8 @@ mod durable;
 mod error;
 pub mod fti;
 pub mod inflate;
+#[allow(dead_code)]
+mod parallel;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};

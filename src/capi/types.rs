@@ -136,7 +136,7 @@ impl Handle for fd_checkpt_t {
                 let wbuf = &mut (*handle).to.wbuf;
                 let buffer = io_buffer(wbuf.mem, wbuf.sz);
                 let fd = BorrowedFd::borrow_raw((*handle).fd);
-                sink::Sink::Stream(sink::Stream { fd, offset, buffer, used: &mut wbuf.used })
+                sink::Sink::Stream(sink::Stream { fd, at_offset: false, offset, buffer, used: &mut wbuf.used })
             } else {
                 let mmio = (*handle).to.mmio;
                 sink::Sink::Mmio(sink::Mmio { offset, region: RegionMut::from_raw(mmio.mem, mmio.sz) })
@@ -147,6 +147,7 @@ impl Handle for fd_checkpt_t {
                 lz4: NonNull::new((*handle).lz4).map(|lz4| Compressor::from_raw(lz4, ring)),
                 ring_cursor: &mut (*handle).gbuf_cursor,
                 end: sink,
+                threads: 0,
             }
         }
     }
@@ -182,7 +183,15 @@ impl Handle for fd_restore_t {
                 let buffer = io_buffer(rbuf.mem, rbuf.sz);
                 let fd = BorrowedFd::borrow_raw((*handle).fd);
                 let size = (*handle).sz;
-                source::Source::Stream(source::Stream { fd, size, offset, buffer, lo: &mut rbuf.lo, ready: &mut rbuf.ready })
+                source::Source::Stream(source::Stream {
+                    fd,
+                    at_offset: false,
+                    size,
+                    offset,
+                    buffer,
+                    lo: &mut rbuf.lo,
+                    ready: &mut rbuf.ready,
+                })
             } else {
                 let region = Region::from_raw((*handle).from.mmio.mem, (*handle).sz);
                 source::Source::Mmio(source::Mmio { offset, region })
@@ -193,6 +202,7 @@ impl Handle for fd_restore_t {
                 lz4: NonNull::new((*handle).lz4).map(|lz4| Decompressor::from_raw(lz4, ring)),
                 ring_cursor: &mut (*handle).sbuf_cursor,
                 end: source,
+                threads: 0,
             }
         }
     }

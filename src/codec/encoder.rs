@@ -88,7 +88,7 @@ impl Encoder<'_> {
         let (mut alone, mut patience) = (0, spread::PATIENCE);
         while lz4.left() > 0 {
             if alone == 0 {
-                spread::compress(&mut lz4, &mut self.end, threads::allowed())?;
+                spread::compress(&mut lz4, &mut self.end, threads::number(self.threads))?;
                 (alone, patience) = (patience, patience * 2);
                 continue;
             }

@@ -17,6 +17,8 @@ pub(crate) struct Engine<'h, C, E> {
     pub(crate) ring_cursor: &'h mut u64,
     /// What is written to or read from.
     pub(crate) end: E,
+    /// How many threads a call may use; 0 stands for as many as the host has allowed.
+    pub(crate) threads: usize,
 }
 
 /// LZ4's state for one direction.

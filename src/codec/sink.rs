@@ -6,6 +6,7 @@ use super::FrameStyle;
 use super::engine::End;
 use crate::bytes::end_of;
 use crate::error::{Doing, Error};
+use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::memory::{Region, RegionMut, copy};
 
@@ -22,6 +23,8 @@ pub(crate) enum Sink<'h> {
 /// A descriptor with a buffer before it.
 pub(crate) struct Stream<'h> {
     pub(crate) fd: BorrowedFd<'h>,
+    /// Whether `offset` is where in the file it is written to, by pwrite(2). Else that is the descriptor's position.
+    pub(crate) at_offset: bool,
     /// Bytes checkpointed so far, with those in the buffer.
     pub(crate) offset: &'h mut u64,
     /// At least [`BUFFER_MIN`](super::BUFFER_MIN) bytes.
@@ -202,14 +205,23 @@ impl Stream<'_> {
     /// Writes what waits in the buffer, then `more`.
     fn write_out(&mut self, more: &[u8]) -> Result<(), Error> {
         let waiting = self.buffer.get(..*self.used as usize).ok_or(Error::Internal)?;
-        fd::write_all(self.fd, waiting, more).map_err(|errno| Error::Io {
-            doing: Doing::Writing,
-            offset: self.offset.saturating_sub(*self.used),
-            errno,
-        })?;
+        let offset = self.offset.saturating_sub(*self.used);
+        let written =
+            if self.at_offset { write_all_at(self.fd, offset, waiting, more)? } else { fd::write_all(self.fd, waiting, more) };
+        written.map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })?;
         *self.used = 0;
         Ok(())
     }
+}
+
+/// Writes all of `first` and `second` to the file from `offset` on.
+fn write_all_at(fd: BorrowedFd<'_>, offset: u64, first: &[u8], second: &[u8]) -> Result<Result<(), Errno>, Error> {
+    let behind = end_of(offset, first.len() as u64)?;
+    let size = second.len() as u64;
+    if end_of(behind, size)? > i64::MAX as u64 {
+        return Err(Error::TooLarge { size });
+    }
+    Ok(fd::write_all_at(fd, first, offset).and_then(|()| fd::write_all_at(fd, second, behind)))
 }
 
 impl Mmio<'_> {

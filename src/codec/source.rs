@@ -27,6 +27,8 @@ pub(crate) enum Source<'h> {
 /// A descriptor with a buffer behind it.
 pub(crate) struct Stream<'h> {
     pub(crate) fd: BorrowedFd<'h>,
+    /// Whether it is read from where `offset` says, by pread(2). Else that is the descriptor's position.
+    pub(crate) at_offset: bool,
     /// Size of the file when the restore began, or [`NOT_SEEKABLE`].
     pub(crate) size: u64,
     /// Position in the file of the next byte to restore.
@@ -181,7 +183,7 @@ impl Stream<'_> {
         (*self.lo, *self.ready) = (0, 0);
         // A long read is worth a call for itself; to a short one belongs one ahead.
         let ahead = if bytes.len() < READ_ALONE { &mut *self.buffer } else { &mut [] };
-        *self.ready = read_at_least(self.fd, offset, bytes, ahead, bytes.len())? - bytes.len() as u64;
+        *self.ready = read_at_least(self.fd, self.at_offset, offset, bytes, ahead, bytes.len())? - bytes.len() as u64;
         Ok(())
     }
 
@@ -204,7 +206,7 @@ impl Stream<'_> {
             self.buffer.copy_within(lo..lo + ready, 0);
             *self.lo = 0;
             let (offset, room) = (self.offset.saturating_add(ready as u64), &mut self.buffer[ready..]);
-            *self.ready += read_at_least(self.fd, offset, room, &mut [], size - ready)?;
+            *self.ready += read_at_least(self.fd, self.at_offset, offset, room, &mut [], size - ready)?;
         }
         self.read_ahead()?.get(..size).ok_or(Error::Internal)
     }
@@ -271,8 +273,19 @@ pub(super) fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static s
 }
 
 /// Reads at least `least` bytes, which the file has at `offset`, to `first` and then `second`. Returns how many it read.
-fn read_at_least(fd: BorrowedFd<'_>, offset: u64, first: &mut [u8], second: &mut [u8], least: usize) -> Result<u64, Error> {
-    match fd::read_at_least(fd, first, second, least) {
+fn read_at_least(
+    fd: BorrowedFd<'_>,
+    at_offset: bool,
+    offset: u64,
+    first: &mut [u8],
+    second: &mut [u8],
+    least: usize,
+) -> Result<u64, Error> {
+    let size = (first.len() + second.len()) as u64;
+    if at_offset && end_of(offset, size)? > SIZE_MAX {
+        return Err(Error::TooLarge { size });
+    }
+    match fd::read_at_least_from(fd, Some(offset).filter(|_| at_offset), first, second, least) {
         Ok(got) if got < least => {
             Err(Error::UnexpectedEnd { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
         }

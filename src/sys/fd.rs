@@ -65,9 +65,20 @@ pub(crate) fn write_all_at(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64)
 /// Reads at least `least` bytes, no more than `first` holds, to `first`; whatever else the same calls give goes to the rest of
 /// it and then to `second`. Returns how many it read: fewer than `least` only if the file ended there.
 pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8], least: usize) -> Result<usize, Errno> {
+    read_at_least_from(fd, None, first, second, least)
+}
+
+/// The same, from the file position on, or without regard to it from `at` on; the end of what is read must fit an `off_t` then.
+pub(crate) fn read_at_least_from(
+    fd: BorrowedFd<'_>,
+    at: Option<u64>,
+    first: &mut [u8],
+    second: &mut [u8],
+    least: usize,
+) -> Result<usize, Errno> {
     let mut got = 0;
     while got < least {
-        match read_once(fd, &mut first[got..], second) {
+        match read_once(fd, at.map(|at| (at + got as u64) as i64), &mut first[got..], second) {
             Ok(0) => break,
             Ok(read) => got += read,
             Err(errno) => retry_or_wait(errno, fd, libc::POLLIN)?,
@@ -76,8 +87,9 @@ pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [
     Ok(got)
 }
 
-/// One system call, to two parts of memory that follow each other: read(2) if there is no second one, else readv(2).
-fn read_once(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8]) -> Result<usize, Errno> {
+/// One system call, to two parts of memory that follow each other: read(2) or pread(2) if there is no second one, else readv(2) or
+/// preadv(2).
+fn read_once(fd: BorrowedFd<'_>, at: Option<i64>, first: &mut [u8], second: &mut [u8]) -> Result<usize, Errno> {
     let fd = fd.as_raw_fd();
     let parts = [
         libc::iovec { iov_base: first.as_mut_ptr().cast(), iov_len: first.len() },
@@ -86,10 +98,11 @@ fn read_once(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8]) -> Result<
     uncancelled(|| {
         // SAFETY: the parts are borrowed mutably for the call, which writes at most their lengths.
         unsafe {
-            if second.is_empty() {
-                libc::read(fd, parts[0].iov_base, parts[0].iov_len)
-            } else {
-                libc::readv(fd, parts.as_ptr(), 2)
+            match (at, second.is_empty()) {
+                (None, true) => libc::read(fd, parts[0].iov_base, parts[0].iov_len),
+                (None, false) => libc::readv(fd, parts.as_ptr(), 2),
+                (Some(at), true) => libc::pread(fd, parts[0].iov_base, parts[0].iov_len, at),
+                (Some(at), false) => libc::preadv(fd, parts.as_ptr(), 2, at),
             }
         }
     })

@@ -11,6 +11,7 @@ pub(crate) mod file;
 pub(crate) mod lz4;
 pub(crate) mod map;
 pub(crate) mod memory;
+pub(crate) mod monitor;
 pub(crate) mod process;
 pub(crate) mod threads;
 

@@ -33,6 +33,11 @@ pub(crate) fn allowed() -> usize {
     }
 }
 
+/// So many threads, where 0 stands for as many as are allowed.
+pub(crate) fn number(threads: usize) -> usize {
+    if threads == 0 { allowed() } else { threads.min(THREADS_MAX) }
+}
+
 /// How many processors the process may run on.
 fn processors() -> usize {
     // SAFETY: a set is plain bits, of which the call writes no more than there are.

@@ -11,6 +11,7 @@ use crate::sys::memory::copy_raw;
 
 // Part of the lz4.c that lz4-sys builds, but not declared by it.
 unsafe extern "C" {
+    fn LZ4_resetStream(stream: *mut LZ4StreamEncode);
     fn LZ4_resetStream_fast(stream: *mut LZ4StreamEncode);
     pub(super) fn LZ4_compress_fast_continue(
         stream: *mut LZ4StreamEncode,
@@ -102,6 +103,20 @@ impl Compressor<'_> {
     pub(crate) fn reset(&mut self) {
         // SAFETY: the stream is valid by the type's invariant.
         unsafe { reset(self.stream) }
+    }
+
+    /// Makes it one that has never compressed anything, or one that has: the stream to be started next is then the first of a compressor,
+    /// or a later one, whatever it was used for before.
+    pub(crate) fn renew(&mut self, later: bool) {
+        // SAFETY: the stream is valid by the type's invariant.
+        unsafe { LZ4_resetStream(self.stream.as_ptr()) };
+        if later {
+            // As one byte leaves it, which is too little for an entry in the table.
+            // SAFETY: as in `follow`.
+            let state = unsafe { self.stream.cast::<StreamState>().as_mut() };
+            state.current_offset = 1;
+            state.mark_used();
+        }
     }
 
     /// Copies `chunk` to the ring at `at`, and compresses it from there to the start of `dst`. Returns the compressed size in
