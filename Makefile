@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,20 @@ demo: lib ## Build, install to a staging folder, compile examples/demo.c against
 	set -x; \
 	$(CC) -O2 -o "$$stage/demo" examples/demo.c -pthread "$${flags[@]}" -Wl,-rpath,"$$stage/usr/lib"; \
 	"$$stage/demo" "$(DATA)"
+
+# How often each run of `make demo-mpi` is killed, and how many steps it has.
+KILLS ?= 5
+STEPS ?= 200
+
+demo-mpi: lib ## Run a program of Open MPI (which it installs, as root) with 2 and 4 ranks, kill it KILLS times, compare the results
+	@command -v mpicc >/dev/null && command -v mpirun >/dev/null \
+	  || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openmpi-bin libopenmpi-dev; } \
+	  || { echo "Open MPI can't be installed here: it takes Debian's openmpi-bin and libopenmpi-dev, and root" >&2; exit 1; }
+	@set -e; mkdir -p "$(TARGET)/demo-mpi"; build=$$(cd "$(TARGET)/demo-mpi" && pwd); lib=$$(cd "$(OUT)" && pwd); \
+	flags=(-O2 -Wall -Wextra -Iinclude -L"$$lib" -lfdckpt -Wl,-rpath,"$$lib"); \
+	mpicc -o "$$build/mpi_heat" examples/mpi_heat.c "$${flags[@]}"; \
+	$(CC) -o "$$build/fti_recut" examples/fti_recut.c "$${flags[@]}"; \
+	examples/mpi_demo.sh "$$build" $(STEPS) $(KILLS)
 
 # libclang for comparing the headers with the Rust code, without root.
 VENV := $(TARGET)/venv

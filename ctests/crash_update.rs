@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use fdckpt::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, UpdateMode, UpdateOptions, Writer, finish_update,
-    pending, settle,
+    BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, UpdateMode, UpdateOptions, Writer,
+    finish_update, pending, settle,
 };
 
 /// In which the program that is recorded or killed finds what to do.
@@ -133,7 +133,8 @@ fn updates() {
                 let (options, update) = (options(number, Durability::None), update(UpdateMode::Safe));
                 let bytes = number.to_le_bytes();
                 let data = &memory[..shape_for_ever(number).0 * BLOCK];
-                let updated = writer.update(&path, &options, &update, &[Protected::new(0, &bytes), Protected::new(1, data)]).unwrap();
+                let updated =
+                    writer.update(&path, &options, &update, &[Protected::new(0, &bytes), Protected::new(1, data)]).unwrap();
                 println!("saved {number} {}", u8::from(updated.full));
             }
         }
@@ -357,7 +358,11 @@ fn a_crash_of_the_machine_leaves_the_old_state_or_the_new_one() {
                 let found = fs::read(&place).unwrap();
                 let is = wanted.iter().position(|wanted| *wanted == found);
                 let is_old = is == Some(number - 1) && crash < calls.len();
-                assert!(is_old || is == Some(number), "state {is:?} after {crash} calls of update {number}: {:?}", &calls[before..crash]);
+                assert!(
+                    is_old || is == Some(number),
+                    "state {is:?} after {crash} calls of update {number}: {:?}",
+                    &calls[before..crash]
+                );
                 *(if is_old { &mut olds } else { &mut news }) += 1;
                 count += 1;
             });
@@ -471,7 +476,9 @@ fn a_killed_process_leaves_the_old_state_or_the_new_one() {
             }
         }
     }
-    println!("{killed} killed in {rounds} rounds, {last} updates, {finished} were ended from the journal, {fulls} first ones wrote all");
+    println!(
+        "{killed} killed in {rounds} rounds, {last} updates, {finished} were ended from the journal, {fulls} first ones wrote all"
+    );
     assert!(killed == rounds);
     assert!(finished > 0, "it is killed in the middle of an update often enough");
     assert!(fulls < rounds, "hashes that were kept are of use");

@@ -7,11 +7,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use fdckpt::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, Generation, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated,
-    Writer, finish_update, pending, settle,
+    BlockHash, Checkpoint, Decision, Generation, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
+    finish_update, pending, settle,
 };
 use fti_cases::*;
 use proptest::prelude::*;
@@ -80,12 +81,17 @@ fn plain_options(generation: Generation, case: &serde_json::Value) -> Options {
 fn golden_files_are_updated_to_what_they_are() {
     let mut same = 0;
     for generation in [Generation::D, Generation::E] {
-        for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten() {
+        for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
+        {
             let folder = quick_folder();
             let path = folder.path().join("dCPFile-Rank0.fti");
-            let cases: Vec<_> = cases().iter().filter(|(of, case, _)| *of == generation && case["file"].as_str().unwrap().starts_with("dcp_")).collect();
+            let cases: Vec<_> = cases()
+                .iter()
+                .filter(|(of, case, _)| *of == generation && case["file"].as_str().unwrap().starts_with("dcp_"))
+                .collect();
             assert_eq!(cases.len(), 6);
-            let last = cases.iter().map(|(_, case, _)| case["calls"].as_array().unwrap()).max_by_key(|calls| calls.len()).unwrap();
+            let last =
+                cases.iter().map(|(_, case, _)| case["calls"].as_array().unwrap()).max_by_key(|calls| calls.len()).unwrap();
             let (mut program, mut writer, mut told) = (Program::default(), Writer::new(), Vec::new());
             for (done, call) in last.iter().enumerate() {
                 let call = call.as_str().unwrap();
@@ -297,7 +303,10 @@ fn what_can_not_be_updated_is_said() {
     let program = twenty_blocks();
     let mut writer = Writer::new();
     let mut update = UpdateOptions::default();
-    assert_eq!((update.block_size, update.hash, update.mode, update.keep_hashes), (16_384, BlockHash::Md5, UpdateMode::Safe, false));
+    assert_eq!(
+        (update.block_size, update.hash, update.mode, update.keep_hashes),
+        (16_384, BlockHash::Md5, UpdateMode::Safe, false)
+    );
     for generation in [Generation::A, Generation::B] {
         let result = writer.update(&path, &with_time(generation), &update, &program.protected());
         assert!(matches!(result, Err(Error::Argument(why)) if why.contains("C to E")), "{result:?}");
@@ -443,6 +452,28 @@ fn a_damaged_journal_is_none() {
         assert_eq!(try_it(&longer), Ok(true));
         assert_ne!(fs::read(&path).unwrap(), old);
     }
+}
+
+/// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
+#[test]
+fn ranks_of_mpi_go_on_together() {
+    if !(support::have("mpicc") && support::have("mpirun")) {
+        return;
+    }
+    let (build, folder) = (support::fresh_folder("mpi"), quick_folder());
+    for (name, mut compiler) in [("mpi_heat", Command::new("mpicc")), ("fti_recut", support::cc())] {
+        compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-I"]).arg(support::root().join("include"));
+        compiler.arg(support::root().join(format!("examples/{name}.c"))).arg("-o").arg(build.join(name));
+        support::run(compiler.args(support::link_flags()));
+    }
+    let said = support::run(
+        Command::new(support::root().join("examples/mpi_demo.sh"))
+            .arg(&build)
+            .args(["30", "1"])
+            .env("RANKS", "2")
+            .env("TMPDIR", folder.path()),
+    );
+    assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
 }
 
 /// Bytes that an ordinary checkpoint has otherwise: slack and hasCkpt.

@@ -9,8 +9,8 @@ use std::path::Path;
 use super::guard;
 use crate::error::Error;
 use crate::fti::{
-    self, BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated,
-    Writer,
+    self, BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions,
+    Updated, Writer,
 };
 
 /// A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file

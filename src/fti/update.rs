@@ -286,11 +286,11 @@ impl Writer {
 /// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part;
 /// [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn settle(path: impl AsRef<Path>, decision: Decision) -> Result<bool, Error> {
-    let place = Place::of(path.as_ref(), true)?;
-    match decision {
+    let place = Place::of(path.as_ref(), true);
+    where_there_is(place, |place| match decision {
         Decision::Commit => place.finish(true),
         Decision::Abandon => place.abandon(),
-    }
+    })
 }
 
 /// The update of the file `path` that was begun and not ended, if there is one.
@@ -298,7 +298,7 @@ pub fn settle(path: impl AsRef<Path>, decision: Decision) -> Result<bool, Error>
 /// # Errors
 /// [`Error::FileBusy`] where somebody else is at it; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn pending(path: impl AsRef<Path>) -> Result<Option<Pending>, Error> {
-    let pending = Place::of(path.as_ref(), false)?.pending()?;
+    let pending = where_there_is(Place::of(path.as_ref(), false), Place::pending)?;
     Ok(pending.map(|(ckpt_id, prepared)| Pending { ckpt_id, prepared }))
 }
 
@@ -309,7 +309,15 @@ pub fn pending(path: impl AsRef<Path>) -> Result<Option<Pending>, Error> {
 /// [`Error::UpdatePrepared`] where it is not clear which state the file is to have: [`settle`] decides. [`Error::FileBusy`] where somebody
 /// else is at it; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
-    Place::of(path.as_ref(), false)?.finish(false)
+    where_there_is(Place::of(path.as_ref(), false), |place| place.finish(false))
+}
+
+/// Nothing, where there is no folder: there is no file then, and no journal.
+fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Place) -> Result<R, Error>) -> Result<R, Error> {
+    match place {
+        Err(Error::Io { doing: Doing::OpeningFolder, errno, .. }) if errno.is_missing() => Ok(R::default()),
+        place => job(&place?),
+    }
 }
 
 /// Sets the hashes of the chunks that have changed. `before` is the layout that the file has, where it is known what is in it.

@@ -461,7 +461,13 @@ impl Meta {
         Ok(md5.finalize())
     }
 
-    pub(super) fn header(&mut self, options: &Options, checksum: [u8; HASH], data_size: u64, meta_size: u64) -> Result<(), Error> {
+    pub(super) fn header(
+        &mut self,
+        options: &Options,
+        checksum: [u8; HASH],
+        data_size: u64,
+        meta_size: u64,
+    ) -> Result<(), Error> {
         let format = self.generation.format();
         let header = &mut self.header[..format.header];
         header[..2 * HASH].copy_from_slice(&format::hex(checksum));
