@@ -117,7 +117,7 @@ container-model: ## Compare COUNT generated containers with a naive model of the
 bench-container: ## Measure the container, beside the figures of the original
 	$(CARGO) bench --bench container
 
-bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing (a minute)
+bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing; updates of them, beside FTI (three minutes)
 	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) $(CARGO) bench --bench fti
 
 bench-fti: ROUNDS = 7
@@ -129,7 +129,7 @@ crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; ea
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -155,7 +155,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage --test fti_update --test crash_update
 
 ROOM ?= codec
 
