@@ -322,6 +322,10 @@ fn what_can_not_be_updated_is_said() {
     let twice = [Protected::new(1, b"a"), Protected::new(1, b"b")];
     assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::Argument(_))));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+    let result = writer.update(&path, &options, &update, &program.protected());
+    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    fs::remove_file(&path).unwrap();
     let result = writer.update(folder.path().join("not there/file"), &options, &update, &program.protected());
     assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
@@ -474,6 +478,28 @@ fn ranks_of_mpi_go_on_together() {
             .env("TMPDIR", folder.path()),
     );
     assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
+
+    // Files are named, placed and told of the others as those of FTI (golden `ranks3_*`): its second and third checkpoint are left.
+    let mut mpirun = Command::new("mpirun");
+    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    mpirun.args(["--oversubscribe", "-n", "3"]).arg(build.join("mpi_heat")).arg(folder.path()).args(["heat", "15", "ordinary"]);
+    support::run(&mut mpirun);
+    let place = |level: i32, name: String| folder.path().join(format!("node0/heat/l{level}")).join(name);
+    let of = |level: i32| [0, 1, 2].map(|rank| fs::read(place(level, format!("Ckpt{level}-Rank{rank}.fti"))).unwrap());
+    let (second, third) = (of(2), of(3));
+    assert_ne!(second[0].len(), second[1].len());
+    let largest = third.iter().map(Vec::len).max().unwrap() as i64;
+    for rank in 0..3 {
+        let left = &second[(rank + 2) % 3];
+        let facts = [&second[rank], &third[rank]].map(|file| {
+            let checkpoint = Checkpoint::parse(file).unwrap();
+            assert_eq!(verify(&checkpoint).1, []);
+            let header = checkpoint.header();
+            (header.ckpt_id, header.pt_fs, header.max_fs)
+        });
+        assert_eq!(facts, [(Some(2), left.len() as i64, -1), (Some(3), -1, largest + 8)]);
+        assert_eq!(fs::read(place(2, format!("Ckpt2-Pcof{rank}.fti"))).unwrap(), *left);
+    }
 }
 
 /// Bytes that an ordinary checkpoint has otherwise: slack and hasCkpt.

@@ -225,7 +225,7 @@ impl Writer {
 
             let replaces = when == When::Now
                 && match update.mode {
-                    UpdateMode::Safe => file.is_none() || 2 * bytes > data_size,
+                    UpdateMode::Safe => updated.full || 2 * bytes > data_size,
                     UpdateMode::InPlace => updated.full,
                 };
             let carried = layout.copy()?;

@@ -23,9 +23,9 @@ pub(crate) fn create_new(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd,
     open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
 }
 
-/// Opens a file of the folder for reading and writing.
+/// Opens a file of the folder for reading and writing; not one that the name is a symbolic link to.
 pub(crate) fn open_to_change(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    open_at(folder.as_raw_fd(), name, libc::O_RDWR)
+    open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_NOFOLLOW)
 }
 
 /// Opens a file of the folder for reading.
