@@ -7,6 +7,24 @@
 
    Nothing here is needed to use fd_checkpt.h.
 
+   CHECKPOINTS THAT DESCRIBE THEMSELVES
+
+   fdckpt_writer_* save regions of memory by name, in a file that is whole
+   or not there at all, fdckpt_reader_* load them:
+
+     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
+     fdckpt_writer_add( writer, "grid", grid, sizeof(grid) );
+     fdckpt_writer_add( writer, "step", &step, sizeof(step) );
+     int err = fdckpt_writer_commit( writer );   // also if an add has failed
+     fdckpt_writer_free( writer );
+
+     fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+     err = fdckpt_reader_load( reader, "grid", grid, sizeof(grid) );
+     fdckpt_reader_close( reader );
+
+   What is read was verified by a checksum.  The file is also a container,
+   and its frames are those of fd_checkpt.h.
+
    RESUMABLE INFLATE
 
    fdckpt_inflate_* decompress Deflate and Deflate64, raw or in zlib and
@@ -91,7 +109,9 @@
                 rather than a failure: it is not logged.
      VERIFY     A verification has findings.  It gave them to the caller;
                 they are not logged.
-     INTERNAL   A defect of the library.  Please report it. */
+     INTERNAL   A defect of the library.  Please report it.
+     CANCELLED  The caller's progress callback has cancelled it.  Not
+                logged. */
 
 #define FDCKPT_OK             (0)
 #define FDCKPT_ERR_ARGUMENT   (-11)
@@ -105,6 +125,7 @@
 #define FDCKPT_ERR_NOT_FOUND  (-19)
 #define FDCKPT_ERR_VERIFY     (-20)
 #define FDCKPT_ERR_INTERNAL   (-21)
+#define FDCKPT_ERR_CANCELLED  (-22)
 
 #ifdef __cplusplus
 extern "C" {
@@ -116,7 +137,7 @@ extern "C" {
 #define FDCKPT_NO_OFFSET UINT64_MAX
 
 /*
- In fdckpt_error_t: the failure is not one of many frames.
+ In fdckpt_error_t: the failure is not a matter of a frame.
  */
 #define FDCKPT_NO_FRAME UINT64_MAX
 
@@ -176,6 +197,53 @@ extern "C" {
  The end of the process alone. A crash of the machine can leave the name with a file that lacks data.
  */
 #define FDCKPT_SYNC_NONE 2
+
+/*
+ By which hash it is told whether a block has changed: MD5, which is the usual one, takes 16 bytes for each block.
+ */
+#define FDCKPT_FTI_MD5 1
+
+/*
+ CRC-32 is many times as fast and takes 4 bytes, but one in four thousand million changes of a block goes unnoticed.
+ */
+#define FDCKPT_FTI_CRC32 2
+
+/*
+ What a crash in the middle of an update leaves: the old state or the new one. What changes is written to a journal (path with
+ .journal behind it) and synced before a byte of the file changes; where most of the file changes, a new one takes its place. What
+ a crash has interrupted, the next fdckpt_fti_* or fdckpt_ftifile_* function that opens the file ends.
+ */
+#define FDCKPT_FTI_SAFE 0
+
+/*
+ A file that is neither, which its hashes tell: what changes is at once written to its place, as FTI does it.
+ */
+#define FDCKPT_FTI_IN_PLACE 1
+
+/*
+ Nothing is pending: no update of the file was begun and not ended.
+ */
+#define FDCKPT_FTI_SETTLED 0
+
+/*
+ One that a crash has interrupted: the next who opens the file ends it.
+ */
+#define FDCKPT_FTI_INTERRUPTED 1
+
+/*
+ One that fdckpt_fti_prepare has prepared.
+ */
+#define FDCKPT_FTI_PREPARED 2
+
+/*
+ What becomes of an update that was prepared: the file gets its new state.
+ */
+#define FDCKPT_FTI_COMMIT 1
+
+/*
+ The file keeps its old state.
+ */
+#define FDCKPT_FTI_ABANDON 2
 
 /*
  In fdckpt_ftifile_finding_t: it is not about one variable or container.
@@ -319,6 +387,26 @@ extern "C" {
 #define FDCKPT_TO_END UINT64_MAX
 
 /*
+ How many bytes of data a frame has at most, if the options don't say it.
+ */
+#define FDCKPT_FRAME_SIZE_DEFAULT 524288
+
+/*
+ It was mapped, or is in the caller's memory: nothing was spooled.
+ */
+#define FDCKPT_SPOOLED_NOT 0
+
+/*
+ It could not be mapped, and was read to memory.
+ */
+#define FDCKPT_SPOOLED_IN_MEMORY 1
+
+/*
+ It could not be mapped, and was read to a temporary file.
+ */
+#define FDCKPT_SPOOLED_IN_FILE 2
+
+/*
  A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
  file's end that says where they lie. docs/container-format.md specifies it.
 
@@ -365,6 +453,24 @@ typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 typedef struct fdckpt_pool_t fdckpt_pool_t;
 
 /*
+ A checkpoint that describes itself, opened for reading.
+
+ It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_close, and can be used by several threads at once. A file is
+ mapped: nobody may change or shorten it meanwhile. (What fdckpt_writer_commit replaces stays what it was for who has it open.)
+ */
+typedef struct fdckpt_reader_t fdckpt_reader_t;
+
+/*
+ A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
+ docs/checkpoint-format.md specifies the file; its frames can be restored by fd_restore_* too.
+
+ It is made by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free, and used by one thread at a time. When a call
+ with it has failed, what was written is discarded, and all further ones fail in the same way. So it is enough to look at what
+ fdckpt_writer_commit returns.
+ */
+typedef struct fdckpt_writer_t fdckpt_writer_t;
+
+/*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
@@ -400,9 +506,19 @@ typedef struct fdckpt_error_t {
    */
   const char *text;
   /*
-   Of many frames in one call (fdckpt_frames_*), the first for which it failed, counted from 0. Or FDCKPT_NO_FRAME.
+   The frame that it is about, counted from 0: of the frames given to fdckpt_frames_*, the first for which it failed; of a checkpoint, its
+   number. Or FDCKPT_NO_FRAME.
    */
   uint64_t frame;
+  /*
+   Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage: the file, as the caller named it. Else, or if it was not named, NULL. It and
+   name are cut after 511 bytes.
+   */
+  const char *file;
+  /*
+   The region or attribute that it is about, or NULL.
+   */
+  const char *name;
 } fdckpt_error_t;
 
 /*
@@ -614,6 +730,55 @@ typedef struct fdckpt_fti_options_t {
    */
   int64_t timestamp;
 } fdckpt_fti_options_t;
+
+/*
+ What a differential checkpoint is to be like. Members that are 0 stand for what is usual.
+ */
+typedef struct fdckpt_fti_update_t {
+  /*
+   Bytes of a block, 512 to 65535; 0: 16384.
+   */
+  int block_size;
+  /*
+   FDCKPT_FTI_MD5 or FDCKPT_FTI_CRC32; 0: MD5.
+   */
+  int hash;
+  /*
+   FDCKPT_FTI_SAFE or FDCKPT_FTI_IN_PLACE.
+   */
+  int mode;
+  /*
+   1: the hashes are kept in a file (path with .hashes behind it), and taken from there after a restart. 0: they are not, and the first
+   update after a restart writes all.
+   */
+  int keep_hashes;
+} fdckpt_fti_update_t;
+
+/*
+ What an update has done.
+ */
+typedef struct fdckpt_fti_updated_t {
+  /*
+   How many blocks the data has.
+   */
+  uint64_t blocks;
+  /*
+   How many of them have changed.
+   */
+  uint64_t changed;
+  /*
+   Bytes of data in those.
+   */
+  uint64_t bytes;
+  /*
+   1 if all data counted as changed, since nothing was known of the file: there was none, or another one.
+   */
+  int full;
+  /*
+   1 if the hashes were kept. That it fails is no error: the first update after a restart writes all then.
+   */
+  int kept_hashes;
+} fdckpt_fti_updated_t;
 
 /*
  The header of a file, as the file has it: nothing in it has been checked. The names are FTI's. What the generation does not have
@@ -884,6 +1049,275 @@ typedef struct fdckpt_inflate_position_t {
    */
   uint64_t output;
 } fdckpt_inflate_position_t;
+
+/*
+ How far saving, loading or verifying has come.
+ */
+typedef struct fdckpt_progress_t {
+  /*
+   Bytes of data that are done.
+   */
+  uint64_t data;
+  /*
+   Bytes of data in all; when saving, those that were added so far.
+   */
+  uint64_t total;
+  /*
+   Bytes of the file that were written or read for it.
+   */
+  uint64_t stored;
+} fdckpt_progress_t;
+
+/*
+ Is told of progress after each frame, by the thread that called the library, with the context of the options. Returns 0 to go on; anything
+ else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
+ */
+typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_t *progress);
+
+/*
+ How a checkpoint is to be saved. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
+ */
+typedef struct fdckpt_writer_options_t {
+  /*
+   How frames are encoded: FD_CHECKPT_FRAME_STYLE_RAW, which is also what 0 means, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+  /*
+   How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
+   is 1 unless it was called. The file is the same, byte for byte.
+   */
+  unsigned int threads;
+  /*
+   How many bytes of data a frame has at most: 65536 to 1 GiB. 0: FDCKPT_FRAME_SIZE_DEFAULT.
+   */
+  uint64_t frame_size;
+  /*
+   One of FDCKPT_SYNC_*: what the file has to survive. Of a descriptor: all but FDCKPT_SYNC_NONE sync it in the end, if it can be.
+   */
+  int durability;
+  /*
+   Not 0: frames and regions get no checksums, so that damage to data goes unnoticed.
+   */
+  int no_checksums;
+  /*
+   Is told of progress, and can cancel. May be NULL.
+   */
+  fdckpt_progress_fn_t progress;
+  /*
+   What progress gets as context.
+   */
+  void *context;
+} fdckpt_writer_options_t;
+
+/*
+ How a checkpoint is to be loaded. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
+ */
+typedef struct fdckpt_reader_options_t {
+  /*
+   How many threads may read, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which is 1
+   unless it was called.
+   */
+  unsigned int threads;
+  /*
+   Not 0: what is read is not verified, so that damage to data can go unnoticed.
+   */
+  int no_checksums;
+  /*
+   What can't be mapped (a pipe) is spooled: read to its end when it is opened, to memory up to so many bytes, what is larger to
+   a temporary file without a name (in the folder that the environment variable TMPDIR names, or /tmp). 0: 64 MiB.
+   */
+  uint64_t spool_memory;
+  /*
+   What can't be mapped and has more bytes than this is refused with FDCKPT_ERR_ARGUMENT. 0: no limit.
+   */
+  uint64_t spool_limit;
+  /*
+   Is told of progress by fdckpt_reader_read, fdckpt_reader_read_many and fdckpt_reader_verify, and can cancel them. May be NULL. If
+   several threads use the reader, it is called by each of them.
+   */
+  fdckpt_progress_fn_t progress;
+  /*
+   What progress gets as context.
+   */
+  void *context;
+} fdckpt_reader_options_t;
+
+/*
+ What can be told of a checkpoint as a whole.
+ */
+typedef struct fdckpt_reader_info_t {
+  /*
+   How many regions there are.
+   */
+  uint64_t regions;
+  /*
+   How many frames.
+   */
+  uint64_t frames;
+  /*
+   How many attributes.
+   */
+  uint64_t attributes;
+  /*
+   Bytes of data.
+   */
+  uint64_t data;
+  /*
+   Bytes of the file.
+   */
+  uint64_t stored;
+  /*
+   Whether frames and regions have checksums.
+   */
+  int has_checksums;
+  /*
+   One of FDCKPT_SPOOLED_*.
+   */
+  int spooled;
+} fdckpt_reader_info_t;
+
+/*
+ A region of a checkpoint.
+ */
+typedef struct fdckpt_entry_t {
+  /*
+   Its name, which lives as long as the reader.
+   */
+  const char *name;
+  /*
+   Its number, counted from 0 in the order in which regions were added.
+   */
+  uint64_t number;
+  /*
+   How many bytes it has.
+   */
+  uint64_t size;
+  /*
+   Its checksum (docs/checkpoint-format.md), 0 if there are none.
+   */
+  uint64_t checksum;
+  /*
+   The frame in which it begins, or FDCKPT_NO_FRAME if it is empty.
+   */
+  uint64_t frame;
+  /*
+   Where in the data of that frame it begins.
+   */
+  uint64_t frame_offset;
+  /*
+   In how many frames it lies.
+   */
+  uint64_t frame_count;
+  /*
+   The style of these: FD_CHECKPT_FRAME_STYLE_RAW, also if it is empty, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+} fdckpt_entry_t;
+
+/*
+ A frame of a checkpoint, with what is needed to restore it by fd_restore_*: at offset, in this style, as one buffer of data bytes.
+ */
+typedef struct fdckpt_reader_frame_t {
+  /*
+   Where it begins in the file.
+   */
+  uint64_t offset;
+  /*
+   How many bytes it has in the file.
+   */
+  uint64_t stored;
+  /*
+   How many bytes of data it has.
+   */
+  uint64_t data;
+  /*
+   XXH3 (64 bits) of its bytes in the file, 0 if there are no checksums.
+   */
+  uint64_t checksum;
+  /*
+   FD_CHECKPT_FRAME_STYLE_RAW or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+} fdckpt_reader_frame_t;
+
+/*
+ A region to read, and the caller's memory for it.
+ */
+typedef struct fdckpt_request_t {
+  /*
+   The region's number.
+   */
+  uint64_t number;
+  /*
+   Where its data is to go.
+   */
+  void *data;
+  /*
+   How many bytes there are: the region's size.
+   */
+  size_t size;
+} fdckpt_request_t;
+
+/*
+ Something that is damaged, as fdckpt_reader_verify tells it.
+ */
+typedef struct fdckpt_damage_t {
+  /*
+   The region that is lost. NULL: it is the metadata of the container, which costs no data.
+   */
+  const char *name;
+  /*
+   Its number.
+   */
+  uint64_t number;
+  /*
+   The first of its frames that is damaged, or FDCKPT_NO_FRAME.
+   */
+  uint64_t frame;
+  /*
+   Where in the file, or FDCKPT_NO_OFFSET.
+   */
+  uint64_t offset;
+  /*
+   What is wrong, as a code.
+   */
+  int code;
+  /*
+   What is wrong, in a sentence for people.
+   */
+  const char *text;
+} fdckpt_damage_t;
+
+/*
+ Receives what a verification finds. The struct and what it points to are valid until it returns. No longjmp, no C++ exception.
+ */
+typedef void (*fdckpt_damage_fn_t)(void *context, const struct fdckpt_damage_t *damage);
+
+/*
+ What was salvaged.
+ */
+typedef struct fdckpt_salvaged_t {
+  /*
+   Whether the index was there. If not, nothing is known of names, sizes and checksums.
+   */
+  int index;
+  /*
+   Regions that are sound, as their checksums say. They keep their names.
+   */
+  uint64_t verified;
+  /*
+   Pieces that are sound of regions that are not.
+   */
+  uint64_t partial;
+  /*
+   Regions or pieces that could be restored, but not verified: they can have any content.
+   */
+  uint64_t unverified;
+  /*
+   Regions of which something is lost.
+   */
+  uint64_t lost;
+} fdckpt_salvaged_t;
 
 /*
  Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
@@ -1316,6 +1750,68 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
                           const struct fdckpt_fti_options_t *options);
 
 /*
+ fdckpt_fti_update makes a differential checkpoint: it brings the file path to the state of all protected variables, and writes what
+ has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
+ NULL, which stands for what is usual, and _updated may be NULL.
+
+ What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
+ any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+ difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
+ whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
+
+ Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_STATE:
+ somebody else is updating the file (it is locked by flock meanwhile), or a prepared update is pending. Then, in the mode
+ FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
+ it may be damaged. In both, the next update that succeeds makes it whole.
+
+ Nobody may read the file meanwhile. It must not be a symbolic link.
+ */
+int fdckpt_fti_update(struct fdckpt_fti_t *fti,
+                      const char *path,
+                      const struct fdckpt_fti_options_t *options,
+                      const struct fdckpt_fti_update_t *update,
+                      struct fdckpt_fti_updated_t *_updated);
+
+/*
+ fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
+ of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_settle is told
+ what becomes of it. When all processes have prepared, all commit; where one could not, all abandon. After a crash,
+ fdckpt_fti_pending tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
+ abandon. (So no process may prepare the next one before all have committed this one.) The memory can change as soon as the call
+ returns.
+
+ The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
+
+ Returns as fdckpt_fti_update; after each failure the file has its old state and nothing is pending.
+ */
+int fdckpt_fti_prepare(struct fdckpt_fti_t *fti,
+                       const char *path,
+                       const struct fdckpt_fti_options_t *options,
+                       const struct fdckpt_fti_update_t *update,
+                       struct fdckpt_fti_updated_t *_updated);
+
+/*
+ fdckpt_fti_settle decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ABANDON. It needs no object: any
+ process can do so, also after a restart. Where nothing is pending, it does nothing.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
+ FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it.
+ */
+int fdckpt_fti_settle(const char *path,
+                      int decision);
+
+/*
+ fdckpt_fti_pending tells whether an update of the file path was begun and not ended: FDCKPT_FTI_SETTLED, FDCKPT_FTI_INTERRUPTED or
+ FDCKPT_FTI_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_SETTLED).
+
+ Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO;
+ FDCKPT_ERR_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_fti_pending(const char *path,
+                       int *_pending,
+                       int *_ckpt_id);
+
+/*
  fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the
  ranks of a group agree on before.
 
@@ -1615,6 +2111,267 @@ int fdckpt_inflate_index_sizes(const struct fdckpt_inflate_index_t *index,
  fdckpt_inflate_index_free frees the index. It may be NULL. No descriptor is closed.
  */
 void fdckpt_inflate_index_free(struct fdckpt_inflate_index_t *index);
+
+/*
+ fdckpt_writer_open begins a checkpoint that is to be the file path. It becomes that in fdckpt_writer_commit: until then it is a
+ temporary file in the same folder (.fdckpt-*.tmp), and what has the name stays. Temporary files that processes have left there that
+ have died are removed. The file gets the permissions that new files have; a symbolic link is replaced itself.
+
+ options may be NULL, for the defaults. Neither it nor path need stay.
+
+ Returns the writer, to be freed with fdckpt_writer_free, or NULL: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_writer_t *fdckpt_writer_open(const char *path,
+                                           const struct fdckpt_writer_options_t *options);
+
+/*
+ fdckpt_writer_open_fd begins a checkpoint that is written to fd, a file, pipe or socket, from its current position on, and
+ without going back. It must be all that a file has, so write at its begin. Until fdckpt_writer_commit has succeeded there is a part of
+ it. The descriptor is not closed.
+
+ Returns as fdckpt_writer_open.
+ */
+struct fdckpt_writer_t *fdckpt_writer_open_fd(int fd,
+                                              const struct fdckpt_writer_options_t *options);
+
+/*
+ fdckpt_writer_add adds a region: the size bytes at data, which are not needed any more when it returns (they were written or, if
+ they are fewer than a quarter of a frame, copied). size can be 0, and data NULL then. name is what it is found by: UTF-8, not
+ empty, at most 65535 bytes, and of no other region. Regions keep the order in which they are added.
+
+ Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_STATE, it
+ was committed or aborted; or what a call before has returned that failed.
+ */
+int fdckpt_writer_add(struct fdckpt_writer_t *writer,
+                      const char *name,
+                      const void *data,
+                      size_t size);
+
+/*
+ fdckpt_writer_set_style says the style of the regions that are added from now on: FD_CHECKPT_FRAME_STYLE_RAW or
+ FD_CHECKPT_FRAME_STYLE_LZ4.
+
+ Returns as fdckpt_writer_add.
+ */
+int fdckpt_writer_set_style(struct fdckpt_writer_t *writer,
+                            int style);
+
+/*
+ fdckpt_writer_attribute adds an attribute: whatever the program wants to tell of the checkpoint. Keys are like names of regions, and a
+ key is there once. The value is copied. Attributes are for small things: they are read when a checkpoint is opened.
+
+ Returns as fdckpt_writer_add.
+ */
+int fdckpt_writer_attribute(struct fdckpt_writer_t *writer,
+                            const char *key,
+                            const void *value,
+                            size_t size);
+
+/*
+ fdckpt_writer_commit writes what is left and the index, and gives the file its name, as durably as the options say. The writer is
+ then to be freed.
+
+ Returns FDCKPT_OK: the file is there, whole. Or as fdckpt_writer_add: then path is what it was, and nothing is left of the new file.
+ But if it was syncing the folder that failed (FDCKPT_ERR_IO), path is the new file, and a crash can bring the old one back.
+ */
+int fdckpt_writer_commit(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_writer_abort discards what was written: path stays what it was. (To a descriptor it may have been written already.) The
+ writer is then to be freed. NULL is fine.
+ */
+void fdckpt_writer_abort(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_writer_free frees a writer. If it was not committed, what was written is discarded. NULL is fine.
+ */
+void fdckpt_writer_free(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_reader_open opens the file path. options may be NULL, for the defaults; neither it nor path need stay.
+
+ The index is read and checked, all of it; data is read only where it is asked for.
+
+ Returns the reader, to be freed with fdckpt_reader_close, or NULL: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no such checkpoint, or one of
+ a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_RANGE, its index or the container's metadata is damaged (for
+ both see fdckpt_salvage); FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open(const char *path,
+                                           const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_open_fd opens the file of fd, all of it, wherever its position is. What can't be mapped is read from its position to
+ its end first (fdckpt_reader_info tells). The descriptor is not needed any more when it returns, and not closed.
+
+ Returns as fdckpt_reader_open.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open_fd(int fd,
+                                              const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_open_memory opens a checkpoint in memory: the size bytes at data, which must stay there unchanged as long as the
+ reader is there.
+
+ Returns as fdckpt_reader_open.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open_memory(const void *data,
+                                                  size_t size,
+                                                  const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_close frees a reader. NULL is fine.
+ */
+void fdckpt_reader_close(struct fdckpt_reader_t *reader);
+
+/*
+ fdckpt_reader_count returns how many regions there are; 0 if reader is NULL.
+ */
+uint64_t fdckpt_reader_count(const struct fdckpt_reader_t *reader);
+
+/*
+ fdckpt_reader_info tells of the checkpoint as a whole.
+
+ Returns FDCKPT_OK and fills *_info, or FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_info(const struct fdckpt_reader_t *reader, struct fdckpt_reader_info_t *_info);
+
+/*
+ fdckpt_reader_entry tells of the region of this number, counted from 0.
+
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_entry(const struct fdckpt_reader_t *reader,
+                        uint64_t number,
+                        struct fdckpt_entry_t *_entry);
+
+/*
+ fdckpt_reader_find finds the region with this name: one look at a table, however many regions there are.
+
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_find(const struct fdckpt_reader_t *reader,
+                       const char *name,
+                       struct fdckpt_entry_t *_entry);
+
+/*
+ fdckpt_reader_frame tells of the frame of this number, counted from 0.
+
+ Returns FDCKPT_OK and fills *_frame, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_frame(const struct fdckpt_reader_t *reader,
+                        uint64_t number,
+                        struct fdckpt_reader_frame_t *_frame);
+
+/*
+ fdckpt_reader_load reads the region with this name into the size bytes at data; size must be the region's.
+
+ Returns as fdckpt_reader_read.
+ */
+int fdckpt_reader_load(const struct fdckpt_reader_t *reader,
+                       const char *name,
+                       void *data,
+                       size_t size);
+
+/*
+ fdckpt_reader_read reads the region of this number into the size bytes at data; size must be the region's. What is read was verified
+ by its checksum, unless the options or the file are without.
+
+ Returns FDCKPT_OK, or on failure, and then data is not to be relied on: FDCKPT_ERR_CORRUPT, the region is damaged (others can be
+ sound); FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_reader_read(const struct fdckpt_reader_t *reader,
+                       uint64_t number,
+                       void *data,
+                       size_t size);
+
+/*
+ fdckpt_reader_read_at reads a part of the region of this number: size bytes from offset of it on. Only the frames that they lie in are
+ read, and verified.
+
+ Returns as fdckpt_reader_read.
+ */
+int fdckpt_reader_read_at(const struct fdckpt_reader_t *reader,
+                          uint64_t number,
+                          uint64_t offset,
+                          void *data,
+                          size_t size);
+
+/*
+ fdckpt_reader_read_many reads count regions, in any order, each into memory of its size, no two of which overlap; on the threads of the
+ options, a frame at a time. Frames that several regions share are restored once.
+
+ Returns as fdckpt_reader_read. On failure none of them is to be relied on; read one by one, those that are sound succeed.
+ */
+int fdckpt_reader_read_many(const struct fdckpt_reader_t *reader,
+                            const struct fdckpt_request_t *requests,
+                            size_t count);
+
+/*
+ fdckpt_reader_map gives a region where it lies, without a copy: in the map of the file, or in the caller's memory. It must be of RAW
+ frames, which are verified now, and nobody may write to it. It is there as long as the reader. Nothing is said of its alignment.
+
+ Returns FDCKPT_OK and fills *_data and, unless _size is NULL, *_size. On failure both are untouched: FDCKPT_ERR_STATE, the region is
+ compressed; and as fdckpt_reader_read.
+ */
+int fdckpt_reader_map(const struct fdckpt_reader_t *reader,
+                      uint64_t number,
+                      const void **_data,
+                      size_t *_size);
+
+/*
+ fdckpt_reader_attribute gives the value of the attribute with this key. It is there as long as the reader.
+
+ Returns FDCKPT_OK and fills *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_attribute(const struct fdckpt_reader_t *reader,
+                            const char *key,
+                            const void **_value,
+                            size_t *_size);
+
+/*
+ fdckpt_reader_attribute_at gives key and value of the attribute of this number, counted from 0. They are there as long as the reader.
+
+ Returns FDCKPT_OK and fills *_key, *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_attribute_at(const struct fdckpt_reader_t *reader,
+                               uint64_t number,
+                               const char **_key,
+                               const void **_value,
+                               size_t *_size);
+
+/*
+ fdckpt_reader_verify verifies all of the file: each frame, each region, the container's metadata (the index was verified when it was
+ opened). damage, which may be NULL, is called with context for each region that is lost and each finding about the metadata, by this
+ thread.
+
+ Returns FDCKPT_OK: all of it is sound. Or FDCKPT_ERR_CORRUPT: regions are lost (fdckpt_last_error tells how many); FDCKPT_ERR_VERIFY: all data
+ is sound, but the metadata is not as it was written; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
+                         fdckpt_damage_fn_t damage,
+                         void *context);
+
+/*
+ fdckpt_salvage reads what can be read of the damaged or truncated file from, and writes it to a new checkpoint to, as options (which
+ may be NULL) say.
+
+ With the index, which is found also where the file's end is missing or something was added to it: each region that is sound comes under
+ its name; of one that is damaged, each run of frames that are sound, as partial/NAME@OFFSET, OFFSET being where in the region it begins. If
+ the file has no checksums, regions come as unverified/NAME.
+
+ Without the index: LZ4 frames are found by the sizes of their chunks, and come as unverified/lz4@OFFSET, OFFSET being where in the file
+ they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
+ all that is between comes as unverified/raw@OFFSET.
+
+ Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified".
+
+ Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_salvage(const char *from,
+                   const char *to,
+                   const struct fdckpt_writer_options_t *options,
+                   struct fdckpt_salvaged_t *_salvaged);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,7 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fd_restore_private_mmio, types::fd_restore_private_mmio_t { mem = mem });
     assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
         code = code, errnum = errnum, offset = offset, function = function, text = text, frame = frame,
+        file = file, name = name,
     });
     assert_same_layout!(fdckpt_buffer_t, fdckpt_frames::fdckpt_buffer_t { mem = mem, sz = sz });
     assert_same_layout!(fdckpt_frame_t, fdckpt_frames::fdckpt_frame_t {
@@ -81,6 +82,12 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_fti_options_t, fdckpt_fti::fdckpt_fti_options_t {
         generation = generation, ckpt_id = ckpt_id, threads = threads, durability = durability, partner_fs = partner_fs, group_fs = group_fs, timestamp = timestamp,
     });
+    assert_same_layout!(fdckpt_fti_update_t, fdckpt_fti::fdckpt_fti_update_t {
+        block_size = block_size, hash = hash, mode = mode, keep_hashes = keep_hashes,
+    });
+    assert_same_layout!(fdckpt_fti_updated_t, fdckpt_fti::fdckpt_fti_updated_t {
+        blocks = blocks, changed = changed, bytes = bytes, full = full, kept_hashes = kept_hashes,
+    });
     assert_same_layout!(fdckpt_ftifile_header_t, fdckpt_ftifile::fdckpt_ftifile_header_t {
         offset = offset, ckpt_size = ckpt_size, meta_size = meta_size, data_size = data_size, fs = fs, max_fs = max_fs, pt_fs = pt_fs, timestamp = timestamp, ckpt_id = ckpt_id, generation = generation, block_cnt = block_cnt, container_cnt = container_cnt, variable_cnt = variable_cnt, checksum = checksum, my_hash = my_hash,
     });
@@ -92,6 +99,33 @@ fn structs_have_the_same_layout() {
     });
     assert_same_layout!(fdckpt_ftifile_finding_t, fdckpt_ftifile::fdckpt_ftifile_finding_t {
         file = file, variable = variable, container = container, offset = offset, severity = severity, field = field, expected = expected, found = found, text = text,
+    });
+    assert_same_layout!(fdckpt_writer_options_t, fdckpt_writer::fdckpt_writer_options_t {
+        style = style, threads = threads, frame_size = frame_size, durability = durability, no_checksums = no_checksums,
+        progress = progress, context = context,
+    });
+    assert_same_layout!(fdckpt_progress_t, fdckpt_writer::fdckpt_progress_t { data = data, total = total, stored = stored });
+    assert_same_layout!(fdckpt_reader_options_t, fdckpt_reader::fdckpt_reader_options_t {
+        threads = threads, no_checksums = no_checksums, spool_memory = spool_memory, spool_limit = spool_limit,
+        progress = progress, context = context,
+    });
+    assert_same_layout!(fdckpt_entry_t, fdckpt_reader::fdckpt_entry_t {
+        name = name, number = number, size = size, checksum = checksum, frame = frame, frame_offset = frame_offset,
+        frame_count = frame_count, style = style,
+    });
+    assert_same_layout!(fdckpt_reader_frame_t, fdckpt_reader::fdckpt_reader_frame_t {
+        offset = offset, stored = stored, data = data, checksum = checksum, style = style,
+    });
+    assert_same_layout!(fdckpt_reader_info_t, fdckpt_reader::fdckpt_reader_info_t {
+        regions = regions, frames = frames, attributes = attributes, data = data, stored = stored,
+        has_checksums = has_checksums, spooled = spooled,
+    });
+    assert_same_layout!(fdckpt_request_t, fdckpt_reader::fdckpt_request_t { number = number, data = data, size = size });
+    assert_same_layout!(fdckpt_damage_t, fdckpt_reader::fdckpt_damage_t {
+        name = name, number = number, frame = frame, offset = offset, code = code, text = text,
+    });
+    assert_same_layout!(fdckpt_salvaged_t, fdckpt_reader::fdckpt_salvaged_t {
+        index = index, verified = verified, partial = partial, unverified = unverified, lost = lost,
     });
     assert_same_layout!(fdckpt_ftifile_difference_t, fdckpt_ftifile::fdckpt_ftifile_difference_t {
         kind = kind, id = id, first = first, second = second,
@@ -137,6 +171,11 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_ERR_NOT_FOUND.into(), status::FDCKPT_ERR_NOT_FOUND.into());
     same(headers::FDCKPT_ERR_VERIFY.into(), status::FDCKPT_ERR_VERIFY.into());
     same(headers::FDCKPT_ERR_INTERNAL.into(), status::FDCKPT_ERR_INTERNAL.into());
+    same(headers::FDCKPT_ERR_CANCELLED.into(), status::FDCKPT_ERR_CANCELLED.into());
+    same(headers::FDCKPT_FRAME_SIZE_DEFAULT.into(), fdckpt_writer::FDCKPT_FRAME_SIZE_DEFAULT as i64);
+    same(headers::FDCKPT_SPOOLED_NOT.into(), fdckpt_reader::FDCKPT_SPOOLED_NOT.into());
+    same(headers::FDCKPT_SPOOLED_IN_MEMORY.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_MEMORY.into());
+    same(headers::FDCKPT_SPOOLED_IN_FILE.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_FILE.into());
     same(headers::FDCKPT_FTI_A.into(), fdckpt_fti::FDCKPT_FTI_A.into());
     same(headers::FDCKPT_FTI_B.into(), fdckpt_fti::FDCKPT_FTI_B.into());
     same(headers::FDCKPT_FTI_C.into(), fdckpt_fti::FDCKPT_FTI_C.into());
@@ -146,6 +185,15 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_SYNC_FILE_AND_FOLDER.into(), fdckpt_fti::FDCKPT_SYNC_FILE_AND_FOLDER.into());
     same(headers::FDCKPT_SYNC_FILE.into(), fdckpt_fti::FDCKPT_SYNC_FILE.into());
     same(headers::FDCKPT_SYNC_NONE.into(), fdckpt_fti::FDCKPT_SYNC_NONE.into());
+    same(headers::FDCKPT_FTI_MD5.into(), fdckpt_fti::FDCKPT_FTI_MD5.into());
+    same(headers::FDCKPT_FTI_CRC32.into(), fdckpt_fti::FDCKPT_FTI_CRC32.into());
+    same(headers::FDCKPT_FTI_SAFE.into(), fdckpt_fti::FDCKPT_FTI_SAFE.into());
+    same(headers::FDCKPT_FTI_IN_PLACE.into(), fdckpt_fti::FDCKPT_FTI_IN_PLACE.into());
+    same(headers::FDCKPT_FTI_SETTLED.into(), fdckpt_fti::FDCKPT_FTI_SETTLED.into());
+    same(headers::FDCKPT_FTI_INTERRUPTED.into(), fdckpt_fti::FDCKPT_FTI_INTERRUPTED.into());
+    same(headers::FDCKPT_FTI_PREPARED.into(), fdckpt_fti::FDCKPT_FTI_PREPARED.into());
+    same(headers::FDCKPT_FTI_COMMIT.into(), fdckpt_fti::FDCKPT_FTI_COMMIT.into());
+    same(headers::FDCKPT_FTI_ABANDON.into(), fdckpt_fti::FDCKPT_FTI_ABANDON.into());
     same(headers::FDCKPT_FTI_REMARK.into(), fdckpt_ftifile::FDCKPT_FTI_REMARK.into());
     same(headers::FDCKPT_FTI_REFUSED.into(), fdckpt_ftifile::FDCKPT_FTI_REFUSED.into());
     same(headers::FDCKPT_FTI_DAMAGE.into(), fdckpt_ftifile::FDCKPT_FTI_DAMAGE.into());
@@ -185,9 +233,18 @@ fn prototypes_are_the_same() {
         fdckpt_inflate_index:
             fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
         fdckpt_fti:
-            fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size;
+            fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size
+            fdckpt_fti_update fdckpt_fti_prepare fdckpt_fti_settle fdckpt_fti_pending;
         fdckpt_ftifile:
             fdckpt_ftifile_open fdckpt_ftifile_free fdckpt_ftifile_header fdckpt_ftifile_variable fdckpt_ftifile_container fdckpt_ftifile_extract fdckpt_ftifile_verify fdckpt_ftifile_diff fdckpt_ftifile_convert fdckpt_ftifile_repair;
+        fdckpt_writer:
+            fdckpt_writer_open fdckpt_writer_open_fd fdckpt_writer_add fdckpt_writer_set_style fdckpt_writer_attribute
+            fdckpt_writer_commit fdckpt_writer_abort fdckpt_writer_free;
+        fdckpt_reader:
+            fdckpt_reader_open fdckpt_reader_open_fd fdckpt_reader_open_memory fdckpt_reader_close fdckpt_reader_count
+            fdckpt_reader_info fdckpt_reader_entry fdckpt_reader_find fdckpt_reader_frame fdckpt_reader_load fdckpt_reader_read
+            fdckpt_reader_read_at fdckpt_reader_read_many fdckpt_reader_map fdckpt_reader_attribute fdckpt_reader_attribute_at
+            fdckpt_reader_verify fdckpt_salvage;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
