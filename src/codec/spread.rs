@@ -5,14 +5,15 @@
 //! matters. So the buffer is cut into *segments*. Each helper takes one ahead, begins [`WARM_UP`] chunks before it, throws away what comes
 //! of these, and compresses the segment to memory, noting the state at its beginning and every [`MARK_EVERY`] chunks.
 //!
-//! The thread that made the call never guesses, and never waits. It goes through all chunks in order, from the true state, and compresses
-//! them to where they belong; but where a helper's segment is there that went through this very state, the rest of it is what would
-//! come out here too, and is taken instead. So a wrong guess costs nothing but the helper's time, and whatever the data, the
-//! bytes are those of one thread.
+//! The thread that made the call never guesses, and waits only for helpers that get on. It goes through all chunks in order, from the true
+//! state, and compresses them to where they belong; but where a helper's segment is there that went through this very state, the
+//! rest of it is what would come out here too, and is taken instead. So a wrong guess costs nothing but the helper's time, and whatever
+//! the data, the bytes are those of one thread.
 //!
 //! docs/parallel.md has what it costs and gains.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
@@ -23,9 +24,9 @@ use crate::sys::map::{FreshMemory, fresh_memory};
 use crate::sys::monitor::{Held, Monitor};
 use crate::sys::threads;
 
-/// Chunks by which a thread begins before its segment. After 8, nearly every stream has the true state; of data that shows otherwise more
+/// Chunks by which a thread begins before its segment. After 4, nearly every stream has the true state; of data that shows otherwise more
 /// are taken, up to half a segment.
-const WARM_UP: usize = 8;
+const WARM_UP: usize = 4;
 const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
 
 /// The largest and the smallest segment in chunks.
@@ -37,6 +38,9 @@ const MARK_EVERY: usize = 8;
 
 /// So many segments more than there are helpers can be begun or done that are not written yet.
 const AHEAD: usize = 2;
+
+/// Where no helper does a chunk in this time, which takes a tenth of it, none is waited for any more in the call.
+const STANDSTILL: Duration = Duration::from_millis(1);
 
 /// So many chunks of data that does not lend itself to it are compressed by one thread before it is tried again.
 pub(super) const PATIENCE: usize = SEGMENT_MAX;
@@ -140,6 +144,10 @@ struct Board<'b> {
     segments: Vec<usize>,
     helpers: usize,
     warm_up: AtomicUsize,
+    /// How many chunks helpers have done, as a sign that they get on.
+    progress: AtomicUsize,
+    /// Whether the last guess was right, so that it is worth waiting for the next.
+    trusted: AtomicBool,
     stop: AtomicBool,
     state: Monitor<State>,
 }
@@ -234,6 +242,8 @@ impl<'b> Board<'b> {
             segments,
             helpers,
             warm_up: AtomicUsize::new(WARM_UP),
+            progress: AtomicUsize::new(0),
+            trusted: AtomicBool::new(true),
             stop: AtomicBool::new(false),
             state: Monitor::new(State { written: 0, busy: 0, slots, spare }),
         })
@@ -257,10 +267,10 @@ impl<'b> Board<'b> {
     fn write_in_order(&self, main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>) -> Result<(), Error> {
         let (Some(mut exact), Some(mut truth)) = (Ahead::new(self.buffer), Snapshot::new()) else { return Ok(()) };
         main.snapshot(&mut truth);
-        let mut written = 0;
+        let (mut written, mut patient) = (0, true);
         for segment in 0..self.segments.len() {
             let (first, last) = self.chunks(segment);
-            let mut output = self.arrive(segment);
+            let mut output = self.arrive(segment, &mut patient);
             exact.resume(self.base + first * CHUNK_MAX, cursor_after(self.cursor, first), &truth);
             written = self.write(segment, &mut output, &mut exact, &mut truth, end)?;
             let mut state = self.lock();
@@ -275,9 +285,9 @@ impl<'b> Board<'b> {
         Ok(())
     }
 
-    /// What a helper made of a segment, if it is through. If none has begun it, it is for this thread, and another one is kept for it:
-    /// the next after those that helpers without work will take.
-    fn arrive(&self, segment: usize) -> Option<Output> {
+    /// What a helper made of a segment, which is waited for as long as helpers get on, where one is at it. If none has begun it, it is for
+    /// this thread, and another one is kept for it: the next after those that helpers without work will take.
+    fn arrive(&self, segment: usize, patient: &mut bool) -> Option<Output> {
         let mut state = self.lock();
         if matches!(state.slots[segment], Slot::Open | Slot::Kept) {
             state.slots[segment] = Slot::Kept;
@@ -286,6 +296,11 @@ impl<'b> Board<'b> {
             if let Some(next) = next {
                 state.slots[next] = Slot::Kept;
             }
+        }
+        while *patient && self.trusted.load(Ordering::Relaxed) && matches!(state.slots[segment], Slot::Begun) {
+            let before = self.progress.load(Ordering::Relaxed);
+            state.wait_at_most(STANDSTILL);
+            *patient = self.progress.load(Ordering::Relaxed) != before || !matches!(state.slots[segment], Slot::Begun);
         }
         state.take(segment)
     }
@@ -354,6 +369,7 @@ impl<'b> Board<'b> {
     fn note_guess(&self, guessed_right: &mut Option<bool>, right: bool) {
         if guessed_right.is_none() {
             *guessed_right = Some(right);
+            self.trusted.store(right, Ordering::Relaxed);
             count(&SEGMENTS, 1);
             if !right {
                 count(&MISPREDICTIONS, 1);
@@ -382,6 +398,7 @@ impl<'b> Board<'b> {
         (output.len, output.marked) = (0, 0);
         for _ in begin..first {
             compress_chunk(ahead, &mut output.bytes)?;
+            self.progress.fetch_add(1, Ordering::Relaxed);
             count(&WARM_UP_BYTES, CHUNK_MAX);
         }
         for done in 0..last - first {
@@ -392,6 +409,7 @@ impl<'b> Board<'b> {
                 output.mark(ahead)?;
             }
             output.len += compress_chunk(ahead, output.bytes.get_mut(output.len..)?)?;
+            self.progress.fetch_add(1, Ordering::Relaxed);
         }
         output.mark(ahead)?;
         Some(output)
@@ -421,6 +439,8 @@ impl<'b> Board<'b> {
         if matches!(state.slots[segment], Slot::Begun) {
             state.slots[segment] = slot;
         }
+        drop(state);
+        self.state.tell();
     }
 }
 
