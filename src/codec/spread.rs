@@ -31,7 +31,7 @@ const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
 
 /// The largest and the smallest segment in chunks.
 const SEGMENT_MAX: usize = 128;
-const SEGMENT_MIN: usize = 24;
+const SEGMENT_MIN: usize = 16;
 
 /// From so many threads on, segments are smaller.
 const MANY: usize = 4;
@@ -51,7 +51,7 @@ const STANDSTILL: Duration = Duration::from_millis(1);
 pub(super) const PATIENCE: usize = SEGMENT_MAX;
 
 /// Fewer chunks than this are not worth a thread.
-const WORTH_IT: usize = 2 * SEGMENT_MIN;
+const WORTH_IT: usize = 3 * SEGMENT_MIN;
 
 /// Allows each call up to `threads` threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or what
 /// the environment variable `FDCKPT_THREADS` says when it is first of use.
@@ -98,7 +98,7 @@ impl SpreadStatistics {
 }
 
 /// Compresses full chunks of what is left of the buffer on `threads` threads, as far as that is worth it and goes well; what is left
-/// then is for the caller. Memory: two segments for each thread, of at most 9.6 MiB, of which what is compressed is used.
+/// then is for the caller. Memory: two segments for each thread, of at most 9.1 MiB, of which what is compressed is used.
 pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, threads: usize) -> Result<(), Error> {
     let chunks = main.left() / CHUNK_MAX;
     if threads < 2 || chunks < WORTH_IT {
@@ -122,8 +122,8 @@ fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
     let mut end = 0;
     while end < chunks {
         let left = chunks - end;
-        let size = (left / threads).clamp(SEGMENT_MIN, largest);
-        let size = if ends.len() % threads == 0 { size } else { (size * 9 / 10).saturating_sub(WARM_UP).max(SEGMENT_MIN) };
+        let size = (left / threads / 2).clamp(SEGMENT_MIN, largest);
+        let size = if ends.len() % threads == 0 { size } else { (size * 19 / 20).saturating_sub(WARM_UP).max(SEGMENT_MIN) };
         end += if left < size + SEGMENT_MIN { left } else { size };
         ends.push(end);
     }
