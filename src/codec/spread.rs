@@ -33,6 +33,9 @@ const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
 const SEGMENT_MAX: usize = 128;
 const SEGMENT_MIN: usize = 16;
 
+/// The first of each thread's.
+const SEGMENT_FIRST: usize = 32;
+
 /// From so many threads on, segments are smaller.
 const MANY: usize = 4;
 
@@ -48,7 +51,7 @@ fn ahead(helpers: usize) -> usize {
 const STANDSTILL: Duration = Duration::from_millis(1);
 
 /// So many chunks of data that does not lend itself to it are compressed by one thread before it is tried again.
-pub(super) const PATIENCE: usize = SEGMENT_MAX;
+pub(super) const PATIENCE: usize = 2 * SEGMENT_MAX;
 
 /// Fewer chunks than this are not worth a thread.
 const WORTH_IT: usize = 3 * SEGMENT_MIN;
@@ -122,6 +125,8 @@ fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
     let mut end = 0;
     while end < chunks {
         let left = chunks - end;
+        // Small ones first: they tell whether the data lends itself to it.
+        let largest = largest.min(SEGMENT_FIRST << (ends.len() / threads).min(10));
         let size = (left * 2 / 3 / threads).clamp(SEGMENT_MIN, largest);
         let size = if ends.len() % threads == 0 { size } else { size.saturating_sub(WARM_UP).max(SEGMENT_MIN) };
         end += if left < size + SEGMENT_MIN { left } else { size };
@@ -155,6 +160,8 @@ struct Board<'b> {
     progress: AtomicUsize,
     /// Whether the last guess was right, so that it is worth waiting for the next.
     trusted: AtomicBool,
+    /// Whether nothing could be taken of what a helper made of a segment.
+    useless: AtomicBool,
     stop: AtomicBool,
     state: Monitor<State>,
 }
@@ -251,6 +258,7 @@ impl<'b> Board<'b> {
             warm_up: AtomicUsize::new(WARM_UP),
             progress: AtomicUsize::new(0),
             trusted: AtomicBool::new(true),
+            useless: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             state: Monitor::new(State { written: 0, busy: 0, slots, spare }),
         })
@@ -269,8 +277,8 @@ impl<'b> Board<'b> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What the thread does that made the call. Stops early where the data does not lend itself to it, where a region gets full, and
-    /// where memory is short.
+    /// What the thread does that made the call. Stops early where the data does not lend itself to it (nothing of a segment could be
+    /// used), where a region gets full, and where memory is short.
     fn write_in_order(&self, main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>) -> Result<(), Error> {
         let (Some(mut exact), Some(mut truth)) = (Ahead::new(self.buffer), Snapshot::new()) else { return Ok(()) };
         main.snapshot(&mut truth);
@@ -284,7 +292,7 @@ impl<'b> Board<'b> {
             state.written = segment + 1;
             state.spare.extend(output);
             self.state.tell();
-            if written < last {
+            if written < last || self.useless.load(Ordering::Relaxed) {
                 break;
             }
         }
@@ -369,6 +377,7 @@ impl<'b> Board<'b> {
             }
         }
         exact.snapshot(truth);
+        self.useless.store(guessed_right == Some(false), Ordering::Relaxed);
         Ok(last)
     }
 
