@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti bench-index crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,11 @@ bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing (a m
 	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) $(CARGO) bench --bench fti
 
 bench-fti: ROUNDS = 7
+
+bench-index: ## Measure checkpoints that describe themselves, beside plain frames, write(2), memcpy, lz4, zstd and tar (2 minutes)
+	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) MIB=$(BENCH_MIB) DATA="$(BENCH_DATA)" $(CARGO) bench --bench index
+
+bench-index: ROUNDS = 9
 
 crash: ROUNDS = 10000
 

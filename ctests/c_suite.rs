@@ -49,6 +49,11 @@ mod shared_library {
     }
 
     #[test]
+    fn checkpoint() {
+        support::run(&mut Command::new(support::c_program("checkpoint")));
+    }
+
+    #[test]
     fn frames() {
         support::run(&mut Command::new(support::c_program("frames")));
     }
@@ -139,7 +144,8 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "checkpoint", "inflate"]
+        {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

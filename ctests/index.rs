@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::Command;
 
 use fdckpt::index::{Durability, Reader, ReaderOptions, Request, Spooled, Writer, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
@@ -157,7 +158,7 @@ fn frames_are_those_of_one_handle() {
 fn styles_can_be_mixed_and_small_regions_share_frames() {
     let folder = support::fresh_folder("index-mixed");
     let path = folder.join("a.ckpt");
-    let mut writer = options().create(&path).unwrap();
+    let mut writer = options().frame_size(512 << 10).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     writer.add("first", &[1; 1000]).unwrap();
     writer.add("second", &[2; 1000]).unwrap();
@@ -422,4 +423,26 @@ fn abandoned_files_are_removed() {
     first.commit().unwrap();
     drop(second);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+}
+
+/// The program in the README, as it is there.
+#[test]
+fn the_readmes_example_runs() {
+    let readme = fs::read_to_string(support::root().join("README.md")).unwrap();
+    let section = readme.split("## Checkpoints that describe themselves").nth(1).unwrap();
+    let example = section.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.lines().count() < 60, "{} lines", example.lines().count());
+    let folder = support::fresh_folder("index-readme");
+    fs::write(folder.join("example.c"), example).unwrap();
+    let library = support::LIBRARY_FOLDER.display();
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
+    cc.arg(folder.join("example.c")).arg("-o").arg(folder.join("example"));
+    cc.args([format!("-L{library}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{library}")]);
+    support::run(&mut cc);
+    let path = folder.join("state.ckpt");
+    let said = support::run(Command::new(folder.join("example")).arg(&path));
+    assert_eq!(said, "cell 17: 37 degrees, number 289\n");
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

@@ -342,7 +342,7 @@ extern "C" {
 /*
  How many bytes of data a frame has at most, if the options don't say it.
  */
-#define FDCKPT_FRAME_SIZE_DEFAULT 524288
+#define FDCKPT_FRAME_SIZE_DEFAULT 262144
 
 /*
  It was mapped, or is in the caller's memory: nothing was spooled.
