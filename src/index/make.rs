@@ -18,6 +18,9 @@ pub(super) enum Stored<'m> {
     },
 }
 
+/// What takes frames: the data of each, and how it is to be written.
+pub(super) type Take<'t> = dyn FnMut(&[u8], Stored<'_>) -> Result<(), Error> + 't;
+
 /// What makes frames, one behind the other: their bytes depend on which have been made before.
 pub(super) struct Makers {
     threads: usize,
@@ -48,7 +51,7 @@ impl Makers {
         style: FrameStyle,
         checksums: bool,
         parts: &[&[u8]],
-        take: &mut dyn FnMut(&[u8], Stored<'_>) -> Result<(), Error>,
+        take: &mut Take<'_>,
     ) -> Result<(), (usize, Error)> {
         if style == FrameStyle::Raw {
             return parts
