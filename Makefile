@@ -93,6 +93,7 @@ SECONDS ?= 60
 
 identity: ## Compare COUNT random sequences of calls in all modes with each other and with a model, and huge frames
 	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
+	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test spread --test frames -- --include-ignored --nocapture --test-threads 1
 
 corruption: ## Damage checkpoints COUNT times, and tell how much of it goes unnoticed
 	FDCKPT_CORRUPTION=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1

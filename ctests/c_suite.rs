@@ -18,6 +18,15 @@ mod shared_library {
         }
     }
 
+    /// Several threads change nothing.
+    #[test]
+    fn trace_with_threads() {
+        let program = support::c_program("trace");
+        for args in trace_arguments() {
+            support::run(Command::new(&program).args(args).env("FDCKPT_THREADS", "4"));
+        }
+    }
+
     #[test]
     fn contract() {
         support::run(&mut Command::new(support::c_program("contract")));

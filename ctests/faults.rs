@@ -141,6 +141,20 @@ fn fti_api() {
     outcome.conclude("FTI", 1_500);
 }
 
+/// Many frames at a time, and large buffers, on several threads.
+#[test]
+fn frames_api() {
+    let program = support::LIBRARY_FOLDER.join("frames-scenario");
+    let folder = support::LIBRARY_FOLDER.display();
+    compile("frames.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
+    let outcome = supervise(|(group, n)| {
+        let mut command = Command::new(&program);
+        command.args([group.to_string(), n.to_string()]);
+        command
+    });
+    outcome.conclude("many frames", 500);
+}
+
 #[test]
 fn rust_api() {
     let outcome = supervise(|(group, n)| {

@@ -400,6 +400,12 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 
 /*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+ */
+typedef struct fdckpt_pool_t fdckpt_pool_t;
+
+/*
  A checkpoint that describes itself, opened for reading.
 
  It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_close, and can be used by several threads at once. A file is
@@ -1273,10 +1279,10 @@ int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
  place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
  handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
 
- Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched, the frames
- before the one that fdckpt_last_error names are made, and their off and end told: FDCKPT_ERR_NO_ROOM, the memory is too small for
- it (fdckpt_frames_bound tells what is enough; with less, the same frame fails as if they were made one after the other);
- FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched:
+ FDCKPT_ERR_NO_ROOM, the memory is too small for the frame that fdckpt_last_error names (fdckpt_frames_bound tells what is enough;
+ with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
+ named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 
  LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
  32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
@@ -1293,8 +1299,8 @@ int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
  fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
  begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
- fdckpt_last_error names are written, perhaps also a part of what follows.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+ written, perhaps also a part of what follows; FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
                                  size_t frame_cnt,
@@ -1307,8 +1313,8 @@ int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
  file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
  fdckpt_frames_checkpt_mmio.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
- fdckpt_last_error names are written, perhaps also parts of others.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+ written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
@@ -1343,6 +1349,32 @@ int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
                                int fd,
                                int threads);
+
+/*
+ fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+
+ Returns the pool, or NULL if threads is negative or memory could not be had.
+ */
+struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+
+/*
+ fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ started for each call again.
+
+ Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+ So it is in a process that was forked, where the pool has no threads.
+
+ Returns the pool that this thread used before, or NULL. Cannot fail.
+ */
+struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+
+/*
+ fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ ends here.
+ */
+void fdckpt_pool_free(struct fdckpt_pool_t *pool);
 
 /*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes

@@ -54,7 +54,7 @@ mod sys;
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
 pub use error::{Doing, Error};
-pub use parallel::{Frame, FrameError, FrameMut, Frames};
+pub use parallel::{Frame, FrameError, FrameMut, Frames, ThreadPool};
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.

@@ -209,7 +209,7 @@ fn prototypes_are_the_same() {
             fdckpt_container_append fdckpt_container_verify;
         fdckpt_frames:
             fdckpt_frames_bound fdckpt_frames_checkpt_mmio fdckpt_frames_checkpt_stream fdckpt_frames_checkpt_file
-            fdckpt_frames_restore_mmio fdckpt_frames_restore_file;
+            fdckpt_frames_restore_mmio fdckpt_frames_restore_file fdckpt_pool_use fdckpt_pool_free;
         fdckpt_blockindex:
             fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
         fdckpt_inflate:
@@ -252,6 +252,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_fti: fdckpt_fti_new();
+        fdckpt_frames: fdckpt_pool_new(threads);
         fdckpt_container: fdckpt_container_open(fd);
         fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
         fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);
