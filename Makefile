@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo test valgrind faults identity corruption container-model bench-container bench-fti bench-index crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti bench-index crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,16 @@ $(OUT)/libfdckpt.a: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs'
 	mv -f "$$new/libfdckpt.so" "$$new/$(SONAME)" "$$new/libfdckpt.a" "$(OUT)/"; \
 	rm -r "$$new"
 
+# The tool has features that the library does without. Its program for `make install` is this one, unless another one is given.
+TOOL ?= $(OUT)/fdckpt
+
+tool: $(OUT)/fdckpt ## Build the command-line tool
+
+$(OUT)/fdckpt: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+	set -e; host=$$(rustc -vV | sed -n 's/^host: //p'); mkdir -p "$(OUT)"; \
+	$(CARGO) build --release --features tool --bin fdckpt --target "$$host" --target-dir "$(TARGET)/lto"; \
+	cp "$(TARGET)/lto/$$host/release/fdckpt" "$@.$$$$"; mv -f "$@.$$$$" "$@"
+
 headers: ## Generate include/*.h from src/capi
 	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
 
@@ -50,7 +60,7 @@ DATA ?= $(shell rustc --print target-libdir)
 
 demo: lib ## Build, install to a staging folder, compile examples/demo.c against that, and run it on DATA
 	@set -e; mkdir -p "$(TARGET)/demo"; stage=$$(cd "$(TARGET)/demo" && pwd); \
-	$(MAKE) --no-print-directory --silent install PREFIX="$$stage/usr" LIBDIR="$$stage/usr/lib" DESTDIR=; \
+	$(MAKE) --no-print-directory --silent install-lib PREFIX="$$stage/usr" LIBDIR="$$stage/usr/lib" DESTDIR=; \
 	flags=(-I"$$stage/usr/include" -L"$$stage/usr/lib" -lfdckpt); \
 	if command -v pkg-config >/dev/null; then \
 	  eval "flags=($$(PKG_CONFIG_PATH="$$stage/usr/lib/pkgconfig" pkg-config --cflags --libs fdckpt))"; \
@@ -60,6 +70,20 @@ demo: lib ## Build, install to a staging folder, compile examples/demo.c against
 	set -x; \
 	$(CC) -O2 -o "$$stage/demo" examples/demo.c -pthread "$${flags[@]}" -Wl,-rpath,"$$stage/usr/lib"; \
 	"$$stage/demo" "$(DATA)"
+
+# How often each run of `make demo-mpi` is killed, and how many steps it has.
+KILLS ?= 5
+STEPS ?= 200
+
+demo-mpi: lib ## Run a program of Open MPI (which it installs, as root) with 2 and 4 ranks, kill it KILLS times, compare the results
+	@command -v mpicc >/dev/null && command -v mpirun >/dev/null \
+	  || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openmpi-bin libopenmpi-dev; } \
+	  || { echo "Open MPI can't be installed here: it takes Debian's openmpi-bin and libopenmpi-dev, and root" >&2; exit 1; }
+	@set -e; mkdir -p "$(TARGET)/demo-mpi"; build=$$(cd "$(TARGET)/demo-mpi" && pwd); lib=$$(cd "$(OUT)" && pwd); \
+	flags=(-O2 -Wall -Wextra -Iinclude -L"$$lib" -lfdckpt -Wl,-rpath,"$$lib"); \
+	mpicc -o "$$build/mpi_heat" examples/mpi_heat.c "$${flags[@]}"; \
+	$(CC) -o "$$build/fti_recut" examples/fti_recut.c "$${flags[@]}"; \
+	examples/mpi_demo.sh "$$build" $(STEPS) $(KILLS)
 
 # libclang for comparing the headers with the Rust code, without root.
 VENV := $(TARGET)/venv
@@ -73,9 +97,9 @@ test: $(VENV)/libclang ## Run all tests
 	@for tool in valgrind clang g++ pkg-config; do \
 	  command -v $$tool >/dev/null || echo "$$tool is not installed: what needs it is skipped"; \
 	done
-	@set -o pipefail; features=ctests; \
+	@set -o pipefail; features=ctests,tool; \
 	if [ -f $(VENV)/libclang ]; then \
-	  features=ctests,bindgen; \
+	  features=ctests,tool,bindgen; \
 	  export LIBCLANG_PATH="$$($(VENV)/bin/python -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))')"; \
 	  export BINDGEN_EXTRA_CLANG_ARGS="-I\"$$($(CC) -print-file-name=include)\""; \
 	fi; \
@@ -104,7 +128,7 @@ container-model: ## Compare COUNT generated containers with a naive model of the
 bench-container: ## Measure the container, beside the figures of the original
 	$(CARGO) bench --bench container
 
-bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing (a minute)
+bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing; updates of them, beside FTI (three minutes)
 	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) $(CARGO) bench --bench fti
 
 bench-fti: ROUNDS = 7
@@ -117,11 +141,11 @@ bench-index: ROUNDS = 9
 crash: ROUNDS = 10000
 
 crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
-	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash -- --nocapture
+	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -147,7 +171,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage --test fti_update --test crash_update
 
 ROOM ?= codec
 
@@ -211,7 +235,7 @@ stack: lib $(BENCH)/stack $(BENCH_LIB) ## Measure how much stack each function t
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --features ctests -- -D warnings -D clippy::undocumented_unsafe_blocks
+	$(CARGO) clippy --all-targets --features ctests,tool -- -D warnings -D clippy::undocumented_unsafe_blocks
 	$(CARGO) doc --no-deps
 
 doc: ## Build the Rust documentation
@@ -220,7 +244,23 @@ doc: ## Build the Rust documentation
 deps: ## Install what some tasks can use beyond gcc, make, python3 and Rust (Debian, as root)
 	apt-get update && apt-get install -y --no-install-recommends valgrind pkg-config clang liblz4-dev llvm-19
 
-install: lib ## Install libraries, headers and pkg-config file below PREFIX (and DESTDIR)
+MANDIR        ?= $(PREFIX)/share/man
+BASH_COMPLETE := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETE  := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETE := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+install: install-lib install-tool ## Install libraries, headers, pkg-config file and the tool below PREFIX (and DESTDIR)
+
+# The tool itself has its man pages and completions.
+install-tool: $(TOOL) ## Install the tool alone, with man pages and completions for bash, zsh and fish
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
+	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
+	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
+	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
+	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"
+	"$(TOOL)" completions fish > "$(FISH_COMPLETE)/fdckpt.fish"
+
+install-lib: lib ## Install libraries, headers and pkg-config file alone
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	install -m 755 "$(OUT)/libfdckpt.so" "$(DESTDIR)$(LIBDIR)/libfdckpt.so.$(VERSION)"
 	ln -sf libfdckpt.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
@@ -235,6 +275,8 @@ uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc
 	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/fdckpt" "$(DESTDIR)$(MANDIR)"/man1/fdckpt{,-*}.1
+	rm -f "$(BASH_COMPLETE)/fdckpt" "$(ZSH_COMPLETE)/_fdckpt" "$(FISH_COMPLETE)/fdckpt.fish"
 
 clean: ## Remove all that was built
 	$(CARGO) clean

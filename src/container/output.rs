@@ -1,6 +1,7 @@
 //! Writing a container.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::meta::{self, Entry};
@@ -73,6 +74,26 @@ impl Container<'_> {
         let mut gather = Gather::new(fd.as_fd(), 0)?;
         self.each_piece(|piece| gather.put(piece))?;
         gather.flush()
+    }
+
+    /// As [`write_to`](Self::write_to), to anything that can be written to, piece by piece.
+    ///
+    /// # Errors
+    /// Those of `to`; [`io::ErrorKind::OutOfMemory`](std::io::ErrorKind::OutOfMemory); an [`Error`] inside, as for
+    /// [`serialized_size`](Self::serialized_size).
+    pub fn copy_to(&self, mut to: impl Write) -> io::Result<u64> {
+        let (mut size, mut failure) = (0, None);
+        let result = self.each_piece(|piece| {
+            size += piece.len() as u64;
+            to.write_all(piece).map_err(|error| {
+                failure = Some(error);
+                Error::Internal
+            })
+        });
+        match (result, failure) {
+            (_, Some(error)) => Err(error),
+            (result, None) => Ok(result.map(|()| size)?),
+        }
     }
 
     /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was
