@@ -37,13 +37,13 @@ fn options(durability: Durability) -> Options {
 
 /// What saves: a file of FTI with the containers of the one before, or a checkpoint that describes itself.
 enum Saver {
-    Fti(Writer),
+    Fti(Box<Writer>),
     Index,
 }
 
 impl Saver {
     fn of(what: &str) -> Self {
-        if what.starts_with("index") { Self::Index } else { Self::Fti(Writer::new()) }
+        if what.starts_with("index") { Self::Index } else { Self::Fti(Box::default()) }
     }
 }
 
@@ -99,7 +99,7 @@ fn saves() {
     {
         number = number_in(&bytes).unwrap();
         if let Saver::Fti(writer) = &mut saver {
-            *writer = Writer::resume(&Checkpoint::parse(&bytes).unwrap()).unwrap();
+            **writer = Writer::resume(&Checkpoint::parse(&bytes).unwrap()).unwrap();
         }
     }
     println!();
