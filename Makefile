@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti bench-index crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
+.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti bench-index damage million crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -138,6 +138,14 @@ bench-index: ## Measure checkpoints that describe themselves, beside plain frame
 
 bench-index: ROUNDS = 9
 
+damage: COUNT = 100000
+
+damage: ## Damage checkpoints that describe themselves COUNT times: all of it is noticed, and costs what it hits
+	FDCKPT_INDEX_DAMAGE=$(COUNT) $(CARGO) test --release --test index_damage -- --nocapture
+
+million: ## Checkpoints with a million regions: how long opening and finding one takes
+	FDCKPT_INDEX_REGIONS=1000000 $(CARGO) test --release --test index -- --nocapture a_million
+
 crash: ROUNDS = 10000
 
 crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
@@ -145,7 +153,7 @@ crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; ea
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked

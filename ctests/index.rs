@@ -425,6 +425,49 @@ fn abandoned_files_are_removed() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
 }
 
+/// Files of version 1 of the format, which are kept for ever: they can be read, and are what is written today.
+#[test]
+fn golden_files() {
+    let letters: Vec<u8> = (0..150_000usize).map(|at| b"ACGT"[at * at / 97 % 4]).collect();
+    let cases: [(&str, FrameStyle, bool, &[(&str, &[u8])]); 3] = [
+        (
+            "raw",
+            FrameStyle::Raw,
+            true,
+            &[("step", &17u64.to_le_bytes()), ("nothing", b""), ("na\u{ef}ve \u{1f600}", b"\xff\0\x01")],
+        ),
+        (
+            "lz4",
+            FrameStyle::Lz4,
+            true,
+            &[("first", b"shared by two"), ("second", b"shared by two"), ("letters", &letters), ("last", b"!")],
+        ),
+        ("no-checksums", FrameStyle::Lz4, false, &[("zeros", &[0; 5000])]),
+    ];
+    let folder = support::fresh_folder("index-golden");
+    for (name, style, checksums, regions) in cases {
+        let path = folder.join(name);
+        let mut writer = options().style(style).checksums(checksums).frame_size(65_536).create(&path).unwrap();
+        writer.attribute("made by", b"ctests/index.rs").unwrap();
+        writer.attribute("binary", &[0, 255]).unwrap();
+        regions.iter().for_each(|(name, data)| writer.add(name, data).unwrap());
+        writer.commit().unwrap();
+        let written = fs::read(&path).unwrap();
+        let golden = support::root().join("ctests/golden/checkpoint").join(format!("{name}.ckpt"));
+        if std::env::var_os("FDCKPT_WRITE_GOLDEN").is_some() {
+            fs::create_dir_all(golden.parent().unwrap()).unwrap();
+            fs::write(&golden, &written).unwrap();
+        }
+        let file = fs::read(&golden).unwrap();
+        let regions: Vec<(String, Vec<u8>)> = regions.iter().map(|(name, data)| ((*name).to_owned(), data.to_vec())).collect();
+        check(&file, &regions, 1);
+        let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+        assert_eq!(reader.has_checksums(), checksums);
+        assert_eq!(reader.attributes().collect::<Vec<_>>(), [("made by", &b"ctests/index.rs"[..]), ("binary", &[0, 255])]);
+        assert!(written == file, "{name}");
+    }
+}
+
 /// The program in the README, as it is there.
 #[test]
 fn the_readmes_example_runs() {
