@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install uninstall clean
+.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,16 @@ $(OUT)/libfdckpt.a: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs'
 	mv -f "$$new/libfdckpt.so" "$$new/$(SONAME)" "$$new/libfdckpt.a" "$(OUT)/"; \
 	rm -r "$$new"
 
+# The tool has features that the library does without. Its program for `make install` is this one, unless another one is given.
+TOOL ?= $(OUT)/fdckpt
+
+tool: $(OUT)/fdckpt ## Build the command-line tool
+
+$(OUT)/fdckpt: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+	set -e; host=$$(rustc -vV | sed -n 's/^host: //p'); mkdir -p "$(OUT)"; \
+	$(CARGO) build --release --features tool --bin fdckpt --target "$$host" --target-dir "$(TARGET)/lto"; \
+	cp "$(TARGET)/lto/$$host/release/fdckpt" "$@.$$$$"; mv -f "$@.$$$$" "$@"
+
 headers: ## Generate include/*.h from src/capi
 	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
 
@@ -50,7 +60,7 @@ DATA ?= $(shell rustc --print target-libdir)
 
 demo: lib ## Build, install to a staging folder, compile examples/demo.c against that, and run it on DATA
 	@set -e; mkdir -p "$(TARGET)/demo"; stage=$$(cd "$(TARGET)/demo" && pwd); \
-	$(MAKE) --no-print-directory --silent install PREFIX="$$stage/usr" LIBDIR="$$stage/usr/lib" DESTDIR=; \
+	$(MAKE) --no-print-directory --silent install-lib PREFIX="$$stage/usr" LIBDIR="$$stage/usr/lib" DESTDIR=; \
 	flags=(-I"$$stage/usr/include" -L"$$stage/usr/lib" -lfdckpt); \
 	if command -v pkg-config >/dev/null; then \
 	  eval "flags=($$(PKG_CONFIG_PATH="$$stage/usr/lib/pkgconfig" pkg-config --cflags --libs fdckpt))"; \
@@ -87,9 +97,9 @@ test: $(VENV)/libclang ## Run all tests
 	@for tool in valgrind clang g++ pkg-config; do \
 	  command -v $$tool >/dev/null || echo "$$tool is not installed: what needs it is skipped"; \
 	done
-	@set -o pipefail; features=ctests; \
+	@set -o pipefail; features=ctests,tool; \
 	if [ -f $(VENV)/libclang ]; then \
-	  features=ctests,bindgen; \
+	  features=ctests,tool,bindgen; \
 	  export LIBCLANG_PATH="$$($(VENV)/bin/python -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))')"; \
 	  export BINDGEN_EXTRA_CLANG_ARGS="-I\"$$($(CC) -print-file-name=include)\""; \
 	fi; \
@@ -219,7 +229,7 @@ stack: lib $(BENCH)/stack $(BENCH_LIB) ## Measure how much stack each function t
 
 lint: ## Check formatting and the lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --features ctests -- -D warnings -D clippy::undocumented_unsafe_blocks
+	$(CARGO) clippy --all-targets --features ctests,tool -- -D warnings -D clippy::undocumented_unsafe_blocks
 	$(CARGO) doc --no-deps
 
 doc: ## Build the Rust documentation
@@ -228,7 +238,23 @@ doc: ## Build the Rust documentation
 deps: ## Install what some tasks can use beyond gcc, make, python3 and Rust (Debian, as root)
 	apt-get update && apt-get install -y --no-install-recommends valgrind pkg-config clang liblz4-dev llvm-19
 
-install: lib ## Install libraries, headers and pkg-config file below PREFIX (and DESTDIR)
+MANDIR        ?= $(PREFIX)/share/man
+BASH_COMPLETE := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETE  := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETE := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+install: install-lib install-tool ## Install libraries, headers, pkg-config file and the tool below PREFIX (and DESTDIR)
+
+# The tool itself has its man pages and completions.
+install-tool: $(TOOL) ## Install the tool alone, with man pages and completions for bash, zsh and fish
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
+	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
+	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
+	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
+	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"
+	"$(TOOL)" completions fish > "$(FISH_COMPLETE)/fdckpt.fish"
+
+install-lib: lib ## Install libraries, headers and pkg-config file alone
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	install -m 755 "$(OUT)/libfdckpt.so" "$(DESTDIR)$(LIBDIR)/libfdckpt.so.$(VERSION)"
 	ln -sf libfdckpt.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
@@ -243,6 +269,8 @@ uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc
 	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/fdckpt" "$(DESTDIR)$(MANDIR)"/man1/fdckpt{,-*}.1
+	rm -f "$(BASH_COMPLETE)/fdckpt" "$(ZSH_COMPLETE)/_fdckpt" "$(FISH_COMPLETE)/fdckpt.fish"
 
 clean: ## Remove all that was built
 	$(CARGO) clean

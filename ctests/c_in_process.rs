@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn fti_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn frames_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
@@ -83,6 +84,11 @@ fn inflate() {
 #[test]
 fn fti() {
     call("fti", fti_main, &[]);
+}
+
+#[test]
+fn frames() {
+    call("frames", frames_main, &[]);
 }
 
 #[test]

@@ -49,6 +49,11 @@ mod shared_library {
     }
 
     #[test]
+    fn frames() {
+        support::run(&mut Command::new(support::c_program("frames")));
+    }
+
+    #[test]
     fn log() {
         support::run(&mut Command::new(support::c_program("log")));
     }

@@ -164,7 +164,12 @@ fn what_is_allocated_is_freed_and_may_be_refused() {
 fn installs_and_uninstalls() {
     let stage = support::fresh_folder("stage");
     let variables = [format!("DESTDIR={}", stage.display()), "PREFIX=/opt/fdckpt".to_owned()];
-    make("install", &variables);
+    // With a tool that is there already, as building it for release takes a minute.
+    let tool = option_env!("CARGO_BIN_EXE_fdckpt");
+    match tool {
+        Some(tool) => make("install", &[&variables[..], &[format!("TOOL={tool}")]].concat()),
+        None => make("install-lib", &variables),
+    };
     let prefix = stage.join("opt/fdckpt");
     let pc = fs::read_to_string(prefix.join("lib/pkgconfig/fdckpt.pc")).expect("the pkg-config file is installed");
     assert!(pc.contains("prefix=/opt/fdckpt\n") && !pc.contains('@'), "{pc}");
@@ -174,6 +179,21 @@ fn installs_and_uninstalls() {
     }
     for notice in ["LICENSE", "BSD-2-Clause-lz4.txt"] {
         assert!(prefix.join("share/doc/fdckpt").join(notice).is_file(), "{notice}");
+    }
+
+    if tool.is_some() {
+        let said = support::run(Command::new(prefix.join("bin/fdckpt")).arg("--version"));
+        assert_eq!(said, format!("fdckpt {}\n", env!("CARGO_PKG_VERSION")));
+        for (file, text) in [
+            ("man/man1/fdckpt.1", ".TH fdckpt 1"),
+            ("man/man1/fdckpt-inflate.1", ".TH fdckpt-inflate 1"),
+            ("bash-completion/completions/fdckpt", "_fdckpt()"),
+            ("zsh/site-functions/_fdckpt", "#compdef fdckpt"),
+            ("fish/vendor_completions.d/fdckpt.fish", "complete -c fdckpt"),
+        ] {
+            let file = fs::read_to_string(prefix.join("share").join(file)).expect(file);
+            assert!(file.contains(text), "{file}");
+        }
     }
 
     if support::have("pkg-config") {
@@ -211,6 +231,17 @@ fn the_container_example_runs() {
     let program = support::example("container");
     let said = support::run(Command::new(program).arg(support::fresh_folder("container-example").join("file")));
     assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
+}
+
+#[test]
+fn the_frames_example_runs() {
+    let program = support::example("frames");
+    let file = support::fresh_folder("frames-example").join("file");
+    let said = support::run(Command::new(&program).arg(&file).arg("2"));
+    assert!(said.contains("saved step 17:") && said.contains("restored step 17\n"), "{said}");
+    let of_two = fs::read(&file).unwrap();
+    support::run(Command::new(program).arg(&file).env("FDCKPT_THREADS", "3"));
+    assert!(of_two == fs::read(&file).unwrap());
 }
 
 /// It is killed, its newest file damaged, and it comes to the same result.

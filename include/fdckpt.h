@@ -7,6 +7,24 @@
 
    Nothing here is needed to use fd_checkpt.h.
 
+   CHECKPOINTS THAT DESCRIBE THEMSELVES
+
+   fdckpt_writer_* save regions of memory by name, in a file that is whole
+   or not there at all, fdckpt_reader_* load them:
+
+     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
+     fdckpt_writer_add( writer, "grid", grid, sizeof(grid) );
+     fdckpt_writer_add( writer, "step", &step, sizeof(step) );
+     int err = fdckpt_writer_commit( writer );   // also if an add has failed
+     fdckpt_writer_free( writer );
+
+     fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+     err = fdckpt_reader_load( reader, "grid", grid, sizeof(grid) );
+     fdckpt_reader_close( reader );
+
+   What is read was verified by a checksum.  The file is also a container,
+   and its frames are those of fd_checkpt.h.
+
    RESUMABLE INFLATE
 
    fdckpt_inflate_* decompress Deflate and Deflate64, raw or in zlib and
@@ -91,7 +109,9 @@
                 rather than a failure: it is not logged.
      VERIFY     A verification has findings.  It gave them to the caller;
                 they are not logged.
-     INTERNAL   A defect of the library.  Please report it. */
+     INTERNAL   A defect of the library.  Please report it.
+     CANCELLED  The caller's progress callback has cancelled it.  Not
+                logged. */
 
 #define FDCKPT_OK             (0)
 #define FDCKPT_ERR_ARGUMENT   (-11)
@@ -105,6 +125,7 @@
 #define FDCKPT_ERR_NOT_FOUND  (-19)
 #define FDCKPT_ERR_VERIFY     (-20)
 #define FDCKPT_ERR_INTERNAL   (-21)
+#define FDCKPT_ERR_CANCELLED  (-22)
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +135,11 @@ extern "C" {
  In fdckpt_error_t: the failure is not a matter of a place.
  */
 #define FDCKPT_NO_OFFSET UINT64_MAX
+
+/*
+ In fdckpt_error_t: the failure is not a matter of a frame.
+ */
+#define FDCKPT_NO_FRAME UINT64_MAX
 
 /*
  The level of a line that tells of a failure.
@@ -361,6 +387,26 @@ extern "C" {
 #define FDCKPT_TO_END UINT64_MAX
 
 /*
+ How many bytes of data a frame has at most, if the options don't say it.
+ */
+#define FDCKPT_FRAME_SIZE_DEFAULT 524288
+
+/*
+ It was mapped, or is in the caller's memory: nothing was spooled.
+ */
+#define FDCKPT_SPOOLED_NOT 0
+
+/*
+ It could not be mapped, and was read to memory.
+ */
+#define FDCKPT_SPOOLED_IN_MEMORY 1
+
+/*
+ It could not be mapped, and was read to a temporary file.
+ */
+#define FDCKPT_SPOOLED_IN_FILE 2
+
+/*
  A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
  file's end that says where they lie. docs/container-format.md specifies it.
 
@@ -401,6 +447,30 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 typedef struct fdckpt_inflate_state fdckpt_inflate_state;
 
 /*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+ */
+typedef struct fdckpt_pool_t fdckpt_pool_t;
+
+/*
+ A checkpoint that describes itself, opened for reading.
+
+ It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_close, and can be used by several threads at once. A file is
+ mapped: nobody may change or shorten it meanwhile. (What fdckpt_writer_commit replaces stays what it was for who has it open.)
+ */
+typedef struct fdckpt_reader_t fdckpt_reader_t;
+
+/*
+ A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
+ docs/checkpoint-format.md specifies the file; its frames can be restored by fd_restore_* too.
+
+ It is made by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free, and used by one thread at a time. When a call
+ with it has failed, what was written is discarded, and all further ones fail in the same way. So it is enough to look at what
+ fdckpt_writer_commit returns.
+ */
+typedef struct fdckpt_writer_t fdckpt_writer_t;
+
+/*
  Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
@@ -435,6 +505,20 @@ typedef struct fdckpt_error_t {
    NULL.
    */
   const char *text;
+  /*
+   The frame that it is about, counted from 0: of the frames given to fdckpt_frames_*, the first for which it failed; of a checkpoint, its
+   number. Or FDCKPT_NO_FRAME.
+   */
+  uint64_t frame;
+  /*
+   Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage: the file, as the caller named it. Else, or if it was not named, NULL. It and
+   name are cut after 511 bytes.
+   */
+  const char *file;
+  /*
+   The region or attribute that it is about, or NULL.
+   */
+  const char *name;
 } fdckpt_error_t;
 
 /*
@@ -458,6 +542,51 @@ typedef struct fdckpt_spread_statistics_t {
    */
   uint64_t recompressed_bytes;
 } fdckpt_spread_statistics_t;
+
+/*
+ A buffer: memory of sz bytes. mem may be NULL if sz is 0. Making a checkpoint reads it, restoring writes it.
+ */
+typedef struct fdckpt_buffer_t {
+  void *mem;
+  size_t sz;
+} fdckpt_buffer_t;
+
+/*
+ A frame of many.
+ */
+typedef struct fdckpt_frame_t {
+  /*
+   One of FD_CHECKPT_FRAME_STYLE_*, 0 stands for the default.
+   */
+  int style;
+  /*
+   How many buffers it has, at bufs (which may be NULL if there are none).
+   */
+  size_t buf_cnt;
+  const struct fdckpt_buffer_t *bufs;
+  /*
+   Offset of its first byte: told by fdckpt_frames_checkpt_*, asked for by fdckpt_frames_restore_*.
+   */
+  uint64_t off;
+  /*
+   Offset one past its last byte: told by both.
+   */
+  uint64_t end;
+} fdckpt_frame_t;
+
+/*
+ How far a checkpoint is that is made by several calls. Zeros, at its begin.
+ */
+typedef struct fdckpt_place_t {
+  /*
+   Offset of the next frame. At the begin of a checkpoint it may be any, say, of a file that has something else before.
+   */
+  uint64_t off;
+  /*
+   What of the frames so far shows in the bytes of LZ4 frames to come. Of use to the next call alone.
+   */
+  uint64_t history;
+} fdckpt_place_t;
 
 /*
  A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
@@ -922,6 +1051,275 @@ typedef struct fdckpt_inflate_position_t {
 } fdckpt_inflate_position_t;
 
 /*
+ How far saving, loading or verifying has come.
+ */
+typedef struct fdckpt_progress_t {
+  /*
+   Bytes of data that are done.
+   */
+  uint64_t data;
+  /*
+   Bytes of data in all; when saving, those that were added so far.
+   */
+  uint64_t total;
+  /*
+   Bytes of the file that were written or read for it.
+   */
+  uint64_t stored;
+} fdckpt_progress_t;
+
+/*
+ Is told of progress after each frame, by the thread that called the library, with the context of the options. Returns 0 to go on; anything
+ else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
+ */
+typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_t *progress);
+
+/*
+ How a checkpoint is to be saved. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
+ */
+typedef struct fdckpt_writer_options_t {
+  /*
+   How frames are encoded: FD_CHECKPT_FRAME_STYLE_RAW, which is also what 0 means, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+  /*
+   How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
+   is 1 unless it was called. The file is the same, byte for byte.
+   */
+  unsigned int threads;
+  /*
+   How many bytes of data a frame has at most: 65536 to 1 GiB. 0: FDCKPT_FRAME_SIZE_DEFAULT.
+   */
+  uint64_t frame_size;
+  /*
+   One of FDCKPT_SYNC_*: what the file has to survive. Of a descriptor: all but FDCKPT_SYNC_NONE sync it in the end, if it can be.
+   */
+  int durability;
+  /*
+   Not 0: frames and regions get no checksums, so that damage to data goes unnoticed.
+   */
+  int no_checksums;
+  /*
+   Is told of progress, and can cancel. May be NULL.
+   */
+  fdckpt_progress_fn_t progress;
+  /*
+   What progress gets as context.
+   */
+  void *context;
+} fdckpt_writer_options_t;
+
+/*
+ How a checkpoint is to be loaded. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
+ */
+typedef struct fdckpt_reader_options_t {
+  /*
+   How many threads may read, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which is 1
+   unless it was called.
+   */
+  unsigned int threads;
+  /*
+   Not 0: what is read is not verified, so that damage to data can go unnoticed.
+   */
+  int no_checksums;
+  /*
+   What can't be mapped (a pipe) is spooled: read to its end when it is opened, to memory up to so many bytes, what is larger to
+   a temporary file without a name (in the folder that the environment variable TMPDIR names, or /tmp). 0: 64 MiB.
+   */
+  uint64_t spool_memory;
+  /*
+   What can't be mapped and has more bytes than this is refused with FDCKPT_ERR_ARGUMENT. 0: no limit.
+   */
+  uint64_t spool_limit;
+  /*
+   Is told of progress by fdckpt_reader_read, fdckpt_reader_read_many and fdckpt_reader_verify, and can cancel them. May be NULL. If
+   several threads use the reader, it is called by each of them.
+   */
+  fdckpt_progress_fn_t progress;
+  /*
+   What progress gets as context.
+   */
+  void *context;
+} fdckpt_reader_options_t;
+
+/*
+ What can be told of a checkpoint as a whole.
+ */
+typedef struct fdckpt_reader_info_t {
+  /*
+   How many regions there are.
+   */
+  uint64_t regions;
+  /*
+   How many frames.
+   */
+  uint64_t frames;
+  /*
+   How many attributes.
+   */
+  uint64_t attributes;
+  /*
+   Bytes of data.
+   */
+  uint64_t data;
+  /*
+   Bytes of the file.
+   */
+  uint64_t stored;
+  /*
+   Whether frames and regions have checksums.
+   */
+  int has_checksums;
+  /*
+   One of FDCKPT_SPOOLED_*.
+   */
+  int spooled;
+} fdckpt_reader_info_t;
+
+/*
+ A region of a checkpoint.
+ */
+typedef struct fdckpt_entry_t {
+  /*
+   Its name, which lives as long as the reader.
+   */
+  const char *name;
+  /*
+   Its number, counted from 0 in the order in which regions were added.
+   */
+  uint64_t number;
+  /*
+   How many bytes it has.
+   */
+  uint64_t size;
+  /*
+   Its checksum (docs/checkpoint-format.md), 0 if there are none.
+   */
+  uint64_t checksum;
+  /*
+   The frame in which it begins, or FDCKPT_NO_FRAME if it is empty.
+   */
+  uint64_t frame;
+  /*
+   Where in the data of that frame it begins.
+   */
+  uint64_t frame_offset;
+  /*
+   In how many frames it lies.
+   */
+  uint64_t frame_count;
+  /*
+   The style of these: FD_CHECKPT_FRAME_STYLE_RAW, also if it is empty, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+} fdckpt_entry_t;
+
+/*
+ A frame of a checkpoint, with what is needed to restore it by fd_restore_*: at offset, in this style, as one buffer of data bytes.
+ */
+typedef struct fdckpt_reader_frame_t {
+  /*
+   Where it begins in the file.
+   */
+  uint64_t offset;
+  /*
+   How many bytes it has in the file.
+   */
+  uint64_t stored;
+  /*
+   How many bytes of data it has.
+   */
+  uint64_t data;
+  /*
+   XXH3 (64 bits) of its bytes in the file, 0 if there are no checksums.
+   */
+  uint64_t checksum;
+  /*
+   FD_CHECKPT_FRAME_STYLE_RAW or FD_CHECKPT_FRAME_STYLE_LZ4.
+   */
+  int style;
+} fdckpt_reader_frame_t;
+
+/*
+ A region to read, and the caller's memory for it.
+ */
+typedef struct fdckpt_request_t {
+  /*
+   The region's number.
+   */
+  uint64_t number;
+  /*
+   Where its data is to go.
+   */
+  void *data;
+  /*
+   How many bytes there are: the region's size.
+   */
+  size_t size;
+} fdckpt_request_t;
+
+/*
+ Something that is damaged, as fdckpt_reader_verify tells it.
+ */
+typedef struct fdckpt_damage_t {
+  /*
+   The region that is lost. NULL: it is the metadata of the container, which costs no data.
+   */
+  const char *name;
+  /*
+   Its number.
+   */
+  uint64_t number;
+  /*
+   The first of its frames that is damaged, or FDCKPT_NO_FRAME.
+   */
+  uint64_t frame;
+  /*
+   Where in the file, or FDCKPT_NO_OFFSET.
+   */
+  uint64_t offset;
+  /*
+   What is wrong, as a code.
+   */
+  int code;
+  /*
+   What is wrong, in a sentence for people.
+   */
+  const char *text;
+} fdckpt_damage_t;
+
+/*
+ Receives what a verification finds. The struct and what it points to are valid until it returns. No longjmp, no C++ exception.
+ */
+typedef void (*fdckpt_damage_fn_t)(void *context, const struct fdckpt_damage_t *damage);
+
+/*
+ What was salvaged.
+ */
+typedef struct fdckpt_salvaged_t {
+  /*
+   Whether the index was there. If not, nothing is known of names, sizes and checksums.
+   */
+  int index;
+  /*
+   Regions that are sound, as their checksums say. They keep their names.
+   */
+  uint64_t verified;
+  /*
+   Pieces that are sound of regions that are not.
+   */
+  uint64_t partial;
+  /*
+   Regions or pieces that could be restored, but not verified: they can have any content.
+   */
+  uint64_t unverified;
+  /*
+   Regions of which something is lost.
+   */
+  uint64_t lost;
+} fdckpt_salvaged_t;
+
+/*
  Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
  see whether header and library are of the same version.
  */
@@ -957,6 +1355,122 @@ void fdckpt_set_threads(unsigned int threads);
  Writes to *statistics (not NULL, or nothing is written) what was done on several threads since the process began.
  */
 void fdckpt_spread_statistics(struct fdckpt_spread_statistics_t *statistics);
+
+/*
+ fdckpt_frames_bound tells how many bytes the frame_cnt frames at frames take at most: so much memory is enough for
+ fdckpt_frames_checkpt_mmio. Of the frames it looks at style, buf_cnt, and the sizes of the buffers.
+
+ Returns FDCKPT_OK and fills *_bound. On failure it is untouched: FDCKPT_ERR_ARGUMENT, which includes frames larger than any can be;
+ FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
+                        size_t frame_cnt,
+                        uint64_t *_bound);
+
+/*
+ fdckpt_frames_checkpt_mmio makes the frame_cnt frames at frames in memory of mmio_sz bytes at mmio, on up to threads threads,
+ the caller's included; 0 stands for as many as fdckpt_set_threads allows. The bytes are those that one fd_checkpt_t makes of
+ the same frames in the same order, whatever the number of threads. Bytes behind the last frame may be changed too.
+
+ place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
+ handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
+
+ Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched, the frames
+ before the one that fdckpt_last_error names are made, and their off and end told: FDCKPT_ERR_NO_ROOM, the memory is too small for
+ it (fdckpt_frames_bound tells what is enough; with less, the same frame fails as if they were made one after the other);
+ FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+
+ LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
+ 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
+ what fdckpt_set_threads says.
+ */
+int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               void *mmio,
+                               size_t mmio_sz,
+                               struct fdckpt_place_t *place,
+                               int threads);
+
+/*
+ fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
+ begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
+ fdckpt_last_error names are written, perhaps also a part of what follows.
+ */
+int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
+                                 size_t frame_cnt,
+                                 int fd,
+                                 struct fdckpt_place_t *place,
+                                 int threads);
+
+/*
+ fdckpt_frames_checkpt_file makes frames and writes them to the file fd, several at a time and each at its offset (pwrite): where the
+ file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
+ fdckpt_frames_checkpt_mmio.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
+ fdckpt_last_error names are written, perhaps also parts of others.
+ */
+int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               int fd,
+                               struct fdckpt_place_t *place,
+                               int threads);
+
+/*
+ fdckpt_frames_restore_mmio restores the frame_cnt frames at frames from memory of mmio_sz bytes at mmio (a file mapped into
+ memory, say), on up to threads threads, the caller's included; 0 stands for as many as fdckpt_set_threads allows. Each frame is
+ told by its off and has the style and the sizes of buffers with which it was made; they can come in any order, and need not be
+ all of the checkpoint's. No two buffers have a byte in common.
+
+ Returns FDCKPT_OK and fills end of each frame. On failure they are untouched, what is in the buffers of any frame is undefined, and
+ fdckpt_last_error tells the first frame for which it failed, and where: FDCKPT_ERR_CORRUPT, which includes frames that go beyond the
+ end; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. The format has no checksums: damage to LZ4 frames is found sometimes, to RAW
+ frames never.
+ */
+int fdckpt_frames_restore_mmio(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               const void *mmio,
+                               size_t mmio_sz,
+                               int threads);
+
+/*
+ fdckpt_frames_restore_file restores frames from the file fd, by reading at their offsets (pread): where the file stands does not
+ matter, and does not change. Takes half a MiB of memory for each thread. Otherwise as fdckpt_frames_restore_mmio.
+
+ Returns FDCKPT_OK, or on failure as fdckpt_frames_restore_mmio, or FDCKPT_ERR_IO.
+ */
+int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
+                               size_t frame_cnt,
+                               int fd,
+                               int threads);
+
+/*
+ fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+
+ Returns the pool, or NULL if threads is negative or memory could not be had.
+ */
+struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+
+/*
+ fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ started for each call again.
+
+ Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+ So it is in a process that was forked, where the pool has no threads.
+
+ Returns the pool that this thread used before, or NULL. Cannot fail.
+ */
+struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+
+/*
+ fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ ends here.
+ */
+void fdckpt_pool_free(struct fdckpt_pool_t *pool);
 
 /*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
@@ -1316,6 +1830,9 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
  FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 
+ An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+ one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+
  The file is mapped: nobody may change or shorten it meanwhile.
  */
 int fdckpt_fti_recover(struct fdckpt_fti_t *fti,
@@ -1597,6 +2114,267 @@ int fdckpt_inflate_index_sizes(const struct fdckpt_inflate_index_t *index,
  fdckpt_inflate_index_free frees the index. It may be NULL. No descriptor is closed.
  */
 void fdckpt_inflate_index_free(struct fdckpt_inflate_index_t *index);
+
+/*
+ fdckpt_writer_open begins a checkpoint that is to be the file path. It becomes that in fdckpt_writer_commit: until then it is a
+ temporary file in the same folder (.fdckpt-*.tmp), and what has the name stays. Temporary files that processes have left there that
+ have died are removed. The file gets the permissions that new files have; a symbolic link is replaced itself.
+
+ options may be NULL, for the defaults. Neither it nor path need stay.
+
+ Returns the writer, to be freed with fdckpt_writer_free, or NULL: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_writer_t *fdckpt_writer_open(const char *path,
+                                           const struct fdckpt_writer_options_t *options);
+
+/*
+ fdckpt_writer_open_fd begins a checkpoint that is written to fd, a file, pipe or socket, from its current position on, and
+ without going back. It must be all that a file has, so write at its begin. Until fdckpt_writer_commit has succeeded there is a part of
+ it. The descriptor is not closed.
+
+ Returns as fdckpt_writer_open.
+ */
+struct fdckpt_writer_t *fdckpt_writer_open_fd(int fd,
+                                              const struct fdckpt_writer_options_t *options);
+
+/*
+ fdckpt_writer_add adds a region: the size bytes at data, which are not needed any more when it returns (they were written or, if
+ they are fewer than a quarter of a frame, copied). size can be 0, and data NULL then. name is what it is found by: UTF-8, not
+ empty, at most 65535 bytes, and of no other region. Regions keep the order in which they are added.
+
+ Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_STATE, it
+ was committed or aborted; or what a call before has returned that failed.
+ */
+int fdckpt_writer_add(struct fdckpt_writer_t *writer,
+                      const char *name,
+                      const void *data,
+                      size_t size);
+
+/*
+ fdckpt_writer_set_style says the style of the regions that are added from now on: FD_CHECKPT_FRAME_STYLE_RAW or
+ FD_CHECKPT_FRAME_STYLE_LZ4.
+
+ Returns as fdckpt_writer_add.
+ */
+int fdckpt_writer_set_style(struct fdckpt_writer_t *writer,
+                            int style);
+
+/*
+ fdckpt_writer_attribute adds an attribute: whatever the program wants to tell of the checkpoint. Keys are like names of regions, and a
+ key is there once. The value is copied. Attributes are for small things: they are read when a checkpoint is opened.
+
+ Returns as fdckpt_writer_add.
+ */
+int fdckpt_writer_attribute(struct fdckpt_writer_t *writer,
+                            const char *key,
+                            const void *value,
+                            size_t size);
+
+/*
+ fdckpt_writer_commit writes what is left and the index, and gives the file its name, as durably as the options say. The writer is
+ then to be freed.
+
+ Returns FDCKPT_OK: the file is there, whole. Or as fdckpt_writer_add: then path is what it was, and nothing is left of the new file.
+ But if it was syncing the folder that failed (FDCKPT_ERR_IO), path is the new file, and a crash can bring the old one back.
+ */
+int fdckpt_writer_commit(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_writer_abort discards what was written: path stays what it was. (To a descriptor it may have been written already.) The
+ writer is then to be freed. NULL is fine.
+ */
+void fdckpt_writer_abort(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_writer_free frees a writer. If it was not committed, what was written is discarded. NULL is fine.
+ */
+void fdckpt_writer_free(struct fdckpt_writer_t *writer);
+
+/*
+ fdckpt_reader_open opens the file path. options may be NULL, for the defaults; neither it nor path need stay.
+
+ The index is read and checked, all of it; data is read only where it is asked for.
+
+ Returns the reader, to be freed with fdckpt_reader_close, or NULL: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no such checkpoint, or one of
+ a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_RANGE, its index or the container's metadata is damaged (for
+ both see fdckpt_salvage); FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open(const char *path,
+                                           const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_open_fd opens the file of fd, all of it, wherever its position is. What can't be mapped is read from its position to
+ its end first (fdckpt_reader_info tells). The descriptor is not needed any more when it returns, and not closed.
+
+ Returns as fdckpt_reader_open.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open_fd(int fd,
+                                              const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_open_memory opens a checkpoint in memory: the size bytes at data, which must stay there unchanged as long as the
+ reader is there.
+
+ Returns as fdckpt_reader_open.
+ */
+struct fdckpt_reader_t *fdckpt_reader_open_memory(const void *data,
+                                                  size_t size,
+                                                  const struct fdckpt_reader_options_t *options);
+
+/*
+ fdckpt_reader_close frees a reader. NULL is fine.
+ */
+void fdckpt_reader_close(struct fdckpt_reader_t *reader);
+
+/*
+ fdckpt_reader_count returns how many regions there are; 0 if reader is NULL.
+ */
+uint64_t fdckpt_reader_count(const struct fdckpt_reader_t *reader);
+
+/*
+ fdckpt_reader_info tells of the checkpoint as a whole.
+
+ Returns FDCKPT_OK and fills *_info, or FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_info(const struct fdckpt_reader_t *reader, struct fdckpt_reader_info_t *_info);
+
+/*
+ fdckpt_reader_entry tells of the region of this number, counted from 0.
+
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_entry(const struct fdckpt_reader_t *reader,
+                        uint64_t number,
+                        struct fdckpt_entry_t *_entry);
+
+/*
+ fdckpt_reader_find finds the region with this name: one look at a table, however many regions there are.
+
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_find(const struct fdckpt_reader_t *reader,
+                       const char *name,
+                       struct fdckpt_entry_t *_entry);
+
+/*
+ fdckpt_reader_frame tells of the frame of this number, counted from 0.
+
+ Returns FDCKPT_OK and fills *_frame, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_frame(const struct fdckpt_reader_t *reader,
+                        uint64_t number,
+                        struct fdckpt_reader_frame_t *_frame);
+
+/*
+ fdckpt_reader_load reads the region with this name into the size bytes at data; size must be the region's.
+
+ Returns as fdckpt_reader_read.
+ */
+int fdckpt_reader_load(const struct fdckpt_reader_t *reader,
+                       const char *name,
+                       void *data,
+                       size_t size);
+
+/*
+ fdckpt_reader_read reads the region of this number into the size bytes at data; size must be the region's. What is read was verified
+ by its checksum, unless the options or the file are without.
+
+ Returns FDCKPT_OK, or on failure, and then data is not to be relied on: FDCKPT_ERR_CORRUPT, the region is damaged (others can be
+ sound); FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_reader_read(const struct fdckpt_reader_t *reader,
+                       uint64_t number,
+                       void *data,
+                       size_t size);
+
+/*
+ fdckpt_reader_read_at reads a part of the region of this number: size bytes from offset of it on. Only the frames that they lie in are
+ read, and verified.
+
+ Returns as fdckpt_reader_read.
+ */
+int fdckpt_reader_read_at(const struct fdckpt_reader_t *reader,
+                          uint64_t number,
+                          uint64_t offset,
+                          void *data,
+                          size_t size);
+
+/*
+ fdckpt_reader_read_many reads count regions, in any order, each into memory of its size, no two of which overlap; on the threads of the
+ options, a frame at a time. Frames that several regions share are restored once.
+
+ Returns as fdckpt_reader_read. On failure none of them is to be relied on; read one by one, those that are sound succeed.
+ */
+int fdckpt_reader_read_many(const struct fdckpt_reader_t *reader,
+                            const struct fdckpt_request_t *requests,
+                            size_t count);
+
+/*
+ fdckpt_reader_map gives a region where it lies, without a copy: in the map of the file, or in the caller's memory. It must be of RAW
+ frames, which are verified now, and nobody may write to it. It is there as long as the reader. Nothing is said of its alignment.
+
+ Returns FDCKPT_OK and fills *_data and, unless _size is NULL, *_size. On failure both are untouched: FDCKPT_ERR_STATE, the region is
+ compressed; and as fdckpt_reader_read.
+ */
+int fdckpt_reader_map(const struct fdckpt_reader_t *reader,
+                      uint64_t number,
+                      const void **_data,
+                      size_t *_size);
+
+/*
+ fdckpt_reader_attribute gives the value of the attribute with this key. It is there as long as the reader.
+
+ Returns FDCKPT_OK and fills *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_attribute(const struct fdckpt_reader_t *reader,
+                            const char *key,
+                            const void **_value,
+                            size_t *_size);
+
+/*
+ fdckpt_reader_attribute_at gives key and value of the attribute of this number, counted from 0. They are there as long as the reader.
+
+ Returns FDCKPT_OK and fills *_key, *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_attribute_at(const struct fdckpt_reader_t *reader,
+                               uint64_t number,
+                               const char **_key,
+                               const void **_value,
+                               size_t *_size);
+
+/*
+ fdckpt_reader_verify verifies all of the file: each frame, each region, the container's metadata (the index was verified when it was
+ opened). damage, which may be NULL, is called with context for each region that is lost and each finding about the metadata, by this
+ thread.
+
+ Returns FDCKPT_OK: all of it is sound. Or FDCKPT_ERR_CORRUPT: regions are lost (fdckpt_last_error tells how many); FDCKPT_ERR_VERIFY: all data
+ is sound, but the metadata is not as it was written; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_ARGUMENT.
+ */
+int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
+                         fdckpt_damage_fn_t damage,
+                         void *context);
+
+/*
+ fdckpt_salvage reads what can be read of the damaged or truncated file from, and writes it to a new checkpoint to, as options (which
+ may be NULL) say.
+
+ With the index, which is found also where the file's end is missing or something was added to it: each region that is sound comes under
+ its name; of one that is damaged, each run of frames that are sound, as partial/NAME@OFFSET, OFFSET being where in the region it begins. If
+ the file has no checksums, regions come as unverified/NAME.
+
+ Without the index: LZ4 frames are found by the sizes of their chunks, and come as unverified/lz4@OFFSET, OFFSET being where in the file
+ they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
+ all that is between comes as unverified/raw@OFFSET.
+
+ Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified".
+
+ Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_salvage(const char *from,
+                   const char *to,
+                   const struct fdckpt_writer_options_t *options,
+                   struct fdckpt_salvaged_t *_salvaged);
 
 #ifdef __cplusplus
 }

@@ -2,17 +2,23 @@
 //!
 //! The new one is made under another name beside it, written, synced, and renamed; at last the folder is synced, which holds the
 //! name. A failure before the rename leaves the old file, and removes the new one.
+//!
+//! A process that is killed leaves the new one under its other name. It holds a lock on it as long as it lives, so that the next one that
+//! replaces a file in that folder finds those without a lock, and removes them.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::fmt;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::error::Doing;
 use crate::error::Error;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::file;
+use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
 
 /// What a file that is saved has to survive.
 ///
@@ -30,36 +36,76 @@ pub enum Durability {
     FileAndFolder,
 }
 
-/// A file that is to take the place of another one, or of none.
-pub(crate) struct Replacement {
+/// A file that is to take the place of another one, or of none: of the name that it was made for once it is complete and
+/// [`commit`](Self::commit) says so, and until then it has a name of its own in the same folder. Dropped before that, it is gone, and the old
+/// file is what it was.
+///
+/// It is written with [`Write`], one piece after the other, or with [`write_at`](Self::write_at).
+///
+/// ```
+/// use fdckpt::{Durability, Replacement};
+/// use std::io::Write;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("settings");
+/// let mut file = Replacement::begin(&path, Durability::FileAndFolder)?;
+/// file.write_all(b"all of it")?;
+/// file.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"all of it");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Replacement {
     folder: OwnedFd,
     /// `None` once it was closed.
     file: Option<OwnedFd>,
     /// Its name until it has its own; `None` as soon as it has that.
     temporary: Option<[u8; TEMPORARY_SIZE]>,
+    /// Where it is noted for [`discard_replacements`], if there was room.
+    noted: Option<&'static Underway>,
     name: CString,
     durability: Durability,
+    /// Where [`Write`] goes on.
+    position: u64,
 }
-
-/// `.fdckpt-`, 16 hexadecimal digits, `.tmp`, and NUL.
-const TEMPORARY_SIZE: usize = 29;
 
 /// So many names are tried.
 const TRIES: usize = 100;
 
 impl Replacement {
-    /// Makes an empty file in the folder of `path`.
-    pub(crate) fn begin(path: &Path, durability: Durability) -> Result<Self, Error> {
+    /// Makes an empty file in the folder of `path`, for which it is to become the file of that name.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Argument`] where the path has no file name, or a NUL in it; [`Error::OutOfMemory`].
+    pub fn begin(path: &Path, durability: Durability) -> Result<Self, Error> {
         let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?;
         let name = c_string(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_string(if parent.is_empty() { b"." } else { parent })?;
         let folder = file::open_folder(&parent, durability == Durability::FileAndFolder)
             .map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        file::remove_abandoned(folder.as_fd());
         for _ in 0..TRIES {
-            let temporary = temporary_name(file::unlikely_number());
+            let number = file::unlikely_number();
+            let temporary = temporary_name(number);
             match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
-                Ok(file) => return Ok(Self { folder, file: Some(file), temporary: Some(temporary), name, durability }),
+                // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
+                Ok(file) if file::try_lock(file.as_fd()) == Ok(false) || !file::has_name(file.as_fd()) => {
+                    _ = file::remove(folder.as_fd(), as_c_str(&temporary));
+                }
+                Ok(file) => {
+                    let noted = Underway::note(folder.as_fd(), number);
+                    return Ok(Self {
+                        folder,
+                        file: Some(file),
+                        temporary: Some(temporary),
+                        noted,
+                        name,
+                        durability,
+                        position: 0,
+                    });
+                }
                 Err(errno) if errno.is_exists() => {}
                 Err(errno) => return Err(failed(Doing::Creating, errno)),
             }
@@ -73,14 +119,20 @@ impl Replacement {
     }
 
     /// Writes `data` at `offset`. Can be called by several threads at once.
-    pub(crate) fn write_at(&self, data: &[u8], offset: u64) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::TooLarge`] where it would end beyond the largest offset there is.
+    pub fn write_at(&self, data: &[u8], offset: u64) -> Result<(), Error> {
         let end = offset.checked_add(data.len() as u64).filter(|end| i64::try_from(*end).is_ok());
         end.ok_or(Error::TooLarge { size: data.len() as u64 })?;
         fd::write_all_at(self.file(), data, offset).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
     }
 
     /// Gives it this size: what was not written is zeros.
-    pub(crate) fn set_size(&self, size: u64) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::TooLarge`].
+    pub fn set_size(&self, size: u64) -> Result<(), Error> {
         let size = i64::try_from(size).map_err(|_| Error::TooLarge { size })?;
         fd::truncate(self.file(), size).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size as u64, errno })
     }
@@ -88,7 +140,10 @@ impl Replacement {
     /// Puts the file in its place.
     ///
     /// Where the folder can't be synced, the new file is in its place already: either one may be there after a crash.
-    pub(crate) fn commit(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Io`], which says what was not possible.
+    pub fn commit(mut self) -> Result<(), Error> {
         if self.durability >= Durability::File {
             file::sync(self.file()).map_err(|errno| failed(Doing::Syncing, errno))?;
         }
@@ -99,14 +154,36 @@ impl Replacement {
             file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(|errno| failed(Doing::Renaming, errno))?;
         }
         self.temporary = None;
+        self.forget();
         if self.durability >= Durability::FileAndFolder {
-            match file::sync(self.folder.as_fd()) {
-                // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-                Err(errno) if errno.is_invalid() => {}
-                result => result.map_err(|errno| failed(Doing::SyncingFolder, errno))?,
-            }
+            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+            sync_if_possible(self.folder.as_fd(), Doing::SyncingFolder)?;
         }
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        if let Some(noted) = self.noted.take() {
+            noted.folder.store(FREE, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.write_at(data, self.position)?;
+        self.position += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replacement").field("name", &self.name).field("durability", &self.durability).finish_non_exhaustive()
     }
 }
 
@@ -116,15 +193,55 @@ impl Drop for Replacement {
             // There is nobody to tell, and an error to tell already.
             _ = file::remove(self.folder.as_fd(), as_c_str(temporary));
         }
+        self.forget();
     }
 }
 
-fn temporary_name(number: u64) -> [u8; TEMPORARY_SIZE] {
-    let mut name = *b".fdckpt-0000000000000000.tmp\0";
-    for (index, digit) in name[8..24].iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+/// A replacement that is not complete: a place in a table, since it is to be found from a signal handler.
+struct Underway {
+    /// Its folder's descriptor, or [`FREE`] or [`TAKEN`].
+    folder: AtomicI32,
+    /// What its name is made of.
+    number: AtomicU64,
+}
+
+const FREE: i32 = -1;
+const TAKEN: i32 = -2;
+
+/// More than these at a time are not noted.
+static UNDERWAY: [Underway; 64] = [const { Underway { folder: AtomicI32::new(FREE), number: AtomicU64::new(0) } }; 64];
+
+impl Underway {
+    fn note(folder: BorrowedFd<'_>, number: u64) -> Option<&'static Self> {
+        let is_free = |place: &&Self| place.folder.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let place = UNDERWAY.iter().find(is_free)?;
+        place.number.store(number, Ordering::SeqCst);
+        place.folder.store(folder.as_raw_fd(), Ordering::SeqCst);
+        Some(place)
     }
-    name
+}
+
+/// Removes the files of all [`Replacement`]s, and of all other saves of this library, that are underway in this process: for a program that
+/// is about to end because of a signal. They can't be completed then: `commit` fails.
+///
+/// It takes no lock and no memory, so that it can be called in a signal handler. Of more than 64 at a time it knows 64.
+pub fn discard_replacements() {
+    for place in &UNDERWAY {
+        let folder = place.folder.load(Ordering::SeqCst);
+        if folder >= 0 {
+            let temporary = temporary_name(place.number.load(Ordering::SeqCst));
+            // A folder that was closed a moment ago has no such file any more, and no other one has a file of this name.
+            _ = file::remove_in(folder, as_c_str(&temporary));
+        }
+    }
+}
+
+/// Syncs what can be synced: pipes, for example, can't.
+pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, doing: Doing) -> Result<(), Error> {
+    match file::sync(fd) {
+        Err(errno) if errno.is_invalid() => Ok(()),
+        result => result.map_err(|errno| failed(doing, errno)),
+    }
 }
 
 fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {

@@ -192,6 +192,42 @@ pub enum Error {
         /// Its id.
         id: i32,
     },
+    /// There is a region, or an attribute, of this name already.
+    NameTaken,
+    /// There is no region of this name or number.
+    NoSuchRegion,
+    /// The memory given for a region is not of its size.
+    RegionSize {
+        /// The region's size in bytes.
+        size: u64,
+        /// The memory's.
+        given: u64,
+    },
+    /// A part was asked for that the region does not have.
+    OutOfRegion {
+        /// Where it was to begin.
+        offset: u64,
+        /// How many bytes it was to have.
+        length: u64,
+        /// How many the region has.
+        size: u64,
+    },
+    /// The region can't be used where it lies in the file: only RAW frames are the data itself.
+    NotMappable,
+    /// What can't be mapped is larger than was allowed.
+    InputTooLarge {
+        /// How many bytes were allowed.
+        limit: u64,
+    },
+    /// The caller has cancelled it.
+    Cancelled,
+    /// A verification has found damage.
+    Damaged {
+        /// How many regions are lost.
+        regions: u64,
+        /// Where the first of the damage is.
+        offset: u64,
+    },
     /// A defect of the library. Please report it.
     Internal,
 }
@@ -253,6 +289,7 @@ impl Error {
             | Self::Corrupt { offset, .. }
             | Self::Malformed { offset, .. }
             | Self::FtiDamaged { offset, .. }
+            | Self::Damaged { offset, .. }
             | Self::SeekPastEnd { offset, .. } => Some(offset),
             Self::Truncated { offset } | Self::InputChanged { from: offset, .. } => Some(offset),
             Self::Stream { bit, .. } => Some(bit / 8),
@@ -361,6 +398,20 @@ impl fmt::Display for Error {
             Self::VariableNotProtected { id } => {
                 write!(f, "the checkpoint has a variable {id}, which is not protected: protect all, or recover one by one")
             }
+            Self::NameTaken => f.write_str("there is one of this name already"),
+            Self::NoSuchRegion => f.write_str("there is no such region"),
+            Self::RegionSize { size, given } => write!(f, "the region has {size} bytes, the memory given for it {given}"),
+            Self::OutOfRegion { offset, length, size } => {
+                write!(f, "the region has {size} bytes, and not {length} from offset {offset} of it on")
+            }
+            Self::NotMappable => {
+                f.write_str("the region is compressed, so it can't be used where it lies in the file: read it instead")
+            }
+            Self::InputTooLarge { limit } => write!(f, "the input can't be mapped, and is larger than the {limit} bytes allowed"),
+            Self::Cancelled => f.write_str("cancelled by the caller"),
+            Self::Damaged { regions, offset } => {
+                write!(f, "the checkpoint is damaged, first at offset {offset}: {regions} regions are lost")
+            }
             Self::Internal => f.write_str("internal error of libfdckpt, please report it"),
         }
     }
@@ -392,7 +443,12 @@ impl From<Error> for std::io::Error {
             | Error::Stream { .. }
             | Error::Checkpoint(_)
             | Error::InputSize { .. }
-            | Error::InputChanged { .. } => ErrorKind::InvalidData,
+            | Error::InputChanged { .. }
+            | Error::Damaged { .. } => ErrorKind::InvalidData,
+            Error::Cancelled => ErrorKind::Other,
+            Error::NameTaken => ErrorKind::AlreadyExists,
+            Error::NoSuchRegion => ErrorKind::NotFound,
+            Error::NotMappable => ErrorKind::Unsupported,
             Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => ErrorKind::NotFound,
             Error::NoRoom { .. } | Error::MemoryTooSmall { .. } => ErrorKind::WriteZero,
             Error::UnknownStyle { .. } => ErrorKind::Unsupported,

@@ -10,7 +10,10 @@
 //! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
+//! - [`Frames`] makes and restores many frames at a time, on several threads.
+//! - [`mod@index`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
 //! - [`Error`] says what went wrong, and where.
+//! - [`MappedFile`] and [`Replacement`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
 //!
@@ -44,14 +47,18 @@ mod container;
 mod durable;
 mod error;
 pub mod fti;
+pub mod index;
 pub mod inflate;
-#[allow(dead_code)]
+mod mapped;
 mod parallel;
 mod sys;
 
 pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
+pub use durable::{Durability, Replacement, discard_replacements};
 pub use error::{Doing, Error};
+pub use mapped::MappedFile;
+pub use parallel::{Frame, FrameError, FrameMut, Frames, ThreadPool};
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.

@@ -4,8 +4,8 @@ use std::mem::{align_of, offset_of, size_of};
 
 use super::status;
 use super::{
-    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate, fdckpt_inflate_index,
-    types,
+    fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_frames, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate,
+    fdckpt_inflate_index, types,
 };
 use crate::codec;
 
@@ -51,8 +51,14 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fd_restore_private_rbuf, types::fd_restore_private_rbuf_t { mem = mem, sz = sz, lo = lo, ready = ready });
     assert_same_layout!(fd_restore_private_mmio, types::fd_restore_private_mmio_t { mem = mem });
     assert_same_layout!(fdckpt_error_t, fdckpt::fdckpt_error_t {
-        code = code, errnum = errnum, offset = offset, function = function, text = text,
+        code = code, errnum = errnum, offset = offset, function = function, text = text, frame = frame,
+        file = file, name = name,
     });
+    assert_same_layout!(fdckpt_buffer_t, fdckpt_frames::fdckpt_buffer_t { mem = mem, sz = sz });
+    assert_same_layout!(fdckpt_frame_t, fdckpt_frames::fdckpt_frame_t {
+        style = style, buf_cnt = buf_cnt, bufs = bufs, off = off, end = end,
+    });
+    assert_same_layout!(fdckpt_place_t, fdckpt_frames::fdckpt_place_t { off = off, history = history });
     assert_same_layout!(fdckpt_container_section_t, fdckpt_container::fdckpt_container_section_t {
         offset = offset, length = length, type_ = r#type,
     });
@@ -93,6 +99,33 @@ fn structs_have_the_same_layout() {
     });
     assert_same_layout!(fdckpt_ftifile_finding_t, fdckpt_ftifile::fdckpt_ftifile_finding_t {
         file = file, variable = variable, container = container, offset = offset, severity = severity, field = field, expected = expected, found = found, text = text,
+    });
+    assert_same_layout!(fdckpt_writer_options_t, fdckpt_writer::fdckpt_writer_options_t {
+        style = style, threads = threads, frame_size = frame_size, durability = durability, no_checksums = no_checksums,
+        progress = progress, context = context,
+    });
+    assert_same_layout!(fdckpt_progress_t, fdckpt_writer::fdckpt_progress_t { data = data, total = total, stored = stored });
+    assert_same_layout!(fdckpt_reader_options_t, fdckpt_reader::fdckpt_reader_options_t {
+        threads = threads, no_checksums = no_checksums, spool_memory = spool_memory, spool_limit = spool_limit,
+        progress = progress, context = context,
+    });
+    assert_same_layout!(fdckpt_entry_t, fdckpt_reader::fdckpt_entry_t {
+        name = name, number = number, size = size, checksum = checksum, frame = frame, frame_offset = frame_offset,
+        frame_count = frame_count, style = style,
+    });
+    assert_same_layout!(fdckpt_reader_frame_t, fdckpt_reader::fdckpt_reader_frame_t {
+        offset = offset, stored = stored, data = data, checksum = checksum, style = style,
+    });
+    assert_same_layout!(fdckpt_reader_info_t, fdckpt_reader::fdckpt_reader_info_t {
+        regions = regions, frames = frames, attributes = attributes, data = data, stored = stored,
+        has_checksums = has_checksums, spooled = spooled,
+    });
+    assert_same_layout!(fdckpt_request_t, fdckpt_reader::fdckpt_request_t { number = number, data = data, size = size });
+    assert_same_layout!(fdckpt_damage_t, fdckpt_reader::fdckpt_damage_t {
+        name = name, number = number, frame = frame, offset = offset, code = code, text = text,
+    });
+    assert_same_layout!(fdckpt_salvaged_t, fdckpt_reader::fdckpt_salvaged_t {
+        index = index, verified = verified, partial = partial, unverified = unverified, lost = lost,
     });
     assert_same_layout!(fdckpt_ftifile_difference_t, fdckpt_ftifile::fdckpt_ftifile_difference_t {
         kind = kind, id = id, first = first, second = second,
@@ -138,6 +171,11 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_ERR_NOT_FOUND.into(), status::FDCKPT_ERR_NOT_FOUND.into());
     same(headers::FDCKPT_ERR_VERIFY.into(), status::FDCKPT_ERR_VERIFY.into());
     same(headers::FDCKPT_ERR_INTERNAL.into(), status::FDCKPT_ERR_INTERNAL.into());
+    same(headers::FDCKPT_ERR_CANCELLED.into(), status::FDCKPT_ERR_CANCELLED.into());
+    same(headers::FDCKPT_FRAME_SIZE_DEFAULT.into(), fdckpt_writer::FDCKPT_FRAME_SIZE_DEFAULT as i64);
+    same(headers::FDCKPT_SPOOLED_NOT.into(), fdckpt_reader::FDCKPT_SPOOLED_NOT.into());
+    same(headers::FDCKPT_SPOOLED_IN_MEMORY.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_MEMORY.into());
+    same(headers::FDCKPT_SPOOLED_IN_FILE.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_FILE.into());
     same(headers::FDCKPT_FTI_A.into(), fdckpt_fti::FDCKPT_FTI_A.into());
     same(headers::FDCKPT_FTI_B.into(), fdckpt_fti::FDCKPT_FTI_B.into());
     same(headers::FDCKPT_FTI_C.into(), fdckpt_fti::FDCKPT_FTI_C.into());
@@ -184,6 +222,9 @@ fn prototypes_are_the_same() {
             fdckpt_container_remove fdckpt_container_get fdckpt_container_count fdckpt_container_version fdckpt_container_section
             fdckpt_container_data fdckpt_container_serialized_size fdckpt_container_serialize fdckpt_container_write
             fdckpt_container_append fdckpt_container_verify;
+        fdckpt_frames:
+            fdckpt_frames_bound fdckpt_frames_checkpt_mmio fdckpt_frames_checkpt_stream fdckpt_frames_checkpt_file
+            fdckpt_frames_restore_mmio fdckpt_frames_restore_file fdckpt_pool_use fdckpt_pool_free;
         fdckpt_blockindex:
             fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
         fdckpt_inflate:
@@ -196,6 +237,14 @@ fn prototypes_are_the_same() {
             fdckpt_fti_update fdckpt_fti_prepare fdckpt_fti_settle fdckpt_fti_pending;
         fdckpt_ftifile:
             fdckpt_ftifile_open fdckpt_ftifile_free fdckpt_ftifile_header fdckpt_ftifile_variable fdckpt_ftifile_container fdckpt_ftifile_extract fdckpt_ftifile_verify fdckpt_ftifile_diff fdckpt_ftifile_convert fdckpt_ftifile_repair;
+        fdckpt_writer:
+            fdckpt_writer_open fdckpt_writer_open_fd fdckpt_writer_add fdckpt_writer_set_style fdckpt_writer_attribute
+            fdckpt_writer_commit fdckpt_writer_abort fdckpt_writer_free;
+        fdckpt_reader:
+            fdckpt_reader_open fdckpt_reader_open_fd fdckpt_reader_open_memory fdckpt_reader_close fdckpt_reader_count
+            fdckpt_reader_info fdckpt_reader_entry fdckpt_reader_find fdckpt_reader_frame fdckpt_reader_load fdckpt_reader_read
+            fdckpt_reader_read_at fdckpt_reader_read_many fdckpt_reader_map fdckpt_reader_attribute fdckpt_reader_attribute_at
+            fdckpt_reader_verify fdckpt_salvage;
     }
     // Safe to call, which C can't say: the same but for that.
     macro_rules! same_but_safe {
@@ -219,6 +268,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_fti: fdckpt_fti_new();
+        fdckpt_frames: fdckpt_pool_new(threads);
         fdckpt_container: fdckpt_container_open(fd);
         fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
         fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);

@@ -11,6 +11,9 @@ use crate::codec::set_threads;
 /// In fdckpt_error_t: the failure is not a matter of a place.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
 
+/// In fdckpt_error_t: the failure is not a matter of a frame.
+pub const FDCKPT_NO_FRAME: u64 = u64::MAX;
+
 /// The level of a line that tells of a failure.
 pub const FDCKPT_LOG_WARNING: c_int = 3;
 
@@ -30,6 +33,14 @@ pub struct fdckpt_error_t {
     /// The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
     /// NULL.
     pub text: *const c_char,
+    /// The frame that it is about, counted from 0: of the frames given to fdckpt_frames_*, the first for which it failed; of a checkpoint, its
+    /// number. Or FDCKPT_NO_FRAME.
+    pub frame: u64,
+    /// Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage: the file, as the caller named it. Else, or if it was not named, NULL. It and
+    /// name are cut after 511 bytes.
+    pub file: *const c_char,
+    /// The region or attribute that it is about, or NULL.
+    pub name: *const c_char,
 }
 
 /// Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline

@@ -1,6 +1,6 @@
 //! Between C and the engine: pointers are checked, panics stop, errors become return codes.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -10,6 +10,8 @@ use super::status::{FDCKPT_OK, SUCCESS};
 use super::types::{Handle, ulong};
 use crate::codec::FrameStyle;
 use crate::error::{Doing, Error};
+use crate::index::Failure;
+use crate::parallel::FrameError;
 use crate::sys::errno::Errno;
 use crate::sys::map::Map;
 use crate::sys::memory::{Region, RegionMut};
@@ -154,6 +156,47 @@ pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Err
     match no_panic(body) {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report_fdckpt(function, &error),
+    }
+}
+
+/// As [`run`], for what can tell which file, frame and region a failure is about.
+pub(super) fn run_about(function: &'static CStr, body: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    match no_panic_about(body) {
+        Ok(()) => FDCKPT_OK,
+        Err(failure) => log::report_failure(function, &failure),
+    }
+}
+
+/// As [`make`], likewise.
+pub(super) fn make_about<T>(function: &'static CStr, body: impl FnOnce() -> Result<T, Failure>) -> *mut T {
+    let mut made = ptr::null_mut();
+    run_about(function, || {
+        made = alone(body()?)?;
+        Ok(())
+    });
+    made
+}
+
+fn no_panic_about<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::Internal.into()))
+}
+
+/// The caller's text.
+///
+/// # Safety
+/// `text` is NULL, or a C string that stays for `'t`.
+pub(super) unsafe fn text<'t>(text: *const c_char) -> Result<&'t str, Error> {
+    not_null(text, "the name is NULL")?;
+    // SAFETY: not NULL, so a C string.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|_| Error::Argument("the name is not UTF-8"))
+}
+
+/// As [`run`], where it is about one of many frames.
+pub(super) fn run_frames(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(FrameError { frame: 0, error: Error::Internal })) {
+        Ok(()) => FDCKPT_OK,
+        Err(failed) => log::report_frame(function, &failed),
     }
 }
 

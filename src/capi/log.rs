@@ -9,42 +9,74 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{mem, ptr};
 
-use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
-use super::status::{self, FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
+use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
+use super::status::{self, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
 use crate::error::Error;
+use crate::index::{About, Failure};
+use crate::parallel::FrameError;
 use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
 
 /// Remembers and logs that `function`, of fd_checkpt.h, failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
-    report_as("fd_checkpt", function, error, status::code(error))
+    report_as("fd_checkpt", function, &What::plain(error), status::code(error))
 }
 
 /// The same for a function of fdckpt.h.
 #[cold]
 pub(super) fn report_fdckpt(function: &'static CStr, error: &Error) -> c_int {
-    let code = status::fdckpt_code(error);
-    if matches!(code, FDCKPT_ERR_NO_ROOM | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY) {
-        // Answers, nothing for a log.
-        LAST.with(|last| last.set(function, code, error));
-        return code;
-    }
-    report_as("fdckpt", function, error, code)
+    report_what(function, &What::plain(error))
 }
 
-fn report_as(face: &str, function: &'static CStr, error: &Error, code: c_int) -> c_int {
+/// The same for one of many frames.
+#[cold]
+pub(super) fn report_frame(function: &'static CStr, failed: &FrameError) -> c_int {
+    let about = About { frame: Some(failed.frame as u64), ..About::default() };
+    report_what(function, &What { text: failed, error: &failed.error, about })
+}
+
+/// The same for a failure that tells what it is about.
+#[cold]
+pub(super) fn report_failure(function: &'static CStr, failure: &Failure) -> c_int {
+    report_what(function, &What { text: failure, error: &failure.error(), about: failure.about() })
+}
+
+fn report_what(function: &'static CStr, what: &What<'_>) -> c_int {
+    let code = status::fdckpt_code(what.error);
+    if matches!(code, FDCKPT_ERR_NO_ROOM | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY | FDCKPT_ERR_CANCELLED) {
+        // Answers, nothing for a log.
+        LAST.with(|last| last.set(function, code, what));
+        return code;
+    }
+    report_as("fdckpt", function, what, code)
+}
+
+/// What went wrong, in words, and with what.
+struct What<'e> {
+    text: &'e dyn fmt::Display,
+    error: &'e Error,
+    about: About<'e>,
+}
+
+impl<'e> What<'e> {
+    fn plain(error: &'e Error) -> Self {
+        Self { text: error, error, about: About::default() }
+    }
+}
+
+fn report_as(face: &str, function: &'static CStr, what: &What<'_>, code: c_int) -> c_int {
     // The callback may have cancellation points, and so has the write.
     let _uncancelled = Uncancelled::begin();
-    LAST.with(|last| last.set(function, code, error));
+    LAST.with(|last| last.set(function, code, what));
 
     let mut line = Line::<LINE_SIZE>::new();
-    _ = write!(line, "WARNING {face}: {}: {error}", function.to_str().unwrap_or_default());
+    _ = write!(line, "WARNING {face}: {}: {}", function.to_str().unwrap_or_default(), what.text);
     match HOOK.get() {
         (Some(callback), context) => {
             // SAFETY: the host promised that it can be called from any thread; the line lives until it returns.
             unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) };
             // Should a call that the callback made have failed too: it is this call that the host asks about.
-            LAST.with(|last| last.set(function, code, error));
+            LAST.with(|last| last.set(function, code, what));
         }
         (None, _) if is_silenced() => {}
         (None, _) => write_stderr(line.with_newline()),
@@ -121,27 +153,47 @@ thread_local! {
 struct LastError {
     error: UnsafeCell<fdckpt_error_t>,
     text: UnsafeCell<Line<LINE_SIZE>>,
+    file: UnsafeCell<Line<LINE_SIZE>>,
+    name: UnsafeCell<Line<LINE_SIZE>>,
 }
 
 impl LastError {
     const fn none() -> Self {
         let (function, text) = (c"".as_ptr(), c"no call has failed".as_ptr());
-        let error = fdckpt_error_t { code: SUCCESS, errnum: 0, offset: FDCKPT_NO_OFFSET, function, text };
-        Self { error: UnsafeCell::new(error), text: UnsafeCell::new(Line::new()) }
+        let (file, name, frame) = (ptr::null(), ptr::null(), FDCKPT_NO_FRAME);
+        let error = fdckpt_error_t { code: SUCCESS, errnum: 0, offset: FDCKPT_NO_OFFSET, function, text, file, name, frame };
+        let (text, file, name) = (Line::new(), Line::new(), Line::new());
+        Self {
+            error: UnsafeCell::new(error),
+            text: UnsafeCell::new(text),
+            file: UnsafeCell::new(file),
+            name: UnsafeCell::new(name),
+        }
     }
 
-    fn set(&self, function: &'static CStr, code: c_int, error: &Error) {
+    fn set(&self, function: &'static CStr, code: c_int, what: &What<'_>) {
+        let error = what.error;
         // SAFETY: it is the thread's own, and no reference to it outlives a function here. C reads it through a pointer,
         // between calls.
         unsafe {
             let text = &mut *self.text.get();
-            text.set(error);
+            text.set(what.text);
+            let line = |line: &UnsafeCell<Line<LINE_SIZE>>, text: Option<&str>| {
+                let line = &mut *line.get();
+                text.map_or(ptr::null(), |text| {
+                    line.set(&text);
+                    line.as_c_str().as_ptr()
+                })
+            };
             *self.error.get() = fdckpt_error_t {
                 code,
                 errnum: error.errno().map_or(0, |errno| errno.raw()),
                 offset: error.offset().unwrap_or(FDCKPT_NO_OFFSET),
                 function: function.as_ptr(),
                 text: text.as_c_str().as_ptr(),
+                file: line(&self.file, what.about.file),
+                name: line(&self.name, what.about.name),
+                frame: what.about.frame.unwrap_or(FDCKPT_NO_FRAME),
             };
         }
     }
@@ -164,9 +216,9 @@ impl<const SIZE: usize> Line<SIZE> {
     }
 
     /// What an error says.
-    pub(super) fn set(&mut self, error: &Error) {
+    pub(super) fn set(&mut self, what: impl fmt::Display) {
         *self = Self::new();
-        _ = write!(self, "{error}");
+        _ = write!(self, "{what}");
     }
 
     pub(super) fn as_c_str(&self) -> &CStr {

@@ -24,6 +24,7 @@ pub(super) const FDCKPT_ERR_RANGE: c_int = -18;
 pub(super) const FDCKPT_ERR_NOT_FOUND: c_int = -19;
 pub(super) const FDCKPT_ERR_VERIFY: c_int = -20;
 pub(super) const FDCKPT_ERR_INTERNAL: c_int = -21;
+pub(super) const FDCKPT_ERR_CANCELLED: c_int = -22;
 
 /// The code of an error.
 pub(super) fn code(error: &Error) -> c_int {
@@ -63,6 +64,14 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::Truncated { .. }
         | Error::InputSize { .. }
         | Error::InputChanged { .. } => ERR_INVAL,
+        Error::NameTaken
+        | Error::NoSuchRegion
+        | Error::RegionSize { .. }
+        | Error::OutOfRegion { .. }
+        | Error::NotMappable
+        | Error::InputTooLarge { .. }
+        | Error::Cancelled
+        | Error::Damaged { .. } => ERR_INVAL,
     }
 }
 
@@ -100,6 +109,13 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         Error::SectionOutOfRange { .. } => FDCKPT_ERR_RANGE,
         Error::NoSuchSection { .. } | Error::NoSuchIndex { .. } | Error::NoSuchVariable { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY,
+        Error::NameTaken | Error::RegionSize { .. } | Error::OutOfRegion { .. } | Error::InputTooLarge { .. } => {
+            FDCKPT_ERR_ARGUMENT
+        }
+        Error::NoSuchRegion => FDCKPT_ERR_NOT_FOUND,
+        Error::NotMappable => FDCKPT_ERR_STATE,
+        Error::Damaged { .. } => FDCKPT_ERR_CORRUPT,
+        Error::Cancelled => FDCKPT_ERR_CANCELLED,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }

@@ -81,7 +81,7 @@ impl<F: AsFd + Send + Sync> Descriptor for [F; 1] {
 }
 
 /// As Box::new, but that ends the process where memory is short.
-fn boxed<'a, F: AsFd + Send + Sync + 'a>(fd: F) -> Result<Box<dyn Descriptor + 'a>, Error> {
+pub(crate) fn boxed<'a, F: AsFd + Send + Sync + 'a>(fd: F) -> Result<Box<dyn Descriptor + 'a>, Error> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
     one.push(fd);

@@ -14,6 +14,7 @@ mod output;
 mod verify;
 
 pub use blocks::{Block, BlockFooter, BlockIndex, Stop};
+pub(crate) use output::tail;
 pub use verify::{Finding, FindingKind};
 
 use std::borrow::Cow;

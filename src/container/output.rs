@@ -1,6 +1,7 @@
 //! Writing a container.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::meta::{self, Entry};
@@ -73,6 +74,26 @@ impl Container<'_> {
         let mut gather = Gather::new(fd.as_fd(), 0)?;
         self.each_piece(|piece| gather.put(piece))?;
         gather.flush()
+    }
+
+    /// As [`write_to`](Self::write_to), to anything that can be written to, piece by piece.
+    ///
+    /// # Errors
+    /// Those of `to`; [`io::ErrorKind::OutOfMemory`](std::io::ErrorKind::OutOfMemory); an [`Error`] inside, as for
+    /// [`serialized_size`](Self::serialized_size).
+    pub fn copy_to(&self, mut to: impl Write) -> io::Result<u64> {
+        let (mut size, mut failure) = (0, None);
+        let result = self.each_piece(|piece| {
+            size += piece.len() as u64;
+            to.write_all(piece).map_err(|error| {
+                failure = Some(error);
+                Error::Internal
+            })
+        });
+        match (result, failure) {
+            (_, Some(error)) => Err(error),
+            (result, None) => Ok(result.map(|()| size)?),
+        }
     }
 
     /// Updates the file that was parsed without writing its data again: behind all that it has, `fd` gets the data that was
@@ -148,15 +169,25 @@ impl Container<'_> {
 
     /// Metadata and trailer.
     fn tail(&self, entries: impl Iterator<Item = Entry>) -> Result<Vec<u8>, Error> {
-        let mut tail = Bytes(Vec::new());
-        self.write_meta(&mut tail, entries).map_err(|fmt::Error| Error::OutOfMemory)?;
-        let Bytes(mut tail) = tail;
-        tail.try_reserve_exact(TRAILER).map_err(|_| Error::OutOfMemory)?;
-        let length = length_field(tail.len() as u64)?;
-        tail.extend_from_slice(&length.to_le_bytes());
-        tail.extend_from_slice(MAGIC);
-        Ok(tail)
+        with_trailer(|to| self.write_meta(to, entries))
     }
+}
+
+/// Metadata and trailer of a container whose data is written by others: sections with type, offset and length.
+pub(crate) fn tail(sections: &[(u8, u64, u64)]) -> Result<Vec<u8>, Error> {
+    let entry = |&(kind, offset, length)| Entry { offset: offset as i64, length: length as i64, kind };
+    with_trailer(|to| meta::write(to, 1, Some(sections.iter().map(entry))))
+}
+
+fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Vec<u8>, Error> {
+    let mut tail = Bytes(Vec::new());
+    write_meta(&mut tail).map_err(|fmt::Error| Error::OutOfMemory)?;
+    let Bytes(mut tail) = tail;
+    tail.try_reserve_exact(TRAILER).map_err(|_| Error::OutOfMemory)?;
+    let length = length_field(tail.len() as u64)?;
+    tail.extend_from_slice(&length.to_le_bytes());
+    tail.extend_from_slice(MAGIC);
+    Ok(tail)
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {

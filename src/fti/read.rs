@@ -1,6 +1,7 @@
 //! Checking the data of a file against its hashes, and giving it back.
 
 use std::cmp::Reverse;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -174,6 +175,43 @@ impl<'a> Checkpoint<'a> {
     /// [`Error::NoSuchVariable`]; [`Error::VariableSize`]; [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
     pub fn recover_variable(&self, id: i32, data: &mut [u8]) -> Result<(), Error> {
         self.check_size(id, data.len())?;
+        self.check_what_matters(id)?;
+        let mut chunks = Vec::new();
+        let containers = self.containers_of(id);
+        chunks.try_reserve_exact(containers.len()).map_err(|_| Error::OutOfMemory)?;
+        self.cut(containers, data, &mut chunks)?;
+        self.copy_chunks(chunks, 1, false).map(drop)
+    }
+
+    /// Gives back one variable piece by piece, in order, so that it takes no memory of its size: `put` gets each piece. Otherwise as
+    /// [`recover_variable`](Self::recover_variable), but that pieces of a chunk are given before its hash is known: after an error
+    /// they are not to be relied on.
+    ///
+    /// # Errors
+    /// Those of `put`, which end it. An [`Error`] inside: [`Error::NoSuchVariable`], [`Error::FtiDamaged`].
+    pub fn copy_variable(&self, id: i32, put: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.variable(id)?;
+        self.check_what_matters(id)?;
+        for &at in self.containers_of(id) {
+            let container = &self.containers[at];
+            if !container.has_chunk() {
+                continue;
+            }
+            let chunk = self.chunk(container).ok_or_else(|| self.damaged(container, Field::Data))?;
+            let mut md5 = fast_md5::Md5::new();
+            for piece in chunk.chunks(PIECE) {
+                md5.update(piece);
+                put(piece)?;
+            }
+            if md5.finalize() != container.hash {
+                return Err(self.damaged(container, Field::Data).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where something is damaged that matters for one variable.
+    fn check_what_matters(&self, id: i32) -> Result<(), Error> {
         let matters = |flaw: &&Finding| {
             let of_another = flaw.variable.is_some_and(|variable| variable != id);
             let harmless = match flaw.field {
@@ -184,12 +222,7 @@ impl<'a> Checkpoint<'a> {
             };
             flaw.severity == Severity::Damage && !harmless
         };
-        self.flaws.iter().find(matters).map_or(Ok(()), |flaw| Err(flaw.error()))?;
-        let mut chunks = Vec::new();
-        let containers = self.containers_of(id);
-        chunks.try_reserve_exact(containers.len()).map_err(|_| Error::OutOfMemory)?;
-        self.cut(containers, data, &mut chunks)?;
-        self.copy_chunks(chunks, 1, false).map(drop)
+        self.flaws.iter().find(matters).map_or(Ok(()), |flaw| Err(flaw.error()))
     }
 
     /// Fails where something that describes the data is damaged.

@@ -121,6 +121,7 @@ pub(super) fn checksum(pieces: &[&[u8]]) -> u32 {
 /// A blob that was read and found sound, but for the code lengths fitting together, which shows when tables are built from them.
 #[derive(Debug)]
 pub(super) struct Blob<'a> {
+    layout: Layout,
     place: Place,
     lengths: Lengths,
     written: u64,
@@ -199,12 +200,28 @@ impl<'a> Blob<'a> {
         };
         let rest = if bit.is_multiple_of(8) { 0 } else { rest & (0xff >> (bit % 8)) };
         let place = Place { bit, rest, kind, last, stored: stored as u32 };
-        Ok(Self { place, lengths, written, unread: unread as usize, window })
+        Ok(Self { layout, place, lengths, written, unread: unread as usize, window })
     }
 
     /// How many bytes of the stream are to be skipped, and how many of the output were returned.
     pub(super) fn position(&self) -> (u64, u64) {
         (self.place.bit.div_ceil(8), self.written - self.unread as u64)
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    pub(super) fn unread(&self) -> usize {
+        self.unread
+    }
+
+    pub(super) fn window(&self) -> &'a [u8] {
+        self.window
     }
 
     /// What an engine goes on from, where `ahead` was read of the stream beyond what is to be skipped.

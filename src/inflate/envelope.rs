@@ -23,6 +23,25 @@ pub(super) const OVERHEAD: usize = FIXED + SUM;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
 
+/// The format that a checkpoint names, which was not checked.
+pub(super) fn format(from: &[u8]) -> Option<Format> {
+    let number = *from.get(9)?;
+    Format::ALL.into_iter().find(|format| *format as u8 == number)
+}
+
+/// The parts of a checkpoint that [`restore`] has accepted.
+pub(super) struct Envelope<'a> {
+    pub(super) is_compressed: bool,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn of(from: &'a [u8]) -> Option<Self> {
+        let ahead = usize::from(u16::from_le_bytes([*from.get(12)?, *from.get(13)?]));
+        Some(Self { is_compressed: from[11] == LZ4, body: from.get(FIXED + ahead + SUM..)? })
+    }
+}
+
 /// How many bytes it takes at most.
 pub(super) fn bound(inflate: &Inflate) -> usize {
     let blob = if inflate.in_body() { blob::size(inflate.engine(), Layout::Unversioned) } else { 0 };
@@ -106,7 +125,7 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
         return refuse("is damaged: its checksum is wrong");
     }
     if fixed[9] != inflate.format as u8 {
-        let name = Format::ALL.iter().find(|format| **format as u8 == fixed[9]).map(|format| match format {
+        let name = format(from).map(|format| match format {
             Format::Deflate => "is of a raw Deflate stream, which is not this decompressor's format",
             Format::Deflate64 => "is of a raw Deflate64 stream, which is not this decompressor's format",
             Format::Zlib => "is of a zlib stream, which is not this decompressor's format",

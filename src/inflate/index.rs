@@ -337,6 +337,26 @@ impl<'a> Index<'a> {
         Ok(IndexReader { index: self, cursor: Cursor::new(self, input)? })
     }
 
+    /// Checks each point's checkpoint, which [`parse`](Self::parse) leaves for when it is needed. The input is not needed for this.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for the first that is damaged; [`Error::OutOfMemory`].
+    pub fn verify(&self) -> Result<(), Error> {
+        let mut inflate = Inflate::new(self.format)?;
+        self.points().try_for_each(|point| self.restore(&mut inflate, &point))
+    }
+
+    fn restore(&self, inflate: &mut Inflate, point: &Point) -> Result<(), Error> {
+        let checkpoint = self.checkpoint(point).ok_or(Error::Internal)?;
+        if crc32fast::hash(checkpoint) != point.checkpoint_sum {
+            return Err(Error::Checkpoint("is damaged: it has not the checksum that the index has for it"));
+        }
+        if inflate.restore(checkpoint)? != (Position { input: point.input, output: point.output }) {
+            return Err(Error::Checkpoint("is not of the position that the index has for it"));
+        }
+        Ok(())
+    }
+
     /// The format of the stream.
     pub fn format(&self) -> Format {
         self.format
@@ -482,14 +502,7 @@ impl<R: Read + Seek> Cursor<R> {
         let point = Point::read(&index.table()[index.last_point(|point| point.output <= target)]);
         let here = self.inflate.total_out();
         if !placed || here > target || here < point.output {
-            let checkpoint = index.checkpoint(&point).ok_or(Error::Internal)?;
-            if crc32fast::hash(checkpoint) != point.checkpoint_sum {
-                return Err(Error::Checkpoint("is damaged: it has not the checksum that the index has for it").into());
-            }
-            let position = self.inflate.restore(checkpoint)?;
-            if position != (Position { input: point.input, output: point.output }) {
-                return Err(Error::Checkpoint("is not of the position that the index has for it").into());
-            }
+            index.restore(&mut self.inflate, &point)?;
             (self.checked, self.at, self.end) = (point.input, 0, 0);
         }
         while self.inflate.total_out() < target {

@@ -36,12 +36,14 @@
 //! - `wrapper`: headers and trailers of zlib and gzip.
 //! - `blob`, `envelope`, `compact`: the checkpoint of raw streams, the one of everything around it, compressed windows.
 //! - `reader`: the adapter.
+//! - `describe`: what a checkpoint tells of itself.
 //! - `index`: checkpoints at regular distances, and reading from the nearest one.
 
 mod bits;
 mod blob;
 mod codes;
 mod compact;
+mod describe;
 mod engine;
 mod envelope;
 mod fault;
@@ -52,6 +54,7 @@ mod reader;
 mod window;
 mod wrapper;
 
+pub use describe::{BlockKind, Description};
 pub use fault::Fault;
 pub(crate) use index::{Cursor, Failure};
 pub use index::{Index, IndexReader};

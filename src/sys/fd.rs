@@ -119,6 +119,18 @@ pub(crate) fn read_at(fd: BorrowedFd<'_>, offset: i64, to: &mut [u8]) -> Result<
     }
 }
 
+/// Whether it is a file that has its size, and can be mapped.
+pub(crate) fn is_regular_file(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        match libc::fstat(fd.as_raw_fd(), &mut stat) {
+            0 => Ok(stat.st_mode & libc::S_IFMT == libc::S_IFREG),
+            _ => Err(Errno::last()),
+        }
+    }
+}
+
 /// Size and position of the file, if it has both (a pipe has none).
 pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Option<(i64, i64)> {
     // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.

@@ -49,9 +49,7 @@ impl Locked {
     /// Locks a file, for those who ask in the same way. `None` where somebody else has it. A file system without locks has none to wait
     /// for.
     pub(crate) fn try_new(file: OwnedFd) -> Option<Self> {
-        // SAFETY: takes and changes no memory.
-        let locked = done(|| unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) });
-        (!locked.is_err_and(|errno| errno.is_would_block())).then_some(Self(file))
+        (try_lock(file.as_fd()) != Ok(false)).then_some(Self(file))
     }
 }
 
@@ -67,6 +65,101 @@ impl Drop for Locked {
         // SAFETY: takes and changes no memory.
         _ = done(|| unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) });
     }
+}
+
+/// Makes a file without a name, for reading and writing, in the folder that the environment variable TMPDIR names, or /tmp. It is gone
+/// when it is closed.
+pub(crate) fn create_unnamed() -> Result<OwnedFd, Errno> {
+    // SAFETY: getenv takes a C string; what it returns is one, and is read at once. As everywhere in C, a host that changes the
+    // environment while other threads read it breaks the rules itself.
+    let folder = unsafe {
+        let found = libc::getenv(c"TMPDIR".as_ptr());
+        let path = if found.is_null() || *found == 0 { c"/tmp" } else { CStr::from_ptr(found) };
+        open_folder(path, false)?
+    };
+    for tries in 0.. {
+        let name = temporary_name(unlikely_number());
+        let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+        match create_new(folder.as_fd(), name) {
+            Err(errno) if errno.is_exists() && tries < 100 => {}
+            result => {
+                let file = result?;
+                remove(folder.as_fd(), name)?;
+                return Ok(file);
+            }
+        }
+    }
+    Err(Errno::EXISTS)
+}
+
+/// `.fdckpt-`, 16 hexadecimal digits, `.tmp`, and NUL.
+pub(crate) const TEMPORARY_SIZE: usize = 29;
+
+/// The name of a temporary file.
+pub(crate) fn temporary_name(number: u64) -> [u8; TEMPORARY_SIZE] {
+    let mut name = *b".fdckpt-0000000000000000.tmp\0";
+    for (index, digit) in name[8..24].iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+    }
+    name
+}
+
+/// Whether it is the name of a temporary file.
+fn is_temporary(name: &CStr) -> bool {
+    let name = name.to_bytes();
+    let digits = name.strip_prefix(b".fdckpt-").and_then(|rest| rest.strip_suffix(b".tmp"));
+    digits.is_some_and(|digits| digits.len() == 16 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// Locks a file for as long as it is open in this process, or its children that inherit it. False where somebody else has done so.
+///
+/// File systems without locks are passed over: there nobody gets one, and [`remove_abandoned`] removes nothing.
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // SAFETY: takes and changes no memory.
+    match done(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(errno) if errno.is_would_block() => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether the file has a name still.
+pub(crate) fn has_name(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        libc::fstat(fd.as_raw_fd(), &mut stat) != 0 || stat.st_nlink > 0
+    }
+}
+
+/// Removes temporary files of the folder that nobody has locked: those that made them have died. Whatever fails is left at that.
+pub(crate) fn remove_abandoned(folder: BorrowedFd<'_>) {
+    let Ok(listed) = open_at(folder.as_raw_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY) else { return };
+    let _uncancelled = super::process::Uncancelled::begin();
+    // SAFETY: the descriptor is one of a folder, and the stream takes it over; if it doesn't, it is closed here.
+    let stream = unsafe { libc::fdopendir(listed.as_raw_fd()) };
+    if stream.is_null() {
+        return;
+    }
+    _ = listed.into_raw_fd();
+    loop {
+        // SAFETY: the stream is open, and used here alone; the entry is valid until the next call, its name a C string.
+        let name = unsafe {
+            let entry = libc::readdir(stream);
+            if entry.is_null() {
+                break;
+            }
+            CStr::from_ptr((*entry).d_name.as_ptr())
+        };
+        if is_temporary(name)
+            && let Ok(file) = open_at(folder.as_raw_fd(), name, libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            && try_lock(file.as_fd()) == Ok(true)
+        {
+            _ = remove(folder, name);
+        }
+    }
+    // SAFETY: it is open, and not used after.
+    unsafe { libc::closedir(stream) };
 }
 
 fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
@@ -109,8 +202,13 @@ pub(crate) fn rename(folder: BorrowedFd<'_>, from: &CStr, to: &CStr) -> Result<(
 
 /// Removes a file from the folder.
 pub(crate) fn remove(folder: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
+    remove_in(folder.as_raw_fd(), name)
+}
+
+/// The same where it is not sure that the folder is still open.
+pub(crate) fn remove_in(folder: c_int, name: &CStr) -> Result<(), Errno> {
     // SAFETY: the name is a C string.
-    done(|| unsafe { libc::unlinkat(folder.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+    done(|| unsafe { libc::unlinkat(folder, name.as_ptr(), 0) }).map(drop)
 }
 
 /// A number that no other call is likely to have got, in this process or another one.

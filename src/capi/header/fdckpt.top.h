@@ -7,6 +7,24 @@
 
    Nothing here is needed to use fd_checkpt.h.
 
+   CHECKPOINTS THAT DESCRIBE THEMSELVES
+
+   fdckpt_writer_* save regions of memory by name, in a file that is whole
+   or not there at all, fdckpt_reader_* load them:
+
+     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
+     fdckpt_writer_add( writer, "grid", grid, sizeof(grid) );
+     fdckpt_writer_add( writer, "step", &step, sizeof(step) );
+     int err = fdckpt_writer_commit( writer );   // also if an add has failed
+     fdckpt_writer_free( writer );
+
+     fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+     err = fdckpt_reader_load( reader, "grid", grid, sizeof(grid) );
+     fdckpt_reader_close( reader );
+
+   What is read was verified by a checksum.  The file is also a container,
+   and its frames are those of fd_checkpt.h.
+
    RESUMABLE INFLATE
 
    fdckpt_inflate_* decompress Deflate and Deflate64, raw or in zlib and
@@ -91,7 +109,9 @@
                 rather than a failure: it is not logged.
      VERIFY     A verification has findings.  It gave them to the caller;
                 they are not logged.
-     INTERNAL   A defect of the library.  Please report it. */
+     INTERNAL   A defect of the library.  Please report it.
+     CANCELLED  The caller's progress callback has cancelled it.  Not
+                logged. */
 
 #define FDCKPT_OK             (0)
 #define FDCKPT_ERR_ARGUMENT   (-11)
@@ -105,6 +125,7 @@
 #define FDCKPT_ERR_NOT_FOUND  (-19)
 #define FDCKPT_ERR_VERIFY     (-20)
 #define FDCKPT_ERR_INTERNAL   (-21)
+#define FDCKPT_ERR_CANCELLED  (-22)
 
 #ifdef __cplusplus
 extern "C" {

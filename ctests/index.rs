@@ -1,0 +1,425 @@
+//! Checkpoints that describe themselves: what is written is what the specification says, and comes back.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use fdckpt::index::{Durability, Reader, ReaderOptions, Request, Spooled, Writer, WriterOptions, salvage};
+use fdckpt::{Container, Error, FrameStyle, Restore};
+use proptest::prelude::*;
+
+/// Noise, runs, and repetitions, by a seed.
+fn data(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes: Vec<u8> = Vec::with_capacity(size + 100);
+    while bytes.len() < size {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match bytes.len().checked_sub(1000) {
+            Some(before) if state >> 62 != 0 => bytes.extend_from_within(before..before + 100),
+            _ => bytes.extend((state >> 8).to_le_bytes()),
+        }
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+fn options<'w>() -> WriterOptions<'w> {
+    WriterOptions::new().durability(Durability::None)
+}
+
+fn write_to(path: &Path, options: WriterOptions<'_>, regions: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = options.create(path).unwrap();
+    for (name, data) in regions {
+        writer.add(name, data).unwrap();
+    }
+    writer.commit().unwrap();
+    fs::read(path).unwrap()
+}
+
+fn named(sizes: &[usize]) -> Vec<(String, Vec<u8>)> {
+    sizes.iter().enumerate().map(|(number, &size)| (format!("region {number}"), data(number as u64, size))).collect()
+}
+
+/// Restores each frame in order by the plain API, and returns all data.
+fn restore_plainly(reader: &Reader<'_>, file: &[u8]) -> Vec<u8> {
+    let mut restore = Restore::mmio(file).unwrap();
+    let mut all = Vec::new();
+    for number in 0..reader.frame_count() {
+        let frame = reader.frame(number).unwrap();
+        let mut data = vec![0; frame.data as usize];
+        assert_eq!(restore.open(frame.style).unwrap(), frame.offset);
+        restore.data(&mut data).unwrap();
+        assert_eq!(restore.close().unwrap(), frame.offset + frame.stored);
+        all.extend(data);
+    }
+    all
+}
+
+/// All that can be read of a file is what was saved.
+fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
+    let reader = ReaderOptions::new().threads(threads).open_bytes(file).unwrap();
+    assert_eq!(reader.len(), regions.len());
+    for ((name, data), entry) in regions.iter().zip(reader.entries()) {
+        assert_eq!((entry.name(), entry.size()), (&name[..], data.len() as u64));
+        let found = reader.find(name).unwrap();
+        assert_eq!(found.number(), entry.number());
+        assert_eq!(reader.read_to_vec(entry.number()).unwrap(), *data, "{name}");
+        if entry.style() == FrameStyle::Raw {
+            assert_eq!(reader.map(entry.number()).unwrap(), data);
+        } else {
+            assert_eq!(reader.map(entry.number()).unwrap_err().error(), Error::NotMappable);
+        }
+        for (offset, size) in [(0, 0), (data.len(), 0), (data.len() / 3, data.len() / 2), (data.len() / 2, 1.min(data.len()))] {
+            let mut part = vec![0; size];
+            reader.read_at(entry.number(), offset as u64, &mut part).unwrap();
+            assert_eq!(part, data[offset..offset + size], "{name}: {size} at {offset}");
+        }
+    }
+    let mut all: Vec<Vec<u8>> = regions.iter().map(|(_, data)| vec![0; data.len()]).collect();
+    let mut requests: Vec<Request<'_>> = all.iter_mut().enumerate().map(|(number, to)| Request { number, to }).rev().collect();
+    reader.read_many(&mut requests).unwrap();
+    assert!(all.iter().zip(regions).all(|(read, (_, data))| read == data));
+    let verdict = reader.verify(&mut |damage| panic!("{damage:?}")).unwrap();
+    assert!(verdict.is_sound(), "{verdict:?}");
+    assert_eq!((verdict.regions, verdict.frames), (regions.len() as u64, reader.frame_count() as u64));
+    assert!(reader.find("no such region").is_none() && reader.entry(regions.len()).is_none());
+
+    let container = Container::parse(file).unwrap();
+    assert_eq!(container.verify().unwrap(), []);
+    assert_eq!(container.sections().map(|section| section.kind()).collect::<Vec<_>>(), [128, 129]);
+    let expected: Vec<u8> = regions.iter().flat_map(|(_, data)| data).copied().collect();
+    assert_eq!(restore_plainly(&reader, file), expected);
+}
+
+#[test]
+fn what_is_saved_comes_back() {
+    let folder = support::fresh_folder("index-round");
+    let path = folder.join("a.ckpt");
+    let cases: [&[usize]; 8] = [
+        &[],
+        &[0],
+        &[1],
+        &[0, 0, 5, 0],
+        &[16_383, 16_384, 16_385, 65_535, 65_536, 65_537],
+        &[1000; 200],
+        &[300_000, 10, 20, 131_072, 7, 65_536, 0],
+        &[2_000_000],
+    ];
+    for sizes in cases {
+        let regions = named(sizes);
+        for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+            for checksums in [true, false] {
+                let with = || options().style(style).frame_size(65_536).checksums(checksums);
+                let file = write_to(&path, with(), &regions);
+                check(&file, &regions, 1);
+                check(&file, &regions, 3);
+                assert_eq!(write_to(&path, with().threads(3), &regions), file, "{sizes:?}");
+            }
+        }
+    }
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.ckpt"]);
+}
+
+/// Whatever the number of threads, the frames are those of one handle that has made them in order.
+#[test]
+fn frames_are_those_of_one_handle() {
+    let folder = support::fresh_folder("index-handle");
+    // Of few letters: there the first frame of a handle differs from later ones.
+    let letters: Vec<u8> = data(5, 1_000_000).iter().map(|byte| b"ACGT"[usize::from(byte & 3)]).collect();
+    let regions: Vec<(String, Vec<u8>)> =
+        letters.chunks(70_000).enumerate().map(|(number, part)| (format!("{number}"), part.to_vec())).collect();
+    for threads in [1, 2, 3, 7] {
+        let with = options().style(FrameStyle::Lz4).frame_size(65_536).threads(threads);
+        let file = write_to(&folder.join("a"), with, &regions);
+        let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+        let frames = reader.frame(reader.frame_count() - 1).map(|frame| frame.offset + frame.stored).unwrap() as usize;
+        let (mut plain, mut rest) = (vec![0; 2_000_000], &letters[..]);
+        let mut checkpt = fdckpt::Checkpt::mmio(&mut plain).unwrap();
+        let mut end = 0;
+        for number in 0..reader.frame_count() {
+            let (data, others) = rest.split_at(reader.frame(number).unwrap().data as usize);
+            rest = others;
+            checkpt.open(FrameStyle::Lz4).unwrap();
+            checkpt.data(data).unwrap();
+            end = checkpt.close().unwrap() as usize;
+        }
+        drop(checkpt);
+        assert!(rest.is_empty() && file[..frames] == plain[..end], "{threads} threads");
+    }
+}
+
+#[test]
+fn styles_can_be_mixed_and_small_regions_share_frames() {
+    let folder = support::fresh_folder("index-mixed");
+    let path = folder.join("a.ckpt");
+    let mut writer = options().create(&path).unwrap();
+    writer.attribute("step", b"17").unwrap();
+    writer.add("first", &[1; 1000]).unwrap();
+    writer.add("second", &[2; 1000]).unwrap();
+    writer.set_style(FrameStyle::Lz4).unwrap();
+    writer.add("third", &[3; 1000]).unwrap();
+    writer.attribute("empty", b"").unwrap();
+    writer.set_style(FrameStyle::Raw).unwrap();
+    writer.add("fourth", &[4; 600_000]).unwrap();
+    let summary = writer.commit().unwrap();
+    assert_eq!((summary.regions, summary.frames, summary.data), (4, 4, 603_000));
+    assert_eq!(summary.stored, fs::metadata(&path).unwrap().len());
+    let reader = Reader::open(&path).unwrap();
+    let places: Vec<_> =
+        reader.entries().map(|entry| (entry.style(), entry.frame(), entry.frame_offset(), entry.frame_count())).collect();
+    use FrameStyle::{Lz4, Raw};
+    assert_eq!(places, [(Raw, Some(0), 0, 1), (Raw, Some(0), 1000, 1), (Lz4, Some(1), 0, 1), (Raw, Some(2), 0, 2)]);
+    assert_eq!(reader.attributes().collect::<Vec<_>>(), [("step", &b"17"[..]), ("empty", &b""[..])]);
+    assert_eq!(reader.attribute("step"), Some(&b"17"[..]));
+    assert_eq!(reader.attribute("none"), None);
+    assert_eq!(reader.spooled(), None);
+}
+
+#[test]
+fn what_can_not_be_is_refused_and_fails_the_whole() {
+    let folder = support::fresh_folder("index-refused");
+    let path = folder.join("a.ckpt");
+    let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), fdckpt::index::Failure>, error: Error, name: Option<&str>| {
+        let mut writer = options().create(&path).unwrap();
+        writer.add("there", b"data").unwrap();
+        let failure = add(&mut writer).unwrap_err();
+        assert_eq!((failure.error(), failure.name()), (error, name));
+        assert_eq!(failure.file(), path.to_str());
+        assert_eq!(writer.add("further", b"").unwrap_err().error(), Error::Failed);
+        assert_eq!(writer.commit().unwrap_err().error(), Error::Failed);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    };
+    refused(&|writer| writer.add("there", b"again"), Error::NameTaken, Some("there"));
+    refused(&|writer| writer.add("", b""), Error::Argument("the name is empty"), Some(""));
+    refused(&|writer| writer.add("a\0b", b""), Error::Argument("the name has a NUL in it"), Some("a\0b"));
+    let long = "x".repeat(65_536);
+    refused(&|writer| writer.add(&long, b""), Error::Argument("the name has more than 65535 bytes"), Some(&long));
+    let attribute = |writer: &mut Writer<'_>| {
+        writer.attribute("key", b"1")?;
+        writer.attribute("key", b"2")
+    };
+    refused(&attribute, Error::NameTaken, Some("key"));
+    for size in [0, 65_535, (1 << 30) + 1] {
+        assert!(matches!(options().frame_size(size).create(&path).unwrap_err().error(), Error::Argument(_)));
+    }
+    let file = write_to(&path, options(), &named(&[10, 20]));
+    let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+    let error = |result: Result<(), fdckpt::index::Failure>| result.unwrap_err().error();
+    assert_eq!(error(reader.read(0, &mut [0; 11])), Error::RegionSize { size: 10, given: 11 });
+    assert_eq!(error(reader.read(2, &mut [0; 11])), Error::NoSuchRegion);
+    assert_eq!(error(reader.read_at(1, 15, &mut [0; 6])), Error::OutOfRegion { offset: 15, length: 6, size: 20 });
+    assert_eq!(error(reader.read_at(1, u64::MAX, &mut [0; 6])), Error::OutOfRegion { offset: u64::MAX, length: 6, size: 20 });
+}
+
+#[test]
+fn progress_is_told_and_can_cancel() {
+    let folder = support::fresh_folder("index-progress");
+    let path = folder.join("a.ckpt");
+    fs::write(&path, "old").unwrap();
+    let mut seen = Vec::new();
+    let mut writer = options()
+        .frame_size(65_536)
+        .progress(|progress| {
+            seen.push((progress.data, progress.total));
+            if seen.len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .create(&path)
+        .unwrap();
+    writer.add("first", &[0; 100_000]).unwrap();
+    assert_eq!(writer.add("second", &[0; 100_000]).unwrap_err().error(), Error::Cancelled);
+    drop(writer);
+    assert_eq!(seen, [(65_536, 100_000), (100_000, 100_000), (165_536, 200_000)]);
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+
+    let file = write_to(&path, options().frame_size(65_536), &named(&[400_000]));
+    let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+    let (mut to, mut calls) = (vec![0; 400_000], 0);
+    let mut observe = |progress: fdckpt::index::Progress| {
+        calls += 1;
+        assert_eq!((progress.data, progress.total), (65_536 * calls, 400_000));
+        if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
+    assert_eq!((failure.error(), calls), (Error::Cancelled, 2));
+}
+
+#[test]
+fn pipes_descriptors_and_memory() {
+    let regions = named(&[100, 200_000, 0, 70_000]);
+    let folder = support::fresh_folder("index-pipes");
+    let file = write_to(&folder.join("a"), options().style(FrameStyle::Lz4), &regions);
+    let (mut from, to) = std::io::pipe().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        from.read_to_end(&mut all).unwrap();
+        all
+    });
+    let mut writer = WriterOptions::new().style(FrameStyle::Lz4).write_to(to).unwrap();
+    for (name, data) in &regions {
+        writer.add(name, data).unwrap();
+    }
+    writer.commit().unwrap();
+    assert_eq!(reading.join().unwrap(), file);
+
+    for (memory, limit, spooled) in [
+        (1 << 20, 1 << 20, Ok(Spooled::InMemory)),
+        (1 << 10, 1 << 20, Ok(Spooled::InFile)),
+        (0, 1000, Err(Error::InputTooLarge { limit: 1000 })),
+    ] {
+        let (from, mut to) = std::io::pipe().unwrap();
+        let copy = file.clone();
+        let writing = std::thread::spawn(move || _ = to.write_all(&copy));
+        let reader = ReaderOptions::new().spool_memory(memory).spool_limit(limit).open_fd(&from);
+        match (reader, spooled) {
+            (Ok(reader), Ok(spooled)) => {
+                assert_eq!(reader.spooled(), Some(spooled));
+                assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1);
+            }
+            (Err(failure), Err(error)) => assert_eq!(failure.error(), error),
+            (reader, _) => panic!("{reader:?}"),
+        }
+        drop(from);
+        writing.join().unwrap();
+    }
+    let opened = File::open(folder.join("a")).unwrap();
+    let reader = ReaderOptions::new().open_fd(opened.as_fd()).unwrap();
+    drop(opened);
+    assert_eq!(reader.read_to_vec(3).unwrap(), regions[3].1);
+}
+
+#[test]
+fn other_files_are_refused() {
+    for bytes in [&b""[..], b"x", b"not a checkpoint", &[0; 4096]] {
+        assert!(matches!(ReaderOptions::new().open_bytes(bytes).unwrap_err().error(), Error::Unrecognized(_)));
+    }
+    let mut container = Container::new();
+    container.set(1, b"something else".as_slice()).unwrap();
+    let failure = ReaderOptions::new().open_bytes(&container.serialize().unwrap()).unwrap_err().error();
+    assert!(matches!(failure, Error::Unrecognized(why) if why.contains("no index")), "{failure}");
+    let failure = Reader::open("/no/such/file").unwrap_err();
+    assert_eq!(failure.file(), Some("/no/such/file"));
+    assert!(failure.to_string().contains("No such file"), "{failure}");
+}
+
+#[test]
+fn a_million_regions() {
+    // As many in the long run; here it is to be quick.
+    let count = std::env::var("FDCKPT_INDEX_REGIONS").map_or(20_000, |count| count.parse::<u64>().expect("a number"));
+    let folder = support::fresh_folder("index-million");
+    let path = folder.join("a");
+    let mut writer = options().create(&path).unwrap();
+    for number in 0..count {
+        writer.add(&format!("particles/{number}/position"), &number.to_le_bytes()).unwrap();
+    }
+    writer.commit().unwrap();
+    let start = std::time::Instant::now();
+    let reader = Reader::open(&path).unwrap();
+    let opened = start.elapsed();
+    let start = std::time::Instant::now();
+    for number in (0..count).step_by(7) {
+        assert_eq!(reader.find(&format!("particles/{number}/position")).unwrap().number() as u64, number);
+    }
+    let found = start.elapsed() / (count / 7) as u32;
+    let start = std::time::Instant::now();
+    for number in (0..count).step_by(11) {
+        let mut data = [0; 8];
+        reader.read(number as usize, &mut data).unwrap();
+        assert_eq!(u64::from_le_bytes(data), number);
+    }
+    let read = start.elapsed() / (count / 11) as u32;
+    println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_checkpoints(
+        sizes in prop::collection::vec(prop_oneof![0..100usize, 0..30_000usize, 0..300_000usize], 0..12),
+        lz4 in any::<bool>(), checksums in any::<bool>(), threads in 1..4usize, frame_size in 65_536..200_000usize,
+    ) {
+        let folder = support::fresh_folder("index-random");
+        let regions = named(&sizes);
+        let style = if lz4 { FrameStyle::Lz4 } else { FrameStyle::Raw };
+        let with = || options().style(style).checksums(checksums).frame_size(frame_size);
+        let file = write_to(&folder.join("a"), with(), &regions);
+        prop_assert_eq!(&write_to(&folder.join("b"), with().threads(threads), &regions), &file);
+        check(&file, &regions, threads);
+    }
+}
+
+#[test]
+fn salvage_finds_what_is_left() {
+    let folder = support::fresh_folder("index-salvage");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let regions = named(&[1000, 300_000, 20]);
+    let with = || options().style(FrameStyle::Lz4).frame_size(65_536);
+    let file = write_to(&path, with(), &regions);
+    let salvaged = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let salvaged = salvage(&path, &to, with()).unwrap();
+        (salvaged, Reader::open(&to).unwrap())
+    };
+    // The trailer is missing, or something was added.
+    for bytes in [&file[..file.len() - 50], &[&file[..], b"more"].concat()] {
+        assert!(
+            Reader::open({
+                fs::write(&path, bytes).unwrap();
+                &path
+            })
+            .is_err()
+        );
+        let (what, reader) = salvaged(bytes);
+        assert!(what.index && what.verified == 3 && what.unverified + what.lost + what.partial == 0, "{what:?}");
+        assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"verified"[..]));
+        for (name, data) in &regions {
+            assert_eq!(reader.read_to_vec(reader.find(name).unwrap().number()).unwrap(), *data);
+        }
+    }
+    // A frame in the middle of a region is damaged.
+    let frame = ReaderOptions::new().open_bytes(&file).unwrap().frame(3).unwrap();
+    let mut damaged = file.clone();
+    damaged[frame.offset as usize + 10] ^= 1;
+    let (what, reader) = salvaged(&damaged);
+    assert_eq!((what.verified, what.lost, what.partial), (2, 1, 2), "{what:?}");
+    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    assert_eq!(names, ["region 0", "partial/region 1@0", "partial/region 1@196608", "region 2"]);
+    assert_eq!(reader.read_to_vec(2).unwrap(), regions[1].1[196_608..]);
+    // All from the middle of the frames on is missing.
+    let (what, reader) = salvaged(&file[..frame.offset as usize + 1000]);
+    assert!(!what.index && what.verified == 0 && what.unverified > 0, "{what:?}");
+    assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
+    assert_eq!(reader.read_to_vec(reader.find("unverified/lz4@0").unwrap().number()).unwrap(), regions[0].1);
+    assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    let second = reader.entry(1).unwrap();
+    assert!(second.name().starts_with("unverified/lz4@") && second.size() == 2 * 65_536, "{second:?}");
+    assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[..2 * 65_536]);
+    // RAW can't be told from anything.
+    let file = write_to(&path, options(), &regions);
+    let (what, reader) = salvaged(&file[..1500]);
+    assert_eq!((what.index, what.unverified), (false, 1));
+    assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
+}
+
+/// Temporary files of dead processes go, those of living ones stay.
+#[test]
+fn abandoned_files_are_removed() {
+    let folder = support::fresh_folder("index-abandoned");
+    let stale = folder.join(".fdckpt-0123456789abcdef.tmp");
+    let others = [".fdckpt-0123456789abcdeF.tmp", ".fdckpt-123.tmp", "fdckpt-0123456789abcdef.tmp"];
+    fs::write(&stale, "half").unwrap();
+    others.iter().for_each(|name| fs::write(folder.join(name), "other").unwrap());
+    let first = options().create(folder.join("a")).unwrap();
+    assert!(!stale.exists() && others.iter().all(|name| folder.join(name).exists()));
+    let second = options().create(folder.join("a")).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5);
+    first.commit().unwrap();
+    drop(second);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+}

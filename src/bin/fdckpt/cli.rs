@@ -1,0 +1,332 @@
+//! The command line: help, completions and man pages come from here.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::ui::{self, Trouble};
+
+/// Look into checkpoint files, check, save, restore, convert and resume them
+///
+/// fdckpt knows the formats of libfdckpt: self-describing checkpoints, CKPT containers, indexes of blocks, checkpoint files of FTI (FTI-FF), and
+/// checkpoints of decompressions. It tells them apart by their content; the name of a file does not matter. A FILE of `-` is standard
+/// input.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, disable_help_subcommand = true, after_help = STATUS)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Say nothing but results and errors, and show no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+const STATUS: &str = "\
+Exit status:
+  0  all is well: whole, the same, done
+  1  the data is damaged, or differs
+  2  it could not be done: a file that can't be read, is of no known format, or a wrong command line
+  128+n  ended by signal n (130: Ctrl-C; 141: whoever read the output has gone)
+
+Sizes are bytes, or KiB, MiB, GiB, TiB with K, M, G, T behind the number. Colours are for terminals, and never there where NO_COLOR is set.
+Files are mapped into memory, not read into it, so they can be larger than the memory; only what comes through a pipe has to fit.";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Say what a file is and what is in it
+    #[command(after_help = "\
+Examples:
+  fdckpt info Ckpt3-Rank0.fti
+  fdckpt info --json state.ckpt | jq .sections")]
+    Info(Look),
+
+    /// List the regions, sections, variables, blocks or points in a file
+    #[command(after_help = "\
+Examples:
+  fdckpt list state.ckpt
+  fdckpt list --json Ckpt3-Rank0.fti
+  fdckpt list archive.zip               # what `fdckpt inflate --entry` can take")]
+    List(Look),
+
+    /// Check whether files are whole, and say what is damaged and what can still be read
+    #[command(after_help = "\
+Examples:
+  fdckpt verify state.ckpt
+  fdckpt verify --strict *.fti && echo all whole
+
+The status is that of the worst file: 0 whole, 1 damaged, 2 could not be read or is unknown.")]
+    Verify(Verify),
+
+    /// Write pieces of a file to a file
+    #[command(after_help = "\
+Examples:
+  fdckpt extract Ckpt3-Rank0.fti 1 -o grid.bin        # variable 1
+  fdckpt extract checkpoint.blk 200 -o settings       # the section of type 200
+  fdckpt extract checkpoint.blk '#2' -o third         # the section at position 2, counted from 0
+  fdckpt extract state.ckpt 'grid/*' -o folder/       # regions by pattern, each to a file
+  fdckpt extract checkpoint.blk 1 -o - | xxd | head")]
+    Extract(Extract),
+
+    /// Write pieces of a file to standard output, one behind the other
+    #[command(after_help = "\
+Examples:
+  fdckpt cat Ckpt3-Rank0.fti 0 | od -A d -t d4
+  fdckpt cat state.ckpt 'log/*' | less")]
+    Cat(Cat),
+
+    /// Say which regions, sections or variables of two files differ, and where first
+    #[command(after_help = "\
+Examples:
+  fdckpt diff Ckpt3-Rank0.fti Ckpt4-Rank0.fti
+  fdckpt diff --json old.ckpt new.ckpt
+
+Status 0: the same, 1: they differ, 2: they can't be compared.")]
+    Diff(Diff),
+
+    /// Write a file in another format, saying what is lost
+    #[command(after_help = "\
+Examples:
+  fdckpt convert Ckpt3-Rank0.fti new.fti --to E          # for another version of FTI
+  fdckpt convert updated.blk tidy.blk --to ckpt          # a container as it would be written anew
+  fdckpt convert legacy.blk checkpoint.blk --to ckpt     # an index of blocks into a container
+  fdckpt convert checkpoint.blk legacy.blk --to block-index
+  fdckpt convert state full.state --to full --stream deflate64")]
+    Convert(Convert),
+
+    /// Decompress, and go on where it was after being killed
+    #[command(after_help = "\
+Examples:
+  fdckpt inflate huge.gz huge.tar                        # killed? the same command goes on
+  fdckpt inflate backup.zip --entry db.img db.img        # Deflate and Deflate64, of any size
+  fdckpt inflate part.bin out --format deflate64 --every 1G
+  fdckpt inflate huge.gz --index huge.idx --at 7G --len 4K | xxd
+  curl -s https://example.org/x.gz | fdckpt inflate - x")]
+    Inflate(Inflate),
+
+    /// Print a script that completes command lines, for a shell
+    #[command(after_help = "\
+Examples:
+  fdckpt completions bash > ~/.local/share/bash-completion/completions/fdckpt")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+
+    /// Print the man page, or write the pages of all commands to a folder
+    #[command(after_help = "\
+Examples:
+  fdckpt man | man -l -
+  fdckpt man ~/.local/share/man/man1")]
+    Man {
+        /// Where the pages are to go
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub struct Look {
+    /// The file
+    pub file: PathBuf,
+
+    /// Print JSON (docs/tool.md has the schema)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Verify {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Also what is readable but not as it should be counts as damage: containers that are not canonical, files that FTI refuses
+    #[arg(long)]
+    pub strict: bool,
+
+    /// How many threads may check; the number of processors if it is not given
+    #[arg(short = 'j', long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Print JSON (docs/tool.md has the schema)
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Extract {
+    /// The file
+    pub file: PathBuf,
+
+    /// A region or a pattern of regions, a variable's id, a section's type, or `#N`: the one at position N in the list
+    pub name: String,
+
+    /// Where to write it to; a folder for several; standard output if it is `-` or not given
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Cat {
+    /// The file
+    pub file: PathBuf,
+
+    /// As for extract; all that there is if it is not given
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Diff {
+    /// One file
+    pub a: PathBuf,
+
+    /// The other one
+    pub b: PathBuf,
+
+    /// Print JSON (docs/tool.md has the schema)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be made of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A CKPT container in its canonical form
+    Ckpt,
+    /// The index of blocks alone, without a container (the legacy file)
+    BlockIndex,
+    /// FTI-FF of FTI 1.1
+    #[value(name = "A")]
+    A,
+    /// FTI-FF of FTI 1.2
+    #[value(name = "B")]
+    B,
+    /// FTI-FF of FTI 1.3
+    #[value(name = "C")]
+    C,
+    /// FTI-FF of FTI 1.4.0
+    #[value(name = "D0")]
+    D0,
+    /// FTI-FF of FTI 1.4.1 to 1.6
+    #[value(name = "D")]
+    D,
+    /// FTI-FF of FTI after 1.6
+    #[value(name = "E")]
+    E,
+    /// A full checkpoint of a decompression
+    Full,
+    /// The same with its window compressed
+    Compact,
+    /// The blob of the crate deflate64
+    Blob,
+    /// The blob of the crate deflate64 0.1.11 and 0.1.12
+    #[value(name = "blob-0x1001")]
+    Blob0x1001,
+}
+
+#[derive(Args)]
+pub struct Convert {
+    /// The file to read
+    pub from: PathBuf,
+
+    /// The file to write
+    pub to: PathBuf,
+
+    /// What to make of it; a container becomes canonical if it is not given
+    #[arg(long = "to", value_name = "FORMAT")]
+    pub target: Option<Target>,
+
+    /// The format of the stream that a blob is of, which it does not say itself
+    #[arg(long, value_name = "FORMAT")]
+    pub stream: Option<Stream>,
+
+    /// Number of the checkpoint, for FTI-FF; that of the file if it is not given
+    #[arg(long, value_name = "N")]
+    pub ckpt_id: Option<i32>,
+}
+
+/// What compressed data can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// Raw Deflate
+    #[value(alias = "raw")]
+    Deflate,
+    /// Raw Deflate64
+    Deflate64,
+    /// zlib
+    Zlib,
+    /// gzip, of one or more members
+    Gzip,
+}
+
+#[derive(Args)]
+pub struct Inflate {
+    /// The compressed file, or a zip archive
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+
+    /// Where the output goes to; standard output if it is `-` or not given
+    #[arg(value_name = "OUT")]
+    pub output: Option<PathBuf>,
+
+    /// Which entry of a zip archive; not needed if it has only one
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+
+    /// The format; told by the content if it is not given, but for raw data
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Stream>,
+
+    /// Where the state is kept from which it goes on; OUT.fdckpt-state if it is not given
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// After how much output the state is saved, and how far apart an index has its points [default: 64M, of an index 4M]
+    #[arg(long, value_name = "SIZE", value_parser = ui::parse_size)]
+    pub every: Option<u64>,
+
+    /// An index, for reading anywhere: made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub index: Option<PathBuf>,
+
+    /// Write the output from here on only
+    #[arg(long, value_name = "OFFSET", value_parser = ui::parse_size)]
+    pub at: Option<u64>,
+
+    /// Write only so much of the output
+    #[arg(long, value_name = "N", value_parser = ui::parse_size)]
+    pub len: Option<u64>,
+}
+
+/// The man page of one command, and those of its subcommands; to standard output only the first.
+pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
+    let command = Cli::command();
+    let page = |command: clap::Command| -> io::Result<Vec<u8>> {
+        let mut page = Vec::new();
+        // Without a date, so that the same source gives the same page.
+        clap_mangen::Man::new(command).date("").render(&mut page)?;
+        Ok(page)
+    };
+    let Some(folder) = folder else {
+        return crate::files::to_stdout(&page(command)?);
+    };
+    fs::create_dir_all(folder)?;
+    let write = |name: &str, command: clap::Command| -> io::Result<()> {
+        let mut file = fs::File::create(folder.join(format!("{name}.1")))?;
+        file.write_all(&page(command)?)
+    };
+    let mut all = command.clone();
+    all.build();
+    for sub in all.get_subcommands() {
+        let name = format!("fdckpt-{}", sub.get_name());
+        // clap wants names that live as long as the program.
+        let name: &'static str = Box::leak(name.into_boxed_str());
+        write(name, sub.clone().name(name).display_name(name))?;
+    }
+    write("fdckpt", command)?;
+    Ok(ui::GOOD)
+}

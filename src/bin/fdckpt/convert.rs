@@ -1,0 +1,224 @@
+//! convert: from one format to another.
+
+use std::io;
+use std::path::Path;
+
+use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
+use fdckpt::{Container, fti};
+
+use crate::cli::{Convert, Stream, Target};
+use crate::files::{self, Input, Output};
+use crate::kind::{self, Kind};
+use crate::ui::{GOOD, Progress, Trouble, note};
+
+pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
+    let file = Input::open(&convert.from)?;
+    let kind = Kind::of(&file)?;
+    let of_file = |trouble: Trouble| trouble.of(files::name(&convert.from));
+    if matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
+        return Err(kind::refuse(&kind, &convert.from, ""));
+    }
+    let target = match (convert.target, &kind) {
+        (Some(target), _) => target,
+        (None, Kind::Container(_) | Kind::Index(_) | Kind::Blocks(_)) => Target::Ckpt,
+        (None, Kind::Fti(_)) => {
+            return Err(of_file(Trouble::new("this is FTI-FF").advice("say with --to what it is to become, for example --to E")));
+        }
+        (None, _) => return Err(of_file(Trouble::new("say with --to what it is to become"))),
+    };
+    match (&kind, target, generation(target), form(target)) {
+        (Kind::Container(container), Target::Ckpt, ..) => canonical(container, &convert.to).map_err(of_file),
+        (Kind::Index(_), Target::Ckpt, ..) => canonical(&Container::parse(&file)?, &convert.to).map_err(of_file),
+        (Kind::Blocks(index), Target::Ckpt, ..) => {
+            refuse_stop(index).map_err(of_file)?;
+            let mut container = Container::new();
+            container.set(1, &file[..])?;
+            write(&container, &convert.to)
+        }
+        (Kind::Container(container), Target::BlockIndex, ..) => block_index(container, &convert.to).map_err(of_file),
+        (Kind::Fti(checkpoint), _, Some(generation), _) => fti_ff(checkpoint, generation, convert).map_err(of_file),
+        (Kind::Inflate(description), _, _, Some(form)) => blob(&file, description, form, convert).map_err(of_file),
+        _ => {
+            let to = clap::ValueEnum::to_possible_value(&target).map_or_else(String::new, |value| value.get_name().to_owned());
+            Err(kind::refuse(&kind, &convert.from, &format!("{to} can't be made of it")))
+        }
+    }
+}
+
+fn generation(target: Target) -> Option<fti::Generation> {
+    Some(match target {
+        Target::A => fti::Generation::A,
+        Target::B => fti::Generation::B,
+        Target::C => fti::Generation::C,
+        Target::D0 => fti::Generation::D0,
+        Target::D => fti::Generation::D,
+        Target::E => fti::Generation::E,
+        _ => return None,
+    })
+}
+
+fn form(target: Target) -> Option<Form> {
+    Some(match target {
+        Target::Full => Form::Full,
+        Target::Compact => Form::Compact,
+        Target::Blob => Form::Blob,
+        Target::Blob0x1001 => Form::Blob0x1001,
+        _ => return None,
+    })
+}
+
+fn write(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
+    let mut out = Output::create(Some(to))?;
+    let mut progress = Progress::new("writing", container.serialized_size().ok(), 0);
+    container.copy_to(Watched { out: &mut out, progress: &mut progress })?;
+    out.finish()?;
+    Ok(GOOD)
+}
+
+/// Output that the progress is told of.
+struct Watched<'o> {
+    out: &'o mut Output,
+    progress: &'o mut Progress,
+}
+
+impl io::Write for Watched<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(&data[..data.len().min(1 << 20)])?;
+        self.progress.add(count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Sections one behind the other, of each type the first: what setting them one by one would give.
+fn canonical(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
+    let mut tidy = Container::new();
+    let mut seen = [false; 256];
+    for (position, section) in container.sections().enumerate() {
+        let kind = section.kind();
+        if std::mem::replace(&mut seen[usize::from(kind)], true) {
+            note(format_args!("lost: section {position}, a further one of type {kind}, which is not found by its type"));
+            continue;
+        }
+        let data = section
+            .data()
+            .map_err(|error| Trouble::from(error).advice("`fdckpt extract` can save the sections that are whole"))?;
+        tidy.set(kind, data)?;
+    }
+    if container.version() != 1 {
+        note(format_args!("lost: the version {}, which becomes 1", container.version()));
+    }
+    let size: i64 = container.sections().map(|section| section.length()).fold(0, i64::saturating_add);
+    let findings = container.verify()?;
+    for finding in findings {
+        match finding.kind {
+            fdckpt::FindingKind::UnknownKey => note(format_args!("lost: {finding}")),
+            fdckpt::FindingKind::DataBehind { .. } => note(format_args!("lost: {finding}")),
+            fdckpt::FindingKind::Place { expected, found } if found > expected => {
+                note(format_args!("lost: {} bytes at offset {expected}, which belong to no section", found - expected));
+            }
+            _ => {}
+        }
+    }
+    _ = size;
+    write(&tidy, to)
+}
+
+fn refuse_stop(index: &fdckpt::BlockIndex) -> Result<(), Trouble> {
+    index.stop.map_or(Ok(()), |stop| {
+        Err(Trouble::damaged(format!("the index of blocks is damaged: at byte {}, {}", stop.offset, stop.why)))
+    })
+}
+
+fn block_index(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
+    let data = container.get(1)?;
+    refuse_stop(&fdckpt::BlockIndex::decode(data)?)?;
+    for (position, section) in container.sections().enumerate() {
+        if section.kind() != 1 {
+            note(format_args!(
+                "lost: section {position} of type {}: the legacy file has the index of blocks alone",
+                section.kind()
+            ));
+        }
+    }
+    let mut out = Output::create(Some(to))?;
+    io::Write::write_all(&mut out, data)?;
+    out.finish()?;
+    Ok(GOOD)
+}
+
+fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert: &Convert) -> Result<u8, Trouble> {
+    let header = checkpoint.header();
+    let id = convert.ckpt_id.or(header.ckpt_id).or_else(|| id_in_name(&convert.from));
+    let has_id = !matches!(generation, fti::Generation::A | fti::Generation::B);
+    if id.is_none() && has_id {
+        let what =
+            format!("generation {} has no number of the checkpoint, generation {generation} needs one", checkpoint.generation());
+        return Err(Trouble::new(what).advice("give it with --ckpt-id"));
+    }
+    let mut options = fti::Options::new(generation, id.unwrap_or(1));
+    options.threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let is_short = |generation| matches!(generation, fti::Generation::D | fti::Generation::E);
+    if is_short(checkpoint.generation()) && !is_short(generation) {
+        note("lost: the time, of which this generation has only the lowest 32 bits; the new file has that of now");
+    } else {
+        options.timestamp = Some(header.timestamp);
+    }
+    if header.ckpt_id.is_some() && !has_id {
+        note(format_args!(
+            "lost: the number of the checkpoint, {}, which generation {generation} does not have",
+            id.unwrap_or_default()
+        ));
+    }
+    if header.pt_fs != -1 || header.max_fs != -1 {
+        note("lost: the sizes of files of other ranks (maxFs, ptFs): these files have other sizes in another generation");
+    }
+    // The library knows nothing of links and devices in the place of the file.
+    let to = std::fs::canonicalize(&convert.to).unwrap_or_else(|_| convert.to.clone());
+    if std::fs::metadata(&to).is_ok_and(|there| !there.is_file()) {
+        return Err(Trouble::new("FTI-FF can be written to a file only").of(files::name(&to)));
+    }
+    fti::convert(checkpoint, &to, &options)?;
+    Ok(GOOD)
+}
+
+/// The number in the name that FTI gives its files.
+fn id_in_name(path: &Path) -> Option<i32> {
+    let name = path.file_name()?.to_str()?.strip_prefix("Ckpt")?;
+    name[..name.find(|c: char| !c.is_ascii_digit())?].parse().ok()
+}
+
+fn blob(file: &[u8], description: &Description, form: Form, convert: &Convert) -> Result<u8, Trouble> {
+    let given = convert.stream.map(|stream| match stream {
+        Stream::Deflate => StreamFormat::Deflate,
+        Stream::Deflate64 => StreamFormat::Deflate64,
+        Stream::Zlib => StreamFormat::Zlib,
+        Stream::Gzip => StreamFormat::Gzip,
+    });
+    let needs = || {
+        Trouble::new("this layout does not say of which format its stream is")
+            .advice("say it with --stream deflate or --stream deflate64")
+    };
+    let format = description.format.or(given).ok_or_else(needs)?;
+    if given.is_some_and(|given| given != format) {
+        return Err(Trouble::new(format!("this is of a {} stream", crate::look::stream(format))));
+    }
+    let mut inflate = Inflate::new(format)?;
+    inflate.restore(file)?;
+    let (checkpoint, position) = inflate.checkpoint(form)?;
+    if matches!(form, Form::Blob | Form::Blob0x1001) {
+        if description.format.is_some() {
+            note("lost: the format of the stream, which this layout does not have");
+        }
+        if position != description.position {
+            note(format_args!("the new one goes on at other places: input {}, output {}", position.input, position.output));
+        }
+    }
+    let mut out = Output::create(Some(&convert.to))?;
+    io::Write::write_all(&mut out, &checkpoint)?;
+    out.finish()?;
+    Ok(GOOD)
+}

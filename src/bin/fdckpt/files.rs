@@ -1,0 +1,187 @@
+//! Files that are read and written, and the signals that end it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::ops::Deref;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fdckpt::{Durability, MappedFile, Replacement};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::ui::{self, Trouble};
+
+/// A file as one slice: mapped, or, where that can't be (a pipe), read.
+pub enum Input {
+    Mapped(MappedFile),
+    Read(Vec<u8>),
+}
+
+impl Input {
+    pub fn open(path: &Path) -> Result<Self, Trouble> {
+        Self::of(path).map_err(|trouble| trouble.of(name(path)))
+    }
+
+    fn of(path: &Path) -> Result<Self, Trouble> {
+        if is_dash(path) {
+            return Ok(Self::Read(read_all(io::stdin().lock())?));
+        }
+        let file = File::open(path)?;
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(Trouble::new("this is a folder, not a file"));
+        }
+        if kind.is_fifo() || kind.is_char_device() || kind.is_socket() {
+            return Ok(Self::Read(read_all(file)?));
+        }
+        Ok(Self::Mapped(MappedFile::of(file)?))
+    }
+}
+
+impl Deref for Input {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(file) => file,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+fn read_all(mut from: impl Read) -> Result<Vec<u8>, Trouble> {
+    let (mut all, mut piece) = (Vec::new(), vec![0; 1 << 16]);
+    loop {
+        let count = match from.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        if count == 0 {
+            return Ok(all);
+        }
+        let short = |_| Trouble::new("this is a pipe, and more than there is memory for").advice("write it to a file first");
+        all.try_reserve(count).map_err(short)?;
+        all.extend_from_slice(&piece[..count]);
+    }
+}
+
+/// What stands for standard input or output.
+pub fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// A path as people are told of it.
+pub fn name(path: &Path) -> String {
+    if is_dash(path) { "standard input".to_owned() } else { ui::printable(&path.to_string_lossy()) }
+}
+
+/// Where data goes to: standard output, or a file that has its name only when it is complete.
+pub enum Output {
+    Stdout(io::Stdout),
+    File(Replacement, PathBuf),
+    /// A device or pipe, which is written to as it is.
+    Special(File, PathBuf),
+}
+
+impl Output {
+    pub fn create(path: Option<&Path>) -> Result<Self, Trouble> {
+        let Some(path) = path.filter(|path| !is_dash(path)) else {
+            return Ok(Self::Stdout(io::stdout()));
+        };
+        Self::file(path).map_err(|trouble| trouble.of(name(path)))
+    }
+
+    fn file(path: &Path) -> Result<Self, Trouble> {
+        match fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(Trouble::new("this is a folder, not a file")),
+            Ok(there) if !there.is_file() => {
+                return Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned()));
+            }
+            // A link stays one, and what it leads to is replaced.
+            Ok(_) => {
+                let path = fs::canonicalize(path)?;
+                return Ok(Self::File(Replacement::begin(&path, Durability::FileAndFolder)?, path));
+            }
+            Err(_) => {}
+        }
+        Ok(Self::File(Replacement::begin(path, Durability::FileAndFolder)?, path.to_owned()))
+    }
+
+    /// Puts it in its place.
+    pub fn finish(self) -> Result<(), Trouble> {
+        match self {
+            Self::Stdout(mut out) => Ok(out.flush()?),
+            Self::Special(mut file, path) => file.flush().map_err(|error| Trouble::from(error).of(name(&path))),
+            Self::File(file, path) => file.commit().map_err(|error| Trouble::from(error).of(name(&path))),
+        }
+    }
+
+    fn tell(&self, error: io::Error) -> io::Error {
+        match self {
+            // The reader has gone.
+            Self::Stdout(_) => error,
+            Self::File(_, path) | Self::Special(_, path) => io::Error::other(format!("{}: {error}", name(path))),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let result = match self {
+            Self::Stdout(out) => out.write(data),
+            Self::File(file, _) => file.write(data),
+            Self::Special(file, _) => file.write(data),
+        };
+        match result {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(self.tell(error)),
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            Self::File(file, _) => file.flush(),
+            Self::Special(file, _) => file.flush(),
+        }
+    }
+}
+
+/// Writes all of it to standard output.
+pub fn to_stdout(bytes: &[u8]) -> Result<u8, Trouble> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(ui::GOOD)
+}
+
+/// Whether a signal has asked for an end.
+pub static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether what runs looks at [`ENDING`], and ends by itself.
+pub static ENDS_ITSELF: AtomicBool = AtomicBool::new(false);
+
+/// The status to end with for a signal: as the shell has it.
+pub fn status_of(signal: i32) -> u8 {
+    128 + signal as u8
+}
+
+pub static SIGNAL: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(SIGINT);
+
+/// From now on signals that end the program have it remove the files that are not complete.
+pub fn handle_signals() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            SIGNAL.store(signal, Ordering::SeqCst);
+            // Who asks twice does not want to wait.
+            if ENDING.swap(true, Ordering::SeqCst) || !ENDS_ITSELF.load(Ordering::SeqCst) {
+                fdckpt::discard_replacements();
+                std::process::exit(i32::from(status_of(signal)));
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,499 @@
+//! info and list: what a file is, and all that is in it.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use fdckpt::inflate::{BlockKind, Description, Form, Format as Stream, Index};
+use fdckpt::{Block, BlockIndex, Container, Section, fti};
+use serde_json::{Value, json};
+
+use crate::cli::Look;
+use crate::files::{self, Input};
+use crate::kind::{self, Format, Kind};
+use crate::ui::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
+use crate::zip::Archive;
+
+/// So many are told in a summary.
+const FEW: usize = 20;
+
+pub fn info(look: &Look) -> Result<u8, Trouble> {
+    let file = Input::open(&look.file)?;
+    let kind = Kind::of(&file)?;
+    if let Kind::Damaged(..) = kind {
+        return Err(kind::refuse(&kind, &look.file, ""));
+    }
+    // What is unknown was recognised as such: the answer is a good one.
+    if look.json {
+        let mut all = head(&kind, &look.file, file.len());
+        merge(&mut all, details(&kind, true));
+        return ui::print_json(&all, if kind.format().is_some() { GOOD } else { ui::TROUBLE });
+    }
+    let mut out = Out::new();
+    title(&mut out, &kind, &look.file)?;
+    fact(&mut out, "size", bytes(file.len() as u64))?;
+    let status = match &kind {
+        Kind::Container(container) => info_container(&mut out, container)?,
+        Kind::Index(index) => info_index(&mut out, index)?,
+        Kind::Blocks(blocks) => info_blocks(&mut out, blocks)?,
+        Kind::Fti(checkpoint) => info_fti(&mut out, checkpoint)?,
+        Kind::Inflate(description) => info_inflate(&mut out, description)?,
+        Kind::Unknown(_, advice) => {
+            if let Some(advice) = advice {
+                writeln!(out, "  {advice}")?;
+            }
+            ui::TROUBLE
+        }
+        Kind::Damaged(..) => GOOD,
+    };
+    out.finish(status)
+}
+
+pub fn list(look: &Look) -> Result<u8, Trouble> {
+    let file = Input::open(&look.file)?;
+    let kind = Kind::of(&file)?;
+    let zip = matches!(kind, Kind::Unknown(..)).then(|| Archive::open(&file)).flatten();
+    if zip.is_none() && matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
+        return Err(kind::refuse(&kind, &look.file, ""));
+    }
+    if look.json {
+        let mut all = head(&kind, &look.file, file.len());
+        match zip {
+            Some(zip) => merge(&mut all, json!({"format": "zip", "entries": zip.json()?})),
+            None => merge(&mut all, details(&kind, false)),
+        }
+        return ui::print_json(&all, GOOD);
+    }
+    let mut out = Out::new();
+    match (&kind, zip) {
+        (_, Some(zip)) => zip.list(&mut out)?,
+        (Kind::Container(container), _) => list_sections(&mut out, container, usize::MAX)?,
+        (Kind::Blocks(blocks), _) => list_blocks(&mut out, blocks.blocks.iter())?,
+        (Kind::Fti(checkpoint), _) => list_fti(&mut out, checkpoint)?,
+        (Kind::Index(index), _) => {
+            info_index(&mut out, index)?;
+        }
+        (Kind::Inflate(description), _) => {
+            info_inflate(&mut out, description)?;
+        }
+        (Kind::Damaged(..) | Kind::Unknown(..), None) => {}
+    }
+    out.finish(GOOD)
+}
+
+fn title(out: &mut Out, kind: &Kind<'_>, path: &Path) -> io::Result<()> {
+    let what = match kind {
+        Kind::Container(container) => format!("CKPT container, version {}", container.version()),
+        Kind::Fti(checkpoint) => {
+            format!("FTI-FF, generation {} ({})", checkpoint.generation(), release(checkpoint.generation()))
+        }
+        Kind::Unknown(looks, _) => format!("not a format of checkpoints that is known here; it looks like {looks}"),
+        known => known.format().map_or("", Format::title).to_owned(),
+    };
+    writeln!(out, "{}: {what}", Painted(TITLE, files::name(path)))
+}
+
+fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(out, "  {name:<16}{value}")
+}
+
+/// Which releases of FTI write a generation.
+pub fn release(generation: fti::Generation) -> &'static str {
+    match generation {
+        fti::Generation::A => "FTI 1.1",
+        fti::Generation::B => "FTI 1.2",
+        fti::Generation::C => "FTI 1.3",
+        fti::Generation::D0 => "FTI 1.4.0",
+        fti::Generation::D => "FTI 1.4.1 to 1.6",
+        fti::Generation::E => "FTI after 1.6",
+    }
+}
+
+/// What a section is, as far as its type and its data tell.
+pub fn meaning(section: &Section<'_>) -> String {
+    match section.data() {
+        Err(error) => error.to_string(),
+        Ok(data) if section.kind() == 1 => match BlockIndex::decode(data) {
+            Ok(BlockIndex { blocks, stop: None, .. }) => format!("index of {}", count(blocks.len(), "block")),
+            Ok(BlockIndex { blocks, stop: Some(stop), .. }) => {
+                format!("index of blocks, of which {} can be read: at byte {}, {}", blocks.len(), stop.offset, stop.why)
+            }
+            Err(_) => "no index of blocks, though its type says so".to_owned(),
+        },
+        Ok(_) => String::new(),
+    }
+}
+
+fn info_container(out: &mut Out, container: &Container<'_>) -> Result<u8, Trouble> {
+    let findings = container.verify()?;
+    let canonical = match findings.len() {
+        0 => "yes".to_owned(),
+        several => format!("no: {} (`fdckpt verify` tells them)", count(several, "finding")),
+    };
+    fact(out, "canonical", canonical)?;
+    fact(out, "sections", container.len())?;
+    list_sections(out, container, FEW)?;
+    if container.len() > FEW {
+        writeln!(out, "  and {} more: `fdckpt list` has all", container.len() - FEW)?;
+    }
+    Ok(GOOD)
+}
+
+fn list_sections(out: &mut Out, container: &Container<'_>, most: usize) -> io::Result<()> {
+    let mut table = Table::new(&[true, true, true, true, true, false], &["#", "type", "offset", "bytes", "size", ""]);
+    for (position, section) in container.sections().enumerate().take(most) {
+        let length = section.length();
+        let short = u64::try_from(length).map_or_else(|_| "-".to_owned(), short);
+        let cells = [position.to_string(), section.kind().to_string(), section.offset().to_string(), length.to_string(), short];
+        table.row(out, cells.into_iter().chain([meaning(&section)]).collect())?;
+    }
+    table.finish(out)
+}
+
+fn info_blocks(out: &mut Out, index: &BlockIndex) -> Result<u8, Trouble> {
+    let footer = &index.footer;
+    fact(out, "version", footer.version)?;
+    fact(out, "blocks", index.blocks.len())?;
+    fact(out, "data", bytes(footer.total_size))?;
+    fact(out, "last confirmed", footer.last_add_confirmed)?;
+    if footer.flags & 1 != 0 {
+        fact(out, "compacted", "yes")?;
+    }
+    if let Some(stop) = &index.stop {
+        fact(out, "damaged", Painted(WARNING, format_args!("at byte {}: {}", stop.offset, stop.why)))?;
+    }
+    list_blocks(out, index.blocks.iter().take(FEW))?;
+    if index.blocks.len() > FEW {
+        writeln!(out, "  and {} more: `fdckpt list` has all", index.blocks.len() - FEW)?;
+    }
+    Ok(GOOD)
+}
+
+fn list_blocks<'b>(out: &mut Out, blocks: impl Iterator<Item = &'b Block>) -> io::Result<()> {
+    let mut table =
+        Table::new(&[true, true, true, true, true, true], &["block", "offset", "bytes", "size", "first entry", "last entry"]);
+    for block in blocks {
+        let numbers =
+            [block.number.to_string(), block.start_offset.to_string(), block.size.to_string(), short(block.size.into())];
+        let entries = [block.first_entry_id.to_string(), block.last_entry_id.to_string()];
+        table.row(out, numbers.into_iter().chain(entries).collect())?;
+    }
+    table.finish(out)
+}
+
+fn info_index(out: &mut Out, index: &Index<'_>) -> Result<u8, Trouble> {
+    fact(out, "stream", stream(index.format()))?;
+    fact(out, "input", bytes(index.input_size()))?;
+    fact(out, "output", bytes(index.output_size()))?;
+    fact(out, "points", format!("{}, one for each {} of output", index.point_count(), bytes(index.every())))?;
+    Ok(GOOD)
+}
+
+fn info_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> Result<u8, Trouble> {
+    let header = checkpoint.header();
+    if let Some(id) = header.ckpt_id {
+        fact(out, "checkpoint", id)?;
+    }
+    let kind = match (header.pt_fs, header.max_fs) {
+        (-1, -1) => "1 or 4",
+        (_, -1) => "2",
+        _ => "3",
+    };
+    fact(out, "level", kind)?;
+    fact(out, "timestamp", timestamp(checkpoint.generation(), header.timestamp))?;
+    fact(out, "checksum", ascii(&header.checksum))?;
+    fact(out, "blocks", checkpoint.blocks().len())?;
+    fact(out, "containers", checkpoint.containers().len())?;
+    let variables = checkpoint.variables();
+    let total = variables.iter().fold(0u64, |sum, variable| sum.saturating_add(variable.size));
+    fact(out, "variables", format!("{}, {}", variables.len(), bytes(total)))?;
+    let mut table = Table::new(&[true, true, true, true], &["id", "bytes", "size", "containers"]);
+    for variable in variables.iter().take(FEW) {
+        let cells = [variable.id.to_string(), variable.size.to_string(), short(variable.size), variable.containers.to_string()];
+        table.row(out, cells.into())?;
+    }
+    table.finish(out)?;
+    if variables.len() > FEW {
+        writeln!(out, "  and {} more: `fdckpt list` has all", variables.len() - FEW)?;
+    }
+    let flaws = checkpoint.flaws();
+    let damage = flaws.iter().filter(|flaw| flaw.severity == fti::Severity::Damage).count();
+    if damage > 0 {
+        let text = format!("damaged: {} in what describes the data (`fdckpt verify` tells all)", count(damage, "finding"));
+        writeln!(out, "  {}", Painted(WARNING, text))?;
+        return Ok(ui::BAD);
+    }
+    Ok(GOOD)
+}
+
+/// In generations D and E only the lowest 32 bits of it are kept, which are no time.
+fn timestamp(generation: fti::Generation, nanoseconds: i64) -> String {
+    match generation {
+        fti::Generation::D | fti::Generation::E => format!("{nanoseconds} (the lowest 32 bits of nanoseconds since 1970)"),
+        _ => {
+            let time = u64::try_from(nanoseconds).map(|since| UNIX_EPOCH + Duration::from_nanos(since));
+            let date = time.map_or_else(|_| "before 1970".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string());
+            format!("{nanoseconds} (nanoseconds since 1970: {date})")
+        }
+    }
+}
+
+fn list_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> io::Result<()> {
+    const RIGHT: &[bool] = &[true, true, true, true, true, true, true, false, false];
+    let titles = ["id", "container", "dptr", "fptr", "chunksize", "containersize", "full", "size", "hash"];
+    let mut table = Table::new(RIGHT, &titles);
+    for container in checkpoint.containers() {
+        let has = container.has_content != 0;
+        let filled = match (has, container.container_size) {
+            (false, _) => "empty".to_owned(),
+            (_, 0) => "-".to_owned(),
+            (_, size) => format!("{:.0} %", 100.0 * container.chunk_size as f64 / size as f64),
+        };
+        let numbers = [i64::from(container.id), i64::from(container.container_id), container.dptr, container.fptr];
+        let sizes = [container.chunk_size, container.container_size];
+        let mut row: Vec<String> = numbers.into_iter().chain(sizes).map(|number| number.to_string()).collect();
+        row.push(filled);
+        row.push(u64::try_from(container.chunk_size).map_or_else(|_| "-".to_owned(), short));
+        row.push(hex(&container.hash));
+        table.row(out, row)?;
+    }
+    table.finish(out)
+}
+
+pub fn stream(format: Stream) -> &'static str {
+    match format {
+        Stream::Deflate => "deflate",
+        Stream::Deflate64 => "deflate64",
+        Stream::Zlib => "zlib",
+        Stream::Gzip => "gzip",
+        _ => "unknown",
+    }
+}
+
+/// The name of a layout.
+pub fn layout(form: Form) -> &'static str {
+    match form {
+        Form::Full => "full",
+        Form::Compact => "compact",
+        Form::Blob => "blob",
+        Form::Blob0x1001 => "blob-0x1001",
+        _ => "unknown",
+    }
+}
+
+fn block(kind: Option<BlockKind>) -> &'static str {
+    match kind {
+        Some(BlockKind::Stored) => "stored",
+        Some(BlockKind::Fixed) => "fixed",
+        Some(BlockKind::Dynamic) => "dynamic",
+        None => "none",
+    }
+}
+
+fn info_inflate(out: &mut Out, checkpoint: &Description) -> Result<u8, Trouble> {
+    fact(out, "layout", layout(checkpoint.form))?;
+    let format = match checkpoint.format {
+        Some(format) => stream(format),
+        None if checkpoint.fits_deflate => "deflate or deflate64: the layout does not say which",
+        None => "deflate64: the layout does not say it, but it can't be deflate",
+    };
+    fact(out, "stream", format)?;
+    fact(out, "input", format!("goes on at {}", bytes(checkpoint.position.input)))?;
+    fact(out, "output", format!("goes on at {}", bytes(checkpoint.position.output)))?;
+    let place = match checkpoint.block {
+        None => "in a header or trailer, or behind the end".to_owned(),
+        Some(kind) => {
+            let last = if checkpoint.is_last_block { ", the last one" } else { "" };
+            match (kind, checkpoint.stored_left) {
+                (BlockKind::Stored, 0) => format!("bit {} of the raw data, between blocks{last}", checkpoint.bit),
+                (BlockKind::Stored, left) => {
+                    format!("bit {} of the raw data, stored block{last}, {left} bytes left", checkpoint.bit)
+                }
+                (kind, _) => format!("bit {} of the raw data, {} block{last}", checkpoint.bit, block(Some(kind))),
+            }
+        }
+    };
+    fact(out, "position", place)?;
+    fact(out, "window", bytes(checkpoint.window))?;
+    fact(out, "pending", format!("{} of output not returned yet", bytes(checkpoint.unread)))?;
+    Ok(GOOD)
+}
+
+fn ascii(text: &[u8]) -> String {
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    text[..end].escape_ascii().to_string()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What JSON has of each file.
+pub fn head(kind: &Kind<'_>, path: &Path, size: usize) -> Value {
+    json!({
+        "file": path.to_string_lossy(),
+        "format": kind.format().map_or("unknown", Format::id),
+        "size": size,
+    })
+}
+
+pub fn merge(into: &mut Value, from: Value) {
+    if let (Value::Object(into), Value::Object(from)) = (into, from) {
+        into.extend(from);
+    }
+}
+
+/// What JSON has of a format; of a list, only what there are many of.
+fn details(kind: &Kind<'_>, all: bool) -> Value {
+    match kind {
+        Kind::Container(container) => {
+            let sections: Vec<Value> = container.sections().map(|section| section_json(&section)).collect();
+            let mut details = json!({});
+            if all {
+                let canonical = container.verify().is_ok_and(|findings| findings.is_empty());
+                merge(&mut details, json!({"version": container.version(), "canonical": canonical}));
+            }
+            merge(&mut details, json!({"sections": sections}));
+            if let Some(index) = container.get(1).ok().filter(|_| all).and_then(|data| BlockIndex::decode(data).ok()) {
+                merge(&mut details, json!({"block_index": blocks_json(&index)}));
+            }
+            details
+        }
+        Kind::Blocks(index) => blocks_json(index),
+        Kind::Index(index) => json!({
+            "stream": stream(index.format()),
+            "input_size": index.input_size(),
+            "output_size": index.output_size(),
+            "every": index.every(),
+            "points": index.point_count(),
+        }),
+        Kind::Inflate(checkpoint) => json!({
+            "layout": layout(checkpoint.form),
+            "stream": checkpoint.format.map(stream),
+            "fits_deflate": checkpoint.fits_deflate,
+            "input": checkpoint.position.input,
+            "output": checkpoint.position.output,
+            "bit": checkpoint.bit,
+            "block": checkpoint.block.map(|kind| block(Some(kind))),
+            "last_block": checkpoint.is_last_block,
+            "stored_left": checkpoint.stored_left,
+            "unread": checkpoint.unread,
+            "window": checkpoint.window,
+        }),
+        Kind::Fti(checkpoint) => fti_json(checkpoint, all),
+        Kind::Unknown(looks, _) => json!({"looks_like": looks}),
+        Kind::Damaged(..) => json!({}),
+    }
+}
+
+fn section_json(section: &Section<'_>) -> Value {
+    let mut value = json!({"type": section.kind(), "offset": section.offset(), "length": section.length()});
+    if let Err(error) = section.data() {
+        merge(&mut value, json!({"error": error.to_string()}));
+    }
+    value
+}
+
+fn blocks_json(index: &BlockIndex) -> Value {
+    let footer = &index.footer;
+    let blocks: Vec<Value> = index
+        .blocks
+        .iter()
+        .map(|block| {
+            json!({
+                "block_number": block.number,
+                "start_offset": block.start_offset,
+                "block_size": block.size,
+                "first_entry_id": block.first_entry_id,
+                "last_entry_id": block.last_entry_id,
+            })
+        })
+        .collect();
+    let mut value = json!({
+        "blocks": blocks,
+        "footer": {
+            "total_blocks": footer.total_blocks,
+            "total_records": footer.total_records,
+            "total_size": footer.total_size,
+            "index_offset": footer.index_offset,
+            "index_length": footer.index_length,
+            "version": footer.version,
+            "flags": footer.flags,
+            "last_add_confirmed": (footer.version != 5).then_some(footer.last_add_confirmed),
+        },
+    });
+    if let Some(stop) = &index.stop {
+        merge(&mut value, json!({"stop": {"offset": stop.offset, "why": stop.why}}));
+    }
+    value
+}
+
+fn fti_json(checkpoint: &fti::Checkpoint<'_>, all: bool) -> Value {
+    let mut value = json!({});
+    if all {
+        let header = checkpoint.header();
+        let mut fields = json!({"offset": header.offset, "checksum": ascii(&header.checksum), "myHash": hex(&header.my_hash)});
+        for (name, number) in [
+            ("ckptId", header.ckpt_id.map(i64::from)),
+            ("ckptSize", Some(header.ckpt_size)),
+            ("metaSize", header.meta_size),
+            ("dataSize", header.data_size),
+            ("fs", Some(header.fs)),
+            ("maxFs", Some(header.max_fs)),
+            ("ptFs", Some(header.pt_fs)),
+            ("timestamp", Some(header.timestamp)),
+        ] {
+            // What a generation does not have is not there.
+            if let Some(number) = number {
+                merge(&mut fields, json!({name: number}));
+            }
+        }
+        let blocks: Vec<Value> = checkpoint
+            .blocks()
+            .iter()
+            .map(|block| json!({"offset": block.offset, "numvars": block.num_vars, "dbsize": block.db_size}))
+            .collect();
+        let generation = checkpoint.generation().to_string();
+        value = json!({"generation": generation, "header": fields, "blocks": blocks});
+    }
+    // In one pass, as there can be many.
+    let mut containers = std::collections::HashMap::<i32, Vec<Value>>::new();
+    for container in checkpoint.containers() {
+        containers.entry(container.id).or_default().push(container_json(container));
+    }
+    let variables: Vec<Value> = checkpoint
+        .variables()
+        .iter()
+        .map(|variable| {
+            json!({"id": variable.id, "size": variable.size, "containers": containers.remove(&variable.id).unwrap_or_default()})
+        })
+        .collect();
+    merge(&mut value, json!({"variables": variables}));
+    if all {
+        let flaws: Vec<Value> = checkpoint.flaws().iter().map(crate::verify::fti_finding_json).collect();
+        merge(&mut value, json!({"flaws": flaws}));
+    }
+    value
+}
+
+fn container_json(container: &fti::Container) -> Value {
+    let mut value = json!({"id": container.id});
+    if let Some(idx) = container.idx {
+        merge(&mut value, json!({"idx": idx}));
+    }
+    merge(&mut value, json!({"containerid": container.container_id, "hascontent": container.has_content != 0}));
+    if let Some(has_ckpt) = container.has_ckpt {
+        merge(&mut value, json!({"hasCkpt": has_ckpt != 0}));
+    }
+    merge(
+        &mut value,
+        json!({
+            "dptr": container.dptr,
+            "fptr": container.fptr,
+            "chunksize": container.chunk_size,
+            "containersize": container.container_size,
+            "hash": hex(&container.hash),
+        }),
+    );
+    value
+}

@@ -1,0 +1,62 @@
+//! fdckpt: looks into checkpoint files, checks, saves, restores, converts and resumes them.
+//!
+//! It is written on the public API of the library alone: what it can't do, no other program can. One file per command or group of
+//! commands; `cli` is what the command line may be, `kind` tells what a file is, `files` reads and writes, `ui` is what people see.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod convert;
+mod diff;
+mod extract;
+mod files;
+mod inflate;
+mod kind;
+mod look;
+mod ui;
+mod verify;
+mod zip;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use ui::Trouble;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that goes to a closed pipe is no reason to fail.
+            _ = error.print();
+            return ExitCode::from(if error.use_stderr() { ui::TROUBLE } else { ui::GOOD });
+        }
+    };
+    ui::QUIET.store(cli.quiet, std::sync::atomic::Ordering::Relaxed);
+    if let Err(error) = files::handle_signals() {
+        return ui::report(&Trouble::from(error));
+    }
+    match run(cli.command) {
+        Ok(status) => ExitCode::from(status),
+        Err(trouble) => ui::report(&trouble),
+    }
+}
+
+fn run(command: Command) -> Result<u8, Trouble> {
+    match command {
+        Command::Info(look) => look::info(&look),
+        Command::List(look) => look::list(&look),
+        Command::Verify(verify) => verify::verify(&verify),
+        Command::Extract(extract) => extract::extract(&extract),
+        Command::Cat(cat) => extract::cat(&cat),
+        Command::Diff(diff) => diff::diff(&diff),
+        Command::Convert(convert) => convert::convert(&convert),
+        Command::Inflate(inflate) => inflate::inflate(&inflate),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
+            files::to_stdout(&script)
+        }
+        Command::Man { folder } => cli::man(folder.as_deref()),
+    }
+}

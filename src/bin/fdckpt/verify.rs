@@ -1,0 +1,284 @@
+//! verify: whether files are whole, what is damaged, and what can be read all the same.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use fdckpt::inflate::Index;
+use fdckpt::{BlockIndex, Container, FindingKind, fti};
+use serde_json::{Value, json};
+
+use crate::cli::Verify;
+use crate::files::{self, Input};
+use crate::kind::{self, Format, Kind};
+use crate::look;
+use crate::ui::{self, BAD, ERROR, GOOD, Out, Painted, Progress, SOUND, TROUBLE, Trouble, WARNING, bytes, count};
+
+/// What was found in one file.
+struct Report {
+    status: u8,
+    /// What the file is.
+    what: String,
+    format: Option<Format>,
+    findings: Vec<Finding>,
+    /// What can be read, where not all can.
+    readable: Option<Vec<String>>,
+}
+
+struct Finding {
+    severity: &'static str,
+    text: String,
+    /// What JSON has of it beyond that.
+    json: Value,
+}
+
+const DAMAGE: &str = "damage";
+const REFUSED: &str = "refused";
+const REMARK: &str = "remark";
+
+impl Report {
+    fn new(format: Format, what: String) -> Self {
+        Self { status: GOOD, what, format: Some(format), findings: Vec::new(), readable: None }
+    }
+
+    fn find(&mut self, severity: &'static str, text: impl Into<String>, json: Value) {
+        if severity == DAMAGE {
+            self.status = BAD;
+        }
+        self.findings.push(Finding { severity, text: text.into(), json });
+    }
+}
+
+/// So many findings of a file are printed.
+const MOST: usize = 100;
+
+pub fn verify(verify: &Verify) -> Result<u8, Trouble> {
+    let mut worst = GOOD;
+    let mut all = Vec::new();
+    let mut out = Out::new();
+    for path in &verify.files {
+        let report = match check(path, verify) {
+            Ok(report) => report,
+            Err(trouble) => Report {
+                status: trouble.status,
+                what: match trouble.advice {
+                    Some(advice) => format!("{} ({advice})", trouble.what),
+                    None => trouble.what,
+                },
+                format: None,
+                findings: Vec::new(),
+                readable: None,
+            },
+        };
+        let strict = verify.strict && report.findings.iter().any(|finding| finding.severity != DAMAGE);
+        let status = if strict { report.status.max(BAD) } else { report.status };
+        worst = worst.max(status);
+        if verify.json {
+            all.push(json(path, &report, status));
+        } else {
+            print(&mut out, path, &report, status)?;
+            out.flush()?;
+        }
+    }
+    if verify.json { ui::print_json(&Value::Array(all), worst) } else { out.finish(worst) }
+}
+
+fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
+    let file = Input::open(path)
+        .map_err(|trouble| Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })?;
+    let kind = Kind::of(&file)?;
+    let size = bytes(file.len() as u64);
+    match &kind {
+        Kind::Container(container) => check_container(container, &size),
+        Kind::Index(index) => Ok(check_index(index, &size)),
+        Kind::Blocks(index) => {
+            let mut report = Report::new(
+                Format::Blocks,
+                format!("{}, {}, {size}", Format::Blocks.title(), count(index.blocks.len(), "block")),
+            );
+            check_blocks(&mut report, index);
+            Ok(report)
+        }
+        Kind::Fti(checkpoint) => {
+            let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+            check_fti(checkpoint, threads.unwrap_or(1), &size)
+        }
+        Kind::Inflate(checkpoint) => {
+            let what = format!("{}, layout {}, {size}", Format::Inflate.title(), look::layout(checkpoint.form));
+            Ok(Report::new(Format::Inflate, what))
+        }
+        Kind::Damaged(format, error) => {
+            let mut report = Report::new(*format, format!("{}, {size}", format.title()));
+            report.find(DAMAGE, error.to_string(), json!({"offset": error.offset()}));
+            report.readable = Some(Vec::new());
+            Ok(report)
+        }
+        Kind::Unknown(..) => {
+            let trouble = kind::refuse(&kind, path, "");
+            Err(Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })
+        }
+    }
+}
+
+fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trouble> {
+    let mut report = Report::new(Format::Container, format!("CKPT container, {}, {size}", count(container.len(), "section")));
+    for finding in container.verify()? {
+        let severity = if matches!(finding.kind, FindingKind::OutOfRange { .. }) { DAMAGE } else { REMARK };
+        report.find(severity, finding.to_string(), json!({"offset": finding.offset, "section": finding.section}));
+    }
+    for (position, section) in container.sections().enumerate().filter(|(_, section)| section.kind() == 1) {
+        let Ok(data) = section.data() else { continue };
+        match BlockIndex::decode(data) {
+            Ok(index) => {
+                if let Some(stop) = index.stop {
+                    let text = format!(
+                        "section {position}: index of blocks, of which {} can be read: at byte {}, {}",
+                        index.blocks.len(),
+                        stop.offset,
+                        stop.why
+                    );
+                    report.find(DAMAGE, text, json!({"section": position, "offset": section.offset() as u64 + stop.offset}));
+                }
+            }
+            // Nobody says that it has to be one.
+            Err(_) => report.find(
+                REMARK,
+                format!("section {position}: no index of blocks, though its type says so"),
+                json!({"section": position}),
+            ),
+        }
+    }
+    if report.status != GOOD {
+        let readable = container.sections().enumerate().filter(|(_, section)| section.data().is_ok());
+        report.readable = Some(readable.map(|(position, section)| format!("#{position} (type {})", section.kind())).collect());
+    }
+    Ok(report)
+}
+
+fn check_blocks(report: &mut Report, index: &BlockIndex) {
+    if let Some(stop) = &index.stop {
+        report.find(DAMAGE, format!("at byte {}: {}", stop.offset, stop.why), json!({"offset": stop.offset}));
+        report.readable = Some(index.blocks.iter().map(|block| format!("block {}", block.number)).collect());
+    }
+}
+
+fn check_index(index: &Index<'_>, size: &str) -> Report {
+    let mut report =
+        Report::new(Format::Index, format!("{}, {}, {size}", Format::Index.title(), count(index.point_count(), "point")));
+    if let Err(error) = index.verify() {
+        report.find(DAMAGE, error.to_string(), json!({}));
+    }
+    report
+}
+
+fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Result<Report, Trouble> {
+    let variables = checkpoint.variables();
+    let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
+    let mut report = Report::new(Format::Fti, what);
+    let verdict = checkpoint.verify(threads, &mut |finding| {
+        let severity = match finding.severity {
+            fti::Severity::Damage => DAMAGE,
+            fti::Severity::Refused => REFUSED,
+            fti::Severity::Remark => REMARK,
+        };
+        report.find(severity, finding.to_string(), fti_finding_json(finding));
+    })?;
+    if !verdict.is_sound() {
+        let total = variables.iter().map(|variable| variable.size).sum();
+        let mut progress = Progress::new("reading", Some(total), 0);
+        let mut readable = Vec::new();
+        for variable in variables {
+            let read = checkpoint.copy_variable(variable.id, &mut |piece| {
+                progress.add(piece.len() as u64);
+                Ok(())
+            });
+            if read.is_ok() {
+                readable.push(format!("variable {}", variable.id));
+            }
+        }
+        report.readable = Some(readable);
+    }
+    Ok(report)
+}
+
+pub fn fti_finding_json(finding: &fti::Finding) -> Value {
+    json!({
+        "field": finding.field.to_string(),
+        "variable": finding.variable,
+        "container": finding.container,
+        "offset": finding.offset,
+        "expected": fti_value(finding.expected),
+        "found": fti_value(finding.found),
+    })
+}
+
+fn fti_value(value: fti::Value) -> Value {
+    match value {
+        fti::Value::Number(number) => json!(number),
+        fti::Value::Unknown => Value::Null,
+        other => json!(other.to_string()),
+    }
+}
+
+fn status_word(report: &Report, status: u8) -> &'static str {
+    match status {
+        GOOD => "whole",
+        BAD if report.status == GOOD => "not as it should be",
+        BAD => "damaged",
+        _ => "unreadable",
+    }
+}
+
+fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<()> {
+    let style = if status == GOOD { SOUND } else { ERROR };
+    let word = Painted(style, status_word(report, status));
+    writeln!(out, "{}: {word}: {}", files::name(path), report.what)?;
+    for finding in report.findings.iter().take(MOST) {
+        let text = match finding.severity {
+            REMARK => format!("remark: {}", finding.text),
+            _ => finding.text.clone(),
+        };
+        let style = if finding.severity == DAMAGE { ERROR } else { WARNING };
+        writeln!(out, "  {}", Painted(style, text))?;
+    }
+    if report.findings.len() > MOST {
+        writeln!(out, "  and {} more findings: --json has all", report.findings.len() - MOST)?;
+    }
+    if report.findings.iter().any(|finding| finding.severity == REFUSED) && status < TROUBLE {
+        writeln!(out, "  `fdckpt convert` to the same generation writes a file that FTI accepts")?;
+    }
+    if let Some(readable) = &report.readable {
+        let what = if readable.is_empty() { "nothing".to_owned() } else { shortened(readable) };
+        writeln!(out, "  still readable: {what}")?;
+    }
+    Ok(())
+}
+
+fn shortened(names: &[String]) -> String {
+    const FEW: usize = 20;
+    let more = names.len().saturating_sub(FEW);
+    let text = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}
+
+fn json(path: &Path, report: &Report, status: u8) -> Value {
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            let mut value = json!({"severity": finding.severity, "text": finding.text});
+            look::merge(&mut value, finding.json.clone());
+            value
+        })
+        .collect();
+    let mut value = json!({
+        "file": path.to_string_lossy(),
+        "format": report.format.map_or("unknown", Format::id),
+        "status": match status { GOOD => "whole", BAD => "damaged", _ => "unreadable" },
+        "what": report.what,
+        "findings": findings,
+    });
+    if let Some(readable) = &report.readable {
+        look::merge(&mut value, json!({"readable": readable}));
+    }
+    value
+}

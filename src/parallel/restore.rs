@@ -1,0 +1,151 @@
+//! Restoring many frames on several threads.
+
+use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::frame::{From, Restorer};
+use super::pipeline::{Failed, each};
+use super::plan::PART;
+use super::{FrameError, FrameMut};
+use crate::bytes::end_of;
+use crate::codec::FrameStyle;
+use crate::error::Error;
+
+/// Small frames, and small buffers of a RAW frame, are restored together up to about this size.
+const TOGETHER: u64 = 256 << 10;
+
+/// What is done at a time.
+enum Job<'j, 'f, 'b> {
+    Frames(&'j mut [FrameMut<'f, 'b>]),
+    /// Buffers of a RAW frame, from this offset on.
+    Buffers(u64, &'j mut [&'b mut [u8]]),
+    /// A part of such a buffer.
+    Part(u64, &'j mut [u8]),
+}
+
+/// A job, with the place that it has in order, its frame, and its size.
+struct Numbered<'j, 'f, 'b> {
+    rank: usize,
+    frame: usize,
+    size: u64,
+    job: Mutex<Option<Job<'j, 'f, 'b>>>,
+    /// Which of its frames failed.
+    failed: AtomicUsize,
+}
+
+/// Restores frames on up to `threads` threads, 0: as many as are allowed.
+pub(super) fn restore(threads: usize, frames: &mut [FrameMut<'_, '_>], from: From<'_>) -> Result<(), FrameError> {
+    let failed = |(frame, error)| FrameError { frame, error };
+    let mut jobs = Jobs(Vec::new());
+    jobs.plan(frames).map_err(failed)?;
+    let mut jobs = jobs.0;
+    // The large ones first, so that no thread is left with one when the others are through; else in order.
+    jobs.sort_unstable_by_key(|job| (Reverse(job.size.checked_ilog2()), job.rank));
+    let result = each(
+        threads,
+        jobs.len(),
+        |number| jobs[number].rank,
+        || Restorer::new(from),
+        |restorer, number| {
+            let job = jobs[number].job.lock().unwrap_or_else(PoisonError::into_inner).take();
+            job.ok_or(Error::Internal)?.run(restorer).map_err(|(at, error)| {
+                jobs[number].failed.store(at, Ordering::Relaxed);
+                error
+            })
+        },
+    );
+    result.map_err(|Failed { job, error }| {
+        let frame = jobs.iter().find(|other| other.rank == job).map_or(0, |job| job.frame + job.failed.load(Ordering::Relaxed));
+        FrameError { frame, error }
+    })
+}
+
+impl Job<'_, '_, '_> {
+    fn run(self, restorer: &mut Restorer<'_>) -> Result<(), (usize, Error)> {
+        match self {
+            Self::Frames(frames) => {
+                for (number, frame) in frames.iter_mut().enumerate() {
+                    let FrameMut { style, offset, buffers, end } = frame;
+                    let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
+                    *end = restorer.restore(*style, *offset, buffers).map_err(|error| (number, error))?;
+                }
+            }
+            Self::Buffers(offset, buffers) => {
+                let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
+                restorer.restore(FrameStyle::Raw, offset, buffers).map_err(|error| (0, error))?;
+            }
+            Self::Part(offset, part) => {
+                restorer.restore(FrameStyle::Raw, offset, [part].into_iter()).map_err(|error| (0, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Jobs<'j, 'f, 'b>(Vec<Numbered<'j, 'f, 'b>>);
+
+impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
+    /// The jobs for these frames. Fails with the number of a frame that can't be.
+    fn plan(&mut self, frames: &'j mut [FrameMut<'f, 'b>]) -> Result<(), (usize, Error)> {
+        let (mut rest, mut number) = (frames, 0);
+        while !rest.is_empty() {
+            // As many as are small enough to be restored together.
+            let (mut count, mut size) = (0, 0);
+            for frame in rest.iter() {
+                let this = frame.size();
+                if count > 0 && u64::saturating_add(size, this) > TOGETHER {
+                    break;
+                }
+                (count, size) = (count + 1, size.saturating_add(this));
+            }
+            let (these, behind) = rest.split_at_mut(count);
+            rest = behind;
+            let result = if size > TOGETHER && these[0].style == FrameStyle::Raw {
+                // It is the only one.
+                self.plan_raw(number, &mut these[0])
+            } else {
+                self.push(number, size, Job::Frames(these))
+            };
+            result.map_err(|error| (number, error))?;
+            number += count;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, frame: usize, size: u64, job: Job<'j, 'f, 'b>) -> Result<(), Error> {
+        self.0.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)), failed: AtomicUsize::new(0) });
+        Ok(())
+    }
+
+    fn plan_raw(&mut self, number: usize, frame: &'j mut FrameMut<'f, 'b>) -> Result<(), Error> {
+        let mut offset = frame.offset;
+        frame.end = end_of(offset, frame.size())?;
+        let mut rest = &mut *frame.buffers;
+        while !rest.is_empty() {
+            let (mut count, mut size) = (0, 0);
+            for buffer in rest.iter() {
+                let this = buffer.len() as u64;
+                if count > 0 && u64::saturating_add(size, this) > TOGETHER {
+                    break;
+                }
+                (count, size) = (count + 1, size.saturating_add(this));
+            }
+            let (these, behind) = rest.split_at_mut(count);
+            rest = behind;
+            if size <= TOGETHER {
+                self.push(number, size, Job::Buffers(offset, these))?;
+                offset += size;
+                continue;
+            }
+            // One large buffer.
+            for part in these.iter_mut().flat_map(|buffer| buffer.chunks_mut(PART)) {
+                let size = part.len() as u64;
+                self.push(number, size, Job::Part(offset, part))?;
+                offset += size;
+            }
+        }
+        Ok(())
+    }
+}
