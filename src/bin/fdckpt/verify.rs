@@ -1,8 +1,10 @@
 //! verify: whether files are whole, what is damaged, and what can be read all the same.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use fdckpt::index::Reader;
 use fdckpt::inflate::Index;
 use fdckpt::{BlockIndex, Container, FindingKind, fti};
 use serde_json::{Value, json};
@@ -106,9 +108,10 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             let what = format!("{}, layout {}, {size}", Format::Inflate.title(), look::layout(checkpoint.form));
             Ok(Report::new(Format::Inflate, what))
         }
-        Kind::Damaged(format, error) => {
+        Kind::Checkpoint(reader) => check_checkpoint(reader, &size),
+        Kind::Damaged(format, why) => {
             let mut report = Report::new(*format, format!("{}, {size}", format.title()));
-            report.find(DAMAGE, error.to_string(), json!({"offset": error.offset()}));
+            report.find(DAMAGE, why, json!({}));
             report.readable = Some(Vec::new());
             Ok(report)
         }
@@ -117,6 +120,41 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             Err(Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })
         }
     }
+}
+
+fn check_checkpoint(reader: &Reader<'_>, size: &str) -> Result<Report, Trouble> {
+    let what = format!("self-describing checkpoint, {}, {size}", count(reader.len(), "region"));
+    let mut report = Report::new(Format::Checkpoint, what);
+    let mut lost = Vec::new();
+    let mut progress = Progress::new("verifying", Some(reader.data_size()), 0);
+    let verdict = reader.verify_with(
+        &mut |damage| {
+            let (region, name) = damage.region.unzip();
+            let frame = damage.frame.map_or_else(String::new, |frame| format!(", frame {frame}"));
+            let text = match name {
+                Some(name) => format!("region {}{frame}: {}", ui::printable(name), damage.error),
+                None => damage.error.to_string(),
+            };
+            lost.extend(region);
+            let offset = damage.error.offset();
+            report.find(DAMAGE, text, json!({"region": name, "number": region, "frame": damage.frame, "offset": offset}));
+        },
+        Some(&mut |done| {
+            progress.set(done.data);
+            ControlFlow::Continue(())
+        }),
+    )?;
+    drop(progress);
+    if !verdict.has_checksums {
+        report.find(REMARK, "it has no checksums: damage to data can go unnoticed", json!({}));
+    }
+    if !verdict.is_sound() {
+        report.status = BAD;
+        lost.sort_unstable();
+        let sound = reader.entries().filter(|entry| lost.binary_search(&entry.number()).is_err());
+        report.readable = Some(sound.map(|entry| ui::printable(entry.name())).collect());
+    }
+    Ok(report)
 }
 
 fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trouble> {
@@ -245,6 +283,9 @@ fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<
     }
     if report.findings.iter().any(|finding| finding.severity == REFUSED) && status < TROUBLE {
         writeln!(out, "  `fdckpt convert` to the same generation writes a file that FTI accepts")?;
+    }
+    if report.format == Some(Format::Checkpoint) && status == BAD {
+        writeln!(out, "  `fdckpt salvage` gets out of it what is left")?;
     }
     if let Some(readable) = &report.readable {
         let what = if readable.is_empty() { "nothing".to_owned() } else { shortened(readable) };
