@@ -82,8 +82,8 @@ fn with_fixed_times(text: &str) -> String {
 fn sandbox(name: &str) -> PathBuf {
     let folder = support::fresh_folder(name);
     for (from, to) in [
-        ("fti/E/order_b.fti", "Ckpt3-Rank0.fti"),
-        ("fti/A/order_b.fti", "Ckpt3-Rank0.v1.1.fti"),
+        ("fti/E/order_b.fti", "Ckpt13-Rank0.fti"),
+        ("fti/A/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
         ("fti/E/regrow_a.fti", "Ckpt1-Rank0.fti"),
         ("fti/E/regrow_b.fti", "Ckpt2-Rank0.fti"),
         ("fti/D/regrow_c.fti", "refused.fti"),

@@ -188,7 +188,7 @@ fn damaged(file: &[u8]) -> Result<Option<Kind<'_>>, Trouble> {
 }
 
 /// An index record with the right checksum.
-fn begins_with_block(file: &[u8]) -> bool {
+pub fn begins_with_block(file: &[u8]) -> bool {
     let Some((sum, rest)) = file.split_first_chunk::<4>() else { return false };
     let Some(record) = rest.get(..37) else { return false };
     record[..5] == [3, 32, 0, 0, 0] && crc32fast::hash(record) == u32::from_le_bytes(*sum)
@@ -261,8 +261,8 @@ fn looks_like(file: &[u8]) -> (&'static str, Option<&'static str>) {
         return ("text", None);
     }
     (
-        "binary data of no format known here",
-        Some("raw frames of fd_checkpt and raw Deflate data have no mark by which they could be told"),
+        "binary data",
+        Some("raw frames of fd_checkpt, raw Deflate data, and FTI-FF without its end have no mark by which they could be told"),
     )
 }
 
@@ -286,7 +286,12 @@ fn lz4_chunks(file: &[u8]) -> Option<bool> {
 
 /// The trouble with a file that a command can do nothing with.
 pub fn refuse(kind: &Kind<'_>, path: &Path, wanted: &str) -> Trouble {
-    let trouble = match kind {
+    refusal(kind, wanted).of(crate::files::name(path))
+}
+
+/// The same without the file's name.
+pub fn refusal(kind: &Kind<'_>, wanted: &str) -> Trouble {
+    match kind {
         Kind::Damaged(format, why) => {
             let trouble = Trouble::damaged(format!("this {} is damaged: {why}", format.title()));
             match format {
@@ -302,6 +307,5 @@ pub fn refuse(kind: &Kind<'_>, path: &Path, wanted: &str) -> Trouble {
             }
         }
         known => Trouble::new(format!("this is: {}; {wanted}", known.format().map_or("", Format::title))),
-    };
-    trouble.of(crate::files::name(path))
+    }
 }

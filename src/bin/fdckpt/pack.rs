@@ -96,7 +96,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
 fn told(summary: &Summary, began: Instant) -> String {
     let ratio = summary.data as f64 / (summary.stored as f64).max(1.0);
     format!(
-        "{}, {} in {} of frames (ratio {ratio:.2}), {:.2} s",
+        "{}, {} in a file of {} (ratio {ratio:.2}), {:.2} s",
         count(summary.regions as usize, "region"),
         bytes(summary.data),
         bytes(summary.stored),
@@ -318,7 +318,7 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
     // Names that lead out of the folder are found before anything is written.
     let (safe, unsafe_ones): (Vec<usize>, Vec<usize>) = numbers.into_iter().partition(|number| place(name(*number)).is_some());
     for number in unsafe_ones {
-        tell(number, "its name leads out of the folder (`fdckpt extract` writes it anywhere)");
+        tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)");
     }
     let mut open: Option<(usize, Replacement)> = None;
     each_region(
@@ -421,7 +421,8 @@ pub fn write_region(reader: &Reader<'_>, number: usize, to: &mut impl Write, pro
 
 /// Where several pieces go, each to its own file.
 pub fn output_below(folder: &Path, name: &str) -> Result<Output, Trouble> {
-    let path = place(name).ok_or_else(|| Trouble::new(format!("the name {} leads out of the folder", printable(name))))?;
+    let path =
+        place(name).ok_or_else(|| Trouble::new(format!("the name {} is no plain path below the folder", printable(name))))?;
     let file = create_below(folder, &path)?;
     Ok(Output::File(file, folder.join(path)))
 }

@@ -85,8 +85,7 @@ pub fn verify(verify: &Verify) -> Result<u8, Trouble> {
 }
 
 fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
-    let file = Input::open(path)
-        .map_err(|trouble| Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })?;
+    let file = Input::of(path)?;
     let kind = Kind::of(&file)?;
     let size = bytes(file.len() as u64);
     match &kind {
@@ -115,10 +114,7 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             report.readable = Some(Vec::new());
             Ok(report)
         }
-        Kind::Unknown(..) => {
-            let trouble = kind::refuse(&kind, path, "");
-            Err(Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })
-        }
+        Kind::Unknown(..) => Err(kind::refusal(&kind, "")),
     }
 }
 
@@ -177,12 +173,11 @@ fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trou
                     report.find(DAMAGE, text, json!({"section": position, "offset": section.offset() as u64 + stop.offset}));
                 }
             }
-            // Nobody says that it has to be one.
-            Err(_) => report.find(
-                REMARK,
-                format!("section {position}: no index of blocks, though its type says so"),
-                json!({"section": position}),
-            ),
+            // Nobody says that it has to be one, unless it begins as one.
+            Err(error) if kind::begins_with_block(data) => {
+                report.find(DAMAGE, format!("section {position}: {error}"), json!({"section": position}));
+            }
+            Err(_) => {}
         }
     }
     if report.status != GOOD {
