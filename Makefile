@@ -14,7 +14,7 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib tool headers demo test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
+.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,20 @@ demo: lib ## Build, install to a staging folder, compile examples/demo.c against
 	$(CC) -O2 -o "$$stage/demo" examples/demo.c -pthread "$${flags[@]}" -Wl,-rpath,"$$stage/usr/lib"; \
 	"$$stage/demo" "$(DATA)"
 
+# How often each run of `make demo-mpi` is killed, and how many steps it has.
+KILLS ?= 5
+STEPS ?= 200
+
+demo-mpi: lib ## Run a program of Open MPI (which it installs, as root) with 2 and 4 ranks, kill it KILLS times, compare the results
+	@command -v mpicc >/dev/null && command -v mpirun >/dev/null \
+	  || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openmpi-bin libopenmpi-dev; } \
+	  || { echo "Open MPI can't be installed here: it takes Debian's openmpi-bin and libopenmpi-dev, and root" >&2; exit 1; }
+	@set -e; mkdir -p "$(TARGET)/demo-mpi"; build=$$(cd "$(TARGET)/demo-mpi" && pwd); lib=$$(cd "$(OUT)" && pwd); \
+	flags=(-O2 -Wall -Wextra -Iinclude -L"$$lib" -lfdckpt -Wl,-rpath,"$$lib"); \
+	mpicc -o "$$build/mpi_heat" examples/mpi_heat.c "$${flags[@]}"; \
+	$(CC) -o "$$build/fti_recut" examples/fti_recut.c "$${flags[@]}"; \
+	examples/mpi_demo.sh "$$build" $(STEPS) $(KILLS)
+
 # libclang for comparing the headers with the Rust code, without root.
 VENV := $(TARGET)/venv
 
@@ -113,7 +127,7 @@ container-model: ## Compare COUNT generated containers with a naive model of the
 bench-container: ## Measure the container, beside the figures of the original
 	$(CARGO) bench --bench container
 
-bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing (a minute)
+bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing; updates of them, beside FTI (three minutes)
 	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) $(CARGO) bench --bench fti
 
 bench-fti: ROUNDS = 7
@@ -121,11 +135,11 @@ bench-fti: ROUNDS = 7
 crash: ROUNDS = 10000
 
 crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
-	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash -- --nocapture
+	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -151,7 +165,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 	ctests/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
-QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage
+QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage --test fti_update --test crash_update
 
 ROOM ?= codec
 

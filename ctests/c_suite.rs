@@ -139,7 +139,7 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "inflate"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

@@ -35,7 +35,7 @@ static SHIM: LazyLock<PathBuf> = LazyLock::new(|| {
     shim
 });
 
-fn compile(source: &str, to: &Path, more: &[&str]) {
+fn compile(source: &str, to: &Path, more: &[impl AsRef<std::ffi::OsStr>]) {
     let here = support::root().join("ctests");
     let mut cc = support::cc();
     cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]);
@@ -116,8 +116,7 @@ fn number(word: &str) -> u64 {
 #[test]
 fn c_api() {
     let program = support::LIBRARY_FOLDER.join("scenario");
-    let folder = support::LIBRARY_FOLDER.display();
-    compile("scenario.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
+    compile("scenario.c", &program, &support::link_flags());
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
         command.args([&*EXTENT, &group.to_string(), &n.to_string()]);
@@ -130,12 +129,11 @@ fn c_api() {
 #[test]
 fn fti_api() {
     let program = support::LIBRARY_FOLDER.join("fti-scenario");
-    let folder = support::LIBRARY_FOLDER.display();
-    compile("fti.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
-    let place = support::fresh_folder("fti-faults");
+    compile("fti.c", &program, &support::link_flags());
+    let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
-        command.arg(&place).args([group.to_string(), n.to_string()]);
+        command.arg(place.path()).args([group.to_string(), n.to_string()]);
         command
     });
     outcome.conclude("FTI", 1_500);

@@ -65,8 +65,11 @@ fn frames<'b>(slices: &'b [(FrameStyle, Vec<&'b [u8]>)]) -> Vec<Frame<'b>> {
     slices.iter().map(|(style, buffers)| Frame::new(*style, buffers)).collect()
 }
 
+/// Bytes, and where frames end in them.
+type Made = (Vec<u8>, Vec<u64>);
+
 /// What one handle makes of them in a region of this size: the bytes, and where the frames end; or the frame that fails, and why.
-fn one_handle(contents: &[Content], room: usize) -> Result<(Vec<u8>, Vec<u64>), (FrameError, Vec<u8>, Vec<u64>)> {
+fn one_handle(contents: &[Content], room: usize) -> Result<Made, (FrameError, Made)> {
     let mut region = vec![0; room];
     let mut checkpt = Checkpt::mmio(&mut region).unwrap();
     let mut ends = vec![0];
@@ -90,7 +93,7 @@ fn one_handle(contents: &[Content], room: usize) -> Result<(Vec<u8>, Vec<u64>), 
             let described = Frames::new().checkpt_mmio(&mut frames(&slices(&contents[..=number])), &mut vec![0; room]);
             let described = described.expect_err("fails here too");
             assert_eq!((described.frame, described.error), (number, error));
-            Err((described, region, ends))
+            Err((described, (region, ends)))
         }
     }
 }
@@ -233,7 +236,7 @@ fn too_little_room_is_noticed_at_the_same_frame() {
                         assert_eq!(result, Ok(bytes.len() as u64));
                         assert!(region[..bytes.len()] == bytes);
                     }
-                    Err((failed, bytes, ends)) => {
+                    Err((failed, (bytes, ends))) => {
                         assert_eq!(result, Err(failed), "{room} bytes, {threads} threads");
                         // Those before are made.
                         assert!(region[..bytes.len()] == bytes);

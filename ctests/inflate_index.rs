@@ -260,12 +260,7 @@ fn indexes_and_inputs_that_were_tampered_with() {
 #[test]
 fn an_index_survives_its_process() {
     let folder = support::fresh_folder("inflate-index");
-    let program = folder.join("inflate_index");
-    let library = support::LIBRARY_FOLDER.display().to_string();
-    let mut cc = support::cc();
-    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-I"]).arg(support::root().join("include"));
-    cc.arg(support::root().join("examples/inflate_index.c")).arg("-o").arg(&program);
-    support::run(cc.args([&format!("-L{library}"), "-lfdckpt", &format!("-Wl,-rpath,{library}")]));
+    let program = support::example("inflate_index");
     for (format, stream, plain) in streams(6) {
         let name = format!("{format:?}").to_lowercase();
         let [input, output, index] = ["in", "out", "index"].map(|part| folder.join(format!("{name}.{part}")));

@@ -14,12 +14,7 @@ use deflate::{Random, random_stream};
 #[test]
 fn killed_at_random_it_gets_to_the_end() {
     let folder = support::fresh_folder("inflate-resume");
-    let program = folder.join("inflate_resume");
-    let library = support::LIBRARY_FOLDER.display().to_string();
-    let mut cc = support::cc();
-    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-I"]).arg(support::root().join("include"));
-    cc.arg(support::root().join("examples/inflate_resume.c")).arg("-o").arg(&program);
-    support::run(cc.args([&format!("-L{library}"), "-lfdckpt", &format!("-Wl,-rpath,{library}")]));
+    let program = support::example("inflate_resume");
 
     let mut random = Random(9);
     let (stream64, plain64) = random_stream(1, true, 100);

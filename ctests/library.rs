@@ -153,14 +153,10 @@ fn the_static_library_lives_beside_the_systems_lz4() {
 fn what_is_allocated_is_freed_and_may_be_refused() {
     let program = support::LIBRARY_FOLDER.join("memory");
     let source = support::root().join("ctests/programs/memory.c");
-    let flags = [
-        format!("-I{}", support::root().join("include").display()),
-        format!("-L{}", support::LIBRARY_FOLDER.display()),
-        format!("-Wl,-rpath,{}", support::LIBRARY_FOLDER.display()),
-    ];
+    let include = format!("-I{}", support::root().join("include").display());
     let mut cc = support::cc();
-    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fno-builtin"]).arg(source).arg("-o").arg(&program).args(flags);
-    support::run(cc.arg("-lfdckpt"));
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fno-builtin", &include]).arg(source).arg("-o").arg(&program);
+    support::run(cc.args(support::link_flags()));
     support::run(&mut Command::new(program));
 }
 
@@ -230,20 +226,9 @@ fn the_demonstration_runs() {
     assert!(said.contains("compared equal"), "{said}");
 }
 
-/// Compiles an example, as its first lines say.
-fn example(name: &str) -> PathBuf {
-    let program = support::LIBRARY_FOLDER.join(format!("{name}-example"));
-    let folder = support::LIBRARY_FOLDER.display();
-    let mut cc = support::cc();
-    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
-    cc.arg(support::root().join(format!("examples/{name}.c"))).arg("-o").arg(&program);
-    support::run(cc.args([format!("-L{folder}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{folder}")]));
-    program
-}
-
 #[test]
 fn the_container_example_runs() {
-    let program = example("container");
+    let program = support::example("container");
     let said = support::run(Command::new(program).arg(support::fresh_folder("container-example").join("file")));
     assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
 }
@@ -262,7 +247,7 @@ fn the_frames_example_runs() {
 /// It is killed, its newest file damaged, and it comes to the same result.
 #[test]
 fn the_fti_example_restarts_from_the_newest_sound_file() {
-    let program = example("fti_heat");
+    let program = support::example("fti_heat");
     let (whole, killed) = (support::fresh_folder("heat-whole"), support::fresh_folder("heat-killed"));
     let run = |folder: &Path, arguments: &[&str]| support::output(Command::new(&program).arg(folder).args(arguments));
     let said = |output: std::process::Output| {

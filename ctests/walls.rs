@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("container", &["error", "sys"]),
     ("durable", &["error", "sys"]),
     ("parallel", &["bytes", "codec", "error", "sys"]),
-    ("fti", &["durable", "error", "sys"]),
+    ("fti", &["container", "durable", "error", "sys"]),
     ("index", &["bytes", "codec", "container", "durable", "error", "parallel", "sys"]),
     ("bytes", &["error"]),
     ("mapped", &["durable", "error", "sys"]),

@@ -199,6 +199,53 @@ extern "C" {
 #define FDCKPT_SYNC_NONE 2
 
 /*
+ By which hash it is told whether a block has changed: MD5, which is the usual one, takes 16 bytes for each block.
+ */
+#define FDCKPT_FTI_MD5 1
+
+/*
+ CRC-32 is many times as fast and takes 4 bytes, but one in four thousand million changes of a block goes unnoticed.
+ */
+#define FDCKPT_FTI_CRC32 2
+
+/*
+ What a crash in the middle of an update leaves: the old state or the new one. What changes is written to a journal (path with
+ .journal behind it) and synced before a byte of the file changes; where most of the file changes, a new one takes its place. What
+ a crash has interrupted, the next fdckpt_fti_* or fdckpt_ftifile_* function that opens the file ends.
+ */
+#define FDCKPT_FTI_SAFE 0
+
+/*
+ A file that is neither, which its hashes tell: what changes is at once written to its place, as FTI does it.
+ */
+#define FDCKPT_FTI_IN_PLACE 1
+
+/*
+ Nothing is pending: no update of the file was begun and not ended.
+ */
+#define FDCKPT_FTI_SETTLED 0
+
+/*
+ One that a crash has interrupted: the next who opens the file ends it.
+ */
+#define FDCKPT_FTI_INTERRUPTED 1
+
+/*
+ One that fdckpt_fti_prepare has prepared.
+ */
+#define FDCKPT_FTI_PREPARED 2
+
+/*
+ What becomes of an update that was prepared: the file gets its new state.
+ */
+#define FDCKPT_FTI_COMMIT 1
+
+/*
+ The file keeps its old state.
+ */
+#define FDCKPT_FTI_ABANDON 2
+
+/*
  In fdckpt_ftifile_finding_t: it is not about one variable or container.
  */
 #define FDCKPT_FTI_NONE INT64_MIN
@@ -398,6 +445,12 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
  The library's part of a fdckpt_inflate_t.
  */
 typedef struct fdckpt_inflate_state fdckpt_inflate_state;
+
+/*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+ */
+typedef struct fdckpt_pool_t fdckpt_pool_t;
 
 /*
  A checkpoint that describes itself, opened for reading.
@@ -677,6 +730,55 @@ typedef struct fdckpt_fti_options_t {
    */
   int64_t timestamp;
 } fdckpt_fti_options_t;
+
+/*
+ What a differential checkpoint is to be like. Members that are 0 stand for what is usual.
+ */
+typedef struct fdckpt_fti_update_t {
+  /*
+   Bytes of a block, 512 to 65535; 0: 16384.
+   */
+  int block_size;
+  /*
+   FDCKPT_FTI_MD5 or FDCKPT_FTI_CRC32; 0: MD5.
+   */
+  int hash;
+  /*
+   FDCKPT_FTI_SAFE or FDCKPT_FTI_IN_PLACE.
+   */
+  int mode;
+  /*
+   1: the hashes are kept in a file (path with .hashes behind it), and taken from there after a restart. 0: they are not, and the first
+   update after a restart writes all.
+   */
+  int keep_hashes;
+} fdckpt_fti_update_t;
+
+/*
+ What an update has done.
+ */
+typedef struct fdckpt_fti_updated_t {
+  /*
+   How many blocks the data has.
+   */
+  uint64_t blocks;
+  /*
+   How many of them have changed.
+   */
+  uint64_t changed;
+  /*
+   Bytes of data in those.
+   */
+  uint64_t bytes;
+  /*
+   1 if all data counted as changed, since nothing was known of the file: there was none, or another one.
+   */
+  int full;
+  /*
+   1 if the hashes were kept. That it fails is no error: the first update after a restart writes all then.
+   */
+  int kept_hashes;
+} fdckpt_fti_updated_t;
 
 /*
  The header of a file, as the file has it: nothing in it has been checked. The names are FTI's. What the generation does not have
@@ -1345,6 +1447,32 @@ int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
                                int threads);
 
 /*
+ fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+
+ Returns the pool, or NULL if threads is negative or memory could not be had.
+ */
+struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+
+/*
+ fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ started for each call again.
+
+ Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+ So it is in a process that was forked, where the pool has no threads.
+
+ Returns the pool that this thread used before, or NULL. Cannot fail.
+ */
+struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+
+/*
+ fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ ends here.
+ */
+void fdckpt_pool_free(struct fdckpt_pool_t *pool);
+
+/*
  fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
  alone, to tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL
  if sz is 0.
@@ -1620,6 +1748,68 @@ int fdckpt_fti_unprotect(struct fdckpt_fti_t *fti, int id);
 int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
                           const char *path,
                           const struct fdckpt_fti_options_t *options);
+
+/*
+ fdckpt_fti_update makes a differential checkpoint: it brings the file path to the state of all protected variables, and writes what
+ has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
+ NULL, which stands for what is usual, and _updated may be NULL.
+
+ What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
+ any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+ difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
+ whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
+
+ Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_STATE:
+ somebody else is updating the file (it is locked by flock meanwhile), or a prepared update is pending. Then, in the mode
+ FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
+ it may be damaged. In both, the next update that succeeds makes it whole.
+
+ Nobody may read the file meanwhile. It must not be a symbolic link.
+ */
+int fdckpt_fti_update(struct fdckpt_fti_t *fti,
+                      const char *path,
+                      const struct fdckpt_fti_options_t *options,
+                      const struct fdckpt_fti_update_t *update,
+                      struct fdckpt_fti_updated_t *_updated);
+
+/*
+ fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
+ of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_settle is told
+ what becomes of it. When all processes have prepared, all commit; where one could not, all abandon. After a crash,
+ fdckpt_fti_pending tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
+ abandon. (So no process may prepare the next one before all have committed this one.) The memory can change as soon as the call
+ returns.
+
+ The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
+
+ Returns as fdckpt_fti_update; after each failure the file has its old state and nothing is pending.
+ */
+int fdckpt_fti_prepare(struct fdckpt_fti_t *fti,
+                       const char *path,
+                       const struct fdckpt_fti_options_t *options,
+                       const struct fdckpt_fti_update_t *update,
+                       struct fdckpt_fti_updated_t *_updated);
+
+/*
+ fdckpt_fti_settle decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ABANDON. It needs no object: any
+ process can do so, also after a restart. Where nothing is pending, it does nothing.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
+ FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it.
+ */
+int fdckpt_fti_settle(const char *path,
+                      int decision);
+
+/*
+ fdckpt_fti_pending tells whether an update of the file path was begun and not ended: FDCKPT_FTI_SETTLED, FDCKPT_FTI_INTERRUPTED or
+ FDCKPT_FTI_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_SETTLED).
+
+ Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO;
+ FDCKPT_ERR_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
+ */
+int fdckpt_fti_pending(const char *path,
+                       int *_pending,
+                       int *_ckpt_id);
 
 /*
  fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the

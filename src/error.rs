@@ -158,6 +158,10 @@ pub enum Error {
     },
     /// The file to append to is not the one that was read before, or has changed since.
     FileChanged,
+    /// Somebody else is updating the file in place.
+    FileBusy,
+    /// An update of the file was prepared, and has yet to be decided on.
+    UpdatePrepared,
     /// A checkpoint file of FTI is damaged.
     FtiDamaged {
         /// What is damaged.
@@ -372,6 +376,10 @@ impl fmt::Display for Error {
             Self::NotCanonical { findings } => write!(f, "the file is not as it would be written: {findings} findings"),
             Self::FileChanged => f.write_str(
                 "the file is not the one that the container was read from, or has changed since: read it again, then append",
+            ),
+            Self::FileBusy => f.write_str("the file is being updated by somebody else: try again when that is done"),
+            Self::UpdatePrepared => f.write_str(
+                "an update of the file was prepared, and neither committed nor abandoned: decide on it first (fdckpt_fti_settle)",
             ),
             Self::FtiDamaged { field, variable, container, offset } => {
                 f.write_str("the checkpoint is damaged: ")?;

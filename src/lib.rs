@@ -58,7 +58,7 @@ pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingK
 pub use durable::{Durability, Replacement, discard_replacements};
 pub use error::{Doing, Error};
 pub use mapped::MappedFile;
-pub use parallel::{Frame, FrameError, FrameMut, Frames};
+pub use parallel::{Frame, FrameError, FrameMut, Frames, ThreadPool};
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.

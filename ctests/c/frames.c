@@ -3,6 +3,10 @@
 
 #include "test.h"
 
+#include <dirent.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
 enum { FRAMES = 12, BUFS = 3 };
 
 #define DATA_SZ   (6UL<<20)
@@ -103,6 +107,30 @@ checkpt( int threads ) {
   close( fd );
 }
 
+/* These can be in progress several times at once. */
+
+static atomic_int reached;
+
+static void
+checkpt_quick( int fd, int threads ) {
+  fdckpt_frame_t own[ FRAMES ];
+  memcpy( own, frame, sizeof(own) );
+  if( fdckpt_frames_checkpt_stream( own, FRAMES, fd, NULL, threads ) ) abort();
+  CHECK_EQ( own[ FRAMES-1 ].end, made_sz );
+}
+
+static uchar * restored_frames( fdckpt_buffer_t to[ FRAMES ][ BUFS ], fdckpt_frame_t wanted[ FRAMES ] );
+
+static void
+restore_quick( int threads ) {
+  fdckpt_buffer_t to[ FRAMES ][ BUFS ];
+  fdckpt_frame_t  wanted[ FRAMES ];
+  uchar *         restored = restored_frames( to, wanted );
+  CHECK_EQ( fdckpt_frames_restore_mmio( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
+  CHECK( !memcmp( restored, data, (ulong)((uchar *)buf[ FRAMES-1 ][0].mem-data) ) );
+  free( restored );
+}
+
 /* A handle goes on where the frames end, and the other way round. */
 
 static void
@@ -184,6 +212,123 @@ restore( int threads ) {
   close( fd );
 }
 
+/* Threads that stay *************************************************/
+
+static void *
+with_pool( void * pool ) {
+  fdckpt_pool_use( (fdckpt_pool_t *)pool );
+  int fd = open( "/dev/null", O_WRONLY );
+  for( int i=0; i<10; i++ ) { checkpt_quick( fd, 0 ); restore_quick( 2 ); }
+  close( fd );
+  CHECK( fdckpt_pool_use( NULL )==(fdckpt_pool_t *)pool );
+  return NULL;
+}
+
+static int
+thread_cnt( void ) {
+  int   cnt = 0;
+  DIR * dir = opendir( "/proc/self/task" );
+  if( !dir ) return -1;
+  while( readdir( dir ) ) cnt++;
+  closedir( dir );
+  return cnt-2;
+}
+
+static void
+pool( void ) {
+  int before = thread_cnt();
+  CHECK( fdckpt_pool_new( -1 )==NULL );
+  CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_ARGUMENT );
+  fdckpt_pool_free( NULL );
+  CHECK( fdckpt_pool_use( NULL )==NULL );
+
+  fdckpt_pool_t * pool = fdckpt_pool_new( 4 );
+  CHECK( pool!=NULL );
+  CHECK_EQ( thread_cnt(), before+3 );
+  CHECK( fdckpt_pool_use( pool )==NULL );
+  checkpt( 0 );
+  restore( 3 );
+  CHECK_EQ( thread_cnt(), before+3 );
+
+  /* Other threads have it at the same time. */
+  pthread_t thread[ 3 ];
+  for( int i=0; i<3; i++ ) CHECK( !pthread_create( &thread[i], NULL, with_pool, pool ) );
+  restore_quick( 0 );
+  for( int i=0; i<3; i++ ) pthread_join( thread[i], NULL );
+
+  /* A child has none of its threads, and can go on using and freeing it. */
+  pid_t child = fork();
+  if( !child ) {
+    ulong fails = atomic_load( &test_fails );
+    checkpt( 0 );
+    restore( 4 );
+    fdckpt_pool_free( pool );
+    checkpt( 4 );
+    restore( 4 );
+    fflush( stdout );
+    _exit( atomic_load( &test_fails )==fails ? 0 : 1 );
+  }
+  int status = -1;
+  CHECK( child>0 && waitpid( child, &status, 0 )==child && status==0 );
+
+  /* Freeing the one in use ends that. */
+  fdckpt_pool_free( pool );
+  CHECK( fdckpt_pool_use( NULL )==NULL );
+  CHECK_EQ( thread_cnt(), before );
+  checkpt( 2 );
+}
+
+/* Signals go to the host's threads, and who ends a thread by cancelling it
+   leaves nothing behind. */
+
+static atomic_int signals_elsewhere;
+static pthread_t  main_thread;
+
+static void
+on_signal( int number ) {
+  (void)number;
+  if( !pthread_equal( pthread_self(), main_thread ) ) atomic_fetch_add( &signals_elsewhere, 1 );
+}
+
+static void *
+cancelled( void * arg ) {
+  int fd = *(int *)arg;
+  /* Acted upon at the next cancellation point, which a call of the library is none of. */
+  pthread_cancel( pthread_self() );
+  checkpt_quick( fd, 4 );
+  atomic_fetch_add( &reached, 1 );
+  pthread_testcancel();
+  atomic_fetch_add( &reached, 100 );
+  return NULL;
+}
+
+static void
+signals_and_cancelling( void ) {
+  main_thread = pthread_self();
+  struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
+  sigaction( SIGALRM, &action, &old );
+  struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = { { 0, 0 }, { 0, 0 } };
+  setitimer( ITIMER_REAL, &often, NULL );
+  int null = open( "/dev/null", O_WRONLY );
+  for( int i=0; i<20; i++ ) checkpt_quick( null, 4 );
+  setitimer( ITIMER_REAL, &never, NULL );
+  sigaction( SIGALRM, &old, NULL );
+  if( TEST_PROGRAM ) CHECK_EQ( atomic_load( &signals_elsewhere ), 0 );
+
+  int before = thread_cnt(), fds = test_fd_count();
+  for( int i=0; i<10; i++ ) {
+    pthread_t thread;
+    void *    result = NULL;
+    CHECK( !pthread_create( &thread, NULL, cancelled, &null ) );
+    pthread_join( thread, &result );
+    CHECK( result==PTHREAD_CANCELED );
+  }
+  CHECK_EQ( atomic_load( &reached ), 10 );
+  if( TEST_PROGRAM ) CHECK_EQ( thread_cnt(), before );
+  CHECK_EQ( test_fd_count(), fds );
+  close( null );
+}
+
 /* What is not acceptable ********************************************/
 
 static void
@@ -262,6 +407,8 @@ main( void ) {
     restore( threads );
   }
   together();
+  pool();
+  signals_and_cancelling();
   arguments();
   free( data );
   free( made );

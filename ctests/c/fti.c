@@ -249,6 +249,124 @@ save_and_recover( int generation,
   free( grid );
 }
 
+/* Differential checkpoints, in both modes, with a restart between them. */
+
+static void
+update_and_recover( int generation,
+                    int mode,
+                    int threads ) {
+  ulong   sz   = 300000UL;
+  uchar * grid = (uchar *)test_alloc( sz );
+  uchar * want = (uchar *)test_alloc( sz );
+  test_fill( grid, sz, (ulong)generation );
+  fdckpt_fti_options_t options = {
+    .generation = generation, .ckpt_id = 1, .threads = threads, .durability = FDCKPT_SYNC_FILE };
+  fdckpt_fti_update_t update = { .block_size = 1000, .hash = FDCKPT_FTI_CRC32, .mode = mode, .keep_hashes = 1 };
+  fdckpt_fti_updated_t updated;
+  fdckpt_fti_t * fti = fdckpt_fti_new();
+  WORKS( fdckpt_fti_protect( fti, 1, grid, sz ) );
+  WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
+  CHECK_EQ( updated.full,    1      );
+  CHECK_EQ( updated.blocks,  300    );
+  CHECK_EQ( updated.changed, 300    );
+  CHECK_EQ( updated.bytes,   300000 );
+  CHECK_EQ( updated.kept_hashes, 1  );
+  fdckpt_fti_free( fti );
+
+  /* Another process, and two blocks that are neighbours. */
+  memcpy( want, grid, sz );
+  memset( grid, 0, sz );
+  fti = fdckpt_fti_new();
+  WORKS( fdckpt_fti_protect( fti, 1, grid, sz ) );
+  WORKS( fdckpt_fti_recover( fti, path, threads ) );
+  CHECK( !memcmp( grid, want, sz ) );
+  grid[ 4999 ]++;
+  grid[ 5000 ]++;
+  options.ckpt_id = 2;
+  WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
+  CHECK_EQ( updated.full,    0    );
+  CHECK_EQ( updated.changed, 2    );
+  CHECK_EQ( updated.bytes,   2000 );
+  WORKS( fdckpt_fti_update( fti, path, &options, &update, NULL ) );
+  memcpy( want, grid, sz );
+  memset( grid, 0, sz );
+  WORKS( fdckpt_fti_recover( fti, path, threads ) );
+  CHECK( !memcmp( grid, want, sz ) );
+  WORKS( fdckpt_fti_update( fti, path, &options, NULL, &updated ) ); /* Other blocks: all is written */
+  CHECK_EQ( updated.full,   1  );
+  CHECK_EQ( updated.blocks, 19 );
+  fdckpt_fti_free( fti );
+  char name[ 160 ];
+  snprintf( name, sizeof(name), "%s.hashes",  path ); unlink( name );
+  snprintf( name, sizeof(name), "%s.journal", path ); CHECK_EQ( unlink( name ), mode==FDCKPT_FTI_SAFE ? 0 : -1 );
+  unlink( path );
+  CHECK_EQ( file_cnt(), 0 );
+  free( want );
+  free( grid );
+}
+
+static void
+prepare_and_settle( void ) {
+  uchar grid[ 5000 ] = { 0 };
+  int   pending      = 77;
+  int   ckpt_id      = 77;
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 1 };
+  fdckpt_fti_updated_t updated = { .full = 77 };
+  fdckpt_fti_t *       fti     = fdckpt_fti_new();
+  WORKS( fdckpt_fti_protect( fti, 1, grid, sizeof(grid) ) );
+  WORKS( fdckpt_fti_update( fti, path, &options, NULL, NULL ) );
+  WORKS( fdckpt_fti_pending( path, &pending, &ckpt_id ) );
+  CHECK_EQ( pending, FDCKPT_FTI_SETTLED );
+  CHECK_EQ( ckpt_id, 0 );
+  for( int decision=FDCKPT_FTI_COMMIT; decision<=FDCKPT_FTI_ABANDON; decision++ ) {
+    options.ckpt_id++;
+    grid[ 17 ]++;
+    WORKS( fdckpt_fti_prepare( fti, path, &options, NULL, &updated ) );
+    CHECK_EQ( updated.full, decision==FDCKPT_FTI_ABANDON ); /* After a restart */
+    grid[ 17 ] = 99;
+    WORKS( fdckpt_fti_pending( path, &pending, &ckpt_id ) );
+    CHECK_EQ( pending, FDCKPT_FTI_PREPARED );
+    CHECK_EQ( ckpt_id, options.ckpt_id );
+    FAILS( FDCKPT_ERR_STATE, fdckpt_fti_recover( fti, path, 1 ) );
+    FAILED( FDCKPT_ERR_STATE, fdckpt_ftifile_open( path ) );
+    FAILS( FDCKPT_ERR_STATE, fdckpt_fti_update( fti, path, &options, NULL, &updated ) );
+    FAILS( FDCKPT_ERR_STATE, fdckpt_fti_prepare( fti, path, &options, NULL, &updated ) );
+    WORKS( fdckpt_fti_settle( path, decision ) );
+    WORKS( fdckpt_fti_settle( path, decision ) );
+    WORKS( fdckpt_fti_recover( fti, path, 1 ) );
+    CHECK_EQ( grid[ 17 ], 1 );
+  }
+
+  fdckpt_fti_update_t update = { .mode = FDCKPT_FTI_IN_PLACE };
+  updated.full = 77;
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_prepare( fti,  path, &options, &update, &updated ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_prepare( NULL, path, &options, NULL,    &updated ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update ( NULL, path, &options, NULL,    &updated ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update ( fti,  NULL, &options, NULL,    &updated ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update ( fti,  "/",  &options, NULL,    &updated ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update ( fti,  path, NULL,     NULL,    &updated ) );
+  static fdckpt_fti_update_t const bad[] = {
+    { .block_size = 511 }, { .block_size = 65536 }, { .block_size = -1 }, { .hash = 3 }, { .hash = -1 }, { .mode = 2 } };
+  for( ulong i=0UL; i<sizeof(bad)/sizeof(bad[0]); i++ ) {
+    FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update( fti, path, &options, &bad[ i ], &updated ) );
+  }
+  options.generation = FDCKPT_FTI_B;
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_update( fti, path, &options, NULL, &updated ) );
+  options.generation = FDCKPT_FTI_E;
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_update( fti, "/nowhere/at/all", &options, NULL, &updated ) );
+  CHECK_EQ( updated.full, 77 );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_settle( NULL, FDCKPT_FTI_COMMIT ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_settle( path, 0 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_settle( path, 3 ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_pending( NULL, &pending, &ckpt_id ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_pending( path, NULL,     &ckpt_id ) );
+  FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_pending( path, &pending, NULL     ) );
+  fdckpt_fti_free( fti );
+  char name[ 160 ];
+  snprintf( name, sizeof(name), "%s.journal", path ); unlink( name );
+  unlink( path );
+}
+
 static void
 arguments( void ) {
   int      x    = 1;
@@ -370,6 +488,11 @@ main( void ) {
     save_and_recover( generations[ i ], 1 );
     save_and_recover( generations[ i ], 3 );
   }
+  for( int generation=FDCKPT_FTI_C; generation<=FDCKPT_FTI_E; generation++ ) {
+    update_and_recover( generation, FDCKPT_FTI_SAFE,     1 );
+    update_and_recover( generation, FDCKPT_FTI_IN_PLACE, 3 );
+  }
+  prepare_and_settle();
   arguments();
   rmdir( folder );
   fdckpt_set_log( NULL, NULL );

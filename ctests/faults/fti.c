@@ -1,6 +1,6 @@
-/* fti.c: replaces, recovers and repairs checkpoint files of FTI while the
-   shim makes calls fail, and checks what comes of it: the old file or the
-   new one, nothing else in the folder, nothing leaked.
+/* fti.c: replaces, recovers, repairs and updates checkpoint files of FTI
+   while the shim makes calls fail, and checks what comes of it: the old
+   file or the new one, nothing else in the folder, nothing leaked.
 
      LD_PRELOAD=shim.so fti FOLDER [GROUP [N]]
 
@@ -66,6 +66,13 @@ static fault_t const fault_sync[] = {
   { NULL, 0, 0L }
 };
 
+static fault_t const fault_read[] = {
+  { "EIO once",      EIO,       1L  },
+  { "EINTR in a row", EINTR,    50L },
+  { "one byte once", FAULT_ONE, 1L  },
+  { NULL, 0, 0L }
+};
+
 static fault_t const fault_alloc[] = {
   { "ENOMEM once",     ENOMEM, 1L       },
   { "ENOMEM for ever", ENOMEM, FOR_EVER },
@@ -88,6 +95,7 @@ typedef struct kind kind_t;
 
 static kind_t const kinds[] = {
   { "pwrite",         KIND_PWRITE, fault_write  },
+  { "pread",          KIND_READ,   fault_read   },
   { "poll",           KIND_POLL,   fault_other  },
   { "open",           KIND_OPEN,   fault_again  },
   { "ftruncate",      KIND_CUT,    fault_again  },
@@ -106,6 +114,11 @@ static kind_t const kinds[] = {
 /* What is done: a save in each generation, by one thread or two, or: */
 #define RECOVER (100)
 #define REPAIR  (101)
+#define UPDATE  (200) /* An update in the safe mode, by the journal */
+#define PLACE   (201) /* In place */
+#define PREPARE (202)
+#define COMMIT  (203) /* What was prepared before */
+#define REPLAY  (204) /* A file that is recovered after an update was interrupted */
 
 static struct { char const * name; int what; int threads; } const scenarios[] = {
   { "save A",                FDCKPT_FTI_A, 1 },
@@ -116,11 +129,19 @@ static struct { char const * name; int what; int threads; } const scenarios[] = 
   { "recover",               RECOVER,      1 },
   { "recover by threads",    RECOVER,      3 },
   { "repair",                REPAIR,       1 },
+  { "update",                UPDATE,       1 },
+  { "update by two threads", UPDATE,       2 },
+  { "update in place",       PLACE,        1 },
+  { "prepare",               PREPARE,      1 },
+  { "commit",                COMMIT,       1 },
+  { "recover an update",     REPLAY,       1 },
 };
 
 #define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
 
 static char    path[ 4096 ];
+static char    journal[ 4200 ];
+static char    hashes [ 4200 ];
 static char const * folder;
 
 #define BIG (600000UL) /* Several pieces */
@@ -139,7 +160,8 @@ file_cnt( void ) {
 }
 
 static uchar *
-file_bytes( ulong * sz ) {
+bytes_of( char const * path,
+          ulong *      sz ) {
   int fd = open( path, O_RDONLY );
   if( fd<0 ) { perror( path ); abort(); }
   uchar * bytes = test_slurp( fd, sz );
@@ -147,14 +169,26 @@ file_bytes( ulong * sz ) {
   return bytes;
 }
 
+static uchar *
+file_bytes( ulong * sz ) {
+  return bytes_of( path, sz );
+}
+
 static void
-put( uchar const * bytes,
-     ulong         sz ) {
+put_at( char const *  path,
+        uchar const * bytes,
+        ulong         sz ) {
   unlink( path );
   int fd = open( path, O_WRONLY|O_CREAT|O_EXCL, 0600 );
   if( fd<0 ) { perror( path ); abort(); }
   test_write_all( fd, bytes, sz );
   close( fd );
+}
+
+static void
+put( uchar const * bytes,
+     ulong         sz ) {
+  put_at( path, bytes, sz );
 }
 
 static int
@@ -182,6 +216,153 @@ fd_cnt( void ) {
   return cnt;
 }
 
+/* An update of a file that this object has written before: two blocks in
+   one place and a third in another one, so that there are several writes. */
+
+static fdckpt_fti_t *
+update_begin( int threads,
+              int what ) {
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 1, .threads = threads, .timestamp = 12345L,
+                                   .durability = FDCKPT_SYNC_NONE };
+  fdckpt_fti_update_t  update  = { .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE };
+  fdckpt_fti_t *       fti     = protect();
+  unlink( journal );
+  unlink( hashes );
+  CHECK( !fdckpt_fti_update( fti, path, &options, &update, NULL ) );
+  return fti;
+}
+
+static void
+update_change( int by ) {
+  small[ 7 ]                = (uchar)(small[ 7 ]+by);
+  big  [ 1500 ]             = (uchar)(big[ 1500 ]+by);
+  big  [ 2500 ]             = (uchar)(big[ 2500 ]+by);
+  big  [ BIG-1UL ]          = (uchar)(big[ BIG-1UL ]+by);
+}
+
+static int
+update_call( fdckpt_fti_t * fti,
+             int            threads,
+             int            what ) {
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
+  fdckpt_fti_update_t  update  = {
+    .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE, .keep_hashes = what==PLACE };
+  return what==PREPARE || what==COMMIT ? fdckpt_fti_prepare( fti, path, &options, &update, NULL )
+                                       : fdckpt_fti_update ( fti, path, &options, &update, NULL );
+}
+
+static void
+update_run( int             s,
+            kind_t const *  kind,
+            fault_t const * fault,
+            long            n ) {
+  int what    = scenarios[ s ].what;
+  int threads = scenarios[ s ].threads;
+  static uchar * old;    static ulong old_sz;
+  static uchar * wanted; static ulong wanted_sz;
+  static uchar * torn;   static ulong torn_sz;
+  static uchar * redo;   static ulong redo_sz;
+  static int     prepared = -1;
+  if( prepared!=s ) {
+    prepared = s;
+    free( old ); free( wanted ); free( torn ); free( redo );
+    unlink( path );
+    fdckpt_fti_t * fti = update_begin( 1, UPDATE );
+    old = file_bytes( &old_sz );
+    update_change( 1 );
+    CHECK( !update_call( fti, 1, UPDATE ) );
+    wanted = file_bytes( &wanted_sz );
+    update_change( -1 );
+    fdckpt_fti_free( fti );
+    /* Interrupted at the first write for which the journal is whole. */
+    for( long i=1L;; i++ ) {
+      put( old, old_sz );
+      fti = update_begin( 1, UPDATE );
+      update_change( 1 );
+      faults_plan( KIND_PWRITE, i, EIO, FOR_EVER, ANY_FD, 0UL, 0 );
+      CHECK( LIB( update_call( fti, 1, UPDATE ) ) );
+      update_change( -1 );
+      fdckpt_fti_free( fti );
+      int pending = 0, ckpt_id = 0;
+      CHECK( !fdckpt_fti_pending( path, &pending, &ckpt_id ) );
+      if( pending==FDCKPT_FTI_INTERRUPTED && !is( old, old_sz ) ) break;
+    }
+    torn = file_bytes( &torn_sz );
+    redo = bytes_of( journal, &redo_sz );
+  }
+
+  put( old, old_sz );
+  fdckpt_fti_t * fti;
+  if( what==REPLAY ) {
+    fti = protect();
+    put( torn, torn_sz );
+    put_at( journal, redo, redo_sz );
+  } else {
+    fti = update_begin( threads, what );
+    update_change( 1 );
+    if( what==COMMIT ) CHECK( !update_call( fti, threads, what ) );
+  }
+  int fds = fd_cnt();
+  faults_plan( kind->kind, n, fault->fault, fault->span, ANY_FD, 0UL, kind->kind==KIND_POLL );
+  test_logged = 0UL;
+  int code = what==REPLAY ? LIB( fdckpt_fti_recover( fti, path, threads ) )
+           : what==COMMIT ? LIB( fdckpt_fti_settle( path, FDCKPT_FTI_COMMIT ) )
+                          : LIB( update_call( fti, threads, what ) );
+  long injected = faults_injected();
+
+  int f      = fault->fault;
+  int again  = ((kind->kind==KIND_PWRITE || kind->kind==KIND_READ) && (f==EINTR || f==EAGAIN || f==FAULT_ONE || f==FAULT_HALF))
+            || ((kind->kind==KIND_OPEN || kind->kind==KIND_CUT) && f==EINTR)
+            || kind->kind==KIND_CLOSE || kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD;
+  /* Emptying the journal when all is done; the folder's sync, where there is none; what is kept beside the file. */
+  int may_be = kind->kind==KIND_CUT || (kind->kind==KIND_SYNC && f==EINVAL) || (kind->kind==KIND_ALLOC && threads>1)
+            || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
+  if( !injected || again ) CHECK_EQ( code, 0 );
+  else if( !may_be )       CHECK( code );
+  if( code ) {
+    CHECK_EQ( code, kind->kind==KIND_ALLOC ? FDCKPT_ERR_NO_MEMORY : FDCKPT_ERR_IO );
+    CHECK_EQ( fdckpt_last_error()->errnum, f==FAULT_NOTHING ? EIO : f );
+    CHECK_EQ( test_logged, 1 );
+  } else {
+    CHECK_EQ( test_logged, 0 );
+    CHECK( what==PREPARE ? is( old, old_sz ) : is( wanted, wanted_sz ) );
+  }
+  CHECK_EQ( fd_cnt(), fds );
+
+  /* Then it is the old state or the new one, and what can be decided on is. */
+  int pending = 77, ckpt_id = 77;
+  CHECK_EQ( fdckpt_fti_pending( path, &pending, &ckpt_id ), 0 );
+  if( what==PREPARE ) {
+    CHECK_EQ( pending, code ? FDCKPT_FTI_SETTLED : FDCKPT_FTI_PREPARED );
+    CHECK( is( old, old_sz ) );
+    CHECK( !fdckpt_fti_settle( path, FDCKPT_FTI_ABANDON ) );
+    CHECK( is( old, old_sz ) );
+  } else if( what==COMMIT ) {
+    CHECK( !fdckpt_fti_settle( path, FDCKPT_FTI_COMMIT ) );
+    CHECK( is( wanted, wanted_sz ) );
+  } else if( what==REPLAY || what==UPDATE ) {
+    fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+    CHECK( file!=NULL );
+    fdckpt_ftifile_free( file );
+    CHECK( is( wanted, wanted_sz ) || (what==UPDATE && code && is( old, old_sz )) );
+  }
+  CHECK_EQ( fdckpt_fti_pending( path, &pending, &ckpt_id ), 0 );
+  CHECK_EQ( pending, FDCKPT_FTI_SETTLED );
+  /* And the next one makes all good. */
+  if( what==UPDATE || what==PLACE ) {
+    CHECK( !update_call( fti, threads, what ) );
+    fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+    CHECK( !fdckpt_ftifile_verify( file, 1, NULL, NULL ) );
+    fdckpt_ftifile_free( file );
+    CHECK( !fdckpt_fti_recover( fti, path, 1 ) );
+  }
+  if( what==REPLAY ) CHECK( !fdckpt_fti_recover( fti, path, threads ) );
+  CHECK( file_cnt()<=3 ); /* With the journal and the hashes */
+  if( what!=REPLAY ) update_change( -1 );
+  else { test_fill( big, BIG, 1UL ); test_fill( small, sizeof(small), 2UL ); }
+  fdckpt_fti_free( fti );
+}
+
 /* one_run returns how many faults it has injected. */
 
 static long
@@ -196,6 +377,15 @@ one_run( int             group,
   printf( "run %d %ld %s, %s %s\n", group, n, scenarios[ s ].name, kind->name, fault->name );
   fflush( stdout );
   alarm( 10U );
+  if( what>=UPDATE ) {
+    update_run( s, kind, fault, n );
+    long injected = faults_injected();
+    alarm( 0U );
+    if( threads==1 ) CHECK_EQ( faults_live(), 0 );
+    printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
+    fflush( stdout );
+    return injected;
+  }
 
   /* An old file, and what the new one is to be. */
   static uchar * old;      static ulong old_sz;
@@ -288,7 +478,9 @@ main( int     argc,
   found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
   fdckpt_set_log( test_quiet, NULL );
   folder = argv[1];
-  snprintf( path, sizeof(path), "%s/Ckpt1-Rank0.fti", folder );
+  snprintf( path,    sizeof(path),    "%s/Ckpt1-Rank0.fti", folder );
+  snprintf( journal, sizeof(journal), "%s.journal", path );
+  snprintf( hashes,  sizeof(hashes),  "%s.hashes",  path );
   big = (uchar *)test_alloc( BIG );
   test_fill( big, BIG, 1UL );
   test_fill( small, sizeof(small), 2UL );

@@ -64,7 +64,8 @@ openat( int          folder,
   mode_t mode = flags & O_CREAT ? va_arg( args, mode_t ) : 0;
   va_end( args );
   int fd = REAL( openat )( folder, name, flags, mode );
-  if( flags & O_CREAT ) note( "", 0UL, "create %d %s\n", fd, name );
+  if( flags & O_CREAT ) { if( fd>=0 ) note( "", 0UL, "create %d %s\n", fd, name ); }
+  else if( fd>=0 && (flags & O_ACCMODE)==O_RDWR ) note( "", 0UL, "open %d %s\n", fd, name );
   return fd;
 }
 
@@ -91,6 +92,12 @@ fsync( int fd ) {
   int err = REAL( fsync )( fd );
   if( !err ) note( "", 0UL, "fsync %d\n", fd );
   return err;
+}
+
+int
+close( int fd ) {
+  note( "", 0UL, "close %d\n", fd );
+  return REAL( close )( fd );
 }
 
 int

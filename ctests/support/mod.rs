@@ -81,6 +81,27 @@ pub static LIBRARY_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
+/// Flags that link a program with that library, and make it find that one and no other: not a run path, which would come after the
+/// folders with older builds that cargo puts into the environment.
+pub fn link_flags() -> [String; 4] {
+    link_with(&LIBRARY_FOLDER, "-lfdckpt")
+}
+
+fn link_with(folder: &Path, library: &str) -> [String; 4] {
+    let folder = folder.display();
+    ["-pthread".to_owned(), format!("-L{folder}"), library.to_owned(), format!("-Wl,--disable-new-dtags,-rpath,{folder}")]
+}
+
+/// Compiles an example, as its first lines say.
+pub fn example(name: &str) -> PathBuf {
+    let program = LIBRARY_FOLDER.join(format!("{name}-example"));
+    let mut cc = cc();
+    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-I"]).arg(root().join("include"));
+    cc.arg(root().join(format!("examples/{name}.c"))).arg("-o").arg(&program).args(link_flags());
+    run(&mut cc);
+    program
+}
+
 /// The yardstick of the benchmarks, another implementation of the API: `benches/twin.c` as a shared library.
 pub static TWIN: LazyLock<PathBuf> = LazyLock::new(|| bench_target("libtwin.so"));
 
@@ -114,10 +135,7 @@ fn link_c_program(name: &str, folder: &Path, library: &str) -> PathBuf {
         return program;
     }
     let object = Path::new(env!("FDCKPT_C_OBJECTS")).join(format!("{name}.o"));
-    let rpath = format!("-Wl,-rpath,{}", folder.display());
-    let args: [&std::ffi::OsStr; 7] =
-        [object.as_ref(), "-o".as_ref(), program.as_ref(), "-pthread".as_ref(), "-L".as_ref(), folder.as_ref(), library.as_ref()];
-    run(cc().args(args).arg(rpath));
+    run(cc().arg(object).arg("-o").arg(&program).args(link_with(folder, library)));
     linked.insert(program.clone());
     program
 }

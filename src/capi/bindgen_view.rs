@@ -82,6 +82,12 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_fti_options_t, fdckpt_fti::fdckpt_fti_options_t {
         generation = generation, ckpt_id = ckpt_id, threads = threads, durability = durability, partner_fs = partner_fs, group_fs = group_fs, timestamp = timestamp,
     });
+    assert_same_layout!(fdckpt_fti_update_t, fdckpt_fti::fdckpt_fti_update_t {
+        block_size = block_size, hash = hash, mode = mode, keep_hashes = keep_hashes,
+    });
+    assert_same_layout!(fdckpt_fti_updated_t, fdckpt_fti::fdckpt_fti_updated_t {
+        blocks = blocks, changed = changed, bytes = bytes, full = full, kept_hashes = kept_hashes,
+    });
     assert_same_layout!(fdckpt_ftifile_header_t, fdckpt_ftifile::fdckpt_ftifile_header_t {
         offset = offset, ckpt_size = ckpt_size, meta_size = meta_size, data_size = data_size, fs = fs, max_fs = max_fs, pt_fs = pt_fs, timestamp = timestamp, ckpt_id = ckpt_id, generation = generation, block_cnt = block_cnt, container_cnt = container_cnt, variable_cnt = variable_cnt, checksum = checksum, my_hash = my_hash,
     });
@@ -179,6 +185,15 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_SYNC_FILE_AND_FOLDER.into(), fdckpt_fti::FDCKPT_SYNC_FILE_AND_FOLDER.into());
     same(headers::FDCKPT_SYNC_FILE.into(), fdckpt_fti::FDCKPT_SYNC_FILE.into());
     same(headers::FDCKPT_SYNC_NONE.into(), fdckpt_fti::FDCKPT_SYNC_NONE.into());
+    same(headers::FDCKPT_FTI_MD5.into(), fdckpt_fti::FDCKPT_FTI_MD5.into());
+    same(headers::FDCKPT_FTI_CRC32.into(), fdckpt_fti::FDCKPT_FTI_CRC32.into());
+    same(headers::FDCKPT_FTI_SAFE.into(), fdckpt_fti::FDCKPT_FTI_SAFE.into());
+    same(headers::FDCKPT_FTI_IN_PLACE.into(), fdckpt_fti::FDCKPT_FTI_IN_PLACE.into());
+    same(headers::FDCKPT_FTI_SETTLED.into(), fdckpt_fti::FDCKPT_FTI_SETTLED.into());
+    same(headers::FDCKPT_FTI_INTERRUPTED.into(), fdckpt_fti::FDCKPT_FTI_INTERRUPTED.into());
+    same(headers::FDCKPT_FTI_PREPARED.into(), fdckpt_fti::FDCKPT_FTI_PREPARED.into());
+    same(headers::FDCKPT_FTI_COMMIT.into(), fdckpt_fti::FDCKPT_FTI_COMMIT.into());
+    same(headers::FDCKPT_FTI_ABANDON.into(), fdckpt_fti::FDCKPT_FTI_ABANDON.into());
     same(headers::FDCKPT_FTI_REMARK.into(), fdckpt_ftifile::FDCKPT_FTI_REMARK.into());
     same(headers::FDCKPT_FTI_REFUSED.into(), fdckpt_ftifile::FDCKPT_FTI_REFUSED.into());
     same(headers::FDCKPT_FTI_DAMAGE.into(), fdckpt_ftifile::FDCKPT_FTI_DAMAGE.into());
@@ -209,7 +224,7 @@ fn prototypes_are_the_same() {
             fdckpt_container_append fdckpt_container_verify;
         fdckpt_frames:
             fdckpt_frames_bound fdckpt_frames_checkpt_mmio fdckpt_frames_checkpt_stream fdckpt_frames_checkpt_file
-            fdckpt_frames_restore_mmio fdckpt_frames_restore_file;
+            fdckpt_frames_restore_mmio fdckpt_frames_restore_file fdckpt_pool_use fdckpt_pool_free;
         fdckpt_blockindex:
             fdckpt_blockindex_read fdckpt_blockindex_decode fdckpt_blockindex_encode;
         fdckpt_inflate:
@@ -218,7 +233,8 @@ fn prototypes_are_the_same() {
         fdckpt_inflate_index:
             fdckpt_inflate_index_save fdckpt_inflate_index_sizes fdckpt_inflate_index_read fdckpt_inflate_index_free;
         fdckpt_fti:
-            fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size;
+            fdckpt_fti_free fdckpt_fti_protect fdckpt_fti_unprotect fdckpt_fti_checkpoint fdckpt_fti_size fdckpt_fti_recover fdckpt_fti_recover_var fdckpt_fti_stored_size
+            fdckpt_fti_update fdckpt_fti_prepare fdckpt_fti_settle fdckpt_fti_pending;
         fdckpt_ftifile:
             fdckpt_ftifile_open fdckpt_ftifile_free fdckpt_ftifile_header fdckpt_ftifile_variable fdckpt_ftifile_container fdckpt_ftifile_extract fdckpt_ftifile_verify fdckpt_ftifile_diff fdckpt_ftifile_convert fdckpt_ftifile_repair;
         fdckpt_writer:
@@ -252,6 +268,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_set_threads(threads);
         fdckpt_container: fdckpt_container_new();
         fdckpt_fti: fdckpt_fti_new();
+        fdckpt_frames: fdckpt_pool_new(threads);
         fdckpt_container: fdckpt_container_open(fd);
         fdckpt_inflate_index: fdckpt_inflate_index_build(fd, start, size, format, every, out_fd);
         fdckpt_inflate_index: fdckpt_inflate_index_load(index_fd, fd, start, size);

@@ -1,13 +1,23 @@
-//! The functions fdckpt_frames_* of fdckpt.h. The comments here are those of the header.
+//! The functions fdckpt_frames_* and fdckpt_pool_* of fdckpt.h. The comments here are those of the header.
 
 #![allow(non_camel_case_types)]
 
 use std::ffi::{CStr, c_int, c_void};
+use std::mem::offset_of;
+use std::ptr;
 
 use super::guard;
 use crate::codec::FrameStyle;
 use crate::error::Error;
 use crate::parallel::{Frame, FrameError, FrameMut, Frames};
+use crate::sys::pool::Pool;
+use crate::sys::threads;
+
+/// Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+/// the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
+pub struct fdckpt_pool_t {
+    pool: Pool,
+}
 
 /// A buffer: memory of sz bytes. mem may be NULL if sz is 0. Making a checkpoint reads it, restoring writes it.
 #[repr(C)]
@@ -190,8 +200,11 @@ unsafe fn restore(
 }
 
 fn settings(threads: c_int) -> Result<Frames, Error> {
-    let threads = usize::try_from(threads).map_err(|_| Error::Argument("the number of threads is negative"))?;
-    Ok(Frames::new().threads(threads))
+    threads_asked(threads).map(|threads| Frames::new().threads(threads))
+}
+
+fn threads_asked(threads: c_int) -> Result<usize, Error> {
+    usize::try_from(threads).map_err(|_| Error::Argument("the number of threads is negative"))
 }
 
 /// fdckpt_frames_bound tells how many bytes the frame_cnt frames at frames take at most: so much memory is enough for
@@ -341,4 +354,46 @@ pub unsafe extern "C" fn fdckpt_frames_restore_file(
             settings.restore_file(frames, fd)
         })
     }
+}
+
+/// fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+/// 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+///
+/// Returns the pool, or NULL if threads is negative or memory could not be had.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_pool_new(threads: c_int) -> *mut fdckpt_pool_t {
+    guard::make(c"fdckpt_pool_new", || {
+        let threads = threads::number(threads_asked(threads)?);
+        Pool::new(threads).map(|pool| fdckpt_pool_t { pool }).ok_or(Error::OutOfMemory)
+    })
+}
+
+/// fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+/// are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+/// started for each call again.
+///
+/// Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
+/// So it is in a process that was forked, where the pool has no threads.
+///
+/// Returns the pool that this thread used before, or NULL. Cannot fail.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_pool_use(pool: *mut fdckpt_pool_t) -> *mut fdckpt_pool_t {
+    // SAFETY: the caller has it from fdckpt_pool_new, and keeps it until it is used no more, as the comment on freeing it says.
+    unsafe {
+        let at = if pool.is_null() { ptr::null() } else { &raw const (*pool).pool };
+        let before = Pool::use_by_this_thread(at);
+        if before.is_null() {
+            return ptr::null_mut();
+        }
+        // All that are used from C are part of one of these.
+        before.byte_sub(offset_of!(fdckpt_pool_t, pool)).cast_mut().cast()
+    }
+}
+
+/// fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+/// ends here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_pool_free(pool: *mut fdckpt_pool_t) {
+    // SAFETY: the caller has it from fdckpt_pool_new, and uses it no more.
+    unsafe { guard::free(c"fdckpt_pool_free", pool) }
 }

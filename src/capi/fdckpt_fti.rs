@@ -8,7 +8,10 @@ use std::path::Path;
 
 use super::guard;
 use crate::error::Error;
-use crate::fti::{self, Checkpoint, Durability, Generation, Options, Protected, ProtectedMut, Writer};
+use crate::fti::{
+    self, BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions,
+    Updated, Writer,
+};
 
 /// A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
 /// per rank). docs/ftiff-format.md specifies them.
@@ -69,6 +72,100 @@ pub struct fdckpt_fti_options_t {
     /// Nanoseconds since 1970 to be told as the time; 0: now. With a time that is given, the same variables give the same file.
     pub timestamp: i64,
 }
+
+/// By which hash it is told whether a block has changed: MD5, which is the usual one, takes 16 bytes for each block.
+pub const FDCKPT_FTI_MD5: c_int = 1;
+/// CRC-32 is many times as fast and takes 4 bytes, but one in four thousand million changes of a block goes unnoticed.
+pub const FDCKPT_FTI_CRC32: c_int = 2;
+
+/// What a crash in the middle of an update leaves: the old state or the new one. What changes is written to a journal (path with
+/// .journal behind it) and synced before a byte of the file changes; where most of the file changes, a new one takes its place. What
+/// a crash has interrupted, the next fdckpt_fti_* or fdckpt_ftifile_* function that opens the file ends.
+pub const FDCKPT_FTI_SAFE: c_int = 0;
+/// A file that is neither, which its hashes tell: what changes is at once written to its place, as FTI does it.
+pub const FDCKPT_FTI_IN_PLACE: c_int = 1;
+
+/// What a differential checkpoint is to be like. Members that are 0 stand for what is usual.
+#[repr(C)]
+pub struct fdckpt_fti_update_t {
+    /// Bytes of a block, 512 to 65535; 0: 16384.
+    pub block_size: c_int,
+    /// FDCKPT_FTI_MD5 or FDCKPT_FTI_CRC32; 0: MD5.
+    pub hash: c_int,
+    /// FDCKPT_FTI_SAFE or FDCKPT_FTI_IN_PLACE.
+    pub mode: c_int,
+    /// 1: the hashes are kept in a file (path with .hashes behind it), and taken from there after a restart. 0: they are not, and the first
+    /// update after a restart writes all.
+    pub keep_hashes: c_int,
+}
+
+impl fdckpt_fti_update_t {
+    /// # Safety
+    /// `update` is NULL or good for a read.
+    unsafe fn read(update: *const Self) -> Result<UpdateOptions, Error> {
+        let mut options = UpdateOptions::default();
+        if update.is_null() {
+            return Ok(options);
+        }
+        // SAFETY: not NULL, so good for a read.
+        let from = unsafe { update.read_unaligned() };
+        if from.block_size != 0 {
+            // What is out of range, is told to be.
+            options.block_size = usize::try_from(from.block_size).unwrap_or(usize::MAX);
+        }
+        options.hash = match from.hash {
+            0 | FDCKPT_FTI_MD5 => BlockHash::Md5,
+            FDCKPT_FTI_CRC32 => BlockHash::Crc32,
+            _ => return Err(Error::Argument("the hash is neither FDCKPT_FTI_MD5 nor FDCKPT_FTI_CRC32")),
+        };
+        options.mode = match from.mode {
+            FDCKPT_FTI_SAFE => UpdateMode::Safe,
+            FDCKPT_FTI_IN_PLACE => UpdateMode::InPlace,
+            _ => return Err(Error::Argument("the mode is neither FDCKPT_FTI_SAFE nor FDCKPT_FTI_IN_PLACE")),
+        };
+        options.keep_hashes = from.keep_hashes != 0;
+        Ok(options)
+    }
+}
+
+/// What an update has done.
+#[repr(C)]
+pub struct fdckpt_fti_updated_t {
+    /// How many blocks the data has.
+    pub blocks: u64,
+    /// How many of them have changed.
+    pub changed: u64,
+    /// Bytes of data in those.
+    pub bytes: u64,
+    /// 1 if all data counted as changed, since nothing was known of the file: there was none, or another one.
+    pub full: c_int,
+    /// 1 if the hashes were kept. That it fails is no error: the first update after a restart writes all then.
+    pub kept_hashes: c_int,
+}
+
+impl fdckpt_fti_updated_t {
+    /// # Safety
+    /// `to` is NULL or good for a write.
+    unsafe fn write(to: *mut Self, updated: &Updated) {
+        let &Updated { blocks, changed, bytes, full, kept_hashes, .. } = updated;
+        if !to.is_null() {
+            // SAFETY: the caller's promise.
+            unsafe { to.write_unaligned(Self { blocks, changed, bytes, full: full.into(), kept_hashes: kept_hashes.into() }) }
+        }
+    }
+}
+
+/// Nothing is pending: no update of the file was begun and not ended.
+pub const FDCKPT_FTI_SETTLED: c_int = 0;
+/// One that a crash has interrupted: the next who opens the file ends it.
+pub const FDCKPT_FTI_INTERRUPTED: c_int = 1;
+/// One that fdckpt_fti_prepare has prepared.
+pub const FDCKPT_FTI_PREPARED: c_int = 2;
+
+/// What becomes of an update that was prepared: the file gets its new state.
+pub const FDCKPT_FTI_COMMIT: c_int = 1;
+/// The file keeps its old state.
+pub const FDCKPT_FTI_ABANDON: c_int = 2;
 
 impl fdckpt_fti_options_t {
     /// # Safety
@@ -197,6 +294,114 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
             fti.writer.checkpoint(path, &options, &variables)
         })
     }
+}
+
+/// fdckpt_fti_update makes a differential checkpoint: it brings the file path to the state of all protected variables, and writes what
+/// has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
+/// NULL, which stands for what is usual, and _updated may be NULL.
+///
+/// What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
+/// any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+/// difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
+/// whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
+///
+/// Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_STATE:
+/// somebody else is updating the file (it is locked by flock meanwhile), or a prepared update is pending. Then, in the mode
+/// FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
+/// it may be damaged. In both, the next update that succeeds makes it whole.
+///
+/// Nobody may read the file meanwhile. It must not be a symbolic link.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_fti_update(
+    fti: *mut fdckpt_fti_t,
+    path: *const c_char,
+    options: *const fdckpt_fti_options_t,
+    update: *const fdckpt_fti_update_t,
+    _updated: *mut fdckpt_fti_updated_t,
+) -> c_int {
+    // SAFETY: the caller keeps to the comment above.
+    unsafe {
+        guard::call_mut(c"fdckpt_fti_update", fti, |fti| {
+            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
+            let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
+            let updated = fti.writer.update(path, &options, &update, &variables)?;
+            fdckpt_fti_updated_t::write(_updated, &updated);
+            Ok(())
+        })
+    }
+}
+
+/// fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
+/// of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_settle is told
+/// what becomes of it. When all processes have prepared, all commit; where one could not, all abandon. After a crash,
+/// fdckpt_fti_pending tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
+/// abandon. (So no process may prepare the next one before all have committed this one.) The memory can change as soon as the call
+/// returns.
+///
+/// The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
+///
+/// Returns as fdckpt_fti_update; after each failure the file has its old state and nothing is pending.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_fti_prepare(
+    fti: *mut fdckpt_fti_t,
+    path: *const c_char,
+    options: *const fdckpt_fti_options_t,
+    update: *const fdckpt_fti_update_t,
+    _updated: *mut fdckpt_fti_updated_t,
+) -> c_int {
+    // SAFETY: the caller keeps to the comment above.
+    unsafe {
+        guard::call_mut(c"fdckpt_fti_prepare", fti, |fti| {
+            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
+            let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
+            let updated = fti.writer.prepare(path, &options, &update, &variables)?;
+            fdckpt_fti_updated_t::write(_updated, &updated);
+            Ok(())
+        })
+    }
+}
+
+/// fdckpt_fti_settle decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ABANDON. It needs no object: any
+/// process can do so, also after a restart. Where nothing is pending, it does nothing.
+///
+/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
+/// FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_fti_settle(path: *const c_char, decision: c_int) -> c_int {
+    guard::run(c"fdckpt_fti_settle", || {
+        let decision = match decision {
+            FDCKPT_FTI_COMMIT => Decision::Commit,
+            FDCKPT_FTI_ABANDON => Decision::Abandon,
+            _ => return Err(Error::Argument("the decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ABANDON")),
+        };
+        // SAFETY: the caller keeps to the comment above.
+        fti::settle(unsafe { self::path(path) }?, decision).map(drop)
+    })
+}
+
+/// fdckpt_fti_pending tells whether an update of the file path was begun and not ended: FDCKPT_FTI_SETTLED, FDCKPT_FTI_INTERRUPTED or
+/// FDCKPT_FTI_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_SETTLED).
+///
+/// Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO;
+/// FDCKPT_ERR_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_fti_pending(path: *const c_char, _pending: *mut c_int, _ckpt_id: *mut c_int) -> c_int {
+    guard::run(c"fdckpt_fti_pending", || {
+        guard::not_null(_pending, guard::NULL_OUT)?;
+        guard::not_null(_ckpt_id, guard::NULL_OUT)?;
+        // SAFETY: the caller keeps to the comment above.
+        let (pending, ckpt_id) = match fti::pending(unsafe { self::path(path) }?)? {
+            None => (FDCKPT_FTI_SETTLED, 0),
+            Some(pending) if pending.prepared => (FDCKPT_FTI_PREPARED, pending.ckpt_id),
+            Some(pending) => (FDCKPT_FTI_INTERRUPTED, pending.ckpt_id),
+        };
+        // SAFETY: not NULL, so good for a write.
+        unsafe {
+            _pending.write_unaligned(pending);
+            _ckpt_id.write_unaligned(ckpt_id);
+        }
+        Ok(())
+    })
 }
 
 /// fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the

@@ -386,7 +386,7 @@ unsafe fn recover(
         Err(error) => error,
     };
     state.broken |= error == Error::Internal;
-    state.text.set(&error);
+    state.text.set(error);
     strm.msg = state.text.as_c_str().as_ptr();
     if let Error::Stream { fault, bit } = error {
         (strm.error_bit, strm.fault) = (bit, fault as c_int);

@@ -57,6 +57,8 @@ pub(super) fn code(error: &Error) -> c_int {
         | Error::VariableSize { .. }
         | Error::VariableNotProtected { .. }
         | Error::FileChanged
+        | Error::FileBusy
+        | Error::UpdatePrepared
         | Error::Stream { .. }
         | Error::Checkpoint(_)
         | Error::Truncated { .. }
@@ -87,6 +89,8 @@ pub(super) fn fdckpt_code(error: &Error) -> c_int {
         | Error::Failed
         | Error::NotSeekable
         | Error::FileChanged
+        | Error::FileBusy
+        | Error::UpdatePrepared
         | Error::VariableSize { .. }
         | Error::VariableNotProtected { .. }
         | Error::InputSize { .. }

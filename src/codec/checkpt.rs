@@ -181,3 +181,49 @@ impl fmt::Debug for Checkpt<'_> {
         f.debug_struct("Checkpt").field("mode", &mode).field("phase", phase).field("offset", offset).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{META_MAX, tiny};
+    use super::*;
+
+    /// Which ways take the buffer.
+    fn taken(checkpt: &mut Checkpt<'_>, buffer: &[u8]) -> [bool; 3] {
+        let (mut encoder, buffer) = (checkpt.encoder(), Region::new(buffer));
+        [encoder.put_raw_at_hand(&buffer), encoder.put_tiny_at_hand(&buffer), encoder.put_lz4_at_hand(&buffer)]
+    }
+
+    /// They are there for speed alone, so that no other test would miss them.
+    #[test]
+    fn the_quick_ways_are_taken_for_their_style_and_size() {
+        let file = tempfile::tempfile().expect("room for a file");
+        let (mut memory, mut other) = ([0; 200_000], [0; 200_000]);
+        for (mut quick, mut slow) in
+            [(Checkpt::mmio(&mut memory), Checkpt::mmio(&mut other)), (Checkpt::stream(&file), Checkpt::stream(&file))]
+                .map(|(quick, slow)| (quick.expect("memory"), slow.expect("memory")))
+        {
+            let [tiny, chunk, large] = [vec![7; tiny::COMPRESS_MAX], vec![8; META_MAX], vec![9; META_MAX + 1]];
+            assert_eq!(taken(&mut quick, &tiny), [false; 3], "no frame is open");
+            quick.open(FrameStyle::Raw).expect("a frame");
+            assert_eq!(taken(&mut quick, &tiny), [true, false, false]);
+            assert_eq!(taken(&mut quick, &large), [false; 3]);
+            quick.close().expect("the frame is whole");
+            quick.open(FrameStyle::Lz4).expect("a frame");
+            assert_eq!(taken(&mut quick, &tiny), [false, false, true], "the first chunk is for LZ4");
+            assert_eq!(taken(&mut quick, &tiny), [false, true, true]);
+            assert_eq!(taken(&mut quick, &chunk[..1000]), [false, false, true]);
+            assert_eq!(taken(&mut quick, &large), [false; 3]);
+            let end = quick.close().expect("the frame is whole");
+
+            slow.open(FrameStyle::Raw).expect("a frame");
+            slow.data(&tiny).expect("room");
+            slow.close().expect("the frame is whole");
+            slow.open(FrameStyle::Lz4).expect("a frame");
+            for buffer in [&tiny, &tiny, &tiny, &chunk[..1000]] {
+                slow.data(buffer).expect("room");
+            }
+            assert_eq!(slow.close().expect("the frame is whole"), end);
+        }
+        assert!(memory == other);
+    }
+}

@@ -209,3 +209,64 @@ impl fmt::Debug for Restore<'_> {
         f.debug_struct("Restore").field("mode", &mode).field("phase", phase).field("offset", offset).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::super::{Checkpt, META_MAX, tiny};
+    use super::*;
+
+    /// Which ways take the buffer, if they are offered it alone.
+    fn taken(restore: &mut Restore<'_>, way: usize, buffer: &mut [u8]) -> bool {
+        let (mut decoder, mut buffer) = (restore.decoder(), RegionMut::new(buffer));
+        match way {
+            0 => decoder.get_raw_at_hand(&mut buffer),
+            1 => decoder.get_tiny_at_hand(&mut buffer),
+            _ => decoder.get_lz4_at_hand(&mut buffer),
+        }
+    }
+
+    /// They are there for speed alone, so that no other test would miss them.
+    #[test]
+    fn the_quick_ways_are_taken_for_their_style_and_size() {
+        let mut file = tempfile::tempfile().expect("room for a file");
+        let mut memory = vec![0; 400_000];
+        let random: Vec<u8> = (0..META_MAX as u32 + 1).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let sizes = [tiny::DECOMPRESS_MAX, tiny::DECOMPRESS_MAX + 1, 1000];
+        let mut checkpt = Checkpt::mmio(&mut memory).expect("memory");
+        for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+            checkpt.open(style).expect("a frame");
+            for size in [1].into_iter().chain(sizes) {
+                checkpt.data(&random[..size]).expect("room");
+            }
+            checkpt.data(&random).expect("room");
+            checkpt.close().expect("the frame is whole");
+        }
+        checkpt.finish().expect("no frame is open");
+        file.write_all(&memory).expect("room on the disk");
+        file.rewind().expect("a file");
+
+        for restore in [Restore::mmio(&memory), Restore::stream(&file)] {
+            let mut restore = restore.expect("memory");
+            let mut buffer = vec![0; random.len()];
+            for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+                let offset = restore.open(style).expect("a frame");
+                // From here on a part of the file is at hand.
+                restore.data(&mut buffer[..1]).expect("the frame");
+                for (size, takes) in sizes.into_iter().zip([[true, true, true], [true, false, true], [true, false, true]]) {
+                    let takes = if style == FrameStyle::Raw { [true, false, false] } else { [false, takes[1], takes[2]] };
+                    for way in (0..3).filter(|way| !takes[*way]) {
+                        assert!(!taken(&mut restore, way, &mut buffer[..size]), "{style:?} {size} {way}");
+                    }
+                    let way = (0..3).find(|way| takes[*way]).expect("one does");
+                    assert!(taken(&mut restore, way, &mut buffer[..size]), "{style:?} {size} {way}");
+                    assert_eq!(buffer[..size], random[..size]);
+                }
+                assert!((0..3).all(|way| !taken(&mut restore, way, &mut buffer)), "{style:?}: too large");
+                restore.data(&mut buffer).expect("the frame");
+                assert!(buffer == random && restore.close().expect("the frame is whole") > offset);
+            }
+        }
+    }
+}

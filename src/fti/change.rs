@@ -208,8 +208,9 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
     Ok(right)
 }
 
-/// Maps a file for reading.
+/// Maps a file for reading, when an update of it that a crash has interrupted has been ended.
 pub(crate) fn open(path: &Path) -> Result<Map, Error> {
+    super::finish_update(path)?;
     let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
     let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
     Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))

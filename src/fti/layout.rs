@@ -123,6 +123,28 @@ impl Layout {
         Ok(next)
     }
 
+    /// Whether it has all containers of an earlier one, in the same places.
+    pub(super) fn continues(&self, earlier: &Self) -> bool {
+        let same = |(one, other): (&Slot, &Slot)| {
+            (one.id, one.container_id, one.dptr, one.size) == (other.id, other.container_id, other.dptr, other.size)
+        };
+        self.blocks.starts_with(&earlier.blocks)
+            && self.slots.len() >= earlier.slots.len()
+            && self.slots.iter().zip(&earlier.slots).all(same)
+    }
+
+    /// The same once more.
+    pub(super) fn copy(&self) -> Result<Self, Error> {
+        let mut copy = Self::default();
+        let reserved = copy.slots.try_reserve_exact(self.slots.len());
+        let reserved = reserved.and_then(|()| copy.blocks.try_reserve_exact(self.blocks.len()));
+        reserved.and_then(|()| copy.order.try_reserve_exact(self.order.len())).map_err(|_| Error::OutOfMemory)?;
+        copy.slots.extend_from_slice(&self.slots);
+        copy.blocks.extend_from_slice(&self.blocks);
+        copy.order.extend_from_slice(&self.order);
+        Ok(copy)
+    }
+
     /// The slots of each block.
     pub(super) fn by_block(&self) -> impl Iterator<Item = &[Slot]> {
         let mut rest = &self.slots[..];

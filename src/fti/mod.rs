@@ -33,20 +33,28 @@
 //!
 //! The format is specified in docs/ftiff-format.md.
 
+mod blocks;
 mod change;
 mod finding;
 mod format;
+mod hashes;
+mod journal;
 mod layout;
 mod parse;
 mod read;
+mod update;
 mod walk;
 mod write;
 
 pub use crate::durable::Durability;
+pub use blocks::BlockHash;
 pub use change::{Difference, diff, repair};
 pub(crate) use change::{c_path, open};
 pub use finding::{Field, Finding, Severity, Value};
+#[doc(hidden)]
+pub use journal::fuzz_journal;
 pub use read::{ProtectedMut, Rule, Verdict};
+pub use update::{Decision, Pending, UpdateMode, UpdateOptions, Updated, finish_update, pending, settle};
 pub use write::{Leftovers, Options, Protected, Writer, convert};
 
 use std::fmt;

@@ -314,6 +314,18 @@ fn at_end(generation: Generation, file: &[u8]) -> Option<usize> {
     file.len().checked_sub(generation.format().header)
 }
 
+/// The header's hash of itself, if `tail` ends in a header that has the right one.
+pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH]> {
+    let place = |of: &Generation| at_end(*of, tail).filter(|&at| is_sound(*of, tail, at));
+    HEADER_LAST.iter().find_map(place)?.checked_add(CHECKSUM).and_then(|at| tail[at..].first_chunk().copied())
+}
+
+/// The size that the file's header tells, if it has the right hash.
+pub(super) fn size_by_header(file: &[u8]) -> Option<u64> {
+    let (generation, at) = sound_header(file)?;
+    u64::try_from(Header::read(generation, file, at).fs).ok()
+}
+
 /// A header with the right hash, where it belongs. Should there be one at both ends (data can be a checkpoint itself), it is the one
 /// that tells the file's size.
 pub(super) fn sound_header(file: &[u8]) -> Option<Place> {

@@ -7,13 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
 use super::layout::{Layout, Slot};
+use super::update::Bases;
 use super::{Checkpoint, Durability, Field, Generation};
 use crate::durable::Replacement;
 use crate::error::Error;
 use crate::sys::threads;
 
 /// So much is hashed and written at a time.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// A variable as it is saved: a number of the program's choice, and its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +90,9 @@ impl Options {
 /// only when it is complete.
 #[derive(Debug, Default)]
 pub struct Writer {
-    layout: Layout,
+    pub(super) layout: Layout,
+    /// States of a file that is updated in place: which one it has, the file itself tells.
+    pub(super) bases: Bases,
 }
 
 impl Writer {
@@ -100,11 +103,13 @@ impl Writer {
 
     /// Goes on with the containers of a file, after a restart.
     ///
+    /// The data is not looked at: [`Checkpoint::recover`] does that, and only a file that it finds to be sound is one to go on with.
+    ///
     /// # Errors
     /// [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
     pub fn resume(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
         checkpoint.check()?;
-        Ok(Self { layout: Layout::of(checkpoint)? })
+        Ok(Self { layout: Layout::of(checkpoint)?, bases: Bases::resumed(checkpoint)? })
     }
 
     /// Size of the file that [`checkpoint`](Self::checkpoint) would write of these variables, in bytes.
@@ -128,16 +133,8 @@ impl Writer {
     /// writer; but for an error when the folder is synced: then the new file is there already.
     pub fn checkpoint(&mut self, path: impl AsRef<Path>, options: &Options, variables: &[Protected<'_>]) -> Result<(), Error> {
         let mut layout = self.next(variables)?;
-        let mut by_id = Vec::new();
-        by_id.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
-        by_id.extend(variables.iter().copied());
-        by_id.sort_unstable_by_key(|variable| variable.id);
-        let chunk = |slot: &Slot| {
-            let place = by_id.binary_search_by_key(&slot.id, |variable| variable.id).ok()?;
-            let begin = slot.dptr as usize;
-            by_id[place].data.get(begin..begin + slot.chunk as usize)
-        };
-        let result = write(path.as_ref(), options, &mut layout, &|slot| if slot.chunk == 0 { Some(&[]) } else { chunk(slot) });
+        let memory = Memory::new(variables)?;
+        let result = write(path.as_ref(), options, &mut layout, &|slot| memory.chunk(slot));
         match result {
             // The file has its name, so the next one goes on from it.
             Ok(()) | Err(Error::Io { doing: crate::error::Doing::SyncingFolder, .. }) => self.layout = layout,
@@ -147,10 +144,38 @@ impl Writer {
     }
 
     fn next(&self, variables: &[Protected<'_>]) -> Result<Layout, Error> {
-        let mut sizes = Vec::new();
-        sizes.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
-        sizes.extend(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)));
-        self.layout.next(&sizes)
+        self.layout.next(&sizes(variables)?)
+    }
+}
+
+/// Ids and sizes.
+pub(super) fn sizes(variables: &[Protected<'_>]) -> Result<Vec<(i32, u64)>, Error> {
+    let mut sizes = Vec::new();
+    sizes.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
+    sizes.extend(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)));
+    Ok(sizes)
+}
+
+/// Variables in order of their ids.
+pub(super) struct Memory<'m>(Vec<Protected<'m>>);
+
+impl<'m> Memory<'m> {
+    pub(super) fn new(variables: &[Protected<'m>]) -> Result<Self, Error> {
+        let mut by_id = Vec::new();
+        by_id.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
+        by_id.extend(variables.iter().copied());
+        by_id.sort_unstable_by_key(|variable| variable.id);
+        Ok(Self(by_id))
+    }
+
+    /// The bytes of a slot's chunk.
+    pub(super) fn chunk(&self, slot: &Slot) -> Option<&'m [u8]> {
+        if slot.chunk == 0 {
+            return Some(&[]);
+        }
+        let place = self.0.binary_search_by_key(&slot.id, |variable| variable.id).ok()?;
+        let begin = slot.dptr as usize;
+        self.0[place].data.get(begin..begin + slot.chunk as usize)
     }
 }
 
@@ -180,10 +205,10 @@ pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Op
 /// From C on FTI counts so many bytes more in maxFs.
 const GROUP_FS_MORE: u64 = 8;
 
-const TOO_LARGE: Error = Error::TooLarge { size: u64::MAX };
+pub(super) const TOO_LARGE: Error = Error::TooLarge { size: u64::MAX };
 
 /// Where the bytes of a slot's chunk are.
-type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
+pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
 
 /// Writes the file, and notes the hashes in the layout.
 fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<(), Error> {
@@ -201,21 +226,24 @@ fn prepare(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
         empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
     }
-    meta.describe(options, layout);
+    meta.describe(options, layout, 0);
     let checksum = match generation {
         Generation::A => meta.checksum_of_all(layout, chunk)?,
         Generation::B => file_checksum,
-        _ => {
-            let mut md5 = fast_md5::Md5::new();
-            layout.slots.iter().filter(|slot| slot.has_content).for_each(|slot| md5.update(&slot.hash));
-            md5.finalize()
-        }
+        _ => checksum_of_hashes(layout),
     };
     meta.header(options, checksum, data_size, meta_size)?;
     // What no chunk fills is zeros.
     file.set_size(data_size + meta_size)?;
     meta.pieces().try_for_each(|(bytes, at)| file.write_at(bytes, at))?;
     Ok(file)
+}
+
+/// The checksum from generation C on.
+pub(super) fn checksum_of_hashes(layout: &Layout) -> [u8; HASH] {
+    let mut md5 = fast_md5::Md5::new();
+    layout.slots.iter().filter(|slot| slot.has_content).for_each(|slot| md5.update(&slot.hash));
+    md5.finalize()
 }
 
 /// What is to be done with a chunk.
@@ -316,7 +344,7 @@ impl Outcome {
 }
 
 /// All of a file but its data.
-struct Meta {
+pub(super) struct Meta {
     generation: Generation,
     header: [u8; HEADER_MAX],
     header_at: u64,
@@ -324,7 +352,7 @@ struct Meta {
     descriptions: Vec<u8>,
     blocks: Vec<Described>,
     /// Where each container begins.
-    fptrs: Vec<u64>,
+    pub(super) fptrs: Vec<u64>,
 }
 
 /// The description of a block.
@@ -336,7 +364,7 @@ struct Described {
 
 impl Meta {
     /// Lays out the file, and sees to it that all numbers have room in their fields.
-    fn new(options: &Options, layout: &Layout, data_size: u64, meta_size: u64) -> Result<Self, Error> {
+    pub(super) fn new(options: &Options, layout: &Layout, data_size: u64, meta_size: u64) -> Result<Self, Error> {
         let generation = options.generation;
         let format = generation.format();
         let is_first = generation.is_header_first();
@@ -380,8 +408,8 @@ impl Meta {
         Ok(Self { generation, header: [0; HEADER_MAX], header_at, descriptions, blocks, fptrs })
     }
 
-    /// Fills the descriptions, when the hashes are known.
-    fn describe(&mut self, options: &Options, layout: &Layout) {
+    /// Fills the descriptions, when the hashes are known. The first `known` containers were in the file that is updated.
+    pub(super) fn describe(&mut self, options: &Options, layout: &Layout, known: usize) {
         let format = self.generation.format();
         let mut rest = &mut self.descriptions[..];
         let mut index = 0;
@@ -397,7 +425,7 @@ impl Meta {
                 format::put(format.idx, bytes, slot.idx.into());
                 format::put(format.container_id, bytes, slot.container_id.into());
                 format::put(format.has_content, bytes, slot.has_content.into());
-                format::put(format.has_ckpt, bytes, has_ckpt.into());
+                format::put(format.has_ckpt, bytes, has_ckpt.max(u8::from(index < known)).into());
                 format::put(format.dptr, bytes, slot.dptr as i64);
                 format::put(format.fptr, bytes, self.fptrs[index] as i64);
                 format::put(format.chunk_size, bytes, slot.chunk as i64);
@@ -433,7 +461,13 @@ impl Meta {
         Ok(md5.finalize())
     }
 
-    fn header(&mut self, options: &Options, checksum: [u8; HASH], data_size: u64, meta_size: u64) -> Result<(), Error> {
+    pub(super) fn header(
+        &mut self,
+        options: &Options,
+        checksum: [u8; HASH],
+        data_size: u64,
+        meta_size: u64,
+    ) -> Result<(), Error> {
         let format = self.generation.format();
         let header = &mut self.header[..format.header];
         header[..2 * HASH].copy_from_slice(&format::hex(checksum));
@@ -454,6 +488,16 @@ impl Meta {
         let hash = format.header_hash(header);
         header[HEADER_HASH].copy_from_slice(&hash);
         Ok(())
+    }
+
+    /// All that is behind the data, from generation C on.
+    pub(super) fn tail(&self) -> Result<Vec<u8>, Error> {
+        let mut tail = Vec::new();
+        let header = &self.header[..self.generation.format().header];
+        tail.try_reserve_exact(self.descriptions.len() + header.len()).map_err(|_| Error::OutOfMemory)?;
+        tail.extend_from_slice(&self.descriptions);
+        tail.extend_from_slice(header);
+        Ok(tail)
     }
 
     /// Pieces of the file that are neither data nor slack, and where they belong; the header comes last.

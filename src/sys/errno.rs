@@ -49,6 +49,10 @@ impl Errno {
         self.0 == libc::EEXIST
     }
 
+    pub(crate) fn is_missing(self) -> bool {
+        self.0 == libc::ENOENT
+    }
+
     pub(crate) fn is_invalid(self) -> bool {
         self.0 == libc::EINVAL
     }

@@ -12,6 +12,7 @@ pub(crate) mod lz4;
 pub(crate) mod map;
 pub(crate) mod memory;
 pub(crate) mod monitor;
+pub(crate) mod pool;
 pub(crate) mod process;
 pub(crate) mod threads;
 

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::pool::Pool;
 use super::process::environment_number;
 
 /// The most threads that can be asked for.
@@ -22,8 +23,11 @@ pub(crate) fn allow(threads: usize) {
     ALLOWED.store(threads.min(THREADS_MAX) + 1, Ordering::Relaxed);
 }
 
-/// How many threads a call may use: what [`allow`] said last, else what `FDCKPT_THREADS` in the environment says, else one.
+/// How many threads a call may use: those of the pool that this thread uses, else what [`allow`] said last, else what `FDCKPT_THREADS` in the environment says, else one.
 pub(crate) fn allowed() -> usize {
+    if let Some(pool) = Pool::in_use() {
+        return pool.threads();
+    }
     match ALLOWED.load(Ordering::Relaxed) {
         0 => {
             allow(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
@@ -54,25 +58,50 @@ fn processors() -> usize {
 const STACK_SIZE: usize = 512 << 10;
 
 /// What the threads share that help in one call.
-struct Help<'h> {
+pub(super) struct Help<'h> {
     help: &'h (dyn Fn() + Sync),
     panicked: AtomicBool,
+}
+
+impl Help<'_> {
+    pub(super) fn run(&self) {
+        if catch_unwind(AssertUnwindSafe(self.help)).is_err() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Does `work` on this thread while up to `helpers` other threads do `help`, fewer if not so many can be started. Returns when all
 /// of them have: `work` sees to it that `help` comes to its end, also where `work` panics. Panics if one of the helpers did.
 ///
-/// Signals are not delivered to the helpers, and the host can't cancel them.
+/// They are those of the pool that this thread uses, or are started for the call. Signals are not delivered to them, and the host can't
+/// cancel them.
 pub(crate) fn with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce() -> R) -> R {
     let help = Help { help, panicked: AtomicBool::new(false) };
-    let mut team = Team::new();
-    team.start(helpers, &help);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    drop(team);
+    let mut result = None;
+    let work = || result = Some(catch_unwind(AssertUnwindSafe(work)));
+    match Pool::in_use() {
+        _ if helpers == 0 => work(),
+        Some(pool) => {
+            let mut work = Some(work);
+            pool.with_helpers(helpers, &help, || _ = work.take().map(|work| work()));
+            // It helps in another call: this one does without.
+            if let Some(work) = work {
+                work();
+            }
+        }
+        None => {
+            let mut team = Team::new();
+            // SAFETY: `help` is dropped after the team, which waits for its threads.
+            unsafe { team.start(helpers, begin, ptr::from_ref(&help).cast_mut().cast()) };
+            work();
+        }
+    }
     match result {
-        Err(panic) => resume_unwind(panic),
-        Ok(_) if help.panicked.load(Ordering::Relaxed) => panic!("a thread that helped panicked"),
-        Ok(result) => result,
+        Some(Ok(_)) if help.panicked.load(Ordering::Relaxed) => panic!("a thread that helped panicked"),
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => resume_unwind(panic),
+        None => unreachable!("the work was done one way or the other"),
     }
 }
 
@@ -94,20 +123,32 @@ pub(crate) fn each(threads: usize, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
 }
 
 /// Threads that are waited for.
-struct Team(Vec<libc::pthread_t>);
+pub(super) struct Team(Vec<libc::pthread_t>);
 
 impl Team {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Starts up to `count` threads that do `help`, which must live until the team is dropped.
-    fn start(&mut self, count: usize, help: &Help<'_>) {
-        if self.0.try_reserve_exact(count).is_err() {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Starts up to `count` threads that begin with `function`.
+    ///
+    /// # Safety
+    /// It can be called with `argument` until the team is dropped, by several threads at a time, and does not unwind.
+    pub(super) unsafe fn start(
+        &mut self,
+        count: usize,
+        function: extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+    ) {
+        if count == 0 || self.0.try_reserve_exact(count).is_err() {
             return;
         }
         // SAFETY: the attributes and sets are initialised by the calls that take them first; every pointer is to a local. Threads inherit
-        // the mask of this one, which is restored. `help` outlives them, as the caller promises by keeping the team.
+        // the mask of this one, which is restored. The rest is the caller's promise.
         unsafe {
             let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
             if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
@@ -119,8 +160,7 @@ impl Team {
             if libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0 {
                 for _ in 0..count {
                     let mut thread = MaybeUninit::uninit();
-                    let argument = ptr::from_ref(help).cast_mut().cast::<c_void>();
-                    if libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), begin, argument) != 0 {
+                    if libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), function, argument) != 0 {
                         break;
                     }
                     self.0.push(thread.assume_init());
@@ -144,11 +184,8 @@ impl Drop for Team {
 }
 
 extern "C" fn begin(help: *mut c_void) -> *mut c_void {
-    // SAFETY: the pointer is to the Help that `start` was given, which lives until this thread was waited for.
-    let help = unsafe { &*help.cast::<Help<'_>>() };
-    if catch_unwind(AssertUnwindSafe(help.help)).is_err() {
-        help.panicked.store(true, Ordering::Relaxed);
-    }
+    // SAFETY: the pointer is to the Help of a call, which lives until this thread was waited for.
+    unsafe { &*help.cast::<Help<'_>>() }.run();
     ptr::null_mut()
 }
 

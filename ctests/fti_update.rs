@@ -1,0 +1,574 @@
+//! FTI-FF, differential checkpoints: the golden files of FTI, its defects shown right, what is written and what not, hashes that are
+//! kept, journals that are left.
+
+mod fti_cases;
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use fdckpt::Error;
+use fdckpt::fti::{
+    BlockHash, Checkpoint, Decision, Generation, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
+    finish_update, pending, settle,
+};
+use fti_cases::*;
+use proptest::prelude::*;
+
+/// A folder in memory, if there is one: nothing has to be safe there.
+fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+fn with(block_size: usize, hash: BlockHash, mode: UpdateMode) -> UpdateOptions {
+    let mut update = UpdateOptions::default();
+    (update.block_size, update.hash, update.mode) = (block_size, hash, mode);
+    update
+}
+
+const MODES: [UpdateMode; 2] = [UpdateMode::Safe, UpdateMode::InPlace];
+const HASHES: [BlockHash; 2] = [BlockHash::Md5, BlockHash::Crc32];
+
+/// A program's variables, by their ids: all of the memory that they have had, and how much of it is protected.
+#[derive(Default)]
+struct Program {
+    memory: BTreeMap<i32, (Vec<u8>, usize)>,
+    order: Vec<i32>,
+}
+
+impl Program {
+    fn protect(&mut self, id: i32, size: usize) {
+        let there = self.memory.entry(id).or_insert_with(|| {
+            self.order.push(id);
+            (pattern(id, 1, 0, 10_000), 0)
+        });
+        there.1 = size;
+    }
+
+    fn protected(&self) -> Vec<Protected<'_>> {
+        self.order.iter().map(|id| Protected::new(*id, &self.memory[id].0[..self.memory[id].1])).collect()
+    }
+
+    /// Does one of a case's calls that is no checkpoint.
+    fn call(&mut self, call: &str) {
+        if let Some(arguments) = call.strip_prefix("FTI_Protect(") {
+            let words: Vec<&str> = arguments.split(", ").collect();
+            self.protect(words[0].parse().unwrap(), words[2].parse().unwrap());
+            return;
+        }
+        // "overwrite bytes 1500..1509 of variable 1 with pattern gen=2"
+        let words: Vec<&str> = call.split(' ').collect();
+        assert_eq!((words[0], words[3]), ("overwrite", "of"), "{call}");
+        let (from, to) = words[2].split_once("..").unwrap();
+        let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+        let id = words[5].parse().unwrap();
+        let new = pattern(id, words[8].strip_prefix("gen=").unwrap().parse().unwrap(), 0, to + 1);
+        self.memory.get_mut(&id).unwrap().0[from..=to].copy_from_slice(&new[from..]);
+    }
+}
+
+/// Without what only tests set: hasCkpt is to come of itself.
+fn plain_options(generation: Generation, case: &serde_json::Value) -> Options {
+    let mut options = options(generation, case);
+    options.leftovers.containers.clear();
+    options
+}
+
+/// Each update of each case, in each mode, with each hash, by one thread and by three.
+#[test]
+fn golden_files_are_updated_to_what_they_are() {
+    let mut same = 0;
+    for generation in [Generation::D, Generation::E] {
+        for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
+        {
+            let folder = quick_folder();
+            let path = folder.path().join("dCPFile-Rank0.fti");
+            let cases: Vec<_> = cases()
+                .iter()
+                .filter(|(of, case, _)| *of == generation && case["file"].as_str().unwrap().starts_with("dcp_"))
+                .collect();
+            assert_eq!(cases.len(), 6);
+            let last =
+                cases.iter().map(|(_, case, _)| case["calls"].as_array().unwrap()).max_by_key(|calls| calls.len()).unwrap();
+            let (mut program, mut writer, mut told) = (Program::default(), Writer::new(), Vec::new());
+            for (done, call) in last.iter().enumerate() {
+                let call = call.as_str().unwrap();
+                if !call.starts_with("FTI_Checkpoint(") {
+                    program.call(call);
+                    continue;
+                }
+                let (_, case, golden) =
+                    cases.iter().find(|(_, case, _)| case["calls"].as_array().unwrap().len() == done + 1).unwrap();
+                let mut options = plain_options(generation, case);
+                options.threads = threads;
+                let updated = writer.update(&path, &options, &with(1024, hash, *mode), &program.protected()).unwrap();
+                told.push((updated.full, updated.blocks, updated.changed, updated.bytes));
+
+                let name = format!("{generation} {} {mode:?} {hash:?}", case["file"]);
+                let mut file = fs::read(&path).unwrap();
+                assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, [], "{name}");
+                if containers(case).any(|container| container["hascontent"] == false) {
+                    // All but the checksum that FTI itself refuses.
+                    let begin = Checkpoint::parse(&file).unwrap().header().offset as usize;
+                    let wanted = case["checks"]["checksum_reader_rule"].as_str().unwrap();
+                    assert_eq!(std::str::from_utf8(&file[begin..begin + 32]).unwrap(), wanted, "{name}");
+                    file[begin..begin + 49].copy_from_slice(&golden[begin..begin + 49]);
+                }
+                let differs = file.iter().zip(golden).position(|(a, b)| a != b);
+                assert!(file == *golden, "{name} differs at {differs:?}");
+                same += 1;
+            }
+            // Of which blocks some are neighbours; a block that is shorter than it was counts as changed.
+            let wanted = [
+                (true, 8, 8, 8000),
+                (false, 8, 2, 1024 + 952),
+                (false, 7, 2, 1200),
+                (false, 10, 4, 1976 + 1000 + 500),
+                (false, 9, 0, 0),
+                (false, 10, 1, 1000),
+            ];
+            assert_eq!(told, wanted, "{generation} {mode:?} {hash:?}");
+        }
+    }
+    assert_eq!(same, 6 * 2 * 8);
+}
+
+/// FTI leaves the last block unwritten where a chunk shrinks to a multiple of the block size.
+#[test]
+fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
+    let (mut program, case) = (Program::default(), json(golden(Generation::E).join("cases.json")));
+    let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpshrink_b.fti").unwrap().clone();
+    for mode in MODES {
+        let folder = quick_folder();
+        let path = folder.path().join("dCPFile-Rank0.fti");
+        let mut writer = Writer::new();
+        program = Program::default();
+        for call in case["calls"].as_array().unwrap() {
+            let call = call.as_str().unwrap();
+            if call.starts_with("FTI_Checkpoint(") {
+                let options = plain_options(Generation::E, &case);
+                writer.update(&path, &options, &with(1024, BlockHash::Md5, mode), &program.protected()).unwrap();
+            } else {
+                program.call(call);
+            }
+        }
+        let file = fs::read(&path).unwrap();
+        let checkpoint = Checkpoint::parse(&file).unwrap();
+        assert_eq!(verify(&checkpoint).1, [], "FTI's own file has damage here");
+        assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0[..2048]);
+        // But for the data that FTI has not written, it is the same file.
+        let theirs = case_file(Generation::E, "defect_dcpshrink_b.fti");
+        assert_eq!(file[2048..], theirs[2048..]);
+        assert_ne!(file[1024..2048], theirs[1024..2048]);
+    }
+    assert_eq!(program.memory[&1].1, 2048);
+}
+
+/// FTI, after a differential checkpoint, leaves out of the new file of an ordinary one what it takes for clean.
+#[test]
+fn ordinary_and_differential_checkpoints_mix() {
+    let folder = quick_folder();
+    let (path, ordinary) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("Ckpt2-Rank0.fti"));
+    let case = json(golden(Generation::E).join("cases.json"));
+    let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpmix_b.fti").unwrap().clone();
+    let (mut program, mut writer) = (Program::default(), Writer::new());
+    program.protect(1, 3000);
+    let (options, update) = (with_time(Generation::E), with(1024, BlockHash::Md5, UpdateMode::Safe));
+    assert!(writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    writer.checkpoint(&ordinary, &plain_options(Generation::E, &case), &program.protected()).unwrap();
+    let mut file = fs::read(&ordinary).unwrap();
+    let checkpoint = Checkpoint::parse(&file).unwrap();
+    assert_eq!(verify(&checkpoint).1, []);
+    assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0[..3000]);
+    // But for the holes and hasCkpt, which such a file needs not have, it is FTI's.
+    let theirs = case_file(Generation::E, "defect_dcpmix_b.fti");
+    file[3012 + 9] = 1;
+    assert_eq!(file[3000..], theirs[3000..]);
+    assert_ne!(file[..3000], theirs[..3000]);
+
+    // A differential one to a file that an ordinary one has made, or anybody else, writes all; then it is known again.
+    let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
+    assert_eq!((updated.full, updated.changed), (true, 3));
+    program.memory.get_mut(&1).unwrap().0[0] ^= 1;
+    let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
+    assert_eq!((updated.full, updated.changed), (false, 1));
+    // An ordinary one to another file is no obstacle.
+    writer.checkpoint(folder.path().join("Ckpt3-Rank0.fti"), &options, &program.protected()).unwrap();
+    program.memory.get_mut(&1).unwrap().0[1500] ^= 1;
+    let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
+    assert_eq!((updated.full, updated.changed), (false, 1));
+    assert_eq!(recover(&Checkpoint::parse(&fs::read(&ordinary).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);
+}
+
+/// A writer that has made one update of 20 blocks with hashes kept, and then a restart.
+fn restarted(path: &Path, program: &Program, update: &UpdateOptions) -> Writer {
+    let mut options = with_time(Generation::E);
+    options.ckpt_id = 1;
+    let updated = Writer::new().update(path, &options, update, &program.protected()).unwrap();
+    assert!(updated.full && updated.kept_hashes == update.keep_hashes, "{updated:?}");
+    resumed(path)
+}
+
+fn resumed(path: &Path) -> Writer {
+    Writer::resume(&Checkpoint::parse(&fs::read(path).unwrap()).unwrap()).unwrap()
+}
+
+fn twenty_blocks() -> Program {
+    let mut program = Program::default();
+    program.protect(1, 10_000);
+    program.protect(2, 240);
+    program
+}
+
+#[test]
+fn hashes_that_are_kept_are_used_after_a_restart() {
+    for hash in HASHES {
+        let folder = quick_folder();
+        let (path, side) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("dCPFile-Rank0.fti.hashes"));
+        let mut program = twenty_blocks();
+        let mut update = with(512, hash, UpdateMode::Safe);
+        let next = |writer: &mut Writer, update: &UpdateOptions, program: &Program| {
+            let updated = writer.update(&path, &with_time(Generation::E), update, &program.protected()).unwrap();
+            let file = fs::read(&path).unwrap();
+            let checkpoint = Checkpoint::parse(&file).unwrap();
+            assert_eq!(verify(&checkpoint).1, []);
+            let wanted = program.protected().iter().map(|it| (it.id, it.data.to_vec())).collect();
+            assert_eq!(recover(&checkpoint, 1).unwrap(), wanted);
+            (updated.full, updated.changed)
+        };
+
+        // Without them, all is written.
+        let mut writer = restarted(&path, &program, &update);
+        assert!(!side.exists());
+        assert_eq!(next(&mut writer, &update, &program), (true, 21));
+        assert_eq!(next(&mut writer, &update, &program), (false, 0));
+        // With them, what has changed.
+        update.keep_hashes = true;
+        let mut writer = restarted(&path, &program, &update);
+        program.memory.get_mut(&1).unwrap().0[5000] ^= 1;
+        assert_eq!(next(&mut writer, &update, &program), (false, 1));
+        let mut writer = resumed(&path);
+        assert_eq!(next(&mut writer, &update, &program), (false, 0));
+
+        // Those of other blocks, or by another hash, are none.
+        let mut other = update;
+        other.block_size = 513;
+        assert!(next(&mut resumed(&path), &other, &program).0);
+        other = update;
+        other.hash = HASHES[usize::from(hash == BlockHash::Md5)];
+        assert!(next(&mut resumed(&path), &other, &program).0);
+        // Those of an earlier state of the file, or of another file.
+        next(&mut resumed(&path), &update, &program);
+        let old = fs::read(&side).unwrap();
+        program.memory.get_mut(&1).unwrap().0[1] ^= 1;
+        next(&mut resumed(&path), &update, &program);
+        fs::write(&side, &old).unwrap();
+        assert!(next(&mut resumed(&path), &update, &program).0);
+        // The file was made by somebody else since.
+        let mut options = with_time(Generation::E);
+        options.timestamp = Some(1);
+        Writer::new().checkpoint(&path, &options, &program.protected()).unwrap();
+        assert!(next(&mut resumed(&path), &update, &program).0);
+        // Each byte that is changed, and each that is missing, is noticed.
+        next(&mut resumed(&path), &update, &program);
+        let (file, sound) = (fs::read(&path).unwrap(), fs::read(&side).unwrap());
+        let mut noticed = 0;
+        let mut full = |bytes: &[u8]| {
+            fs::write(&path, &file).unwrap();
+            fs::write(&side, bytes).unwrap();
+            noticed += 1;
+            next(&mut resumed(&path), &update, &program).0
+        };
+        assert!(!full(&sound));
+        for at in (0..sound.len()).filter(|at| at % 3 == 0 || *at < 80) {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1;
+            let is_text = at >= 80 + 21 * if hash == BlockHash::Md5 { 16 } else { 4 };
+            // Metadata of a container can change without another meaning: a digit of a section nobody asks for, say.
+            assert!(full(&damaged) || is_text, "{at}");
+        }
+        for size in (0..sound.len()).step_by(7) {
+            assert!(full(&sound[..size]), "{size}");
+        }
+        assert!(full(b"") && noticed > 100);
+    }
+}
+
+#[test]
+fn what_can_not_be_updated_is_said() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let program = twenty_blocks();
+    let mut writer = Writer::new();
+    let mut update = UpdateOptions::default();
+    assert_eq!(
+        (update.block_size, update.hash, update.mode, update.keep_hashes),
+        (16_384, BlockHash::Md5, UpdateMode::Safe, false)
+    );
+    for generation in [Generation::A, Generation::B] {
+        let result = writer.update(&path, &with_time(generation), &update, &program.protected());
+        assert!(matches!(result, Err(Error::Argument(why)) if why.contains("C to E")), "{result:?}");
+    }
+    let options = with_time(Generation::E);
+    for size in [0, 1, 511, 65_536, usize::MAX] {
+        update.block_size = size;
+        let result = writer.update(&path, &options, &update, &program.protected());
+        assert!(matches!(result, Err(Error::Argument(why)) if why.contains("65535")), "{result:?}");
+    }
+    update = with(65_535, BlockHash::Crc32, UpdateMode::InPlace);
+    assert!(matches!(writer.prepare(&path, &options, &update, &program.protected()), Err(Error::Argument(_))));
+    let twice = [Protected::new(1, b"a"), Protected::new(1, b"b")];
+    assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::Argument(_))));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+    let result = writer.update(&path, &options, &update, &program.protected());
+    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    fs::remove_file(&path).unwrap();
+    let result = writer.update(folder.path().join("not there/file"), &options, &update, &program.protected());
+    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
+    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    assert_eq!(finish_update(&path), Ok(false));
+    assert_eq!(pending(&path), Ok(None));
+    assert_eq!(settle(&path, Decision::Commit), Ok(false));
+    assert_eq!(settle(&path, Decision::Abandon), Ok(false));
+}
+
+#[test]
+fn what_is_prepared_waits_for_a_decision() {
+    let folder = quick_folder();
+    let path = folder.path().join("dCPFile-Rank0.fti");
+    let (mut program, mut writer) = (twenty_blocks(), Writer::new());
+    let update = with(512, BlockHash::Md5, UpdateMode::Safe);
+    let mut options = with_time(Generation::D);
+    let content = |path: &Path| recover(&Checkpoint::parse(&fs::read(path).unwrap()).unwrap(), 1).unwrap();
+    let of = |program: &Program| program.protected().iter().map(|it| (it.id, it.data.to_vec())).collect::<BTreeMap<_, _>>();
+
+    // The first one, of a file that is not there.
+    options.ckpt_id = 1;
+    writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+    assert!(!path.exists());
+    assert_eq!(pending(&path), Ok(Some(pending_of(1))));
+    assert_eq!(finish_update(&path), Err(Error::UpdatePrepared));
+    assert_eq!(settle(&path, Decision::Abandon), Ok(true));
+    assert!(!path.exists() && pending(&path) == Ok(None));
+    writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(content(&path), of(&program));
+
+    // What the memory becomes meanwhile does not matter.
+    let first = fs::read(&path).unwrap();
+    program.memory.get_mut(&1).unwrap().0[600] ^= 1;
+    options.ckpt_id = 2;
+    assert_eq!(writer.prepare(&path, &options, &update, &program.protected()).unwrap().changed, 1);
+    let second = of(&program);
+    assert_eq!(fs::read(&path).unwrap(), first);
+    program.memory.get_mut(&1).unwrap().0[600] ^= 3;
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::UpdatePrepared));
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(content(&path), second);
+    // The writer knows which of its states the file has.
+    options.ckpt_id = 3;
+    let third = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+    assert_eq!((third.full, third.changed), (false, 1));
+    assert_eq!(settle(&path, Decision::Abandon), Ok(true));
+    assert_eq!(content(&path), second);
+    program.protect(2, 700);
+    let fourth = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+    assert_eq!((fourth.full, fourth.changed), (false, 2));
+    // Another process decides.
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(content(&path), of(&program));
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 0);
+
+    // One that was committed in part is not to be abandoned.
+    let old = fs::read(&path).unwrap();
+    program.memory.get_mut(&1).unwrap().0.fill(7);
+    writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+    let journal = fs::read(journal_of(&path)).unwrap();
+    let mut torn = old.clone();
+    torn[..100].fill(7);
+    fs::write(&path, &torn).unwrap();
+    assert_eq!(settle(&path, Decision::Abandon), Err(Error::FileChanged));
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(content(&path), of(&program));
+    // Nor is a journal taken for one of a file that somebody else has made since.
+    fs::write(journal_of(&path), &journal).unwrap();
+    let mut other = Vec::new();
+    for time in [1, 2] {
+        options.timestamp = Some(time);
+        Writer::new().checkpoint(&path, &options, &[Protected::new(1, &[time as u8; 11_000])]).unwrap();
+        other = fs::read(&path).unwrap();
+        assert_eq!(pending(&path), Ok(None));
+        assert_eq!(settle(&path, Decision::Commit), Ok(false));
+    }
+    assert_eq!(fs::read(&path).unwrap(), other);
+}
+
+fn pending_of(ckpt_id: i32) -> Pending {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let mut options = with_time(Generation::E);
+    options.ckpt_id = ckpt_id;
+    Writer::new().prepare(&path, &options, &UpdateOptions::default(), &[]).unwrap();
+    let pending = pending(&path).unwrap().unwrap();
+    assert!(pending.ckpt_id == ckpt_id && pending.prepared);
+    pending
+}
+
+fn journal_of(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".journal");
+    name.into()
+}
+
+/// Each bit of a journal that is another, and each end that is missing: not a byte of the file changes.
+#[test]
+fn a_damaged_journal_is_none() {
+    for hash in HASHES {
+        let folder = quick_folder();
+        let path = folder.path().join("file");
+        let (mut program, mut writer) = (Program::default(), Writer::new());
+        program.protect(1, 3000);
+        let update = with(512, hash, UpdateMode::Safe);
+        writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        let old = fs::read(&path).unwrap();
+        program.memory.get_mut(&1).unwrap().0[700] ^= 1;
+        writer.prepare(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        let journal = fs::read(journal_of(&path)).unwrap();
+        let try_it = |bytes: &[u8]| {
+            fs::write(journal_of(&path), bytes).unwrap();
+            settle(&path, Decision::Commit)
+        };
+        for bit in 0..8 * journal.len() {
+            let mut damaged = journal.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(try_it(&damaged), Ok(false), "{bit}");
+        }
+        for size in 0..journal.len() {
+            assert_eq!(try_it(&journal[..size]), Ok(false), "{size}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), old);
+        // What was left of a longer one is no harm.
+        let longer = [&journal[..], &[7; 100]].concat();
+        assert_eq!(try_it(&longer), Ok(true));
+        assert_ne!(fs::read(&path).unwrap(), old);
+    }
+}
+
+/// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
+#[test]
+fn ranks_of_mpi_go_on_together() {
+    if !(support::have("mpicc") && support::have("mpirun")) {
+        return;
+    }
+    let (build, folder) = (support::fresh_folder("mpi"), quick_folder());
+    for (name, mut compiler) in [("mpi_heat", Command::new("mpicc")), ("fti_recut", support::cc())] {
+        compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-I"]).arg(support::root().join("include"));
+        compiler.arg(support::root().join(format!("examples/{name}.c"))).arg("-o").arg(build.join(name));
+        support::run(compiler.args(support::link_flags()));
+    }
+    let said = support::run(
+        Command::new(support::root().join("examples/mpi_demo.sh"))
+            .arg(&build)
+            .args(["30", "1"])
+            .env("RANKS", "2")
+            .env("TMPDIR", folder.path()),
+    );
+    assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
+
+    // Files are named, placed and told of the others as those of FTI (golden `ranks3_*`): its second and third checkpoint are left.
+    let mut mpirun = Command::new("mpirun");
+    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    mpirun.args(["--oversubscribe", "-n", "3"]).arg(build.join("mpi_heat")).arg(folder.path()).args(["heat", "15", "ordinary"]);
+    support::run(&mut mpirun);
+    let place = |level: i32, name: String| folder.path().join(format!("node0/heat/l{level}")).join(name);
+    let of = |level: i32| [0, 1, 2].map(|rank| fs::read(place(level, format!("Ckpt{level}-Rank{rank}.fti"))).unwrap());
+    let (second, third) = (of(2), of(3));
+    assert_ne!(second[0].len(), second[1].len());
+    let largest = third.iter().map(Vec::len).max().unwrap() as i64;
+    for rank in 0..3 {
+        let left = &second[(rank + 2) % 3];
+        let facts = [&second[rank], &third[rank]].map(|file| {
+            let checkpoint = Checkpoint::parse(file).unwrap();
+            assert_eq!(verify(&checkpoint).1, []);
+            let header = checkpoint.header();
+            (header.ckpt_id, header.pt_fs, header.max_fs)
+        });
+        assert_eq!(facts, [(Some(2), left.len() as i64, -1), (Some(3), -1, largest + 8)]);
+        assert_eq!(fs::read(place(2, format!("Ckpt2-Pcof{rank}.fti"))).unwrap(), *left);
+    }
+}
+
+/// Bytes that an ordinary checkpoint has otherwise: slack and hasCkpt.
+fn mask(file: &mut [u8]) {
+    let checkpoint = Checkpoint::parse(file).unwrap();
+    let has_ckpt = match checkpoint.generation() {
+        Generation::C => 13,
+        _ => 9,
+    };
+    let containers = checkpoint.containers().to_vec();
+    for container in containers {
+        let slack = container.fptr + container.chunk_size..container.fptr + container.container_size;
+        file[slack.start as usize..slack.end as usize].fill(0);
+        file[container.offset as usize + has_ckpt] = 0;
+    }
+}
+
+/// What a program does between two checkpoints: sizes of its variables, bytes that it changes, whether it is restarted.
+type Step = (Vec<usize>, Vec<(usize, usize)>, bool);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let size = prop_oneof![1 => Just(0usize), 2 => (1usize..5).prop_map(|it| it * 512), 6 => 0usize..4000];
+    let changes = prop::collection::vec((0usize..4, 0usize..4000), 0..4);
+    prop::collection::vec((prop::collection::vec(size, 1..5), changes, any::<bool>()), 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever changes, grows, shrinks and is restarted: the file is, but for slack and hasCkpt, the one that an ordinary checkpoint writes.
+    #[test]
+    fn an_updated_file_is_as_one_that_is_written_anew(
+        steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
+    ) {
+        let folder = quick_folder();
+        let (path, ordinary) = (folder.path().join("file"), folder.path().join("ordinary"));
+        let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
+        update.keep_hashes = keep;
+        let mut options = with_time(Generation::ALL[generation]);
+        options.threads = threads;
+        let (mut writer, mut model) = (Writer::new(), Writer::new());
+        let mut program = Program::default();
+        for (number, (sizes, changes, restarts)) in steps.iter().enumerate() {
+            options.ckpt_id = number as i32;
+            // Variables stay.
+            for (id, size) in (0..).zip(sizes) {
+                program.protect(id, *size);
+            }
+            for &(id, at) in changes {
+                if let Some((memory, _)) = program.memory.get_mut(&(id as i32)) {
+                    memory[at] ^= 1 + number as u8;
+                }
+            }
+            let updated: Updated = writer.update(&path, &options, &update, &program.protected()).unwrap();
+            prop_assert!(number == 0 || *restarts || steps[number - 1].2 || !updated.full);
+            prop_assert!(updated.changed <= updated.blocks && updated.kept_hashes == keep);
+            model.checkpoint(&ordinary, &options, &program.protected()).unwrap();
+            let (mut file, mut wanted) = (fs::read(&path).unwrap(), fs::read(&ordinary).unwrap());
+            prop_assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, []);
+            if !Checkpoint::parse(&file).unwrap().containers().is_empty() {
+                mask(&mut file);
+                mask(&mut wanted);
+                prop_assert!(file == wanted);
+            }
+            if *restarts {
+                writer = resumed(&path);
+            }
+        }
+        let left = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        prop_assert!(left.into_iter().all(|name| !name.starts_with(".fdckpt")));
+    }
+}

@@ -1,0 +1,176 @@
+//! Hashes of blocks: which parts of a chunk differ from what the file has.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use super::layout::{Layout, Slot};
+use super::write::Chunk;
+use crate::error::Error;
+use crate::sys::threads;
+
+/// By which hash it is told whether a block has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockHash {
+    /// MD5, 16 bytes for each block.
+    #[default]
+    Md5 = 1,
+    /// CRC-32, 4 bytes for each block, and many times as fast. One in four thousand million changes of a block goes unnoticed.
+    Crc32 = 2,
+}
+
+impl BlockHash {
+    /// Bytes of a hash.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Crc32 => 4,
+        }
+    }
+
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        [Self::Md5, Self::Crc32].into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    pub(super) fn put(self, block: &[u8], hash: &mut [u8]) {
+        match self {
+            Self::Md5 => hash.copy_from_slice(&fast_md5::digest(block)),
+            Self::Crc32 => hash.copy_from_slice(&crc32fast::hash(block).to_le_bytes()),
+        }
+    }
+
+    /// Whether `hashes` are those of the blocks of `bytes`.
+    pub(super) fn fits(self, bytes: &[u8], size: usize, hashes: &[u8]) -> bool {
+        let mut hash = [0; 16];
+        let hash = &mut hash[..self.width()];
+        bytes.len().div_ceil(size) * hash.len() == hashes.len()
+            && bytes.chunks(size).zip(hashes.chunks_exact(hash.len())).all(|(block, stored)| {
+                self.put(block, hash);
+                hash == stored
+            })
+    }
+}
+
+/// Sizes that a block can have.
+pub(super) const SIZES: Range<usize> = 512..65_536;
+
+/// About so much is hashed at a time by one thread.
+const SPAN: usize = 1 << 20;
+
+/// The hashes of the blocks of all chunks of a layout. Blocks count from a chunk's begin; its last one can be shorter.
+#[derive(Debug)]
+pub(super) struct Hashes {
+    pub(super) kind: BlockHash,
+    /// Bytes of a block.
+    pub(super) size: usize,
+    /// Those of the first slot's blocks, then those of the second's, and so on.
+    pub(super) bytes: Vec<u8>,
+    /// Where in `bytes` those of each slot begin, and the end.
+    begins: Vec<usize>,
+}
+
+/// A part of a chunk: neighbouring blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) slot: usize,
+    /// Bytes of the chunk.
+    pub(super) range: Range<usize>,
+}
+
+impl Hashes {
+    /// Room for the hashes of a layout.
+    pub(super) fn empty(layout: &Layout, kind: BlockHash, size: usize) -> Result<Self, Error> {
+        let (mut bytes, mut begins) = (Vec::new(), Vec::new());
+        begins.try_reserve_exact(layout.slots.len() + 1).map_err(|_| Error::OutOfMemory)?;
+        let mut end = 0usize;
+        begins.push(0);
+        for slot in &layout.slots {
+            let hashes = usize::try_from(slot.chunk.div_ceil(size as u64)).ok();
+            let of_slot = hashes.and_then(|blocks| blocks.checked_mul(kind.width()));
+            end = of_slot.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
+            begins.push(end);
+        }
+        bytes.try_reserve_exact(end).map_err(|_| Error::OutOfMemory)?;
+        bytes.resize(end, 0);
+        Ok(Self { kind, size, bytes, begins })
+    }
+
+    /// Hashes all blocks, on up to `threads` threads.
+    pub(super) fn compute(
+        layout: &Layout,
+        chunk: &Chunk<'_>,
+        (kind, size): (BlockHash, usize),
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let mut hashes = Self::empty(layout, kind, size)?;
+        let (width, span) = (kind.width(), SPAN.div_ceil(size));
+        let mut jobs = Vec::new();
+        let mut rest = &mut hashes.bytes[..];
+        for (slot, ends) in layout.slots.iter().zip(hashes.begins.windows(2)) {
+            let (mut of_slot, others) = std::mem::take(&mut rest).split_at_mut(ends[1] - ends[0]);
+            rest = others;
+            let chunk = chunk(slot).ok_or(Error::Internal)?;
+            for bytes in chunk.chunks(span * size) {
+                let (to, others) = of_slot.split_at_mut(bytes.len().div_ceil(size) * width);
+                of_slot = others;
+                jobs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                jobs.push((bytes, Mutex::new(to)));
+            }
+        }
+        threads::each(threads, jobs.len(), &|number| {
+            let (bytes, to) = &jobs[number];
+            let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
+            bytes.chunks(size).zip(to.chunks_exact_mut(width)).for_each(|(block, hash)| kind.put(block, hash));
+        });
+        drop(jobs);
+        Ok(hashes)
+    }
+
+    /// Those of the blocks of a slot.
+    fn of_slot(&self, slot: usize) -> &[u8] {
+        &self.bytes[self.begins[slot]..self.begins[slot + 1]]
+    }
+
+    /// Those of the blocks of a run.
+    pub(super) fn of_run(&self, run: &Run) -> &[u8] {
+        let width = self.kind.width();
+        let blocks = run.range.start / self.size..run.range.end.div_ceil(self.size);
+        &self.of_slot(run.slot)[blocks.start * width..blocks.end * width]
+    }
+
+    /// How many blocks there are.
+    pub(super) fn count(&self) -> u64 {
+        (self.bytes.len() / self.kind.width()) as u64
+    }
+
+    /// The blocks that are not as they were, neighbouring ones as one. `before` are layout and hashes of what the file has, whose slots
+    /// are the first of these; without it, all are told.
+    pub(super) fn changed(&self, layout: &Layout, before: Option<(&Layout, &Self)>) -> Result<Vec<Run>, Error> {
+        let mut runs: Vec<Run> = Vec::new();
+        for (slot, &Slot { chunk, .. }) in layout.slots.iter().enumerate() {
+            let chunk = chunk as usize;
+            let old = before.and_then(|(layout, hashes)| Some((layout.slots.get(slot)?.chunk as usize, hashes.of_slot(slot))));
+            let (width, mut open) = (self.kind.width(), None::<usize>);
+            let mut end_at = |open: &mut Option<usize>, end: usize| {
+                let Some(start) = open.take() else { return Ok(()) };
+                runs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                runs.push(Run { slot, range: start..end });
+                Ok(())
+            };
+            for (block, hash) in self.of_slot(slot).chunks_exact(width).enumerate() {
+                let begin = block * self.size;
+                let end = chunk.min(begin + self.size);
+                // A block of another length is another block, whatever its hash.
+                let same = old.is_some_and(|(old_chunk, old)| {
+                    old.get(block * width..(block + 1) * width) == Some(hash) && old_chunk.min(begin + self.size) == end
+                });
+                if same {
+                    end_at(&mut open, begin)?;
+                } else {
+                    open.get_or_insert(begin);
+                }
+            }
+            end_at(&mut open, chunk)?;
+        }
+        Ok(runs)
+    }
+}

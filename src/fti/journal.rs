@@ -1,0 +1,414 @@
+//! The journal of an update in place: what is to be written to the file, beside it, before a byte of the file changes.
+//!
+//! docs/ftiff-differential.md describes it, and in which order all is written and synced.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::blocks::{BlockHash, SIZES};
+use super::format::HASH;
+use super::{Checkpoint, parse};
+use crate::durable;
+use crate::error::{Doing, Error};
+use crate::sys::errno::Errno;
+use crate::sys::file::Locked;
+use crate::sys::map::Map;
+use crate::sys::{fd, file};
+
+const MAGIC: [u8; 8] = *b"FDCKREDO";
+const VERSION: u8 = 1;
+
+/// Bytes in front of the records, the last of them the checksum of what describes the data.
+pub(super) const HEAD: usize = 112;
+const SUM: usize = 96;
+
+/// Bytes of a record.
+const RECORD: usize = 16;
+
+/// So many bytes at a file's end are looked at: at least a header, of any generation.
+const TAIL: usize = 128;
+
+/// Which state a file is in: its size, and its header's hash of itself; the MD5 of its last bytes, where it ends in no header.
+///
+/// That of a header of which a part was written has neither the old hash nor the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) size: u64,
+    pub(super) mark: [u8; HASH],
+}
+
+impl Identity {
+    /// That of a file of `size` bytes which ends in `tail`.
+    pub(super) fn new(size: u64, tail: &[u8]) -> Self {
+        let tail = &tail[tail.len().saturating_sub(TAIL)..];
+        Self { size, mark: parse::hash_at_end(tail).unwrap_or_else(|| fast_md5::digest(tail)) }
+    }
+
+    /// That of a file in memory.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self::new(bytes.len() as u64, bytes)
+    }
+
+    /// That of no file, and of an empty one.
+    pub(super) fn none() -> Self {
+        Self::of(&[])
+    }
+
+    fn of_file(file: BorrowedFd<'_>) -> Result<Self, Error> {
+        let size = file::size(file).map_err(|errno| failed(Doing::Mapping, errno))?;
+        let mut tail = [0; TAIL];
+        let tail = &mut tail[..size.min(TAIL as u64) as usize];
+        let at = size - tail.len() as u64;
+        let mut got = 0;
+        while got < tail.len() {
+            let read = fd::read_at(file, (at + got as u64) as i64, &mut tail[got..]);
+            match read.map_err(|errno| Error::Io { doing: Doing::Reading, offset: at + got as u64, errno })? {
+                0 => return Err(Error::FileChanged),
+                read => got += read,
+            }
+        }
+        Ok(Self::new(size, tail))
+    }
+}
+
+/// Files beside the one that is updated, with its name and something behind it.
+#[derive(Clone, Copy)]
+pub(super) enum Beside {
+    Journal,
+    Hashes,
+}
+
+/// A file that is updated in place: its folder, and the names.
+pub(super) struct Place {
+    folder: OwnedFd,
+    name: CString,
+    journal: CString,
+    hashes: CString,
+}
+
+impl Place {
+    /// With a folder that can be synced, if so asked for.
+    pub(super) fn of(path: &Path, to_sync: bool) -> Result<Self, Error> {
+        let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?.as_bytes();
+        let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
+        let parent = durable::c_string(if parent.is_empty() { b"." } else { parent })?;
+        let beside = |behind: &[u8]| {
+            let mut beside = Vec::new();
+            beside.try_reserve_exact(name.len() + behind.len()).map_err(|_| Error::OutOfMemory)?;
+            beside.extend_from_slice(name);
+            beside.extend_from_slice(behind);
+            durable::c_string(&beside)
+        };
+        let (name, journal, hashes) = (durable::c_string(name)?, beside(b".journal")?, beside(b".hashes")?);
+        let folder = file::open_folder(&parent, to_sync).map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        Ok(Self { folder, name, journal, hashes })
+    }
+
+    /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
+    pub(super) fn open_with_identity(&self) -> Result<Option<(Locked, Identity)>, Error> {
+        let file = match file::open_to_change(self.folder.as_fd(), &self.name) {
+            Err(errno) if errno.is_missing() => return Ok(None),
+            result => result.map_err(|errno| failed(Doing::Opening, errno))?,
+        };
+        let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
+        let identity = Identity::of_file(file.as_fd())?;
+        Ok(Some((file, identity)))
+    }
+
+    /// Makes the file that is not there.
+    fn create(&self) -> Result<OwnedFd, Error> {
+        file::create_new(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Creating, errno))
+    }
+
+    fn name_of(&self, which: Beside) -> &CString {
+        match which {
+            Beside::Journal => &self.journal,
+            Beside::Hashes => &self.hashes,
+        }
+    }
+
+    /// A file beside it, to be written.
+    pub(super) fn open_or_create(&self, which: Beside) -> Result<OwnedFd, Error> {
+        let name = self.name_of(which);
+        let file = match file::create_new(self.folder.as_fd(), name) {
+            Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+            result => result,
+        };
+        file.map_err(|errno| failed(Doing::Creating, errno))
+    }
+
+    /// An empty journal.
+    pub(super) fn begin_journal(&self) -> Result<OwnedFd, Error> {
+        let journal = self.open_or_create(Beside::Journal)?;
+        discard(journal.as_fd())?;
+        Ok(journal)
+    }
+
+    /// Has the names in the folder written to the device.
+    pub(super) fn sync_folder(&self) -> Result<(), Error> {
+        match file::sync(self.folder.as_fd()) {
+            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
+            Err(errno) if errno.is_invalid() => Ok(()),
+            result => result.map_err(|errno| failed(Doing::SyncingFolder, errno)),
+        }
+    }
+
+    /// A file beside it, if it is there and has something in it.
+    pub(super) fn map(&self, which: Beside) -> Result<Option<Map>, Error> {
+        let file = match file::open_in(self.folder.as_fd(), self.name_of(which)) {
+            Err(errno) if errno.is_missing() => return Ok(None),
+            result => result.map_err(|errno| failed(Doing::Opening, errno))?,
+        };
+        if file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
+            return Ok(None);
+        }
+        Map::of(file).map(Some).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
+    }
+
+    /// Empties the journal.
+    fn discard_journal(&self) -> Result<(), Error> {
+        let journal = file::open_to_change(self.folder.as_fd(), &self.journal).map_err(|errno| failed(Doing::Opening, errno))?;
+        discard(journal.as_fd())?;
+        sync(journal.as_fd())
+    }
+
+    /// Calls `found` with the journal of an update that was begun and not ended, if there is one for this state of the file, and with
+    /// the file.
+    fn unfinished<R>(
+        &self,
+        found: impl FnOnce(&Journal<'_>, Option<(Locked, Identity)>) -> Result<R, Error>,
+    ) -> Result<Option<R>, Error> {
+        let Some(map) = self.map(Beside::Journal)? else { return Ok(None) };
+        let region = map.region();
+        let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
+        let file = self.open_with_identity()?;
+        // Before the lock, somebody may have ended it.
+        if self.map(Beside::Journal)?.is_none() {
+            return Ok(None);
+        }
+        if !journal.is_for(file.as_ref())? {
+            return Ok(None);
+        }
+        found(&journal, file).map(Some)
+    }
+
+    /// Ends the update that the journal has, if it has one, so that the file is as it was to be. One that was prepared is not for
+    /// this function to decide on, unless `also_prepared`. Returns whether there was one.
+    pub(super) fn finish(&self, also_prepared: bool) -> Result<bool, Error> {
+        let finished = self.unfinished(|journal, file| {
+            if journal.prepared && !also_prepared {
+                return Err(Error::UpdatePrepared);
+            }
+            let is_new = file.is_none();
+            let (file, identity) = match file {
+                Some(file) => file,
+                None => (Locked::try_new(self.create()?).ok_or(Error::FileBusy)?, Identity::none()),
+            };
+            let file = file.as_fd();
+            journal.records().try_for_each(|(offset, bytes)| write_at(file, bytes, offset))?;
+            if identity.size > journal.after.size {
+                set_size(file, journal.after.size)?;
+            }
+            sync(file)?;
+            if is_new { self.sync_folder() } else { Ok(()) }
+        })?;
+        if finished.is_some() {
+            self.discard_journal()?;
+        }
+        Ok(finished.is_some())
+    }
+
+    /// Gives up an update that was prepared: the file must be as it was.
+    pub(super) fn abandon(&self) -> Result<bool, Error> {
+        let abandoned = self.unfinished(|journal, file| match file {
+            None if journal.before == Identity::none() => Ok(()),
+            Some((file, identity)) if identity == journal.before => {
+                let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
+                let region = map.region();
+                let bytes = region.get(0, region.size()).unwrap_or_default();
+                // Part of it may have been written already.
+                let checkpoint = Checkpoint::parse(bytes).map_err(|_| Error::FileChanged)?;
+                if checkpoint.verify(1, &mut |_| {})?.is_sound() { Ok(()) } else { Err(Error::FileChanged) }
+            }
+            _ => Err(Error::FileChanged),
+        })?;
+        if abandoned.is_some() {
+            self.discard_journal()?;
+        }
+        Ok(abandoned.is_some())
+    }
+
+    /// Number of the checkpoint in the journal, and whether it was prepared.
+    pub(super) fn pending(&self) -> Result<Option<(i32, bool)>, Error> {
+        self.unfinished(|journal, _| Ok((journal.ckpt_id, journal.prepared)))
+    }
+}
+
+/// What the head of a journal has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) kind: BlockHash,
+    pub(super) block_size: usize,
+    /// Nobody but [`settle`](super::settle) ends it.
+    pub(super) prepared: bool,
+    pub(super) ckpt_id: i32,
+    pub(super) before: Identity,
+    pub(super) after: Identity,
+}
+
+/// What is in front of a journal's data, as it is written: `records` are offsets in the file and lengths, `hashes` those of their blocks.
+pub(super) fn describe(head: &Head, records: &[(u64, u64)], hashes: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(description_size(records.len(), hashes.len())).map_err(|_| Error::OutOfMemory)?;
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&[VERSION, head.kind as u8, head.prepared.into(), 0]);
+    bytes.extend_from_slice(&head.ckpt_id.to_le_bytes());
+    for Identity { size, mark } in [head.before, head.after] {
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&mark);
+    }
+    bytes.extend_from_slice(&(head.block_size as u64).to_le_bytes());
+    bytes.extend_from_slice(&(records.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&((hashes.len() / head.kind.width()) as u64).to_le_bytes());
+    bytes.extend_from_slice(&records.iter().map(|(_, length)| length).sum::<u64>().to_le_bytes());
+    bytes.extend_from_slice(&[0; HEAD - SUM]);
+    for (offset, length) in records {
+        bytes.extend_from_slice(&offset.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+    }
+    bytes.extend_from_slice(hashes);
+    let sum = checksum(&bytes);
+    bytes[SUM..HEAD].copy_from_slice(&sum);
+    Ok(bytes)
+}
+
+/// Bytes in front of the data.
+pub(super) fn description_size(records: usize, hashes: usize) -> usize {
+    HEAD + RECORD * records + hashes
+}
+
+/// Of all that is in front of the data, but itself.
+fn checksum(description: &[u8]) -> [u8; 16] {
+    let mut md5 = fast_md5::Md5::new();
+    md5.update(&description[..SUM]);
+    md5.update(&description[HEAD..]);
+    md5.finalize()
+}
+
+/// A journal that is whole.
+struct Journal<'j> {
+    prepared: bool,
+    ckpt_id: i32,
+    before: Identity,
+    after: Identity,
+    records: &'j [u8],
+    data: &'j [u8],
+}
+
+impl<'j> Journal<'j> {
+    /// Nothing where it is no journal, or one of which a part is missing or not what it was to be: then not a byte of the file was changed.
+    fn parse(bytes: &'j [u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_at_checked(HEAD)?;
+        let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let identity = |at: usize| Some(Identity { size: number(at), mark: *head[at + 8..].first_chunk()? });
+        if head[..8] != MAGIC || head[8] != VERSION || head[10] > 1 || head[11] != 0 {
+            return None;
+        }
+        let kind = BlockHash::of_number(head[9])?;
+        let block_size = usize::try_from(number(64)).ok().filter(|size| SIZES.contains(size))?;
+        let count = |at: usize, each: usize| usize::try_from(number(at)).ok()?.checked_mul(each);
+        let (records, rest) = rest.split_at_checked(count(72, RECORD)?)?;
+        let (mut hashes, rest) = rest.split_at_checked(count(80, kind.width())?)?;
+        let (data, _) = rest.split_at_checked(count(88, 1)?)?;
+        let description = &bytes[..description_size(records.len() / RECORD, hashes.len())];
+        if checksum(description) != head[SUM..] {
+            return None;
+        }
+        let journal = Self {
+            prepared: head[10] == 1,
+            ckpt_id: i32::from_le_bytes(*head[12..].first_chunk()?),
+            before: identity(16)?,
+            after: identity(40)?,
+            records,
+            data,
+        };
+        let mut left = data;
+        for (offset, length) in journal.places() {
+            offset.checked_add(length).filter(|end| *end <= journal.after.size && i64::try_from(*end).is_ok())?;
+            let (bytes, others) = left.split_at_checked(usize::try_from(length).ok()?)?;
+            let (of_record, more) = hashes.split_at_checked(bytes.len().div_ceil(block_size) * kind.width())?;
+            if !kind.fits(bytes, block_size, of_record) {
+                return None;
+            }
+            (left, hashes) = (others, more);
+        }
+        (left.is_empty() && hashes.is_empty()).then_some(journal)
+    }
+
+    /// Offsets and lengths.
+    fn places(&self) -> impl Iterator<Item = (u64, u64)> + use<'j> {
+        let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.records.chunks_exact(RECORD).map(move |record| (number(record), number(&record[8..])))
+    }
+
+    /// What belongs where in the file.
+    fn records(&self) -> impl Iterator<Item = (u64, &'j [u8])> {
+        let mut left = self.data;
+        self.places().map(move |(offset, length)| {
+            let (bytes, others) = left.split_at(length as usize);
+            left = others;
+            (offset, bytes)
+        })
+    }
+
+    /// Whether the file is in the state before or after the update, or between them: not in another one that is sound, which somebody
+    /// else has made since.
+    fn is_for(&self, file: Option<&(Locked, Identity)>) -> Result<bool, Error> {
+        let Some((file, identity)) = file else { return Ok(self.before == Identity::none()) };
+        if [self.before, self.after].contains(identity) {
+            return Ok(true);
+        }
+        if identity.size < self.before.size.min(self.after.size) || identity.size > self.before.size.max(self.after.size) {
+            return Ok(false);
+        }
+        if identity.size == 0 {
+            return Ok(true);
+        }
+        let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
+        let region = map.region();
+        // Data can have a checkpoint in it: one that is all of the file tells its size.
+        Ok(parse::size_by_header(region.get(0, region.size()).unwrap_or_default()) != Some(identity.size))
+    }
+}
+
+/// What the fuzzer calls.
+#[doc(hidden)]
+pub fn fuzz_journal(bytes: &[u8]) -> Option<u64> {
+    Journal::parse(bytes).map(|journal| journal.records().map(|(_, bytes)| bytes.len() as u64).sum())
+}
+
+/// Empties a journal.
+pub(super) fn discard(journal: BorrowedFd<'_>) -> Result<(), Error> {
+    set_size(journal, 0)
+}
+
+pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Error> {
+    let end = offset.checked_add(bytes.len() as u64).filter(|end| i64::try_from(*end).is_ok());
+    end.ok_or(Error::TooLarge { size: bytes.len() as u64 })?;
+    fd::write_all_at(file, bytes, offset).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+}
+
+pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
+    fd::truncate(file, size as i64).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size, errno })
+}
+
+pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {
+    file::sync(file).map_err(|errno| failed(Doing::Syncing, errno))
+}
+
+/// Of a failure that is not a matter of an offset.
+pub(super) fn failed(doing: Doing, errno: Errno) -> Error {
+    Error::Io { doing, offset: 0, errno }
+}

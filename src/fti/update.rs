@@ -1,0 +1,507 @@
+//! Differential checkpoints: a file is updated in place, and of its data only the blocks are written that have changed.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::blocks::{BlockHash, Hashes, Run, SIZES};
+use super::journal::{self, Head, Identity, Place};
+use super::layout::{Layout, Slot};
+use super::write::{self, Memory, Meta, Outcome, PIECE, Writer};
+use super::{Checkpoint, Durability, Options, Protected, hashes};
+use crate::durable::Replacement;
+use crate::error::{Doing, Error};
+use crate::sys::errno::Errno;
+use crate::sys::file::Locked;
+use crate::sys::map::Map;
+use crate::sys::threads;
+
+/// How a file is updated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpdateMode {
+    /// So that a crash at any time leaves the old state or the new one: what changes is written to a journal beside the file first, or
+    /// where most of it changes, a new file takes the place of the old one.
+    #[default]
+    Safe,
+    /// As FTI does it: at once in its place. A crash meanwhile leaves a file that is neither, which the hashes in it tell.
+    InPlace,
+}
+
+/// What a differential checkpoint is to be like. Made by [`default`](Default::default), and then changed as needed.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct UpdateOptions {
+    /// Bytes of a block, 512 to 65535. 16384 at first, as in FTI.
+    pub block_size: usize,
+    /// By which hash it is told whether a block has changed.
+    pub hash: BlockHash,
+    /// What a crash may leave.
+    pub mode: UpdateMode,
+    /// Whether the hashes are kept in a file beside it (its name with `.hashes` behind it), and taken from there after a restart.
+    pub keep_hashes: bool,
+}
+
+impl Default for UpdateOptions {
+    fn default() -> Self {
+        Self { block_size: 16_384, hash: BlockHash::default(), mode: UpdateMode::default(), keep_hashes: false }
+    }
+}
+
+/// What an update has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Updated {
+    /// Whether all data counted as changed, since nothing was known of the file: there was none, or another one.
+    pub full: bool,
+    /// How many blocks the data has.
+    pub blocks: u64,
+    /// How many of them have changed.
+    pub changed: u64,
+    /// Bytes of data that have changed, and were written once or twice.
+    pub bytes: u64,
+    /// Whether the hashes were kept. It is no error where that fails: the next update after a restart writes all then.
+    pub kept_hashes: bool,
+}
+
+/// An update that was begun and not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Number of the checkpoint that the file is to have.
+    pub ckpt_id: i32,
+    /// Whether it was [prepared](Writer::prepare), so that somebody has to decide on it; else the next who opens the file ends it.
+    pub prepared: bool,
+}
+
+/// What becomes of an update that was prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The file gets its new state.
+    Commit,
+    /// The file keeps its old state.
+    Abandon,
+}
+
+/// A state that the file may be in.
+#[derive(Debug)]
+struct Base {
+    identity: Identity,
+    layout: Layout,
+    /// Nothing after a restart.
+    hashes: Option<Hashes>,
+}
+
+/// States that the file may be in, none without an update: the last one; where an update has failed or was prepared, also that which it
+/// was to lead to.
+#[derive(Debug, Default)]
+pub(super) struct Bases([Option<Base>; 2]);
+
+impl Bases {
+    /// That of a file that is read.
+    pub(super) fn resumed(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
+        let (identity, layout) = (Identity::of(checkpoint.file), Layout::of(checkpoint)?);
+        Ok(Self([Some(Base { identity, layout, hashes: None }), None]))
+    }
+
+    fn take(&mut self, identity: &Identity) -> Option<Base> {
+        let found = self.0.iter_mut().find(|base| base.as_ref().is_some_and(|base| base.identity == *identity));
+        found.and_then(Option::take)
+    }
+}
+
+/// When the file changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Now,
+    /// When it is decided on.
+    Later,
+}
+
+/// Bytes that belong at an offset of the file.
+#[derive(Clone, Copy)]
+struct Piece<'b> {
+    offset: u64,
+    bytes: &'b [u8],
+}
+
+impl Writer {
+    /// Brings the file `path` to the state of the variables, as a differential checkpoint: from generation C on. It is a file as
+    /// [`checkpoint`](Self::checkpoint) writes it, of which as much is written as has changed since the last update, by blocks.
+    ///
+    /// What the file has, this writer knows from its own last update; after a restart, where the hashes were kept, and the file is the one
+    /// that the writer [goes on with](Self::resume). In any other case, also where somebody else has changed the file since, all data is written. Ordinary
+    /// checkpoints between updates make no difference.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] also for generations A and B and for sizes of blocks that can't be; [`Error::FileBusy`];
+    /// [`Error::UpdatePrepared`]; and as for [`checkpoint`](Self::checkpoint). In [`UpdateMode::Safe`] the file has its old state
+    /// then, or the new one, or gets that when it is opened next. In [`UpdateMode::InPlace`] it may be damaged.
+    pub fn update(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: &Options,
+        update: &UpdateOptions,
+        variables: &[Protected<'_>],
+    ) -> Result<Updated, Error> {
+        self.change(path.as_ref(), options, update, variables, When::Now)
+    }
+
+    /// As [`update`](Self::update) in [`UpdateMode::Safe`], but that the file keeps its old state until it is [decided](settle) that it gets
+    /// the new one. So several files, each of another process, come to their new states together, or none of them does: when all are
+    /// prepared, all are committed; where one could not be prepared, all are abandoned.
+    ///
+    /// Until then the file can't be opened by its name.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update). The file has its old state then.
+    pub fn prepare(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: &Options,
+        update: &UpdateOptions,
+        variables: &[Protected<'_>],
+    ) -> Result<Updated, Error> {
+        if update.mode != UpdateMode::Safe {
+            return Err(Error::Argument("an update in place can't be prepared"));
+        }
+        self.change(path.as_ref(), options, update, variables, When::Later)
+    }
+
+    fn change(
+        &mut self,
+        path: &Path,
+        options: &Options,
+        update: &UpdateOptions,
+        variables: &[Protected<'_>],
+        when: When,
+    ) -> Result<Updated, Error> {
+        let generation = options.generation;
+        if generation.is_header_first() {
+            return Err(Error::Argument("differential checkpoints are of generations C to E"));
+        }
+        if !SIZES.contains(&update.block_size) {
+            return Err(Error::Argument("a block has 512 to 65535 bytes"));
+        }
+        let place = Place::of(path, true)?;
+        place.finish(false)?;
+        let (file, before) = place.open_with_identity()?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
+
+        // What the file has.
+        let mut base = self.bases.take(&before).filter(|_| file.is_some());
+        let result = (|| {
+            let kind = (update.hash, update.block_size);
+            if let Some(base) = &mut base {
+                let fits = base.hashes.as_ref().is_some_and(|hashes| (hashes.kind, hashes.size) == kind);
+                if !fits && update.keep_hashes {
+                    base.hashes = hashes::load(&place, &base.layout, &before, kind)?;
+                } else if !fits {
+                    base.hashes = None;
+                }
+            }
+            let sizes = write::sizes(variables)?;
+            let mut layout = base.as_ref().map_or(&self.layout, |base| &base.layout).next(&sizes)?;
+            let known = base.as_ref().filter(|base| layout.continues(&base.layout));
+            let differs = known.and_then(|base| Some((&base.layout, base.hashes.as_ref()?)));
+
+            let (data_size, meta_size) = layout.sizes(generation).ok_or(write::TOO_LARGE)?;
+            let mut meta = Meta::new(options, &layout, data_size, meta_size)?;
+            let memory = Memory::new(variables)?;
+            let chunk = |slot: &Slot| memory.chunk(slot);
+            let hashes = Hashes::compute(&layout, &chunk, kind, options.threads)?;
+            let runs = hashes.changed(&layout, differs)?;
+            hash_chunks(&mut layout, differs.map(|(layout, _)| layout), &chunk, &runs, options.threads)?;
+            meta.describe(options, &layout, known.map_or(0, |base| base.layout.slots.len()));
+            meta.header(options, write::checksum_of_hashes(&layout), data_size, meta_size)?;
+            let tail = meta.tail()?;
+            let after = Identity::new(data_size + meta_size, &tail);
+
+            let mut pieces = pieces(&layout, &chunk, &meta.fptrs, &runs)?;
+            let bytes: u64 = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
+            let changed = runs.iter().map(|run| run.range.len().div_ceil(kind.1) as u64).sum();
+            let updated = Updated { full: differs.is_none(), blocks: hashes.count(), changed, bytes, kept_hashes: false };
+            pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            pieces.push(Piece { offset: data_size, bytes: &tail });
+
+            let replaces = when == When::Now
+                && match update.mode {
+                    UpdateMode::Safe => updated.full || 2 * bytes > data_size,
+                    UpdateMode::InPlace => updated.full,
+                };
+            let carried = layout.copy()?;
+            let change = Change { place: &place, options, file: file.as_ref(), before, pieces: &pieces };
+            let done = if replaces {
+                let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
+                replace(path, options, &all, &layout, &meta.fptrs, known.and(file.as_ref()), after.size)
+            } else if update.mode == UpdateMode::InPlace {
+                change.apply(after.size)
+            } else {
+                let head = Head {
+                    kind: kind.0,
+                    block_size: kind.1,
+                    prepared: when == When::Later,
+                    ckpt_id: options.ckpt_id,
+                    before,
+                    after,
+                };
+                let description = describe(&head, &hashes, &runs, &pieces)?;
+                change.by_journal(&description, &head)
+            };
+            // Nothing is known of a file that was written in part.
+            let is_torn = done.is_err() && update.mode == UpdateMode::InPlace && !replaces;
+            Ok((Base { identity: after, layout, hashes: Some(hashes) }, carried, updated, done, is_torn))
+        })();
+        match result {
+            Err(error) => {
+                self.bases = Bases([base, None]);
+                Err(error)
+            }
+            Ok((.., done, true)) => {
+                self.bases = Bases::default();
+                done.map(|()| Updated::default())
+            }
+            Ok((new, carried, mut updated, done, _)) => {
+                if matches!(done, Ok(()) | Err(Error::Io { doing: Doing::SyncingFolder, .. })) {
+                    self.layout = carried;
+                }
+                if when == When::Now && done.is_ok() {
+                    base = None;
+                }
+                if done.is_ok()
+                    && update.keep_hashes
+                    && let Some(hashes) = &new.hashes
+                {
+                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity).is_ok();
+                }
+                self.bases = Bases([base, Some(new)]);
+                done.map(|()| updated)
+            }
+        }
+    }
+}
+
+/// Decides on the update of the file `path` that was [prepared](Writer::prepare). Returns whether there was one.
+///
+/// # Errors
+/// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part;
+/// [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
+pub fn settle(path: impl AsRef<Path>, decision: Decision) -> Result<bool, Error> {
+    let place = Place::of(path.as_ref(), true);
+    where_there_is(place, |place| match decision {
+        Decision::Commit => place.finish(true),
+        Decision::Abandon => place.abandon(),
+    })
+}
+
+/// The update of the file `path` that was begun and not ended, if there is one.
+///
+/// # Errors
+/// [`Error::FileBusy`] where somebody else is at it; [`Error::Io`]; [`Error::OutOfMemory`].
+pub fn pending(path: impl AsRef<Path>) -> Result<Option<Pending>, Error> {
+    let pending = where_there_is(Place::of(path.as_ref(), false), Place::pending)?;
+    Ok(pending.map(|(ckpt_id, prepared)| Pending { ckpt_id, prepared }))
+}
+
+/// Ends an update of the file `path` that a crash has interrupted, if there is one, so that the file has its new state. Whoever reads a
+/// file that may have been updated in [`UpdateMode::Safe`] does that first.
+///
+/// # Errors
+/// [`Error::UpdatePrepared`] where it is not clear which state the file is to have: [`settle`] decides. [`Error::FileBusy`] where somebody
+/// else is at it; [`Error::Io`]; [`Error::OutOfMemory`].
+pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
+    where_there_is(Place::of(path.as_ref(), false), |place| place.finish(false))
+}
+
+/// Nothing, where there is no folder: there is no file then, and no journal.
+fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Place) -> Result<R, Error>) -> Result<R, Error> {
+    match place {
+        Err(Error::Io { doing: Doing::OpeningFolder, errno, .. }) if errno.is_missing() => Ok(R::default()),
+        place => job(&place?),
+    }
+}
+
+/// Sets the hashes of the chunks that have changed. `before` is the layout that the file has, where it is known what is in it.
+fn hash_chunks(
+    layout: &mut Layout,
+    before: Option<&Layout>,
+    chunk: &write::Chunk<'_>,
+    runs: &[Run],
+    threads: usize,
+) -> Result<(), Error> {
+    let (mut jobs, mut done) = (Vec::new(), Vec::new());
+    let reserved = jobs.try_reserve_exact(layout.slots.len());
+    reserved.and_then(|()| done.try_reserve_exact(layout.slots.len())).map_err(|_| Error::OutOfMemory)?;
+    let mut runs = runs.iter().map(|run| run.slot).peekable();
+    for (at, slot) in layout.slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
+        let mut dirty = false;
+        while runs.next_if(|run| *run <= at).is_some_and(|run| run == at) {
+            dirty = true;
+        }
+        let old = before.and_then(|before| before.slots.get(at));
+        if dirty || old.is_none_or(|old| old.chunk != slot.chunk || !old.has_content) {
+            jobs.push((at, slot.chunk));
+            done.push(OnceLock::new());
+        }
+    }
+    // The longest first, so that no thread is left with one at the end.
+    jobs.sort_unstable_by_key(|&(at, size)| (std::cmp::Reverse(size), at));
+    let outcome = Outcome::default();
+    let slots = &layout.slots;
+    threads::each(threads, jobs.len(), &|number| {
+        outcome.note(chunk(&slots[jobs[number].0]).ok_or(Error::Internal).map(|bytes| {
+            _ = done[number].set(fast_md5::digest(bytes));
+        }));
+    });
+    outcome.result()?;
+    for ((at, _), hash) in jobs.into_iter().zip(done) {
+        layout.slots[at].hash = hash.into_inner().ok_or(Error::Internal)?;
+    }
+    Ok(())
+}
+
+/// Where each run belongs.
+fn pieces<'m>(
+    layout: &Layout,
+    chunk: &dyn Fn(&Slot) -> Option<&'m [u8]>,
+    fptrs: &[u64],
+    runs: &[Run],
+) -> Result<Vec<Piece<'m>>, Error> {
+    let mut pieces = Vec::new();
+    pieces.try_reserve_exact(runs.len()).map_err(|_| Error::OutOfMemory)?;
+    for Run { slot, range } in runs {
+        let bytes = chunk(&layout.slots[*slot]).and_then(|bytes| bytes.get(range.clone())).ok_or(Error::Internal)?;
+        pieces.push(Piece { offset: fptrs[*slot] + range.start as u64, bytes });
+    }
+    Ok(pieces)
+}
+
+/// All of the file but its slack.
+fn pieces_of_all<'m>(
+    layout: &Layout,
+    chunk: &dyn Fn(&Slot) -> Option<&'m [u8]>,
+    fptrs: &[u64],
+    tail: &'m [u8],
+    data_size: u64,
+) -> Result<Vec<Piece<'m>>, Error> {
+    let mut pieces = Vec::new();
+    for (slot, fptr) in layout.slots.iter().zip(fptrs) {
+        for (number, bytes) in chunk(slot).ok_or(Error::Internal)?.chunks(4 * PIECE).enumerate() {
+            pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            pieces.push(Piece { offset: fptr + (number * 4 * PIECE) as u64, bytes });
+        }
+    }
+    pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+    pieces.push(Piece { offset: data_size, bytes: tail });
+    Ok(pieces)
+}
+
+/// Puts a new file in the place of the old one, of which it gets the slack.
+fn replace(
+    path: &Path,
+    options: &Options,
+    pieces: &[Piece<'_>],
+    layout: &Layout,
+    fptrs: &[u64],
+    old: Option<&Locked>,
+    size: u64,
+) -> Result<(), Error> {
+    let file = Replacement::begin(path, options.durability)?;
+    file.set_size(size)?;
+    if let Some(old) = old {
+        let map = Map::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
+        let region = map.region();
+        for (slot, fptr) in layout.slots.iter().zip(fptrs) {
+            let slack = region.get(fptr + slot.chunk, slot.size - slot.chunk).unwrap_or_default();
+            file.write_at(slack, fptr + slot.chunk)?;
+        }
+    }
+    each(options.threads, pieces, &|piece| file.write_at(piece.bytes, piece.offset))?;
+    file.commit()
+}
+
+/// Calls `put` for each piece, on up to so many threads.
+fn each(threads: usize, pieces: &[Piece<'_>], put: &(dyn Fn(&Piece<'_>) -> Result<(), Error> + Sync)) -> Result<(), Error> {
+    let outcome = Outcome::default();
+    threads::each(threads, pieces.len(), &|number| {
+        if !outcome.failed.load(std::sync::atomic::Ordering::Relaxed) {
+            outcome.note(put(&pieces[number]));
+        }
+    });
+    outcome.result()
+}
+
+/// What is in front of a journal's data.
+fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Error> {
+    let (mut records, mut of_blocks) = (Vec::new(), Vec::new());
+    records.try_reserve_exact(pieces.len()).map_err(|_| Error::OutOfMemory)?;
+    records.extend(pieces.iter().map(|piece| (piece.offset, piece.bytes.len() as u64)));
+    let (last, width) = (pieces.last().map_or(&[][..], |piece| piece.bytes), head.kind.width());
+    let count = runs.iter().map(|run| hashes.of_run(run).len()).sum::<usize>() + last.len().div_ceil(head.block_size) * width;
+    of_blocks.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+    runs.iter().for_each(|run| of_blocks.extend_from_slice(hashes.of_run(run)));
+    for block in last.chunks(head.block_size) {
+        let mut hash = [0; 16];
+        head.kind.put(block, &mut hash[..width]);
+        of_blocks.extend_from_slice(&hash[..width]);
+    }
+    journal::describe(head, &records, &of_blocks)
+}
+
+/// An update of a file where it is.
+struct Change<'c> {
+    place: &'c Place,
+    options: &'c Options,
+    file: Option<&'c Locked>,
+    before: Identity,
+    pieces: &'c [Piece<'c>],
+}
+
+impl Change<'_> {
+    /// Writes the pieces to their places in the file, which is there.
+    fn apply(&self, size: u64) -> Result<(), Error> {
+        let file = self.file.ok_or(Error::Internal)?.as_fd();
+        each(self.options.threads, self.pieces, &|piece| journal::write_at(file, piece.bytes, piece.offset))?;
+        if self.before.size > size {
+            journal::set_size(file, size)?;
+        }
+        if self.options.durability >= Durability::File { journal::sync(file) } else { Ok(()) }
+    }
+
+    /// Writes the pieces to the journal, and when that is safe, to their places, unless it is only to be prepared.
+    fn by_journal(&self, description: &[u8], head: &Head) -> Result<(), Error> {
+        let journal = self.place.begin_journal()?;
+        let (is_durable, journal) = (self.options.durability >= Durability::File, journal.as_fd());
+        let written = (|| {
+            let mut placed = Vec::new();
+            placed.try_reserve_exact(self.pieces.len()).map_err(|_| Error::OutOfMemory)?;
+            let mut offset = description.len() as u64;
+            for piece in self.pieces {
+                placed.push(Piece { offset, bytes: piece.bytes });
+                offset += piece.bytes.len() as u64;
+            }
+            each(self.options.threads, &placed, &|piece| journal::write_at(journal, piece.bytes, piece.offset))?;
+            journal::write_at(journal, description, 0)?;
+            if is_durable {
+                journal::sync(journal)?;
+                self.place.sync_folder()?;
+            }
+            Ok(())
+        })();
+        if let Err(error) = written {
+            // Should it be whole, the file gets its new state after all.
+            _ = journal::discard(journal);
+            return Err(match error {
+                // The file is not in its place, as it is where this failure is told elsewhere.
+                Error::Io { doing: Doing::SyncingFolder, offset, errno } => Error::Io { doing: Doing::Syncing, offset, errno },
+                error => error,
+            });
+        }
+        if head.prepared {
+            return Ok(());
+        }
+        self.apply(head.after.size)?;
+        // Where that fails, the next one who opens the file writes the same to it once more.
+        _ = journal::discard(journal);
+        Ok(())
+    }
+}
