@@ -215,14 +215,14 @@ fn spool(mut from: impl io::Read, beside: &Path) -> io::Result<File> {
 /// Memory for pieces of regions; a frame that is larger is read as a whole.
 const BATCH: u64 = 16 << 20;
 
-/// Calls `put` with all the bytes of regions: with the number, a piece, and whether it is the last one of the region. Where some can't be
-/// read, `fail` is told, and it goes on with the next.
-pub fn each_region(
-    reader: &Reader<'_>,
-    numbers: &[usize],
-    put: &mut dyn FnMut(usize, &[u8], bool) -> Result<(), Trouble>,
-    fail: &mut dyn FnMut(usize, index::Failure) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+/// Is given the number of a region, a piece of it, and whether that is its last one.
+pub type Put<'p> = dyn FnMut(usize, &[u8], bool) -> Result<(), Trouble> + 'p;
+
+/// Is told the number of a region, and why it can't be read.
+pub type Fail<'p> = dyn FnMut(usize, index::Failure) -> Result<(), Trouble> + 'p;
+
+/// Calls `put` with all the bytes of regions. Where one can't be read, `fail` is told, and it goes on with the next.
+pub fn each_region(reader: &Reader<'_>, numbers: &[usize], put: &mut Put<'_>, fail: &mut Fail<'_>) -> Result<(), Trouble> {
     let size = |number: usize| reader.entry(number).map_or(0, |entry| entry.size());
     let mut rest = numbers;
     while let Some((&first, others)) = rest.split_first() {
@@ -265,12 +265,7 @@ pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<V
     Ok(numbers.iter().map(|number| reader.read_to_vec(*number)).collect())
 }
 
-fn large_region(
-    reader: &Reader<'_>,
-    number: usize,
-    put: &mut dyn FnMut(usize, &[u8], bool) -> Result<(), Trouble>,
-    fail: &mut dyn FnMut(usize, index::Failure) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+fn large_region(reader: &Reader<'_>, number: usize, put: &mut Put<'_>, fail: &mut Fail<'_>) -> Result<(), Trouble> {
     let Some(entry) = reader.entry(number) else { return Ok(()) };
     // Whole frames, so that none is restored twice.
     let frame = entry.frame().and_then(|frame| reader.frame(frame)).map_or(1, |frame| frame.data.max(1));
