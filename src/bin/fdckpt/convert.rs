@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
 use fdckpt::{Container, FrameStyle, MappedFile, fti, index};
@@ -173,8 +174,33 @@ fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert
     if header.pt_fs != -1 || header.max_fs != -1 {
         note("lost: the sizes of files of other ranks (maxFs, ptFs): these files have other sizes in another generation");
     }
-    fti::convert(checkpoint, real(&convert.to)?, &options)?;
+    let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
+    with_progress(total, || fti::convert(checkpoint, real(&convert.to)?, &options).map_err(Trouble::from))?;
     Ok(GOOD)
+}
+
+/// What [`tell`] tells.
+static PROGRESS: Mutex<Option<Progress>> = Mutex::new(None);
+
+fn tell(bytes: u64) {
+    if let Ok(mut progress) = PROGRESS.lock()
+        && let Some(progress) = &mut *progress
+    {
+        progress.add(bytes);
+    }
+}
+
+/// Does something that calls [`tell`].
+fn with_progress<T>(total: u64, job: impl FnOnce() -> T) -> T {
+    let set = |progress| {
+        if let Ok(mut place) = PROGRESS.lock() {
+            *place = progress;
+        }
+    };
+    set(Some(Progress::new("converting", Some(total), 0)));
+    let result = job();
+    set(None);
+    result
 }
 
 fn has_id(generation: fti::Generation) -> bool {
@@ -189,6 +215,7 @@ fn fti_options(generation: fti::Generation, stored: Option<i32>, convert: &Conve
     }
     let mut options = fti::Options::new(generation, id.unwrap_or(1));
     options.threads = pack::threads(None);
+    options.progress = Some(tell);
     Ok(options)
 }
 
@@ -274,7 +301,10 @@ fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Con
         rest = behind;
         variables.push(fti::Protected::new(*id, data));
     }
-    fti::Writer::new().checkpoint(real(&convert.to)?, &options, &variables)?;
+    drop(progress);
+    with_progress(reader.data_size(), || {
+        fti::Writer::new().checkpoint(real(&convert.to)?, &options, &variables).map_err(Trouble::from)
+    })?;
     if !named {
         note("lost: the names of the regions; the variables have their numbers, counted from 0, for ids");
     }

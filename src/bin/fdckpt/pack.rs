@@ -96,7 +96,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
 fn told(summary: &Summary, began: Instant) -> String {
     let ratio = summary.data as f64 / (summary.stored as f64).max(1.0);
     format!(
-        "{}, {} in a file of {} (ratio {ratio:.2}), {:.2} s",
+        "{}, {} in a file of {}, ratio {ratio:.2}, {:.2} s",
         count(summary.regions as usize, "region"),
         bytes(summary.data),
         bytes(summary.stored),
@@ -311,14 +311,14 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
         ui::complain(format_args!("{}: not restored: {}: {why}", files::name(&restore.file), printable(name(number))));
     };
     // Names that lead out of the folder are found before anything is written.
-    let (safe, unsafe_ones): (Vec<usize>, Vec<usize>) = numbers.into_iter().partition(|number| place(name(*number)).is_some());
-    for number in unsafe_ones {
+    let (inside, outside): (Vec<usize>, Vec<usize>) = numbers.into_iter().partition(|number| place(name(*number)).is_some());
+    for number in outside {
         tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)");
     }
     let mut open: Option<(usize, Replacement)> = None;
     each_region(
         reader,
-        &safe,
+        &inside,
         &mut |number, piece, last| {
             progress.add(piece.len() as u64);
             if open.as_ref().is_none_or(|(of, _)| *of != number) {
@@ -395,7 +395,7 @@ pub fn salvage(salvage: &Salvage) -> Result<u8, Trouble> {
         found.verified, found.partial, found.unverified, found.lost
     )?;
     let whole = found.index && found.partial == 0 && found.unverified == 0 && found.lost == 0;
-    if !whole {
+    if found.unverified > 0 {
         writeln!(out, "  unverified pieces can have any content; `fdckpt list {to}` lists what there is")?;
     }
     out.finish(if whole { GOOD } else { BAD })

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Mutex;
 
 use fdckpt::index::Reader;
 use fdckpt::inflate::Index;
@@ -207,17 +208,25 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
     let variables = checkpoint.variables();
     let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, what);
-    let verdict = checkpoint.verify(threads, &mut |finding| {
+    let data: u64 = variables.iter().map(|variable| variable.size).sum();
+    let times = if matches!(checkpoint.generation(), fti::Generation::A | fti::Generation::B) { 2 } else { 1 };
+    let progress = Mutex::new(Progress::new("verifying", Some(times * data), 0));
+    let mut note = |finding: &fti::Finding| {
         let severity = match finding.severity {
             fti::Severity::Damage => DAMAGE,
             fti::Severity::Refused => REFUSED,
             fti::Severity::Remark => REMARK,
         };
         report.find(severity, finding.to_string(), fti_finding_json(finding));
+    };
+    let verdict = checkpoint.verify_telling(threads, &mut note, &|bytes| {
+        if let Ok(mut progress) = progress.lock() {
+            progress.add(bytes);
+        }
     })?;
+    drop(progress);
     if !verdict.is_sound() {
-        let total = variables.iter().map(|variable| variable.size).sum();
-        let mut progress = Progress::new("reading", Some(total), 0);
+        let mut progress = Progress::new("reading", Some(data), 0);
         let mut readable = Vec::new();
         for variable in variables {
             let read = checkpoint.copy_variable(variable.id, &mut |piece| {
