@@ -133,8 +133,8 @@ pub fn regions(reader: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<usize
             None => Err(missing(format!("there is no region {number}, counted from 0: it has {}", reader.len()))),
         };
     }
-    let pattern = globset::Glob::new(name).map_err(|error| missing(error.to_string()))?.compile_matcher();
-    let found: Vec<usize> = reader.entries().filter(|entry| pattern.is_match(entry.name())).map(|entry| entry.number()).collect();
+    let pattern = glob::Pattern::new(name).map_err(|error| missing(format!("this is no pattern: {error}")))?;
+    let found: Vec<usize> = reader.entries().filter(|entry| pattern.matches(entry.name())).map(|entry| entry.number()).collect();
     if found.is_empty() {
         return Err(missing(format!("there is no region {}", ui::printable(name))));
     }

@@ -129,7 +129,7 @@ pub fn meaning(section: &Section<'_>) -> String {
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
-        Ok(_) => String::new(),
+        Ok(data) => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
     }
 }
 
