@@ -68,6 +68,22 @@ fn each_bit_of_a_small_file() {
 }
 
 #[test]
+fn what_is_damaged_is_named() {
+    let (mut file, _) = checkpoint(&[100, 200, 300, 70_000]);
+    file[350] ^= 1;
+    let reader = open(&file).unwrap();
+    for number in [2, 3] {
+        let name = format!("region {number}");
+        let failure = reader.read_to_vec(number).err();
+        let told = failure.as_ref().map(|failure| (failure.name(), failure.frame(), failure.offset()));
+        assert_eq!(told, (number == 2).then_some((Some(&name[..]), Some(1), reader.frame(1).map(|frame| frame.offset))));
+    }
+    let mut told = Vec::new();
+    let verdict = reader.verify(&mut |damage| told.extend(damage.region.map(|(number, _)| number))).unwrap();
+    assert_eq!((told, verdict.lost_regions, verdict.damaged_frames), (vec![2], 1, 1));
+}
+
+#[test]
 fn random_damage() {
     let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(500, |count| count.parse::<u64>().expect("a number"));
     let (file, regions) = checkpoint(&[100_000, 3000, 200_000, 10, 70_000, 500, 0, 65_536]);
