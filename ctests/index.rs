@@ -429,7 +429,8 @@ fn abandoned_files_are_removed() {
 #[test]
 fn golden_files() {
     let letters: Vec<u8> = (0..150_000usize).map(|at| b"ACGT"[at * at / 97 % 4]).collect();
-    let cases: [(&str, FrameStyle, bool, &[(&str, &[u8])]); 3] = [
+    type Case<'c> = (&'c str, FrameStyle, bool, &'c [(&'c str, &'c [u8])]);
+    let cases: [Case<'_>; 3] = [
         (
             "raw",
             FrameStyle::Raw,

@@ -85,7 +85,7 @@ fn what_is_damaged_is_named() {
 
 #[test]
 fn random_damage() {
-    let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(500, |count| count.parse::<u64>().expect("a number"));
+    let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(150, |count| count.parse::<u64>().expect("a number"));
     let (file, regions) = checkpoint(&[100_000, 3000, 200_000, 10, 70_000, 500, 0, 65_536]);
     let mut state = 1u64;
     let mut random = |below: usize| {
