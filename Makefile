@@ -263,6 +263,8 @@ install: install-lib install-tool ## Install libraries, headers, pkg-config file
 install-tool: $(TOOL) ## Install the tool alone, with man pages and completions for bash, zsh and fish
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
 	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
+	install -d "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/tool.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
 	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
 	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"

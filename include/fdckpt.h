@@ -1830,6 +1830,9 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
  FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 
+ An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+ one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+
  The file is mapped: nobody may change or shorten it meanwhile.
  */
 int fdckpt_fti_recover(struct fdckpt_fti_t *fti,

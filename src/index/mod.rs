@@ -48,7 +48,7 @@ mod writer;
 pub use crate::durable::Durability;
 pub use failure::Failure;
 pub use options::{Progress, ReaderOptions, WriterOptions};
-pub use reader::{Attributes, Entries, Entry, Reader, Request, Spooled};
+pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request, Spooled};
 pub use salvage::{Salvaged, salvage};
 pub use verify::{Damage, Verdict};
 pub use writer::{Summary, Writer};
