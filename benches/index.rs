@@ -206,10 +206,15 @@ fn main() {
     });
     drop((memory, other));
     bench.write();
-    let have = |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
+    // Whether a program takes these arguments, if it is there.
+    let can = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let quiet = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    };
     let both = |program: &str, pack: &[&str], unpack: &[&str], from: &str, to: &str| {
-        if !have(program) {
-            println!("{program} is not installed");
+        if !can(program, pack) {
+            println!("there is no {program} {}", pack.join(" "));
             return;
         }
         let name = format!("{program} {}", pack.join(" "));
@@ -225,10 +230,12 @@ fn main() {
             &mut || bench.load("lz4", reading().threads(2), &mut memory),
         );
     };
+    both("lz4", &["-c"], &["-dc"], "written", "out.lz4");
+    // Since 1.10.
     both("lz4", &["-T2", "-c"], &["-dc"], "written", "out.lz4");
     both("zstd", &["-1", "-T2", "-c"], &["-dc"], "written", "out.zst");
     let place = bench.folder.path().to_str().expect("a plain name").to_owned();
-    if have("tar") {
+    if can("tar", &["--version"]) {
         bench.compare(
             "save RAW: tar, this with checksums",
             &mut || bench.tool("tar", &["-cf", "-", "-C", &place, "written"], "written", "out.tar"),
