@@ -230,6 +230,7 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+	@$(if $(QUICK),,$(MAKE) --no-print-directory bench-index)
 
 bench-plot: ## Draw what `make bench` measured last
 	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg
