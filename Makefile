@@ -14,10 +14,11 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti bench-index damage million crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
+# All that looks like a task: none is the name of a file.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the shared library and the crate as cargo makes them
 	$(CARGO) build --release
@@ -230,7 +231,18 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
-	@$(if $(QUICK),,$(MAKE) --no-print-directory bench-index)
+	@$(if $(QUICK)$(ROWS),,$(MAKE) --no-print-directory bench-index)
+	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
+
+$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+	@mkdir -p $(BENCH)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/threads.c -pthread -L$(OUT) -lfdckpt \
+	  -Wl,-rpath,$(abspath $(OUT)) && mv -f $@.$$$$ $@
+
+bench-threads: lib $(BENCH)/threads ## Measure what THREADS threads gain over one (the machine should have nothing else to do)
+	@$(BENCH)/threads --threads $(THREADS) --mib $(BENCH_MIB) --rounds $(if $(QUICK),3,9) --dir $(BENCH_DIR) $(BENCH_DATA)
+
+THREADS ?= 2
 
 bench-plot: ## Draw what `make bench` measured last
 	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg

@@ -355,6 +355,17 @@ one_buffer( void ) {
     CHECK_EQ( end[ threads ], end[1] );
     CHECK( threads==1 || !memcmp( region, of_one, end[1] ) );
     free( fd_checkpt_fini( c ) );
+
+    /* Back from a file, which is read ahead: by no more than the buffer. */
+    uchar *        rbuf = (uchar *)test_alloc( 1UL<<20 );
+    int            fd   = test_file_of( of_one, end[1] );
+    fd_restore_t * r    = fd_restore_init_stream( test_alloc( FD_RESTORE_FOOTPRINT ), fd, rbuf, 1UL<<20 );
+    CHECK_EQ( test_load( r, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL ), 0 );
+    CHECK_EQ( r->off, end[1] );
+    CHECK( (ulong)lseek( fd, 0L, SEEK_CUR )==r->off+r->rbuf.ready && r->rbuf.lo+r->rbuf.ready<=(1UL<<20) );
+    free( fd_restore_fini( r ) );
+    free( rbuf );
+    close( fd );
     fdckpt_pool_free( pool );
   }
   fdckpt_set_threads( 1 );

@@ -53,15 +53,16 @@ static struct { char const * name; int kind; fault_t const * faults; } const kin
 
 #define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
 
-enum { TO_MEMORY, TO_STREAM, TO_FILE, FROM_MEMORY, FROM_FILE, ONE_BUFFER, NEW_POOL, SCENARIOS };
+enum { TO_MEMORY, TO_STREAM, TO_FILE, FROM_MEMORY, FROM_FILE, ONE_BUFFER, BUFFER_BACK, NEW_POOL, SCENARIOS };
 
 static char const * const scenario_name[ SCENARIOS ] =
-  { "to memory", "to a stream", "to a file", "from memory", "from a file", "one buffer", "with a new pool" };
+  { "to memory", "to a stream", "to a file", "from memory", "from a file", "one buffer", "one buffer back", "with a new pool" };
 
 enum { FRAMES = 9, THREADS = 3 };
 
-#define ROOM  (4UL<<20)
-#define LARGE (3200UL<<10) /* One buffer of so much is for several threads */
+#define ROOM  (5UL<<20)
+#define LARGE (4400UL<<10) /* One buffer of so much is for several threads, in both directions */
+#define RBUF  (512UL<<10)
 
 static uchar *         data;
 static uchar *         made;
@@ -74,6 +75,7 @@ static int             file;
 static fdckpt_buffer_t buf  [ FRAMES ];
 static fdckpt_frame_t  frame[ FRAMES ];
 static void *          mem;
+static uchar           rbuf[ RBUF ];
 
 static int
 thread_cnt( void ) {
@@ -104,6 +106,15 @@ one_buffer( fd_checkpt_t * c ) {
 }
 
 static int
+buffer_back( fd_restore_t * r ) {
+  ulong off;
+  int   code = fd_restore_open_advanced( r, LZ4, &off );
+  if( !code ) code = fd_restore_data( r, restored, LARGE );
+  if( !code ) code = fd_restore_close_advanced( r, &off );
+  return code;
+}
+
+static int
 call( int s ) {
   fdckpt_pool_t * pool;
   int             code;
@@ -117,6 +128,12 @@ call( int s ) {
     fd_checkpt_t * c = fd_checkpt_init_mmio( mem, region, ROOM );
     code = LIB( one_buffer( c ) );
     fd_checkpt_fini( c );
+    return code;
+  }
+  case BUFFER_BACK: {
+    fd_restore_t * r = fd_restore_init_stream( mem, file, rbuf, RBUF );
+    code = LIB( buffer_back( r ) );
+    fd_restore_fini( r );
     return code;
   }
   default:
@@ -138,16 +155,19 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
   fflush( stdout );
   alarm( 20U );
 
-  int restores = s==FROM_MEMORY || s==FROM_FILE;
+  int restores = s==FROM_MEMORY || s==FROM_FILE || s==BUFFER_BACK;
   ulong at = 0UL;
   for( int i=0; i<FRAMES; i++ ) { buf[i].mem = (restores ? restored : data)+at; at += buf[i].sz; }
   memset( region, 0xEE, ROOM );
-  memset( restored, 0xEE, at );
+  memset( restored, 0xEE, LARGE );
   if( s==TO_STREAM || s==TO_FILE ) {
     if( ftruncate( file, 0L ) || lseek( file, 0L, SEEK_SET ) ) abort();
-  } else if( s==FROM_FILE && test_file_sz( file )!=made_sz ) {
+  } else if( s==FROM_FILE || s==BUFFER_BACK ) {
     if( ftruncate( file, 0L ) || lseek( file, 0L, SEEK_SET ) ) abort();
-    test_write_all( file, made, made_sz );
+    if( s==FROM_FILE ) test_write_all( file, made, made_sz );
+    /* Something else follows, which may be read ahead. */
+    else for( int i=0; i<2; i++ ) test_write_all( file, one_made, one_made_sz );
+    if( lseek( file, 0L, SEEK_SET ) ) abort();
   }
   test_logged = 0UL;
   faults_plan( kinds[ k ].kind, n, fault->fault, fault->span, ANY_FD, 0UL, 0 );
@@ -158,17 +178,18 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
   int f        = fault->fault;
   int kind     = kinds[ k ].kind;
   int transfer = kind==KIND_READ || kind==KIND_WRITE || kind==KIND_PWRITE;
-  int again    = kind==KIND_MUNMAP || kind==KIND_THREAD || s==ONE_BUFFER
+  int again    = kind==KIND_MUNMAP || kind==KIND_THREAD || s==ONE_BUFFER || (s==BUFFER_BACK && !transfer)
               || (transfer && (f==EINTR || f==EAGAIN || f==FAULT_ONE || f==FAULT_HALF));
   if( !injected || again ) CHECK_EQ( code, 0 );
-  else if( transfer )      CHECK( code );
+  else if( transfer && s!=BUFFER_BACK ) CHECK( code ); /* What failed there may be what nobody needed */
   ulong done = FRAMES;
   if( code ) {
     /* Threads that get no memory are done without, in the end also the caller's. */
     int want = !transfer ? FDCKPT_ERR_NO_MEMORY : (kind==KIND_READ && f==FAULT_NOTHING ? FDCKPT_ERR_CORRUPT : FDCKPT_ERR_IO);
+    if( s==BUFFER_BACK ) want = FD_CHECKPT_ERR_IO;
     CHECK_EQ( code, want );
     CHECK_EQ( test_logged, 1 );
-    done = fdckpt_last_error()->frame;
+    done = s==BUFFER_BACK ? 0UL : fdckpt_last_error()->frame;
     CHECK( done<FRAMES || s==NEW_POOL );
     if( done>=FRAMES ) done = 0UL;
   } else {
@@ -179,7 +200,7 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
   if( s==ONE_BUFFER ) {
     CHECK( !memcmp( region, one_made, one_made_sz ) );
   } else if( restores ) {
-    if( !code ) CHECK( !memcmp( restored, data, at ) );
+    if( !code ) CHECK( !memcmp( restored, data, s==BUFFER_BACK ? LARGE : at ) );
   } else if( s==TO_MEMORY || s==NEW_POOL ) {
     CHECK( !memcmp( region, made, end ) );
   } else {
@@ -217,7 +238,7 @@ main( int argc, char ** argv ) {
   made     = (uchar *)test_alloc( ROOM );
   one_made = (uchar *)test_alloc( ROOM );
   region   = (uchar *)test_alloc( ROOM );
-  mem      = test_alloc( FD_CHECKPT_FOOTPRINT );
+  mem      = test_alloc( FD_RESTORE_FOOTPRINT );
   file     = test_file();
   for( ulong i=0UL; i<LARGE; i++ ) data[i] = (uchar)(i/5000UL+i/77777UL);
 

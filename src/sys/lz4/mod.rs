@@ -12,7 +12,7 @@ mod snapshot;
 
 pub(crate) use compress::{Compressor, Following};
 pub(crate) use decompress::Decompressor;
-pub(crate) use in_place::CompressInPlace;
+pub(crate) use in_place::{CompressInPlace, DecompressInPlace};
 pub(crate) use snapshot::{Ahead, Snapshot};
 
 use std::ffi::c_void;
