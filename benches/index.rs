@@ -2,7 +2,7 @@
 //! bench-index`.
 //!
 //! MIB (256) MiB of files below DATA, in 64 regions. Each pair is measured in turn, ROUNDS times; a ratio is the median of the rounds'
-//! ratios, a time the best.
+//! ratios, a time the best. ROW takes a part of the names of rows that are wanted.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -65,6 +65,9 @@ impl Time {
 impl Bench {
     /// Tells how many times as fast `that` is as `this`.
     fn compare(&self, name: &str, this: &mut dyn FnMut(), that: &mut dyn FnMut()) {
+        if !name.contains(&std::env::var("ROW").unwrap_or_default()) {
+            return;
+        }
         // What is by one thread in this program says nothing of threads or of a program.
         let clock = ["2 threads", "tar", "disk"].iter().any(|word| name.contains(word));
         self.compare_by(if clock { Time::Clock } else { Time::Processor }, name, this, that);
@@ -218,7 +221,8 @@ fn main() {
         let file = File::open(bench.folder.path().join("raw")).expect("just saved");
         // SAFETY: nobody changes the file.
         let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
-        memory.copy_from_slice(&map[..size]);
+        let region = size / REGIONS;
+        memory.chunks_mut(region).zip(map.chunks(region)).for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
     };
     bench.compare("load RAW: memcpy from a map, without checksums", &mut || copy(&mut memory), &mut || {
         bench.load("raw", reading().checksums(false), &mut other)
