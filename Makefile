@@ -134,7 +134,7 @@ bench-fti: ROUNDS = 7
 
 crash: ROUNDS = 10000
 
-crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
+crash: ## Kill processes that save or update ROUNDS times, and look at what they leave; each state that a crash of the machine may leave
 	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.

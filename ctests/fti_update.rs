@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -329,6 +330,12 @@ fn what_can_not_be_updated_is_said() {
     let result = writer.update(folder.path().join("not there/file"), &options, &update, &program.protected());
     assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
+    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    let other = fs::File::open(&path).unwrap();
+    // SAFETY: takes no memory.
+    assert_eq!(unsafe { libc::flock(other.as_raw_fd(), libc::LOCK_EX) }, 0);
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::FileBusy));
+    drop(other);
     assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
     assert_eq!(finish_update(&path), Ok(false));
     assert_eq!(pending(&path), Ok(None));
