@@ -24,7 +24,8 @@ impl Input {
         Self::of(path).map_err(|trouble| trouble.of(name(path)))
     }
 
-    fn of(path: &Path) -> Result<Self, Trouble> {
+    /// The same, but that the trouble does not name the file.
+    pub fn of(path: &Path) -> Result<Self, Trouble> {
         if is_dash(path) {
             return Ok(Self::Read(read_all(io::stdin().lock())?));
         }

@@ -8,20 +8,23 @@ use fdckpt::inflate::{BlockKind, Description, Form, Format as Stream, Index};
 use fdckpt::{Block, BlockIndex, Container, Section, fti};
 use serde_json::{Value, json};
 
-use crate::cli::Look;
+use crate::cli::{List, Look};
 use crate::files::{self, Input};
 use crate::kind::{self, Format, Kind};
 use crate::ui::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
 use crate::zip::Archive;
 
 /// So many are told in a summary.
-const FEW: usize = 20;
+pub const FEW: usize = 20;
 
 pub fn info(look: &Look) -> Result<u8, Trouble> {
     let file = Input::open(&look.file)?;
     let kind = Kind::of(&file)?;
     if let Kind::Damaged(..) = kind {
         return Err(kind::refuse(&kind, &look.file, ""));
+    }
+    if let Kind::Checkpoint(reader) = &kind {
+        return crate::regions::info(reader, &file, look, head(&kind, &look.file, file.len()));
     }
     // What is unknown was recognised as such: the answer is a good one.
     if look.json {
@@ -44,17 +47,23 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
             }
             ui::TROUBLE
         }
-        Kind::Damaged(..) => GOOD,
+        Kind::Checkpoint(_) | Kind::Damaged(..) => GOOD,
     };
     out.finish(status)
 }
 
-pub fn list(look: &Look) -> Result<u8, Trouble> {
+pub fn list(List { look, frames }: &List) -> Result<u8, Trouble> {
     let file = Input::open(&look.file)?;
     let kind = Kind::of(&file)?;
     let zip = matches!(kind, Kind::Unknown(..)).then(|| Archive::open(&file)).flatten();
     if zip.is_none() && matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
         return Err(kind::refuse(&kind, &look.file, ""));
+    }
+    if let Kind::Checkpoint(reader) = &kind {
+        return crate::regions::list(reader, look, *frames, head(&kind, &look.file, file.len()));
+    }
+    if *frames {
+        return Err(Trouble::new("only self-describing checkpoints have frames that could be listed").of(files::name(&look.file)));
     }
     if look.json {
         let mut all = head(&kind, &look.file, file.len());
@@ -76,7 +85,7 @@ pub fn list(look: &Look) -> Result<u8, Trouble> {
         (Kind::Inflate(description), _) => {
             info_inflate(&mut out, description)?;
         }
-        (Kind::Damaged(..) | Kind::Unknown(..), None) => {}
+        (Kind::Checkpoint(_) | Kind::Damaged(..) | Kind::Unknown(..), None) => {}
     }
     out.finish(GOOD)
 }
@@ -93,7 +102,7 @@ fn title(out: &mut Out, kind: &Kind<'_>, path: &Path) -> io::Result<()> {
     writeln!(out, "{}: {what}", Painted(TITLE, files::name(path)))
 }
 
-fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
+pub fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
     writeln!(out, "  {name:<16}{value}")
 }
 
@@ -120,7 +129,7 @@ pub fn meaning(section: &Section<'_>) -> String {
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
-        Ok(_) => String::new(),
+        Ok(data) => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
     }
 }
 
@@ -382,11 +391,11 @@ fn details(kind: &Kind<'_>, all: bool) -> Value {
         }),
         Kind::Fti(checkpoint) => fti_json(checkpoint, all),
         Kind::Unknown(looks, _) => json!({"looks_like": looks}),
-        Kind::Damaged(..) => json!({}),
+        Kind::Checkpoint(_) | Kind::Damaged(..) => json!({}),
     }
 }
 
-fn section_json(section: &Section<'_>) -> Value {
+pub fn section_json(section: &Section<'_>) -> Value {
     let mut value = json!({"type": section.kind(), "offset": section.offset(), "length": section.length()});
     if let Err(error) = section.data() {
         merge(&mut value, json!({"error": error.to_string()}));
