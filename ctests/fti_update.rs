@@ -412,6 +412,15 @@ fn what_is_prepared_waits_for_a_decision() {
         assert_eq!(settle(&path, Decision::Commit), Ok(false));
     }
     assert_eq!(fs::read(&path).unwrap(), other);
+    // Not even where it has the same size.
+    fs::write(&path, &old).unwrap();
+    assert_eq!(pending(&path), Ok(Some(pending_of(options.ckpt_id))));
+    program.memory.get_mut(&1).unwrap().0.fill(9);
+    resumed(&path).checkpoint(&path, &options, &program.protected()).unwrap();
+    let other = fs::read(&path).unwrap();
+    assert_eq!((other.len(), pending(&path)), (old.len(), Ok(None)));
+    assert_eq!(settle(&path, Decision::Commit), Ok(false));
+    assert_eq!(fs::read(&path).unwrap(), other);
 }
 
 fn pending_of(ckpt_id: i32) -> Pending {
