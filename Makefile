@@ -149,7 +149,7 @@ million: ## Checkpoints with a million regions: how long opening and finding one
 
 crash: ROUNDS = 10000
 
-crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
+crash: ## Kill processes that save or update ROUNDS times, and look at what they leave; each state that a crash of the machine may leave
 	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
