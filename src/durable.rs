@@ -78,7 +78,8 @@ impl Replacement {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Argument`] where the path has no file name, or a NUL in it; [`Error::OutOfMemory`].
-    pub fn begin(path: &Path, durability: Durability) -> Result<Self, Error> {
+    pub fn begin(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {
+        let path = path.as_ref();
         let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?;
         let name = c_string(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
