@@ -14,10 +14,11 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-plot stack lint doc deps install install-lib install-tool uninstall clean
+# All that looks like a task: none is the name of a file.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the shared library and the crate as cargo makes them
 	$(CARGO) build --release
@@ -117,6 +118,7 @@ SECONDS ?= 60
 
 identity: ## Compare COUNT random sequences of calls in all modes with each other and with a model, and huge frames
 	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
+	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test spread --test frames -- --include-ignored --nocapture --test-threads 1
 
 corruption: ## Damage checkpoints COUNT times, and tell how much of it goes unnoticed
 	FDCKPT_CORRUPTION=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1
@@ -132,6 +134,19 @@ bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing; upd
 
 bench-fti: ROUNDS = 7
 
+bench-index: ## Measure checkpoints that describe themselves, beside plain frames, write(2), memcpy, lz4, zstd and tar (2 minutes)
+	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) MIB=$(BENCH_MIB) DATA="$(BENCH_DATA)" $(CARGO) bench --bench index
+
+bench-index: ROUNDS = 9
+
+damage: COUNT = 100000
+
+damage: ## Damage checkpoints that describe themselves COUNT times: all of it is noticed, and costs what it hits
+	FDCKPT_INDEX_DAMAGE=$(COUNT) $(CARGO) test --release --test index_damage -- --nocapture
+
+million: ## Checkpoints with a million regions: how long opening and finding one takes
+	FDCKPT_INDEX_REGIONS=1000000 $(CARGO) test --release --test index -- --nocapture a_million
+
 crash: ROUNDS = 10000
 
 crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
@@ -139,7 +154,7 @@ crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; ea
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
+TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -216,6 +231,17 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
+
+$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+	@mkdir -p $(BENCH)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/threads.c -pthread -L$(OUT) -lfdckpt \
+	  -Wl,-rpath,$(abspath $(OUT)) && mv -f $@.$$$$ $@
+
+bench-threads: lib $(BENCH)/threads ## Measure what THREADS threads gain over one (the machine should have nothing else to do)
+	@$(BENCH)/threads --threads $(THREADS) --mib $(BENCH_MIB) --rounds $(if $(QUICK),3,9) --dir $(BENCH_DIR) $(BENCH_DATA)
+
+THREADS ?= 2
 
 bench-plot: ## Draw what `make bench` measured last
 	python3 benches/plot.py $(JSON) $(BENCH)/bench.svg

@@ -18,6 +18,15 @@ mod shared_library {
         }
     }
 
+    /// Several threads change nothing.
+    #[test]
+    fn trace_with_threads() {
+        let program = support::c_program("trace");
+        for args in trace_arguments() {
+            support::run(Command::new(&program).args(args).env("FDCKPT_THREADS", "4"));
+        }
+    }
+
     #[test]
     fn contract() {
         support::run(&mut Command::new(support::c_program("contract")));
@@ -46,6 +55,11 @@ mod shared_library {
     #[test]
     fn fti() {
         support::run(&mut Command::new(support::c_program("fti")));
+    }
+
+    #[test]
+    fn checkpoint() {
+        support::run(&mut Command::new(support::c_program("checkpoint")));
     }
 
     #[test]
@@ -139,7 +153,8 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "checkpoint", "inflate"]
+        {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

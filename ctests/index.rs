@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::Command;
 
 use fdckpt::index::{Durability, Reader, ReaderOptions, Request, Spooled, Writer, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
@@ -157,7 +158,7 @@ fn frames_are_those_of_one_handle() {
 fn styles_can_be_mixed_and_small_regions_share_frames() {
     let folder = support::fresh_folder("index-mixed");
     let path = folder.join("a.ckpt");
-    let mut writer = options().create(&path).unwrap();
+    let mut writer = options().frame_size(512 << 10).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     writer.add("first", &[1; 1000]).unwrap();
     writer.add("second", &[2; 1000]).unwrap();
@@ -422,4 +423,70 @@ fn abandoned_files_are_removed() {
     first.commit().unwrap();
     drop(second);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+}
+
+/// Files of version 1 of the format, which are kept for ever: they can be read, and are what is written today.
+#[test]
+fn golden_files() {
+    let letters: Vec<u8> = (0..150_000usize).map(|at| b"ACGT"[at * at / 97 % 4]).collect();
+    type Case<'c> = (&'c str, FrameStyle, bool, &'c [(&'c str, &'c [u8])]);
+    let cases: [Case<'_>; 3] = [
+        (
+            "raw",
+            FrameStyle::Raw,
+            true,
+            &[("step", &17u64.to_le_bytes()), ("nothing", b""), ("na\u{ef}ve \u{1f600}", b"\xff\0\x01")],
+        ),
+        (
+            "lz4",
+            FrameStyle::Lz4,
+            true,
+            &[("first", b"shared by two"), ("second", b"shared by two"), ("letters", &letters), ("last", b"!")],
+        ),
+        ("no-checksums", FrameStyle::Lz4, false, &[("zeros", &[0; 5000])]),
+    ];
+    let folder = support::fresh_folder("index-golden");
+    for (name, style, checksums, regions) in cases {
+        let path = folder.join(name);
+        let mut writer = options().style(style).checksums(checksums).frame_size(65_536).create(&path).unwrap();
+        writer.attribute("made by", b"ctests/index.rs").unwrap();
+        writer.attribute("binary", &[0, 255]).unwrap();
+        regions.iter().for_each(|(name, data)| writer.add(name, data).unwrap());
+        writer.commit().unwrap();
+        let written = fs::read(&path).unwrap();
+        let golden = support::root().join("ctests/golden/checkpoint").join(format!("{name}.ckpt"));
+        if std::env::var_os("FDCKPT_WRITE_GOLDEN").is_some() {
+            fs::create_dir_all(golden.parent().unwrap()).unwrap();
+            fs::write(&golden, &written).unwrap();
+        }
+        let file = fs::read(&golden).unwrap();
+        let regions: Vec<(String, Vec<u8>)> = regions.iter().map(|(name, data)| ((*name).to_owned(), data.to_vec())).collect();
+        check(&file, &regions, 1);
+        let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+        assert_eq!(reader.has_checksums(), checksums);
+        assert_eq!(reader.attributes().collect::<Vec<_>>(), [("made by", &b"ctests/index.rs"[..]), ("binary", &[0, 255])]);
+        assert!(written == file, "{name}");
+    }
+}
+
+/// The program in the README, as it is there.
+#[test]
+fn the_readmes_example_runs() {
+    let readme = fs::read_to_string(support::root().join("README.md")).unwrap();
+    let section = readme.split("## Checkpoints that describe themselves").nth(1).unwrap();
+    let example = section.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.lines().count() < 60, "{} lines", example.lines().count());
+    let folder = support::fresh_folder("index-readme");
+    fs::write(folder.join("example.c"), example).unwrap();
+    let library = support::LIBRARY_FOLDER.display();
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
+    cc.arg(folder.join("example.c")).arg("-o").arg(folder.join("example"));
+    cc.args([format!("-L{library}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{library}")]);
+    support::run(&mut cc);
+    let path = folder.join("state.ckpt");
+    let said = support::run(Command::new(folder.join("example")).arg(&path));
+    assert_eq!(said, "cell 17: 37 degrees, number 289\n");
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

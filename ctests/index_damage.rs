@@ -15,7 +15,7 @@ fn checkpoint(sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
     writer.attribute("step", b"17").unwrap();
     let mut all = Vec::new();
     for (number, &size) in sizes.iter().enumerate() {
-        let data: Vec<u8> = (0..size).map(|at| (at * at / 7 % 251 * (number + 1) >> (at % 3)) as u8).collect();
+        let data: Vec<u8> = (0..size).map(|at| ((at * at / 7 % 251 * (number + 1)) >> (at % 3)) as u8).collect();
         writer.set_style([FrameStyle::Lz4, FrameStyle::Raw][number / 2 % 2]).unwrap();
         writer.add(&format!("region {number}"), &data).unwrap();
         all.push(data);

@@ -235,7 +235,7 @@ fn the_container_example_runs() {
 
 #[test]
 fn the_frames_example_runs() {
-    let program = example("frames");
+    let program = support::example("frames");
     let file = support::fresh_folder("frames-example").join("file");
     let said = support::run(Command::new(&program).arg(&file).arg("2"));
     assert!(said.contains("saved step 17:") && said.contains("restored step 17\n"), "{said}");

@@ -14,9 +14,9 @@ rust_flags=-Zsanitizer=$sanitizer
 c_flags="-fsanitize=$sanitizer -g"
 case $sanitizer in
   # Without "host": gcc's runtime reports its own sigaltstack at the end of a thread that is cancelled.
-  address) programs="trace contract io corrupt threads log container fti"; host_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" ;;
+  address) programs="trace contract io corrupt threads log container fti frames"; host_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" ;;
   # The standard library is not built for it; it has no part in the threaded code.
-  thread) programs="threads host container fti"; host_flags=-fsanitize=thread; rust_flags+=" -Cunsafe-allow-abi-mismatch=sanitizer" ;;
+  thread) programs="threads host container fti frames"; host_flags=-fsanitize=thread; rust_flags+=" -Cunsafe-allow-abi-mismatch=sanitizer" ;;
 esac
 
 CFLAGS=$c_flags RUSTC_BOOTSTRAP=1 RUSTFLAGS=$rust_flags \
@@ -42,7 +42,7 @@ for program in $programs; do
     -L"$library" -lfdckpt -Wl,-rpath,"$library"
   arguments=()
   if [ "$program" = trace ]; then arguments=("$golden"); fi
-  if ! FDCKPT_LOG= ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS=halt_on_error=0 "$out/$program" "${arguments[@]}"; then
+  if ! FDCKPT_LOG= ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=0 die_after_fork=0" "$out/$program" "${arguments[@]}"; then
     failed=$((failed + 1))
   fi
 done

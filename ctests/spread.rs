@@ -198,3 +198,91 @@ fn a_full_disk_is_an_error_and_leaves_no_threads() {
     // The test runner's own, each named after its test.
     assert!(names.count() <= 2 + std::thread::available_parallelism().unwrap().get().max(5));
 }
+
+/// Data in which stretches alternate that lend themselves to foresight and that don't, or where what is found lies as far back as can be.
+fn drawn(next: &mut impl FnMut() -> u64, pool: &[Vec<u8>], size: usize) -> Vec<u8> {
+    let mut data = Vec::with_capacity(size);
+    let kind = next() % 6;
+    // Repeated at the largest distance that LZ4 knows, or just beyond.
+    let period = 65_530 + (next() % 12) as usize;
+    while data.len() < size {
+        let left = size - data.len();
+        let from = &pool[if kind < 4 { kind as usize } else { (next() % 4) as usize }];
+        let len = match kind {
+            0..4 => left,
+            4 => left.min(1 + (next() % 700_000) as usize),
+            _ if data.len() < period => left.min(period),
+            _ => {
+                data.extend_from_within(data.len() - period..data.len() - period + left.min(period));
+                let at = data.len() - 1 - (next() % 1000) as usize;
+                data[at] ^= next() as u8;
+                continue;
+            }
+        };
+        let at = (next() % (from.len() - len.min(from.len() - 1)) as u64) as usize;
+        data.extend_from_slice(&from[at..at + len.min(from.len() - at)]);
+    }
+    data
+}
+
+/// What becomes of a sequence of frames: bytes as far as frames were closed, each end, and the error.
+fn checkpoint(frames: &[Vec<&[u8]>], room: Option<usize>) -> (Vec<u8>, Vec<u64>, Option<Error>) {
+    let mut region = vec![0; room.unwrap_or(0)];
+    let file = tempfile::tempfile().unwrap();
+    let mut checkpt = if room.is_some() { Checkpt::mmio(&mut region) } else { Checkpt::stream(&file) }.unwrap();
+    let (mut ends, mut failed) = (Vec::new(), None);
+    for frame in frames {
+        let opened = checkpt.open(FrameStyle::Lz4).map(drop);
+        let put = frame.iter().fold(opened, |so_far, buffer| so_far.and_then(|()| checkpt.data(buffer)));
+        match put.and_then(|()| checkpt.close()) {
+            Ok(end) => ends.push(end),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    drop(checkpt);
+    if room.is_none() {
+        region = std::fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap();
+    }
+    region.truncate(ends.last().map_or(0, |&end| end as usize));
+    (region, ends, failed)
+}
+
+/// `make identity COUNT=n` draws a hundredth as many, 10,000 if that is a million.
+#[test]
+fn random_sequences_are_the_same() {
+    let _alone = alone();
+    let count = std::env::var("FDCKPT_IDENTITY").map_or(12, |count| count.parse::<u64>().unwrap() / 100);
+    let size = 8 << 20;
+    let pool = [text(size), letters(size), vec![7; size], noise(size)];
+    let mut all = SpreadStatistics::default();
+    for index in 0..count {
+        let mut next = random((index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let buffers: Vec<Vec<Vec<u8>>> = (0..1 + next() % 2)
+            .map(|_| {
+                (0..1 + next() % 4)
+                    .map(|_| {
+                        let size = match next() % 4 {
+                            0 => next() % 300,
+                            1 => next() % 200_000,
+                            // Around what is worth a second thread, and around segments.
+                            _ => (48 + next() % 12) * 65_536 + [0, 1, 65_535, next() % 65_536][(next() % 4) as usize],
+                        };
+                        drawn(&mut next, &pool, size as usize)
+                    })
+                    .collect()
+            })
+            .collect();
+        let frames: Vec<Vec<&[u8]>> = buffers.iter().map(|frame| frame.iter().map(Vec::as_slice).collect()).collect();
+        let total: usize = buffers.iter().flatten().map(Vec::len).sum();
+        let room = [None, Some(total + total / 200 + 1000), Some((next() % (total as u64 + 1)) as usize)][(next() % 3) as usize];
+        let threads = 2 + (next() % 4) as usize;
+        let (one, _) = with_threads(1, || checkpoint(&frames, room));
+        let (several, counted) = with_threads(threads, || checkpoint(&frames, room));
+        assert!(one == several, "sequence {index} on {threads} threads, room {room:?}: {:?} or {:?}", one.2, several.2);
+        all.segments += counted.segments;
+        all.mispredictions += counted.mispredictions;
+        all.recompressed_bytes += counted.recompressed_bytes;
+    }
+    println!("{count} sequences: {all:?}");
+    assert!(count < 1000 || (all.segments > count && all.mispredictions > 0 && all.recompressed_bytes > 0));
+}

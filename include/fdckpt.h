@@ -389,7 +389,7 @@ extern "C" {
 /*
  How many bytes of data a frame has at most, if the options don't say it.
  */
-#define FDCKPT_FRAME_SIZE_DEFAULT 524288
+#define FDCKPT_FRAME_SIZE_DEFAULT 262144
 
 /*
  It was mapped, or is in the caller's memory: nothing was spooled.
@@ -1375,10 +1375,10 @@ int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
  place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
  handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
 
- Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched, the frames
- before the one that fdckpt_last_error names are made, and their off and end told: FDCKPT_ERR_NO_ROOM, the memory is too small for
- it (fdckpt_frames_bound tells what is enough; with less, the same frame fails as if they were made one after the other);
- FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched:
+ FDCKPT_ERR_NO_ROOM, the memory is too small for the frame that fdckpt_last_error names (fdckpt_frames_bound tells what is enough;
+ with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
+ named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 
  LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
  32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
@@ -1395,8 +1395,8 @@ int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
  fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
  begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
- fdckpt_last_error names are written, perhaps also a part of what follows.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+ written, perhaps also a part of what follows; FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
                                  size_t frame_cnt,
@@ -1409,8 +1409,8 @@ int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
  file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
  fdckpt_frames_checkpt_mmio.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
- fdckpt_last_error names are written, perhaps also parts of others.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+ written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
  */
 int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
@@ -1829,6 +1829,9 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO, the file can't be opened; FDCKPT_ERR_FORMAT, it is none of FTI; FDCKPT_ERR_CORRUPT,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
  FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+
+ An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+ one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
 
  The file is mapped: nobody may change or shorten it meanwhile.
  */

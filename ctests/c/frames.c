@@ -234,6 +234,15 @@ thread_cnt( void ) {
   return cnt-2;
 }
 
+/* threads_are waits until there are so many: one that was waited for can
+   be seen a moment longer. */
+
+static int
+threads_are( int want ) {
+  for( int i=0; i<1000 && thread_cnt()!=want; i++ ) test_sleep_us( 1000U );
+  return thread_cnt()==want;
+}
+
 static void
 pool( void ) {
   int before = thread_cnt();
@@ -244,11 +253,11 @@ pool( void ) {
 
   fdckpt_pool_t * pool = fdckpt_pool_new( 4 );
   CHECK( pool!=NULL );
-  CHECK_EQ( thread_cnt(), before+3 );
+  CHECK( threads_are( before+3 ) );
   CHECK( fdckpt_pool_use( pool )==NULL );
   checkpt( 0 );
   restore( 3 );
-  CHECK_EQ( thread_cnt(), before+3 );
+  CHECK( threads_are( before+3 ) );
 
   /* Other threads have it at the same time. */
   pthread_t thread[ 3 ];
@@ -274,7 +283,7 @@ pool( void ) {
   /* Freeing the one in use ends that. */
   fdckpt_pool_free( pool );
   CHECK( fdckpt_pool_use( NULL )==NULL );
-  CHECK_EQ( thread_cnt(), before );
+  CHECK( threads_are( before ) );
   checkpt( 2 );
 }
 
@@ -324,9 +333,44 @@ signals_and_cancelling( void ) {
     CHECK( result==PTHREAD_CANCELED );
   }
   CHECK_EQ( atomic_load( &reached ), 10 );
-  if( TEST_PROGRAM ) CHECK_EQ( thread_cnt(), before );
+  if( TEST_PROGRAM ) CHECK( threads_are( before ) );
   CHECK_EQ( test_fd_count(), fds );
   close( null );
+}
+
+/* One large buffer, in one frame ************************************/
+
+static void
+one_buffer( void ) {
+  uchar * of_one = (uchar *)test_alloc( REGION_SZ );
+  uchar * region = (uchar *)test_alloc( REGION_SZ );
+  ulong   end[ 5 ];
+  for( int threads=1; threads<5; threads++ ) {
+    fdckpt_pool_t * pool = threads==4 ? fdckpt_pool_new( 3 ) : NULL;
+    if( pool ) fdckpt_pool_use( pool );
+    else       fdckpt_set_threads( (unsigned)threads );
+    fd_checkpt_t * c = fd_checkpt_init_mmio( test_alloc( FD_CHECKPT_FOOTPRINT ), threads==1 ? of_one : region, REGION_SZ );
+    CHECK_EQ( test_save( c, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL ), 0 );
+    end[ threads ] = c->off;
+    CHECK_EQ( end[ threads ], end[1] );
+    CHECK( threads==1 || !memcmp( region, of_one, end[1] ) );
+    free( fd_checkpt_fini( c ) );
+
+    /* Back from a file, which is read ahead: by no more than the buffer. */
+    uchar *        rbuf = (uchar *)test_alloc( 1UL<<20 );
+    int            fd   = test_file_of( of_one, end[1] );
+    fd_restore_t * r    = fd_restore_init_stream( test_alloc( FD_RESTORE_FOOTPRINT ), fd, rbuf, 1UL<<20 );
+    CHECK_EQ( test_load( r, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL ), 0 );
+    CHECK_EQ( r->off, end[1] );
+    CHECK( (ulong)lseek( fd, 0L, SEEK_CUR )==r->off+r->rbuf.ready && r->rbuf.lo+r->rbuf.ready<=(1UL<<20) );
+    free( fd_restore_fini( r ) );
+    free( rbuf );
+    close( fd );
+    fdckpt_pool_free( pool );
+  }
+  fdckpt_set_threads( 1 );
+  free( region );
+  free( of_one );
 }
 
 /* What is not acceptable ********************************************/
@@ -407,6 +451,7 @@ main( void ) {
     restore( threads );
   }
   together();
+  one_buffer();
   pool();
   signals_and_cancelling();
   arguments();

@@ -1,8 +1,8 @@
 /* shim.c: stands between the library and the system (by LD_PRELOAD), and
    makes calls fail as planned.  See faults.h.
 
-   Meant for one thread that uses the library.  Others may run beside it:
-   their calls pass. */
+   Meant for one thread that uses the library.  Threads that the library
+   starts belong to it; others may run beside them: their calls pass. */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -40,7 +40,7 @@ static struct {
 static __thread int armed __attribute__((tls_model("initial-exec")));
 
 /* What the library has not given back: allocations and maps. */
-#define LIVE_MAX (256)
+#define LIVE_MAX (1024)
 static void * live[ LIVE_MAX ];
 static long   live_cnt;
 
@@ -87,9 +87,9 @@ long faults_live    ( void )   { return live_cnt;      }
 static int
 is_due( int kind ) {
   if( !armed || kind!=plan.kind ) return 0;
-  long call = ++plan.calls;
+  long call = __atomic_add_fetch( &plan.calls, 1L, __ATOMIC_SEQ_CST );
   if( call<plan.nth || call-plan.nth>=plan.span ) return 0;
-  plan.injected++;
+  __atomic_add_fetch( &plan.injected, 1L, __ATOMIC_SEQ_CST );
   return 1;
 }
 
@@ -125,7 +125,7 @@ decide( int             kind,
     default:            errno = plan.fault;             return -1;
     }
   }
-  if( plan.would_block && (plan.blocked = !plan.blocked) ) {
+  if( plan.would_block && __atomic_fetch_xor( &plan.blocked, 1, __ATOMIC_SEQ_CST )==0 ) {
     errno = EAGAIN;
     return -1;
   }
@@ -150,6 +150,21 @@ pread( int    fd,
   unsigned long limit;
   int           go = decide( KIND_READ, fd, sz, &limit );
   return go<=0 ? go : REAL( pread )( fd, buf, limit, offset );
+}
+
+/* A call that is to transfer less does so in its first part. */
+
+ssize_t
+preadv( int                  fd,
+        struct iovec const * parts,
+        int                  cnt,
+        off_t                offset ) {
+  unsigned long limit;
+  if( !is_watched( fd ) || cnt<1 ) return REAL( preadv )( fd, parts, cnt, offset );
+  int go = decide( KIND_READ, fd, parts->iov_len, &limit );
+  if( go<=0 ) return go;
+  if( limit<parts->iov_len ) return REAL( pread )( fd, parts->iov_base, limit, offset );
+  return REAL( preadv )( fd, parts, cnt, offset );
 }
 
 ssize_t
@@ -288,6 +303,13 @@ fsync( int fd ) {
 }
 
 int
+flock( int fd,
+       int operation ) {
+  if( is_watched( fd ) && fails( KIND_LOCK ) ) return -1;
+  return REAL( flock )( fd, operation );
+}
+
+int
 renameat( int          from_folder,
           char const * from,
           int          to_folder,
@@ -309,34 +331,67 @@ close( int fd ) {
 
 /* Threads ***********************************************************/
 
+typedef struct { void * (* start)( void * ); void * arg; } start_t;
+
+static void *
+start_armed( void * arg ) {
+  start_t to_start = *(start_t *)arg;
+  free( arg );
+  armed = 1;
+  void * result = to_start.start( to_start.arg );
+  armed = 0;
+  return result;
+}
+
 int
 pthread_create( pthread_t *            thread,
                 pthread_attr_t const * attr,
                 void *              (* start)( void * ),
                 void *                 arg ) {
   if( is_due( KIND_THREAD ) ) return plan.fault;
-  return REAL( pthread_create )( thread, attr, start, arg );
+  if( !armed ) return REAL( pthread_create )( thread, attr, start, arg );
+  /* What the system keeps for threads is not the library's. */
+  armed = 0;
+  start_t * to_start = (start_t *)malloc( sizeof(start_t) );
+  if( !to_start ) abort();
+  *to_start = (start_t){ start, arg };
+  int err = REAL( pthread_create )( thread, attr, start_armed, to_start );
+  if( err ) free( to_start );
+  armed = 1;
+  return err;
 }
 
 /* Memory ************************************************************/
 
+static int live_locked;
+
+static void lock_live  ( void ) { while( __atomic_exchange_n( &live_locked, 1, __ATOMIC_ACQUIRE ) ) {} }
+static void unlock_live( void ) { __atomic_store_n( &live_locked, 0, __ATOMIC_RELEASE ); }
+
 static void *
 born( void * mem ) {
   if( armed && mem ) {
+    lock_live();
     if( live_cnt==LIVE_MAX ) abort(); /* The library has so few that it leaks in masses */
     live[ live_cnt++ ] = mem;
+    unlock_live();
   }
   return mem;
 }
 
 static int
 gone( void * mem ) {
-  for( long i=live_cnt-1L; mem && i>=0L; i-- ) {
+  int was = 0;
+  if( !mem || !__atomic_load_n( &live_cnt, __ATOMIC_RELAXED ) ) return 0;
+  lock_live();
+  for( long i=live_cnt-1L; i>=0L; i-- ) {
     if( live[i]!=mem ) continue;
     live[i] = live[ --live_cnt ];
-    return 1;
+    was = 1;
+    break;
   }
-  return 0;
+  unlock_live();
+  return was;
 }
 
 static void *

@@ -98,7 +98,7 @@ unsafe fn all_buffers<B>(
         let failed = |error| FrameError { frame: number, error };
         // SAFETY: the caller's promise.
         let buffers = unsafe { frame.buffers() }.map_err(failed)?;
-        all.try_reserve(buffers.len()).map_err(|_| failed(Error::OutOfMemory))?;
+        all.try_reserve(buffers.len()).map_err(|_| FrameError { frame: 0, error: Error::OutOfMemory })?;
         for buffer in buffers {
             all.push(to(buffer).map_err(failed)?);
         }
@@ -144,7 +144,11 @@ unsafe fn checkpt(
             rest = behind;
         }
         let result = make(&mut settings, &mut made);
-        let count = result.map_or_else(|failed| failed.frame, |_| frame_cnt);
+        let count = match result {
+            Ok(_) => frame_cnt,
+            Err(FrameError { frame, error: Error::NoRoom { .. } | Error::Io { .. } | Error::OutOfMemory }) => frame,
+            Err(_) => 0,
+        };
         for (number, frame) in made.iter().enumerate().take(count) {
             // SAFETY: as before, and the frames are the caller's for writing too.
             unsafe { ((*frames.add(number)).off, (*frames.add(number)).end) = (frame.range().start, frame.range().end) };
@@ -239,10 +243,10 @@ pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, fram
 /// place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
 /// handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
 ///
-/// Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched, the frames
-/// before the one that fdckpt_last_error names are made, and their off and end told: FDCKPT_ERR_NO_ROOM, the memory is too small for
-/// it (fdckpt_frames_bound tells what is enough; with less, the same frame fails as if they were made one after the other);
-/// FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched:
+/// FDCKPT_ERR_NO_ROOM, the memory is too small for the frame that fdckpt_last_error names (fdckpt_frames_bound tells what is enough;
+/// with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
+/// named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 ///
 /// LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
 /// 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
@@ -268,8 +272,8 @@ pub unsafe extern "C" fn fdckpt_frames_checkpt_mmio(
 /// fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
 /// begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
-/// fdckpt_last_error names are written, perhaps also a part of what follows.
+/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+/// written, perhaps also a part of what follows; FDCKPT_ERR_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_checkpt_stream(
     frames: *mut fdckpt_frame_t,
@@ -291,8 +295,8 @@ pub unsafe extern "C" fn fdckpt_frames_checkpt_stream(
 /// file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
 /// fdckpt_frames_checkpt_mmio.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY: the frames before the one that
-/// fdckpt_last_error names are written, perhaps also parts of others.
+/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+/// written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_checkpt_file(
     frames: *mut fdckpt_frame_t,

@@ -429,6 +429,9 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c
 /// it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
 /// FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 ///
+/// An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+/// one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+///
 /// The file is mapped: nobody may change or shorten it meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const c_char, threads: c_int) -> c_int {

@@ -526,7 +526,7 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
 
 fn damage_to(found: Damage<'_>, tell: impl FnOnce(*const fdckpt_damage_t)) {
     let mut text = Line::<{ super::log::LINE_SIZE }>::new();
-    text.set(&found.error);
+    text.set(found.error);
     let damage = fdckpt_damage_t {
         name: found.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
         number: found.region.map_or(u64::MAX, |(number, _)| number as u64),

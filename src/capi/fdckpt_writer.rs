@@ -24,7 +24,7 @@ pub struct fdckpt_writer_t {
 }
 
 /// How many bytes of data a frame has at most, if the options don't say it.
-pub const FDCKPT_FRAME_SIZE_DEFAULT: u64 = 524288;
+pub const FDCKPT_FRAME_SIZE_DEFAULT: u64 = 262144;
 
 const _: () = assert!(FDCKPT_FRAME_SIZE_DEFAULT == FRAME_SIZE_DEFAULT as u64);
 

@@ -181,7 +181,7 @@ impl LastError {
             let line = |line: &UnsafeCell<Line<LINE_SIZE>>, text: Option<&str>| {
                 let line = &mut *line.get();
                 text.map_or(ptr::null(), |text| {
-                    line.set(&text);
+                    line.set(text);
                     line.as_c_str().as_ptr()
                 })
             };

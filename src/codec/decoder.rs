@@ -3,8 +3,8 @@
 use super::engine::{Codec, Engine};
 use super::source::{Ready, SIZE_MAX, Source, chunk_size};
 use super::style::FrameStyle;
-use super::tiny;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
+use super::{ahead, tiny};
 use crate::error::Error;
 use crate::sys::lz4::Decompressor;
 use crate::sys::memory::{RegionMut, copy};
@@ -96,6 +96,12 @@ impl Decoder<'_> {
     fn get_in_place(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
         let Some(mut lz4) = self.lz4.as_mut().ok_or(Error::Internal)?.in_place(buffer) else { return Ok(false) };
         while lz4.left() > 0 {
+            if let Source::Stream(stream) = &mut self.end
+                && ahead::is_worth_it(stream, lz4.left(), self.threads)
+            {
+                ahead::decompress(stream, &mut lz4, CORRUPT)?;
+                break;
+            }
             let len = lz4.left().min(CHUNK_MAX);
             self.end.read_chunk(chunk_bound(len), |compressed| lz4.decompress(len, compressed).ok_or(CORRUPT))?;
         }

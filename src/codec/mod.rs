@@ -5,10 +5,12 @@
 //! - [`engine`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
 //!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
 //! - [`tiny`]: LZ4 for the smallest chunks; [`spread`]: for the largest buffers, on several threads.
+//! - [`ahead`]: reading for the largest buffers, while another thread decompresses.
 //! - [`checkpt`], [`restore`]: the Rust types.
 //!
 //! The format is specified in docs/frame-format.md.
 
+mod ahead;
 pub(crate) mod checkpt;
 pub(crate) mod decoder;
 pub(crate) mod encoder;

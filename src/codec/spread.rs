@@ -13,7 +13,6 @@
 //! docs/parallel.md has what it costs and gains.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
@@ -21,6 +20,7 @@ use crate::bytes::put_u24;
 use crate::error::Error;
 use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
 use crate::sys::map::{FreshMemory, fresh_memory};
+use crate::sys::monitor::{Held, Monitor};
 use crate::sys::threads;
 
 /// Chunks by which a thread begins before its segment. After 8, nearly every stream has the true state; of data that shows otherwise more
@@ -141,8 +141,7 @@ struct Board<'b> {
     helpers: usize,
     warm_up: AtomicUsize,
     stop: AtomicBool,
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
 }
 
 struct State {
@@ -236,8 +235,7 @@ impl<'b> Board<'b> {
             helpers,
             warm_up: AtomicUsize::new(WARM_UP),
             stop: AtomicBool::new(false),
-            state: Mutex::new(State { written: 0, busy: 0, slots, spare }),
-            changed: Condvar::new(),
+            state: Monitor::new(State { written: 0, busy: 0, slots, spare }),
         })
     }
 
@@ -246,8 +244,8 @@ impl<'b> Board<'b> {
         (segment.checked_sub(1).map_or(0, |before| self.segments[before]), self.segments[segment])
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Held<'_, State> {
+        self.state.lock()
     }
 
     fn stopped(&self) -> bool {
@@ -268,7 +266,7 @@ impl<'b> Board<'b> {
             let mut state = self.lock();
             state.written = segment + 1;
             state.spare.extend(output);
-            self.changed.notify_all();
+            self.state.tell();
             if written < last {
                 break;
             }
@@ -412,7 +410,7 @@ impl<'b> Board<'b> {
                     state.busy += 1;
                     return Some((Begun { board: self, segment: next }, state.spare.pop()));
                 }
-                Some(_) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(_) => state.wait(),
             }
         }
     }
@@ -442,7 +440,7 @@ impl Drop for StopAtEnd<'_> {
         self.0.stop.store(true, Ordering::Relaxed);
         // Under the lock, so that nobody is between looking and waiting.
         let _state = self.0.lock();
-        self.0.changed.notify_all();
+        self.0.state.tell();
     }
 }
 

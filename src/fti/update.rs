@@ -185,7 +185,7 @@ impl Writer {
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;
-        let (file, before) = place.open_with_identity()?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
+        let (file, before) = place.open(true)?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
 
         // What the file has.
         let mut base = self.bases.take(&before).filter(|_| file.is_some());

@@ -65,7 +65,7 @@ pub const FRAME_SIZE_MAX: usize = 1 << 30;
 
 /// The size of frames where none is asked for. Smaller ones compress less well, larger ones leave threads without work at the end of a
 /// region: docs/performance.md has the measurements.
-pub const FRAME_SIZE_DEFAULT: usize = 512 << 10;
+pub const FRAME_SIZE_DEFAULT: usize = 256 << 10;
 
 /// The one checksum: XXH3 with 64 bits and seed 0.
 fn checksum(bytes: &[u8]) -> u64 {

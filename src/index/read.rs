@@ -35,6 +35,9 @@ struct Part<'m> {
     to: &'m mut [u8],
 }
 
+/// What is to be done with each number. A failure tells what it is about.
+pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync + 'j;
+
 /// When the bytes of a frame are to be compared with their checksum.
 enum Verified {
     /// Unless they were before.
@@ -315,7 +318,7 @@ impl Reader<'_> {
     pub(super) fn spread<E: Send>(
         &self,
         jobs: usize,
-        job: &(dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync),
+        job: &Job<'_, E>,
         after: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<(), (Option<E>, Error)> {
         let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, Error)>));

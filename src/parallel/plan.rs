@@ -55,7 +55,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The jobs for these frames, in order. Fails with the number of a frame that can't be.
+    /// The jobs for these frames, in order. Fails with the number of a frame that can't be; 0, where memory is short.
     pub(super) fn new(frames: &[Frame<'_>], history: History) -> Result<Self, (usize, Error)> {
         let mut plan = Self { jobs: Vec::new(), room: 0, later: Vec::new(), history };
         plan.later.try_reserve_exact(frames.len()).map_err(|_| (0, Error::OutOfMemory))?;
@@ -66,17 +66,17 @@ impl Plan {
             let bound = bound(frame.style, frame.sizes()).map_err(|error| (number, error))?;
             let apart = bound > GATHERED && (frame.style == FrameStyle::Raw || bound > ALONE);
             if apart || together + bound > GATHERED {
-                plan.push_frames(first..number, together).map_err(|error| (number, error))?;
+                plan.push_frames(first..number, together).map_err(|error| (0, error))?;
                 (first, together) = (number, 0);
             }
             if apart {
-                plan.push_apart(number, frame).map_err(|error| (number, error))?;
+                plan.push_apart(number, frame).map_err(|error| (0, error))?;
                 first = number + 1;
             } else {
                 together += bound;
             }
         }
-        plan.push_frames(first..frames.len(), together).map_err(|error| (first, error))?;
+        plan.push_frames(first..frames.len(), together).map_err(|error| (0, error))?;
         Ok(plan)
     }
 

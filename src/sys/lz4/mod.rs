@@ -12,10 +12,11 @@ mod snapshot;
 
 pub(crate) use compress::{Compressor, Following};
 pub(crate) use decompress::Decompressor;
-pub(crate) use in_place::CompressInPlace;
+pub(crate) use in_place::{CompressInPlace, DecompressInPlace};
 pub(crate) use snapshot::{Ahead, Snapshot};
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 /// Size of a ring in bytes: three chunks, so that the 64 KiB before a chunk are never overwritten by it.
@@ -42,7 +43,7 @@ pub(crate) const HASH_BITS: u32 = 12;
 struct Owned {
     state: NonNull<c_void>,
     free: unsafe fn(*mut c_void),
-    ring: NonNull<[u8]>,
+    ring: NonNull<[MaybeUninit<u8>]>,
 }
 
 // SAFETY: LZ4's states are plain memory without ties to a thread, and the ring is owned.
@@ -54,7 +55,8 @@ impl Owned {
     fn new(create: fn() -> Option<NonNull<c_void>>, free: unsafe fn(*mut c_void)) -> Option<Self> {
         let mut ring = Vec::new();
         ring.try_reserve_exact(RING_SIZE).ok()?;
-        ring.resize(RING_SIZE, 0u8);
+        // Not filled, as touching so much takes longer than coding a small frame. LZ4 reads what it has put there.
+        ring.resize(RING_SIZE, MaybeUninit::uninit());
         let state = create()?;
         Some(Self { state, free, ring: NonNull::from(Box::leak(ring.into_boxed_slice())) })
     }

@@ -1,0 +1,256 @@
+//! Restoring a large buffer from a file by two threads: one reads ahead while the other decompresses.
+//!
+//! All that is read goes to the restore's I/O buffer, so no more than that is ever taken from the file beyond what was restored. It is used as
+//! two *pieces*: while the chunks in one are decompressed, the other is filled. A chunk that does not end in its piece is continued
+//! in the next: each has room for the begin of one in front.
+//!
+//! Only of files, where reading does not wait for somebody who may be waiting for us.
+
+use std::ops::Range;
+
+use super::source::{NOT_SEEKABLE, Stream, chunk_size};
+use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
+use crate::bytes::end_of;
+use crate::error::{Doing, Error};
+use crate::sys::errno::Errno;
+use crate::sys::fd;
+use crate::sys::lz4::DecompressInPlace;
+use crate::sys::monitor::Monitor;
+use crate::sys::threads;
+
+/// Room in front of a piece for what is left of the one before: less than a chunk.
+const FRONT: usize = chunk_bound(CHUNK_MAX);
+
+/// An I/O buffer has at least so many bytes where this is to be of use.
+const BUFFER_MIN: usize = 4 * FRONT;
+
+/// A buffer of which at least so much is left is worth a thread.
+const WORTH_IT: usize = 4 << 20;
+
+/// Half of the I/O buffer.
+struct Piece<'b> {
+    bytes: &'b mut [u8],
+    /// Whether it is the second half.
+    second: bool,
+    /// What of it is not used yet.
+    lo: usize,
+    hi: usize,
+    /// Why there is no more: an error, or the end of the file.
+    end: Option<Option<Errno>>,
+}
+
+impl Piece<'_> {
+    /// Fills what is behind the front.
+    fn fill(&mut self, stream_fd: std::os::fd::BorrowedFd<'_>) {
+        let room = &mut self.bytes[FRONT..];
+        let size = room.len();
+        let got = fd::read_at_least(stream_fd, room, &mut [], size);
+        self.end = match got {
+            Ok(got) if got < size => Some(None),
+            Ok(_) => None,
+            Err(errno) => Some(Some(errno)),
+        };
+        (self.lo, self.hi) = (FRONT, FRONT + got.unwrap_or(0));
+    }
+
+    fn left(&self) -> usize {
+        self.hi - self.lo
+    }
+}
+
+/// What the two threads share: the piece that is not in use.
+struct Shared<'b> {
+    empty: Option<Piece<'b>>,
+    full: Option<Piece<'b>>,
+    stop: bool,
+    /// The other thread has panicked, and the piece is gone with it.
+    lost: bool,
+}
+
+/// Whether what is left of a buffer, so many bytes, is worth it.
+pub(super) fn is_worth_it(stream: &Stream<'_>, left: usize, threads: usize) -> bool {
+    left >= WORTH_IT
+        && stream.size != NOT_SEEKABLE
+        && !stream.at_offset
+        && stream.buffer.len() >= BUFFER_MIN
+        // What was read before is used first.
+        && *stream.ready < FRONT as u64
+        && threads::number(threads) > 1
+}
+
+/// Decompresses all that is left of a buffer.
+pub(super) fn decompress(
+    stream: &mut Stream<'_>,
+    lz4: &mut DecompressInPlace<'_, '_>,
+    corrupt: &'static str,
+) -> Result<(), Error> {
+    let (lo, ready) = (*stream.lo as usize, *stream.ready as usize);
+    // The members may be anything, being in a C host's memory.
+    if stream.buffer.get(lo..).is_none_or(|read| read.len() < ready) {
+        return Err(Error::Internal);
+    }
+    stream.buffer.copy_within(lo..lo + ready, 0);
+    let half = stream.buffer.len() / 2;
+    let (first, second) = stream.buffer.split_at_mut(half);
+    let mut current = Piece { bytes: first, second: false, lo: 0, hi: ready, end: None };
+    let empty = Piece { bytes: &mut second[..half], second: true, lo: 0, hi: 0, end: None };
+    let mut shared = Monitor::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
+    let (fd, offset) = (stream.fd, &mut *stream.offset);
+
+    let result = threads::with_helpers(1, &|| read_ahead(&shared, fd), || {
+        let _stop = StopAtEnd(&shared);
+        while lz4.left() > 0 {
+            let len = lz4.left().min(CHUNK_MAX);
+            let damaged = |what| Error::Corrupt { offset: *offset, what };
+            make_ready(&mut current, &shared, fd, CHUNK_HEADER, *offset)?;
+            let size = chunk_size(&current.bytes[current.lo..current.hi], chunk_bound(len)).map_err(damaged)?;
+            make_ready(&mut current, &shared, fd, size, *offset)?;
+            let chunk = &current.bytes[current.lo..current.lo + size];
+            lz4.decompress(len, &chunk[CHUNK_HEADER..]).ok_or(damaged(corrupt))?;
+            *offset = end_of(*offset, size as u64)?;
+            current.lo += size;
+        }
+        Ok(())
+    });
+
+    let full = shared.get_mut().full.take().map(|piece| piece.lo..piece.hi);
+    let (in_second, used) = (current.second, current.lo..current.hi);
+    drop(shared);
+    let ready = join(stream.buffer, half, in_second, used, full);
+    (*stream.lo, *stream.ready) = (ready.start as u64, ready.len() as u64);
+    result
+}
+
+/// Brings what was read and not used into one piece: first what is left in one half of the buffer, then the other half's, if there is any.
+/// Places are those in the halves. Returns where it is then.
+fn join(buffer: &mut [u8], half: usize, in_second: bool, left: Range<usize>, other: Option<Range<usize>>) -> Range<usize> {
+    let left = if in_second { half + left.start..half + left.end } else { left };
+    match other {
+        None => left,
+        Some(other) if in_second => {
+            // Behind the first half's, and then before it.
+            let (count, end) = (other.len(), other.end + left.len());
+            buffer.copy_within(left, other.end);
+            buffer[other.start..end].rotate_left(count);
+            other.start..end
+        }
+        Some(other) => {
+            buffer.copy_within(half + other.start..half + other.end, left.end);
+            left.start..left.end + other.len()
+        }
+    }
+}
+
+/// Sees to it that the current piece has `size` bytes, which the file has from `offset` on.
+fn make_ready<'b>(
+    current: &mut Piece<'b>,
+    shared: &Monitor<Shared<'b>>,
+    fd: std::os::fd::BorrowedFd<'_>,
+    size: usize,
+    offset: u64,
+) -> Result<(), Error> {
+    while current.left() < size {
+        let left = current.left();
+        let offset = offset.saturating_add(left as u64);
+        match current.end {
+            Some(None) => return Err(Error::UnexpectedEnd { offset, missing: (size - left) as u64 }),
+            Some(Some(errno)) => return Err(Error::Io { doing: Doing::Reading, offset, errno }),
+            None => {}
+        }
+        let mut next = next_piece(shared, fd)?;
+        next.lo = FRONT - left;
+        next.bytes[next.lo..FRONT].copy_from_slice(&current.bytes[current.lo..current.hi]);
+        let used = std::mem::replace(current, next);
+        let mut shared_now = shared.lock();
+        shared_now.empty = Some(used);
+        drop(shared_now);
+        shared.tell();
+    }
+    Ok(())
+}
+
+/// The piece that the other thread has filled. If it has not begun, or there is none, this one does.
+fn next_piece<'b>(shared: &Monitor<Shared<'b>>, fd: std::os::fd::BorrowedFd<'_>) -> Result<Piece<'b>, Error> {
+    let mut now = shared.lock();
+    loop {
+        if let Some(full) = now.full.take() {
+            return Ok(full);
+        }
+        if let Some(mut empty) = now.empty.take() {
+            drop(now);
+            empty.fill(fd);
+            return Ok(empty);
+        }
+        if now.lost {
+            return Err(Error::Internal);
+        }
+        now.wait();
+    }
+}
+
+/// What the other thread does.
+fn read_ahead(shared: &Monitor<Shared<'_>>, fd: std::os::fd::BorrowedFd<'_>) {
+    let mut now = shared.lock();
+    while !now.stop {
+        let Some(mut piece) = now.empty.take() else {
+            now.wait();
+            continue;
+        };
+        drop(now);
+        let begun = Begun(shared);
+        piece.fill(fd);
+        std::mem::forget(begun);
+        let ended = piece.end.is_some();
+        now = shared.lock();
+        now.full = Some(piece);
+        shared.tell();
+        if ended {
+            return;
+        }
+    }
+}
+
+/// The other thread is at a piece. Dropped by a panic alone.
+struct Begun<'s, 'b>(&'s Monitor<Shared<'b>>);
+
+impl Drop for Begun<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().lost = true;
+        self.0.tell();
+    }
+}
+
+/// The other thread does not go on when the call comes to its end, however it does.
+struct StopAtEnd<'s, 'b>(&'s Monitor<Shared<'b>>);
+
+impl Drop for StopAtEnd<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().stop = true;
+        self.0.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_comes_to_lie_in_one_piece() {
+        // Each byte says where it was.
+        let buffer: Vec<u8> = (0..100).collect();
+        let joined = |in_second, left: Range<usize>, other: Option<Range<usize>>| {
+            let mut buffer = buffer.clone();
+            let ready = join(&mut buffer, 50, in_second, left, other);
+            buffer[ready].to_vec()
+        };
+        let bytes = |first: Range<u8>, second: Range<u8>| first.chain(second).collect::<Vec<u8>>();
+        assert_eq!(joined(false, 10..30, None), bytes(10..30, 0..0));
+        assert_eq!(joined(true, 10..30, None), bytes(60..80, 0..0));
+        assert_eq!(joined(false, 10..50, Some(20..50)), bytes(10..50, 70..100));
+        assert_eq!(joined(false, 10..10, Some(20..30)), bytes(70..80, 0..0));
+        assert_eq!(joined(true, 0..50, Some(20..50)), bytes(50..100, 20..50));
+        assert_eq!(joined(true, 5..50, Some(20..33)), bytes(55..100, 20..33));
+        assert_eq!(joined(true, 50..50, Some(20..50)), bytes(20..50, 0..0));
+        assert_eq!(joined(true, 30..50, Some(20..20)), bytes(80..100, 0..0));
+    }
+}
