@@ -14,10 +14,11 @@ SONAME  := libfdckpt.so.0
 
 SHELL := /bin/bash
 
-.PHONY: help build lib tool headers demo demo-mpi test valgrind faults identity corruption container-model bench-container bench-fti crash bench-inflate fuzz fuzz-keep sanitize mutants mutants-by-hand coverage twin bench bench-threads bench-plot stack lint doc deps install install-lib install-tool uninstall clean
+# All that looks like a task: none is the name of a file.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the shared library and the crate as cargo makes them
 	$(CARGO) build --release
@@ -133,14 +134,27 @@ bench-fti: ## Measure checkpoint files of FTI, beside MD5 and plain writing; upd
 
 bench-fti: ROUNDS = 7
 
+bench-index: ## Measure checkpoints that describe themselves, beside plain frames, write(2), memcpy, lz4, zstd and tar (2 minutes)
+	ROUNDS=$(ROUNDS) BENCH_DIR=$(BENCH_DIR) MIB=$(BENCH_MIB) DATA="$(BENCH_DATA)" $(CARGO) bench --bench index
+
+bench-index: ROUNDS = 9
+
+damage: COUNT = 100000
+
+damage: ## Damage checkpoints that describe themselves COUNT times: all of it is noticed, and costs what it hits
+	FDCKPT_INDEX_DAMAGE=$(COUNT) $(CARGO) test --release --test index_damage -- --nocapture
+
+million: ## Checkpoints with a million regions: how long opening and finding one takes
+	FDCKPT_INDEX_REGIONS=1000000 $(CARGO) test --release --test index -- --nocapture a_million
+
 crash: ROUNDS = 10000
 
-crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
+crash: ## Kill processes that save or update ROUNDS times, and look at what they leave; each state that a crash of the machine may leave
 	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes frames container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update
+TARGETS := round_trip restore_anything all_modes frames container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -217,6 +231,7 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+	@$(if $(QUICK)$(ROWS),,$(MAKE) --no-print-directory bench-index)
 	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
 
 $(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
@@ -261,6 +276,8 @@ install: install-lib install-tool ## Install libraries, headers, pkg-config file
 install-tool: $(TOOL) ## Install the tool alone, with man pages and completions for bash, zsh and fish
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
 	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
+	install -d "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/tool.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
 	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
 	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"

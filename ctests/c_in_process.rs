@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn corrupt_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn threads_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn log_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn checkpoint_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn fti_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn frames_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
@@ -79,6 +80,11 @@ fn container() {
 #[test]
 fn inflate() {
     call("inflate", inflate_main, &[]);
+}
+
+#[test]
+fn checkpoint() {
+    call("checkpoint", checkpoint_main, &[]);
 }
 
 #[test]

@@ -58,6 +58,11 @@ mod shared_library {
     }
 
     #[test]
+    fn checkpoint() {
+        support::run(&mut Command::new(support::c_program("checkpoint")));
+    }
+
+    #[test]
     fn frames() {
         support::run(&mut Command::new(support::c_program("frames")));
     }
@@ -148,7 +153,8 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", support::run(valgrind(&support::c_program("trace")).args(args)));
         }
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "frames", "checkpoint", "inflate"]
+        {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

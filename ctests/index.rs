@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::Command;
 
 use fdckpt::index::{Durability, Reader, ReaderOptions, Request, Spooled, Writer, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
@@ -157,7 +158,7 @@ fn frames_are_those_of_one_handle() {
 fn styles_can_be_mixed_and_small_regions_share_frames() {
     let folder = support::fresh_folder("index-mixed");
     let path = folder.join("a.ckpt");
-    let mut writer = options().create(&path).unwrap();
+    let mut writer = options().frame_size(512 << 10).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     writer.add("first", &[1; 1000]).unwrap();
     writer.add("second", &[2; 1000]).unwrap();
@@ -422,4 +423,147 @@ fn abandoned_files_are_removed() {
     first.commit().unwrap();
     drop(second);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+}
+
+/// Files of version 1 of the format, which are kept for ever: they can be read, and are what is written today.
+#[test]
+fn golden_files() {
+    let letters: Vec<u8> = (0..150_000usize).map(|at| b"ACGT"[at * at / 97 % 4]).collect();
+    type Case<'c> = (&'c str, FrameStyle, bool, &'c [(&'c str, &'c [u8])]);
+    let cases: [Case<'_>; 3] = [
+        (
+            "raw",
+            FrameStyle::Raw,
+            true,
+            &[("step", &17u64.to_le_bytes()), ("nothing", b""), ("na\u{ef}ve \u{1f600}", b"\xff\0\x01")],
+        ),
+        (
+            "lz4",
+            FrameStyle::Lz4,
+            true,
+            &[("first", b"shared by two"), ("second", b"shared by two"), ("letters", &letters), ("last", b"!")],
+        ),
+        ("no-checksums", FrameStyle::Lz4, false, &[("zeros", &[0; 5000])]),
+    ];
+    let folder = support::fresh_folder("index-golden");
+    for (name, style, checksums, regions) in cases {
+        let path = folder.join(name);
+        let mut writer = options().style(style).checksums(checksums).frame_size(65_536).create(&path).unwrap();
+        writer.attribute("made by", b"ctests/index.rs").unwrap();
+        writer.attribute("binary", &[0, 255]).unwrap();
+        regions.iter().for_each(|(name, data)| writer.add(name, data).unwrap());
+        writer.commit().unwrap();
+        let written = fs::read(&path).unwrap();
+        let golden = support::root().join("ctests/golden/checkpoint").join(format!("{name}.ckpt"));
+        if std::env::var_os("FDCKPT_WRITE_GOLDEN").is_some() {
+            fs::create_dir_all(golden.parent().unwrap()).unwrap();
+            fs::write(&golden, &written).unwrap();
+        }
+        let file = fs::read(&golden).unwrap();
+        let regions: Vec<(String, Vec<u8>)> = regions.iter().map(|(name, data)| ((*name).to_owned(), data.to_vec())).collect();
+        check(&file, &regions, 1);
+        let reader = ReaderOptions::new().open_bytes(&file).unwrap();
+        assert_eq!(reader.has_checksums(), checksums);
+        assert_eq!(reader.attributes().collect::<Vec<_>>(), [("made by", &b"ctests/index.rs"[..]), ("binary", &[0, 255])]);
+        assert!(written == file, "{name}");
+    }
+}
+
+/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions do.
+fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8> {
+    let sum = xxhash_rust::xxh3::xxh3_64;
+    let data: Vec<u8> = regions.iter().flat_map(|(_, data)| data).copied().collect();
+    let names: Vec<u8> = regions.iter().flat_map(|(name, _)| [name.as_bytes(), b"\0"].concat()).collect();
+    let slots = if regions.is_empty() { 0 } else { (2 * regions.len()).next_power_of_two() };
+    let frames: Vec<(usize, usize)> = [0].iter().chain(cuts).copied().zip(cuts.iter().copied()).collect();
+    let largest = frames.iter().map(|(begin, end)| end - begin).max().unwrap_or(0);
+    let mut index = b"FDCKIDX\n\x01\0\0\0\x01\0\0\0".to_vec();
+    for field in [regions.len(), frames.len(), data.len(), data.len(), names.len(), 0, 0, slots, largest, 0] {
+        index.extend((field as u64).to_le_bytes());
+    }
+    for &(begin, end) in &frames {
+        [end as u64, end as u64, sum(&data[begin..end]), 1].iter().for_each(|field| index.extend(field.to_le_bytes()));
+    }
+    let (mut end, mut name_end, mut table) = (0, 0, vec![0u32; slots]);
+    for (number, (name, region)) in regions.iter().enumerate() {
+        let begin = end;
+        end += region.len();
+        name_end += name.len() + 1;
+        let parts: Vec<u64> = frames
+            .iter()
+            .filter_map(|frame| {
+                let part = frame.0.max(begin)..frame.1.min(end);
+                (part.start < part.end).then(|| sum(&data[part]))
+            })
+            .collect();
+        let checksum = match parts[..] {
+            [] => sum(b""),
+            [one] => one,
+            _ => sum(&parts.iter().flat_map(|part| part.to_le_bytes()).collect::<Vec<_>>()),
+        };
+        let frame = if region.is_empty() { 0 } else { frames.iter().position(|frame| begin < frame.1).unwrap() };
+        index.extend((end as u64).to_le_bytes());
+        index.extend(checksum.to_le_bytes());
+        index.extend((frame as u32).to_le_bytes());
+        index.extend((name_end as u32).to_le_bytes());
+        let mut place = sum(name.as_bytes()) as usize % slots;
+        while table[place] != 0 {
+            place = (place + 1) % slots;
+        }
+        table[place] = number as u32 + 1;
+    }
+    table.iter().for_each(|place| index.extend(place.to_le_bytes()));
+    index.extend(names);
+    index.extend(sum(&index).to_le_bytes());
+    let mut container = Container::new();
+    container.set(128, data).unwrap();
+    container.set(129, index).unwrap();
+    container.serialize().unwrap()
+}
+
+#[test]
+fn a_file_of_somebody_else() {
+    let regions = named(&[100, 0, 300, 50, 1000]);
+    for cuts in [&[1450][..], &[150, 450, 460, 1400, 1450], &[1, 2, 3, 1449, 1450]] {
+        let file = by_the_specification(&regions, cuts);
+        check(&file, &regions, 2);
+        // A region that has another checksum than its data is damaged, though each frame is sound.
+        let place = file.windows(8).rposition(|bytes| bytes == 1450u64.to_le_bytes()).unwrap();
+        let mut other = file.clone();
+        other[place + 8] ^= 1;
+        let (index, end) = (1450, file.windows(12).rposition(|bytes| bytes == b"{\"version\":1").unwrap());
+        let sum = xxhash_rust::xxh3::xxh3_64(&other[index..end - 8]);
+        other[end - 8..end].copy_from_slice(&sum.to_le_bytes());
+        let reader = ReaderOptions::new().open_bytes(&other).unwrap();
+        let mut lost = Vec::new();
+        let verdict = reader.verify(&mut |damage| lost.push((damage.region.map(|(number, _)| number), damage.frame))).unwrap();
+        assert_eq!((lost, verdict.damaged_frames), (vec![(Some(4), None)], 0));
+    }
+    // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
+    let folder = support::fresh_folder("index-other");
+    let small = named(&[100, 0, 300, 50]);
+    assert!(write_to(&folder.join("a"), options(), &small) == by_the_specification(&small, &[450]));
+    assert!(write_to(&folder.join("a"), options(), &[]) == by_the_specification(&[], &[]));
+}
+
+/// The program in the README, as it is there.
+#[test]
+fn the_readmes_example_runs() {
+    let readme = fs::read_to_string(support::root().join("README.md")).unwrap();
+    let section = readme.split("## Checkpoints that describe themselves").nth(1).unwrap();
+    let example = section.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.lines().count() < 60, "{} lines", example.lines().count());
+    let folder = support::fresh_folder("index-readme");
+    fs::write(folder.join("example.c"), example).unwrap();
+    let library = support::LIBRARY_FOLDER.display();
+    let mut cc = support::cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(support::root().join("include"));
+    cc.arg(folder.join("example.c")).arg("-o").arg(folder.join("example"));
+    cc.args([format!("-L{library}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{library}")]);
+    support::run(&mut cc);
+    let path = folder.join("state.ckpt");
+    let said = support::run(Command::new(folder.join("example")).arg(&path));
+    assert_eq!(said, "cell 17: 37 degrees, number 289\n");
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

@@ -82,8 +82,8 @@ fn with_fixed_times(text: &str) -> String {
 fn sandbox(name: &str) -> PathBuf {
     let folder = support::fresh_folder(name);
     for (from, to) in [
-        ("fti/E/order_b.fti", "Ckpt3-Rank0.fti"),
-        ("fti/A/order_b.fti", "Ckpt3-Rank0.v1.1.fti"),
+        ("fti/E/order_b.fti", "Ckpt13-Rank0.fti"),
+        ("fti/A/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
         ("fti/E/regrow_a.fti", "Ckpt1-Rank0.fti"),
         ("fti/E/regrow_b.fti", "Ckpt2-Rank0.fti"),
         ("fti/D/regrow_c.fti", "refused.fti"),
@@ -102,12 +102,24 @@ fn sandbox(name: &str) -> PathBuf {
     ] {
         fs::copy(golden(from), folder.join(to)).expect(from);
     }
-    let ids = ["order_b"].map(|name| fs::read(golden(&format!("fti/E/{name}.fti"))).expect("readable"));
-    let mut damaged = ids[0].clone();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("writable");
+    let mut damaged = fs::read(golden("fti/E/order_b.fti")).expect("readable");
     damaged[70] ^= 1;
-    fs::write(folder.join("damaged.fti"), damaged).expect("writable");
-    fs::write(folder.join("notes.txt"), "to be, or not to be\n".repeat(100)).expect("writable");
+    write("damaged.fti", &damaged);
+    let notes = "to be, or not to be\n".repeat(100);
+    write("notes.txt", notes.as_bytes());
+    // Not by gzip, of which each version compresses in its own way.
+    write("notes.gz", &gzip(notes.as_bytes()));
+    write("blocks.gz", &gzip(&fs::read(golden("ckpt/golden/block_index_10.ckpt")).expect("readable")));
     folder
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    file.extend(miniz_oxide::deflate::compress_to_vec(plain, 6));
+    file.extend(crc32fast::hash(plain).to_le_bytes());
+    file.extend((plain.len() as u32).to_le_bytes());
+    file
 }
 
 /// All outputs in the documents are true. `SNAPSHOTS=overwrite` writes those that are: read them before you commit them.
@@ -296,6 +308,25 @@ fn a_signal_leaves_no_half_file() {
         assert_eq!(files(), 1, "the temporary file is gone");
         assert_eq!(fs::read(&out).expect("readable"), b"the old one");
     }
+}
+
+/// Nor does it leave what was saved for measuring.
+#[test]
+fn a_signal_leaves_no_scratch_folder() {
+    let folder = support::fresh_folder("tool-signal-bench");
+    fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
+    let mut command = Command::new(TOOL);
+    command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it runs");
+    let files = || fs::read_dir(&folder).expect("readable").count();
+    while files() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    support::run(Command::new("kill").arg("-INT").arg(child.id().to_string()));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(130), 0), "{output:?}");
+    assert_eq!(files(), 1);
 }
 
 /// In a terminal of its own, by the program `script`.

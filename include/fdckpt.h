@@ -387,9 +387,19 @@ extern "C" {
 #define FDCKPT_TO_END UINT64_MAX
 
 /*
+ The styles of frames, as in fd_checkpt.h: the data as it is, which is what 0 means too, and fastest.
+ */
+#define FDCKPT_STYLE_RAW 1
+
+/*
+ Compressed by LZ4.
+ */
+#define FDCKPT_STYLE_LZ4 2
+
+/*
  How many bytes of data a frame has at most, if the options don't say it.
  */
-#define FDCKPT_FRAME_SIZE_DEFAULT 524288
+#define FDCKPT_FRAME_SIZE_DEFAULT 262144
 
 /*
  It was mapped, or is in the caller's memory: nothing was spooled.
@@ -1079,7 +1089,7 @@ typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_
  */
 typedef struct fdckpt_writer_options_t {
   /*
-   How frames are encoded: FD_CHECKPT_FRAME_STYLE_RAW, which is also what 0 means, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
    */
   int style;
   /*
@@ -1209,7 +1219,7 @@ typedef struct fdckpt_entry_t {
    */
   uint64_t frame_count;
   /*
-   The style of these: FD_CHECKPT_FRAME_STYLE_RAW, also if it is empty, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   The style of these: FDCKPT_STYLE_RAW, also if it is empty, or FDCKPT_STYLE_LZ4.
    */
   int style;
 } fdckpt_entry_t;
@@ -1235,7 +1245,7 @@ typedef struct fdckpt_reader_frame_t {
    */
   uint64_t checksum;
   /*
-   FD_CHECKPT_FRAME_STYLE_RAW or FD_CHECKPT_FRAME_STYLE_LZ4.
+   FDCKPT_STYLE_RAW or FDCKPT_STYLE_LZ4.
    */
   int style;
 } fdckpt_reader_frame_t;
@@ -1339,6 +1349,14 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
  be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
  */
 const struct fdckpt_error_t *fdckpt_last_error(void);
+
+/*
+ Removes the temporary files of all that this process is saving (fdckpt_writer_*, fdckpt_fti_*, indexes), for a program that a signal is
+ about to end: without it they stay until the next save in their folder. Files that have their names are not touched. What is
+ being saved can't be completed then. It can be called in a signal handler, and by any thread. Of more than 64 files at a time it
+ knows 64.
+ */
+void fdckpt_discard_replacements(void);
 
 /*
  Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
@@ -1830,6 +1848,9 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
  FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 
+ An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+ one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+
  The file is mapped: nobody may change or shorten it meanwhile.
  */
 int fdckpt_fti_recover(struct fdckpt_fti_t *fti,
@@ -2148,8 +2169,8 @@ int fdckpt_writer_add(struct fdckpt_writer_t *writer,
                       size_t size);
 
 /*
- fdckpt_writer_set_style says the style of the regions that are added from now on: FD_CHECKPT_FRAME_STYLE_RAW or
- FD_CHECKPT_FRAME_STYLE_LZ4.
+ fdckpt_writer_set_style says the style of the regions that are added from now on: FDCKPT_STYLE_RAW or
+ FDCKPT_STYLE_LZ4.
 
  Returns as fdckpt_writer_add.
  */

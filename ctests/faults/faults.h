@@ -24,7 +24,8 @@
 #define KIND_RENAME (14)
 #define KIND_CLOSE  (15)
 #define KIND_THREAD (16)
-#define KIND_CNT    (17)
+#define KIND_LOCK   (17)
+#define KIND_CNT    (18)
 
 /* Faults: an errno (positive), or: the call transfers one byte, half of
    what it was asked for (rounded up), or nothing without an error. */

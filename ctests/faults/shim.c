@@ -303,6 +303,13 @@ fsync( int fd ) {
 }
 
 int
+flock( int fd,
+       int operation ) {
+  if( is_watched( fd ) && fails( KIND_LOCK ) ) return -1;
+  return REAL( flock )( fd, operation );
+}
+
+int
 renameat( int          from_folder,
           char const * from,
           int          to_folder,

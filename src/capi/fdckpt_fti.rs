@@ -320,15 +320,7 @@ pub unsafe extern "C" fn fdckpt_fti_update(
     _updated: *mut fdckpt_fti_updated_t,
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_mut(c"fdckpt_fti_update", fti, |fti| {
-            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
-            let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
-            let updated = fti.writer.update(path, &options, &update, &variables)?;
-            fdckpt_fti_updated_t::write(_updated, &updated);
-            Ok(())
-        })
-    }
+    unsafe { change(c"fdckpt_fti_update", fti, path, options, update, _updated, Writer::update) }
 }
 
 /// fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
@@ -350,12 +342,30 @@ pub unsafe extern "C" fn fdckpt_fti_prepare(
     _updated: *mut fdckpt_fti_updated_t,
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
+    unsafe { change(c"fdckpt_fti_prepare", fti, path, options, update, _updated, Writer::prepare) }
+}
+
+/// One of the two ways to update a file.
+type Change<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
+
+/// # Safety
+/// As for [`fdckpt_fti_update`].
+unsafe fn change<'p>(
+    function: &'static CStr,
+    fti: *mut fdckpt_fti_t,
+    path: *const c_char,
+    options: *const fdckpt_fti_options_t,
+    update: *const fdckpt_fti_update_t,
+    updated: *mut fdckpt_fti_updated_t,
+    change: Change<'p>,
+) -> c_int {
+    // SAFETY: the caller's promise.
     unsafe {
-        guard::call_mut(c"fdckpt_fti_prepare", fti, |fti| {
+        guard::call_mut(function, fti, |fti| {
             let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
             let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
-            let updated = fti.writer.prepare(path, &options, &update, &variables)?;
-            fdckpt_fti_updated_t::write(_updated, &updated);
+            let done = change(&mut fti.writer, path, &options, &update, &variables)?;
+            fdckpt_fti_updated_t::write(updated, &done);
             Ok(())
         })
     }
@@ -428,6 +438,9 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c
 /// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO, the file can't be opened; FDCKPT_ERR_FORMAT, it is none of FTI; FDCKPT_ERR_CORRUPT,
 /// it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
 /// FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+///
+/// An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
+/// one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
 ///
 /// The file is mapped: nobody may change or shorten it meanwhile.
 #[unsafe(no_mangle)]

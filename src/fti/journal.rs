@@ -107,8 +107,9 @@ impl Place {
     }
 
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
-    pub(super) fn open_with_identity(&self) -> Result<Option<(Locked, Identity)>, Error> {
-        let file = match file::open_to_change(self.folder.as_fd(), &self.name) {
+    pub(super) fn open(&self, to_change: bool) -> Result<Option<(Locked, Identity)>, Error> {
+        let open = if to_change { file::open_to_change } else { file::open_in };
+        let file = match open(self.folder.as_fd(), &self.name) {
             Err(errno) if errno.is_missing() => return Ok(None),
             result => result.map_err(|errno| failed(Doing::Opening, errno))?,
         };
@@ -175,23 +176,23 @@ impl Place {
     }
 
     /// Calls `found` with the journal of an update that was begun and not ended, if there is one for this state of the file, and with
-    /// the file.
+    /// the file, which is locked meanwhile.
     fn unfinished<R>(
         &self,
-        found: impl FnOnce(&Journal<'_>, Option<(Locked, Identity)>) -> Result<R, Error>,
+        found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        let Some(map) = self.map(Beside::Journal)? else { return Ok(None) };
-        let region = map.region();
-        let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
-        let file = self.open_with_identity()?;
-        // Before the lock, somebody may have ended it.
+        // Most often there is none. Should there be one, only who has locked the file reads it: others could empty it meanwhile.
         if self.map(Beside::Journal)?.is_none() {
             return Ok(None);
         }
+        let file = self.open(false)?;
+        let Some(map) = self.map(Beside::Journal)? else { return Ok(None) };
+        let region = map.region();
+        let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
         if !journal.is_for(file.as_ref())? {
             return Ok(None);
         }
-        found(&journal, file).map(Some)
+        found(&journal, file.as_ref()).map(Some)
     }
 
     /// Ends the update that the journal has, if it has one, so that the file is as it was to be. One that was prepared is not for
@@ -201,42 +202,46 @@ impl Place {
             if journal.prepared && !also_prepared {
                 return Err(Error::UpdatePrepared);
             }
-            let is_new = file.is_none();
-            let (file, identity) = match file {
-                Some(file) => file,
-                None => (Locked::try_new(self.create()?).ok_or(Error::FileBusy)?, Identity::none()),
+            let size = file.map_or(0, |(_, identity)| identity.size);
+            let to_change = match file {
+                None => self.create()?,
+                Some(_) => {
+                    file::open_to_change(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Opening, errno))?
+                }
             };
-            let file = file.as_fd();
-            journal.records().try_for_each(|(offset, bytes)| write_at(file, bytes, offset))?;
-            if identity.size > journal.after.size {
-                set_size(file, journal.after.size)?;
+            let to_change = to_change.as_fd();
+            journal.records().try_for_each(|(offset, bytes)| write_at(to_change, bytes, offset))?;
+            if size > journal.after.size {
+                set_size(to_change, journal.after.size)?;
             }
-            sync(file)?;
-            if is_new { self.sync_folder() } else { Ok(()) }
+            sync(to_change)?;
+            if file.is_none() {
+                self.sync_folder()?;
+            }
+            self.discard_journal()
         })?;
-        if finished.is_some() {
-            self.discard_journal()?;
-        }
         Ok(finished.is_some())
     }
 
     /// Gives up an update that was prepared: the file must be as it was.
     pub(super) fn abandon(&self) -> Result<bool, Error> {
-        let abandoned = self.unfinished(|journal, file| match file {
-            None if journal.before == Identity::none() => Ok(()),
-            Some((file, identity)) if identity == journal.before => {
-                let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
-                let region = map.region();
-                let bytes = region.get(0, region.size()).unwrap_or_default();
-                // Part of it may have been written already.
-                let checkpoint = Checkpoint::parse(bytes).map_err(|_| Error::FileChanged)?;
-                if checkpoint.verify(1, &mut |_| {})?.is_sound() { Ok(()) } else { Err(Error::FileChanged) }
+        let abandoned = self.unfinished(|journal, file| {
+            match file {
+                None => {}
+                Some((file, identity)) if *identity == journal.before => {
+                    let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
+                    let region = map.region();
+                    let bytes = region.get(0, region.size()).unwrap_or_default();
+                    // Part of it may have been written already.
+                    let checkpoint = Checkpoint::parse(bytes).map_err(|_| Error::FileChanged)?;
+                    if !checkpoint.verify(1, &mut |_| {})?.is_sound() {
+                        return Err(Error::FileChanged);
+                    }
+                }
+                Some(_) => return Err(Error::FileChanged),
             }
-            _ => Err(Error::FileChanged),
+            self.discard_journal()
         })?;
-        if abandoned.is_some() {
-            self.discard_journal()?;
-        }
         Ok(abandoned.is_some())
     }
 

@@ -73,8 +73,31 @@ impl<'a> Checkpoint<'a> {
         self.verify_with(threads, note).map(|(verdict, _)| verdict)
     }
 
+    /// As [`verify`](Self::verify). `progress` is told how many bytes were hashed since the last time, by the threads that do it; in all
+    /// these are the bytes of the variables, in generations A and B twice.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn verify_telling(
+        &self,
+        threads: usize,
+        note: &mut dyn FnMut(&Finding),
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Verdict, Error> {
+        self.verify_all(threads, note, Some(progress)).map(|(verdict, _)| verdict)
+    }
+
     /// The same, and what was computed from the data.
     pub(super) fn verify_with(&self, threads: usize, note: &mut dyn FnMut(&Finding)) -> Result<(Verdict, Hashed), Error> {
+        self.verify_all(threads, note, None)
+    }
+
+    fn verify_all(
+        &self,
+        threads: usize,
+        note: &mut dyn FnMut(&Finding),
+        progress: Option<&(dyn Fn(u64) + Sync)>,
+    ) -> Result<(Verdict, Hashed), Error> {
         let mut verdict = Verdict::default();
         let mut tell = |finding: Finding| {
             match finding.severity {
@@ -86,7 +109,7 @@ impl<'a> Checkpoint<'a> {
         };
         self.flaws.iter().for_each(|flaw| tell(*flaw));
 
-        let hashed = self.hash_chunks(threads)?;
+        let hashed = self.hash_chunks(threads, progress)?;
         let stored = self.header.checksum_hash();
         let (by_reader, by_writer) = (self.checksum_by_reader(&hashed), self.checksum_by_writer());
         let rule = match stored {
@@ -267,7 +290,7 @@ impl<'a> Checkpoint<'a> {
         let first = usize::from(with_checksum && self.generation.is_header_first());
         threads::each(threads, chunks.len() + first, &|number| {
             if number < first {
-                return hashed.note_checksum(self);
+                return hashed.note_checksum(self, None);
             }
             let Chunk { at, to } = &chunks[number - first];
             if outcome.failed.load(Ordering::Relaxed) {
@@ -295,7 +318,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Hashes all chunks, and in generations A and B the rest too.
-    fn hash_chunks(&self, threads: usize) -> Result<Hashed, Error> {
+    fn hash_chunks(&self, threads: usize, progress: Option<&(dyn Fn(u64) + Sync)>) -> Result<Hashed, Error> {
         let hashed = Hashed::new(self.containers.len())?;
         let mut jobs = Vec::new();
         jobs.try_reserve_exact(self.containers.len()).map_err(|_| Error::OutOfMemory)?;
@@ -304,11 +327,13 @@ impl<'a> Checkpoint<'a> {
         let first = usize::from(self.generation.is_header_first());
         threads::each(threads, jobs.len() + first, &|number| {
             if number < first {
-                return hashed.note_checksum(self);
+                return hashed.note_checksum(self, progress);
             }
             let at = jobs[number - first];
             if let Some(chunk) = self.chunk(&self.containers[at]) {
-                _ = hashed.of[at].set(fast_md5::digest(chunk));
+                let mut md5 = fast_md5::Md5::new();
+                hash(&mut md5, chunk, progress);
+                _ = hashed.of[at].set(md5.finalize());
             }
         });
         Ok(hashed)
@@ -339,8 +364,10 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// The checksum of A: of all that is behind the header.
-    fn checksum_of_all(&self) -> Option<[u8; HASH]> {
-        Some(fast_md5::digest(self.hashed_in_a()?))
+    fn checksum_of_all(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH]> {
+        let mut md5 = fast_md5::Md5::new();
+        hash(&mut md5, self.hashed_in_a()?, progress);
+        Some(md5.finalize())
     }
 
     /// The same with another hash at one place of the file.
@@ -359,10 +386,10 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// The checksum of B: of all chunks.
-    fn checksum_of_chunks(&self) -> Option<[u8; HASH]> {
+    fn checksum_of_chunks(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH]> {
         let mut md5 = fast_md5::Md5::new();
         for container in self.containers.iter().filter(|container| container.has_chunk()) {
-            md5.update(self.chunk(container)?);
+            hash(&mut md5, self.chunk(container)?, progress);
         }
         Some(md5.finalize())
     }
@@ -370,6 +397,15 @@ impl<'a> Checkpoint<'a> {
     /// The header's bytes.
     pub(super) fn header_bytes(&self) -> &'a [u8] {
         &self.file[self.header.offset as usize..][..self.generation.format().header]
+    }
+}
+
+/// Hashes bytes, and tells of them piece by piece.
+fn hash(md5: &mut fast_md5::Md5, bytes: &[u8], progress: Option<&(dyn Fn(u64) + Sync)>) {
+    let Some(progress) = progress else { return md5.update(bytes) };
+    for piece in bytes.chunks(PIECE) {
+        md5.update(piece);
+        progress(piece.len() as u64);
     }
 }
 
@@ -396,10 +432,10 @@ impl Hashed {
         Ok(Self { of, checksum: OnceLock::new() })
     }
 
-    fn note_checksum(&self, checkpoint: &Checkpoint<'_>) {
+    fn note_checksum(&self, checkpoint: &Checkpoint<'_>, progress: Option<&(dyn Fn(u64) + Sync)>) {
         _ = self.checksum.set(match checkpoint.generation {
-            Generation::A => checkpoint.checksum_of_all(),
-            _ => checkpoint.checksum_of_chunks(),
+            Generation::A => checkpoint.checksum_of_all(progress),
+            _ => checkpoint.checksum_of_chunks(progress),
         });
     }
 }

@@ -185,7 +185,7 @@ impl Writer {
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;
-        let (file, before) = place.open_with_identity()?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
+        let (file, before) = place.open(true)?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
 
         // What the file has.
         let mut base = self.bases.take(&before).filter(|_| file.is_some());
@@ -338,7 +338,7 @@ fn hash_chunks(
             dirty = true;
         }
         let old = before.and_then(|before| before.slots.get(at));
-        if dirty || old.is_none_or(|old| old.chunk != slot.chunk || !old.has_content) {
+        if dirty || old.is_none_or(|old| old.chunk != slot.chunk) {
             jobs.push((at, slot.chunk));
             done.push(OnceLock::new());
         }

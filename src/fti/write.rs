@@ -51,6 +51,8 @@ pub struct Options {
     pub threads: usize,
     /// What the file has to survive.
     pub durability: Durability,
+    /// Is told how many bytes of variables were hashed since the last time, by the threads that do it.
+    pub progress: Option<fn(u64)>,
     /// What FTI leaves in its files.
     #[doc(hidden)]
     pub leftovers: Leftovers,
@@ -78,6 +80,7 @@ impl Options {
             timestamp: None,
             threads: 1,
             durability: Durability::default(),
+            progress: None,
             leftovers: Leftovers::default(),
         }
     }
@@ -221,7 +224,7 @@ fn prepare(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_
     let (data_size, meta_size) = layout.sizes(generation).ok_or(TOO_LARGE)?;
     let mut meta = Meta::new(options, layout, data_size, meta_size)?;
     let file = Replacement::begin(path, options.durability)?;
-    let file_checksum = put_chunks(&file, options.threads, layout, &meta.fptrs, chunk, generation)?;
+    let file_checksum = put_chunks(&file, options, layout, &meta.fptrs, chunk)?;
     if matches!(generation, Generation::A | Generation::B) {
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
         empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
@@ -257,12 +260,12 @@ struct Job {
 /// Hashes and writes all chunks. Returns the hash of all of them as one, where the generation is B.
 fn put_chunks(
     file: &Replacement,
-    threads: usize,
+    options: &Options,
     layout: &mut Layout,
     fptrs: &[u64],
     chunk: &Chunk<'_>,
-    generation: Generation,
 ) -> Result<[u8; HASH], Error> {
+    let threads = options.threads;
     let slots = &layout.slots;
     let total: u64 = slots.iter().map(|slot| slot.chunk).sum();
     // A chunk that alone would keep one thread busy for longer than the others is hashed by one and written by another.
@@ -283,7 +286,7 @@ fn put_chunks(
     hashes.resize_with(slots.len(), OnceLock::new);
     let checksum = OnceLock::new();
     let outcome = Outcome::default();
-    let with_checksum = usize::from(generation == Generation::B);
+    let with_checksum = usize::from(options.generation == Generation::B);
     threads::each(threads, jobs.len() + with_checksum, &|number| {
         if number < with_checksum {
             let mut md5 = fast_md5::Md5::new();
@@ -309,6 +312,9 @@ fn put_chunks(
                     file.write_at(piece, offset)?;
                 }
                 offset += piece.len() as u64;
+                if let Some(progress) = options.progress.filter(|_| job.hashes) {
+                    progress(piece.len() as u64);
+                }
             }
             if job.hashes {
                 _ = hashes[job.slot].set(md5.finalize());

@@ -48,7 +48,7 @@ mod writer;
 pub use crate::durable::Durability;
 pub use failure::Failure;
 pub use options::{Progress, ReaderOptions, WriterOptions};
-pub use reader::{Attributes, Entries, Entry, Reader, Request, Spooled};
+pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request, Spooled};
 pub use salvage::{Salvaged, salvage};
 pub use verify::{Damage, Verdict};
 pub use writer::{Summary, Writer};
@@ -65,7 +65,7 @@ pub const FRAME_SIZE_MAX: usize = 1 << 30;
 
 /// The size of frames where none is asked for. Smaller ones compress less well, larger ones leave threads without work at the end of a
 /// region: docs/performance.md has the measurements.
-pub const FRAME_SIZE_DEFAULT: usize = 512 << 10;
+pub const FRAME_SIZE_DEFAULT: usize = 256 << 10;
 
 /// The one checksum: XXH3 with 64 bits and seed 0.
 fn checksum(bytes: &[u8]) -> u64 {

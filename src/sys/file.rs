@@ -23,6 +23,50 @@ pub(crate) fn create_new(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd,
     open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
 }
 
+/// Opens a file of the folder for reading and writing; not one that the name is a symbolic link to.
+pub(crate) fn open_to_change(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_NOFOLLOW)
+}
+
+/// Opens a file of the folder for reading.
+pub(crate) fn open_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    open_at(folder.as_raw_fd(), name, libc::O_RDONLY)
+}
+
+/// Size of a file in bytes.
+pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| u64::try_from(stat.st_size).unwrap_or_default())
+    }
+}
+
+/// A file that nobody else has locked, until this is dropped.
+pub(crate) struct Locked(OwnedFd);
+
+impl Locked {
+    /// Locks a file, for those who ask in the same way. `None` where somebody else has it. A file system without locks has none to wait
+    /// for.
+    pub(crate) fn try_new(file: OwnedFd) -> Option<Self> {
+        (try_lock(file.as_fd()) != Ok(false)).then_some(Self(file))
+    }
+}
+
+impl AsFd for Locked {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Not only by closing: a child that was forked meanwhile has the descriptor too.
+        // SAFETY: takes and changes no memory.
+        _ = done(|| unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) });
+    }
+}
+
 /// Makes a file without a name, for reading and writing, in the folder that the environment variable TMPDIR names, or /tmp. It is gone
 /// when it is closed.
 pub(crate) fn create_unnamed() -> Result<OwnedFd, Errno> {
@@ -116,51 +160,6 @@ pub(crate) fn remove_abandoned(folder: BorrowedFd<'_>) {
     }
     // SAFETY: it is open, and not used after.
     unsafe { libc::closedir(stream) };
-}
-
-/// Opens a file of the folder for reading and writing; not one that the name is a symbolic link to.
-pub(crate) fn open_to_change(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    open_at(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_NOFOLLOW)
-}
-
-/// Opens a file of the folder for reading.
-pub(crate) fn open_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
-    open_at(folder.as_raw_fd(), name, libc::O_RDONLY)
-}
-
-/// Size of a file in bytes.
-pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| u64::try_from(stat.st_size).unwrap_or_default())
-    }
-}
-
-/// A file that nobody else has locked, until this is dropped.
-pub(crate) struct Locked(OwnedFd);
-
-impl Locked {
-    /// Locks a file, for those who ask in the same way. `None` where somebody else has it. A file system without locks has none to wait
-    /// for.
-    pub(crate) fn try_new(file: OwnedFd) -> Option<Self> {
-        let locked = try_lock(file.as_fd());
-        (locked != Ok(false)).then_some(Self(file))
-    }
-}
-
-impl AsFd for Locked {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // Not only by closing: a child that was forked meanwhile has the descriptor too.
-        // SAFETY: takes and changes no memory.
-        _ = done(|| unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_UN) });
-    }
 }
 
 fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {

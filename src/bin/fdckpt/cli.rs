@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use fdckpt::index::FRAME_SIZE_DEFAULT;
 
 use crate::ui::{self, Trouble};
 
@@ -50,7 +51,7 @@ Examples:
   fdckpt list state.ckpt
   fdckpt list --json Ckpt3-Rank0.fti
   fdckpt list archive.zip               # what `fdckpt inflate --entry` can take")]
-    List(Look),
+    List(List),
 
     /// Check whether files are whole, and say what is damaged and what can still be read
     #[command(after_help = "\
@@ -78,6 +79,28 @@ Examples:
   fdckpt cat state.ckpt 'log/*' | less")]
     Cat(Cat),
 
+    /// Save files and folders as regions of a self-describing checkpoint
+    #[command(after_help = "\
+Examples:
+  fdckpt save -o state.ckpt run/                         # run/grid, run/log, ...: a region for each file
+  fdckpt save -o state.ckpt grid=/dev/shm/grid.bin notes.txt
+  simulate | fdckpt save -o state.ckpt output=- --style raw
+  fdckpt save -o - data/ | ssh host fdckpt restore -     # from one machine to another
+
+The file has its name only when it is complete and on the disk. A region has a name and bytes; owners, times and permissions of files are
+not saved, nor are links. What comes through a pipe goes to a file without a name in the folder of the checkpoint first.")]
+    Save(Save),
+
+    /// Write the regions of a self-describing checkpoint to files
+    #[command(after_help = "\
+Examples:
+  fdckpt restore state.ckpt -C folder
+  fdckpt restore state.ckpt 'run/log*'
+
+Files that are there are replaced, each in one step. A region whose name leads out of the folder (/..., ../...) is not restored, nor is one
+where a link is on the way. Regions that are damaged are told, all others restored; the status is 1 then.")]
+    Restore(Restore),
+
     /// Say which regions, sections or variables of two files differ, and where first
     #[command(after_help = "\
 Examples:
@@ -91,6 +114,8 @@ Status 0: the same, 1: they differ, 2: they can't be compared.")]
     #[command(after_help = "\
 Examples:
   fdckpt convert Ckpt3-Rank0.fti new.fti --to E          # for another version of FTI
+  fdckpt convert Ckpt3-Rank0.fti state.ckpt --to checkpoint
+  fdckpt convert state.ckpt Ckpt3-Rank0.fti --to E       # regions 0, 1, ... become variables of these ids
   fdckpt convert updated.blk tidy.blk --to ckpt          # a container as it would be written anew
   fdckpt convert legacy.blk checkpoint.blk --to ckpt     # an index of blocks into a container
   fdckpt convert checkpoint.blk legacy.blk --to block-index
@@ -106,6 +131,22 @@ Examples:
   fdckpt inflate huge.gz --index huge.idx --at 7G --len 4K | xxd
   curl -s https://example.org/x.gz | fdckpt inflate - x")]
     Inflate(Inflate),
+
+    /// Get out of a damaged or cut off checkpoint what is left of it, into a new one
+    #[command(after_help = "\
+Examples:
+  fdckpt salvage damaged.ckpt saved.ckpt
+
+Regions that are sound, as their checksums say, keep their names; sound pieces of others become partial/NAME@OFFSET; what can't be verified
+becomes unverified/..., and can have any content. Status 1 if anything is lost or unverified.")]
+    Salvage(Salvage),
+
+    /// Measure how fast your data is saved and loaded on this machine, and recommend a style
+    #[command(after_help = "\
+Examples:
+  fdckpt bench run/
+  fdckpt bench --dir /scratch --threads 8 grid.bin")]
+    Bench(Bench),
 
     /// Print a script that completes command lines, for a shell
     #[command(after_help = "\
@@ -135,6 +176,16 @@ pub struct Look {
     /// Print JSON (docs/tool.md has the schema)
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    pub look: Look,
+
+    /// The frames of a self-describing checkpoint instead of its regions
+    #[arg(long)]
+    pub frames: bool,
 }
 
 #[derive(Args)]
@@ -179,6 +230,106 @@ pub struct Cat {
     pub names: Vec<String>,
 }
 
+/// How frames are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Style {
+    /// As they are
+    Raw,
+    /// Compressed by LZ4
+    Lz4,
+}
+
+/// How a checkpoint is written.
+#[derive(Args)]
+pub struct Writing {
+    /// How frames are encoded
+    #[arg(long, value_name = "STYLE", default_value = "lz4")]
+    pub style: Style,
+
+    /// How many threads may compress; the number of processors if it is not given
+    #[arg(short = 'j', long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// How many bytes of data a frame has at most: 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    pub frame_size: u64,
+
+    /// Without checksums of the data: damage to it goes unnoticed
+    #[arg(long)]
+    pub no_checksums: bool,
+}
+
+#[derive(Args)]
+pub struct Save {
+    /// The checkpoint to write; standard output if it is `-`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Files, folders, or `-` for standard input; with the name of the region in front, if it is to have another one
+    #[arg(required = true, value_name = "[NAME=]PATH")]
+    pub paths: Vec<String>,
+
+    #[command(flatten)]
+    pub writing: Writing,
+
+    /// Something to be remembered with it, any number of times
+    #[arg(long = "attribute", value_name = "KEY=VALUE")]
+    pub attributes: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    /// The checkpoint
+    pub file: PathBuf,
+
+    /// Regions or patterns of regions; all if none is given
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// The folder that files are written to
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Salvage {
+    /// The damaged checkpoint
+    pub from: PathBuf,
+
+    /// The checkpoint to write
+    pub to: PathBuf,
+
+    #[command(flatten)]
+    pub writing: Writing,
+}
+
+#[derive(Args)]
+pub struct Bench {
+    /// Files and folders with data like that which is to be saved
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Where checkpoints are written to
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+
+    /// The most threads to measure with; the number of processors if it is not given
+    #[arg(short = 'j', long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// How many bytes of data a frame has at most: 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    pub frame_size: u64,
+
+    /// How often everything is measured; the best counts
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+
+    /// Take no more data than this
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = ui::parse_size)]
+    pub limit: u64,
+}
+
 #[derive(Args)]
 pub struct Diff {
     /// One file
@@ -195,6 +346,8 @@ pub struct Diff {
 /// What can be made of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
+    /// A self-describing checkpoint
+    Checkpoint,
     /// A CKPT container in its canonical form
     Ckpt,
     /// The index of blocks alone, without a container (the legacy file)
@@ -302,23 +455,55 @@ pub struct Inflate {
     pub len: Option<u64>,
 }
 
-/// The man page of one command, and those of its subcommands; to standard output only the first.
+/// The text of a page for man. Not all of it is as clap_mangen has it: examples are no text to be filled.
+fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let extra = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let name = command.get_name().to_owned();
+    let has_commands = command.has_subcommands();
+    let version = format!("fdckpt {}", env!("CARGO_PKG_VERSION"));
+    // Without a date, so that the same source gives the same page.
+    let man = clap_mangen::Man::new(command).date("").source(version).manual("libfdckpt");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if has_commands {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut is_filled = true;
+    for line in extra.lines() {
+        let text = line.replace('\\', "\\e").replace('-', "\\-");
+        let is_list = line.starts_with(' ');
+        match line {
+            "Examples:" => writeln!(page, ".SH EXAMPLES")?,
+            "Exit status:" => writeln!(page, ".SH EXIT STATUS")?,
+            "" => writeln!(page, "{}", if is_filled { ".PP" } else { ".fi\n.PP" })?,
+            _ if is_list && is_filled => writeln!(page, ".nf\n{text}")?,
+            _ => writeln!(page, "{text}")?,
+        }
+        is_filled = !is_list;
+    }
+    if !is_filled {
+        writeln!(page, ".fi")?;
+    }
+    writeln!(
+        page,
+        ".SH SEE ALSO\n{}",
+        if name == "fdckpt" { "The file docs/tool.md has sessions and the schema of JSON." } else { "fdckpt(1)" }
+    )?;
+    Ok(page)
+}
+
+/// Prints the man page of the tool, or writes it and those of its commands to a folder.
 pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
     let command = Cli::command();
-    let page = |command: clap::Command| -> io::Result<Vec<u8>> {
-        let mut page = Vec::new();
-        // Without a date, so that the same source gives the same page.
-        clap_mangen::Man::new(command).date("").render(&mut page)?;
-        Ok(page)
-    };
     let Some(folder) = folder else {
         return crate::files::to_stdout(&page(command)?);
     };
     fs::create_dir_all(folder)?;
-    let write = |name: &str, command: clap::Command| -> io::Result<()> {
-        let mut file = fs::File::create(folder.join(format!("{name}.1")))?;
-        file.write_all(&page(command)?)
-    };
+    let write = |name: &str, command: clap::Command| fs::write(folder.join(format!("{name}.1")), page(command)?);
     let mut all = command.clone();
     all.build();
     for sub in all.get_subcommands() {

@@ -1,14 +1,16 @@
 //! convert: from one format to another.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
-use fdckpt::{Container, fti};
+use fdckpt::{Container, FrameStyle, MappedFile, fti, index};
 
 use crate::cli::{Convert, Stream, Target};
 use crate::files::{self, Input, Output};
 use crate::kind::{self, Kind};
+use crate::pack;
 use crate::ui::{GOOD, Progress, Trouble, note};
 
 pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
@@ -27,6 +29,12 @@ pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
         (None, _) => return Err(of_file(Trouble::new("say with --to what it is to become"))),
     };
     match (&kind, target, generation(target), form(target)) {
+        (Kind::Checkpoint(_), Target::Ckpt, ..) => {
+            Err(of_file(Trouble::new("a self-describing checkpoint is a CKPT container already").advice("`cp` copies it")))
+        }
+        (Kind::Checkpoint(reader), _, Some(generation), _) => to_fti(reader, generation, convert).map_err(of_file),
+        (Kind::Fti(checkpoint), Target::Checkpoint, ..) => from_fti(checkpoint, convert).map_err(of_file),
+        (Kind::Container(container), Target::Checkpoint, ..) => from_container(container, convert).map_err(of_file),
         (Kind::Container(container), Target::Ckpt, ..) => canonical(container, &convert.to).map_err(of_file),
         (Kind::Index(_), Target::Ckpt, ..) => canonical(&Container::parse(&file)?, &convert.to).map_err(of_file),
         (Kind::Blocks(index), Target::Ckpt, ..) => {
@@ -111,7 +119,6 @@ fn canonical(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
     if container.version() != 1 {
         note(format_args!("lost: the version {}, which becomes 1", container.version()));
     }
-    let size: i64 = container.sections().map(|section| section.length()).fold(0, i64::saturating_add);
     let findings = container.verify()?;
     for finding in findings {
         match finding.kind {
@@ -123,7 +130,6 @@ fn canonical(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
             _ => {}
         }
     }
-    _ = size;
     write(&tidy, to)
 }
 
@@ -152,36 +158,177 @@ fn block_index(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
 
 fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert: &Convert) -> Result<u8, Trouble> {
     let header = checkpoint.header();
-    let id = convert.ckpt_id.or(header.ckpt_id).or_else(|| id_in_name(&convert.from));
-    let has_id = !matches!(generation, fti::Generation::A | fti::Generation::B);
-    if id.is_none() && has_id {
-        let what =
-            format!("generation {} has no number of the checkpoint, generation {generation} needs one", checkpoint.generation());
-        return Err(Trouble::new(what).advice("give it with --ckpt-id"));
-    }
-    let mut options = fti::Options::new(generation, id.unwrap_or(1));
-    options.threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut options = fti_options(generation, header.ckpt_id, convert)?;
     let is_short = |generation| matches!(generation, fti::Generation::D | fti::Generation::E);
     if is_short(checkpoint.generation()) && !is_short(generation) {
         note("lost: the time, of which this generation has only the lowest 32 bits; the new file has that of now");
     } else {
         options.timestamp = Some(header.timestamp);
     }
-    if header.ckpt_id.is_some() && !has_id {
+    if header.ckpt_id.is_some() && !has_id(generation) {
         note(format_args!(
             "lost: the number of the checkpoint, {}, which generation {generation} does not have",
-            id.unwrap_or_default()
+            options.ckpt_id
         ));
     }
     if header.pt_fs != -1 || header.max_fs != -1 {
         note("lost: the sizes of files of other ranks (maxFs, ptFs): these files have other sizes in another generation");
     }
-    // The library knows nothing of links and devices in the place of the file.
-    let to = std::fs::canonicalize(&convert.to).unwrap_or_else(|_| convert.to.clone());
-    if std::fs::metadata(&to).is_ok_and(|there| !there.is_file()) {
-        return Err(Trouble::new("FTI-FF can be written to a file only").of(files::name(&to)));
+    let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
+    with_progress(total, || fti::convert(checkpoint, real(&convert.to)?, &options).map_err(Trouble::from))?;
+    Ok(GOOD)
+}
+
+/// What [`tell`] tells.
+static PROGRESS: Mutex<Option<Progress>> = Mutex::new(None);
+
+fn tell(bytes: u64) {
+    if let Ok(mut progress) = PROGRESS.lock()
+        && let Some(progress) = &mut *progress
+    {
+        progress.add(bytes);
     }
-    fti::convert(checkpoint, &to, &options)?;
+}
+
+/// Does something that calls [`tell`].
+fn with_progress<T>(total: u64, job: impl FnOnce() -> T) -> T {
+    let set = |progress| {
+        if let Ok(mut place) = PROGRESS.lock() {
+            *place = progress;
+        }
+    };
+    set(Some(Progress::new("converting", Some(total), 0)));
+    let result = job();
+    set(None);
+    result
+}
+
+fn has_id(generation: fti::Generation) -> bool {
+    !matches!(generation, fti::Generation::A | fti::Generation::B)
+}
+
+fn fti_options(generation: fti::Generation, stored: Option<i32>, convert: &Convert) -> Result<fti::Options, Trouble> {
+    let id = convert.ckpt_id.or(stored).or_else(|| id_in_name(&convert.from)).or_else(|| id_in_name(&convert.to));
+    if id.is_none() && has_id(generation) {
+        let what = format!("generation {generation} needs the number of the checkpoint, which this file does not have");
+        return Err(Trouble::new(what).advice("give it with --ckpt-id"));
+    }
+    let mut options = fti::Options::new(generation, id.unwrap_or(1));
+    options.threads = pack::threads(None);
+    options.progress = Some(tell);
+    Ok(options)
+}
+
+/// The library knows nothing of links and devices in the place of the file.
+fn real(path: &Path) -> Result<PathBuf, Trouble> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return Err(Trouble::new("this format can be written to a file only").of(files::name(&path)));
+    }
+    Ok(path)
+}
+
+/// Attributes that keep what FTI-FF has beside its variables.
+const GENERATION: &str = "fti.generation";
+const CKPT_ID: &str = "fti.ckptId";
+const TIMESTAMP: &str = "fti.timestamp";
+
+/// Each variable becomes a region, with its id for a name.
+fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, Trouble> {
+    let header = checkpoint.header();
+    let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
+    let mut progress = Progress::new("converting", Some(total), 0);
+    let mut writer = writer(convert)?;
+    for variable in checkpoint.variables() {
+        // It may lie in several pieces, and be larger than the memory.
+        let file = pack::scratch(&convert.to)?;
+        let mut out = std::io::BufWriter::with_capacity(1 << 18, &file);
+        checkpoint.copy_variable(variable.id, &mut |piece| {
+            progress.add(piece.len() as u64);
+            std::io::Write::write_all(&mut out, piece)
+        })?;
+        std::io::Write::flush(&mut out)?;
+        drop(out);
+        writer.add(&variable.id.to_string(), &MappedFile::of(file)?)?;
+    }
+    writer.attribute(GENERATION, checkpoint.generation().to_string().as_bytes())?;
+    writer.attribute(TIMESTAMP, header.timestamp.to_string().as_bytes())?;
+    if let Some(id) = convert.ckpt_id.or(header.ckpt_id) {
+        writer.attribute(CKPT_ID, id.to_string().as_bytes())?;
+    }
+    writer.commit()?;
+    if checkpoint.containers().len() > checkpoint.variables().len() {
+        note("lost: the division of variables into containers");
+    }
+    if header.pt_fs != -1 || header.max_fs != -1 {
+        note("lost: the sizes of files of other ranks (maxFs, ptFs)");
+    }
+    Ok(GOOD)
+}
+
+fn writer(convert: &Convert) -> Result<index::Writer<'static>, Trouble> {
+    let options = index::WriterOptions::new().style(FrameStyle::Lz4).threads(pack::threads(None));
+    Ok(options.create(real(&convert.to)?)?)
+}
+
+/// Regions become variables, whose ids are their names.
+fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Convert) -> Result<u8, Trouble> {
+    let number =
+        |key: &str| reader.attribute(key).and_then(|value| std::str::from_utf8(value).ok()).and_then(|text| text.parse().ok());
+    let mut options = fti_options(generation, number(CKPT_ID).and_then(|id: i64| i32::try_from(id).ok()), convert)?;
+    let is_short = |generation| matches!(generation, "D" | "E");
+    let was = reader.attribute(GENERATION).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default();
+    let now = generation.to_string();
+    if !was.is_empty() && (is_short(&now) || !is_short(was)) {
+        options.timestamp = number(TIMESTAMP);
+    }
+    let ids: Option<Vec<i32>> = reader.entries().map(|entry| entry.name().parse().ok()).collect();
+    let named = ids.is_some();
+    let ids = ids.unwrap_or_else(|| (0..reader.len()).map(|number| number as i32).collect());
+    // All variables are needed at once: in a file, as they may be larger than the memory.
+    let file = pack::scratch(&convert.to)?;
+    let mut out = std::io::BufWriter::with_capacity(1 << 18, &file);
+    let mut progress = Progress::new("converting", Some(reader.data_size()), 0);
+    for number in 0..reader.len() {
+        pack::write_region(reader, number, &mut out, &mut progress)?;
+    }
+    std::io::Write::flush(&mut out)?;
+    drop(out);
+    let map = MappedFile::of(file)?;
+    let (mut variables, mut rest) = (Vec::new(), &map[..]);
+    for (entry, id) in reader.entries().zip(&ids) {
+        let (data, behind) = rest.split_at(entry.size() as usize);
+        rest = behind;
+        variables.push(fti::Protected::new(*id, data));
+    }
+    drop(progress);
+    with_progress(reader.data_size(), || {
+        fti::Writer::new().checkpoint(real(&convert.to)?, &options, &variables).map_err(Trouble::from)
+    })?;
+    if !named {
+        note("lost: the names of the regions; the variables have their numbers, counted from 0, for ids");
+    }
+    for (key, _) in reader.attributes() {
+        if !matches!(key, GENERATION | CKPT_ID | TIMESTAMP) {
+            note(format_args!("lost: the attribute {}", crate::ui::printable(key)));
+        }
+    }
+    Ok(GOOD)
+}
+
+/// Each section becomes a region, named by its type.
+fn from_container(container: &Container<'_>, convert: &Convert) -> Result<u8, Trouble> {
+    let mut writer = writer(convert)?;
+    let mut seen = [false; 256];
+    for (position, section) in container.sections().enumerate() {
+        let kind = section.kind();
+        if std::mem::replace(&mut seen[usize::from(kind)], true) {
+            note(format_args!("lost: section {position}, a further one of type {kind}, which is not found by its type"));
+            continue;
+        }
+        writer.add(&format!("section-{kind}"), section.data()?)?;
+    }
+    writer.commit()?;
     Ok(GOOD)
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::Diff;
 use crate::files::{self, Input};
 use crate::kind::{self, Format, Kind};
+use crate::look::merge;
 use crate::ui::{self, BAD, GOOD, Out, Progress, Trouble, bytes, count};
 
 /// A difference, for people and for machines.
@@ -27,6 +28,10 @@ pub fn diff(diff: &Diff) -> Result<u8, Trouble> {
     }
     let mut found = Vec::new();
     let (format, what) = match (&a, &b) {
+        (Kind::Checkpoint(a), Kind::Checkpoint(b)) => {
+            crate::regions::diff(a, b, &mut found)?;
+            (Format::Checkpoint.id(), "regions")
+        }
         (Kind::Container(a), Kind::Container(b)) => {
             containers(a, b, &mut found);
             (Format::Container.id(), "sections")
@@ -83,21 +88,25 @@ pub fn first_difference(a: &[u8], b: &[u8], progress: &mut Progress) -> Option<(
 /// What there is to say of two runs of bytes that should be the same.
 pub fn compare(name: &str, keys: &Value, a: &[u8], b: &[u8], progress: &mut Progress) -> Option<Difference> {
     let differing = first_difference(a, b, progress);
-    if differing.is_none() && a.len() == b.len() {
-        return None;
-    }
+    let first = differing.map(|(first, _)| (first, a[first as usize], b[first as usize]));
+    told(name, keys, (a.len() as u64, b.len() as u64), first, differing.map_or(0, |(_, bytes)| bytes))
+}
+
+/// The same where it is known: the sizes, where they differ first and with which bytes, and how many differ.
+pub fn told(name: &str, keys: &Value, sizes: (u64, u64), first: Option<(u64, u8, u8)>, differ: u64) -> Option<Difference> {
     let mut json = keys.clone();
     let mut parts = Vec::new();
-    if a.len() != b.len() {
-        parts.push(format!("{} and {}", bytes(a.len() as u64), bytes(b.len() as u64)));
-        crate::look::merge(&mut json, json!({"size_a": a.len(), "size_b": b.len()}));
+    if sizes.0 != sizes.1 {
+        parts.push(format!("{} and {}", bytes(sizes.0), bytes(sizes.1)));
+        merge(&mut json, json!({"size_a": sizes.0, "size_b": sizes.1}));
     }
-    match differing {
-        Some((first, differ)) => {
-            let [one, other] = [a, b].map(|bytes| bytes[first as usize]);
-            parts.push(format!("first at byte {first} (0x{one:02x}, 0x{other:02x}), {} in all", count(differ as usize, "byte")));
-            crate::look::merge(&mut json, json!({"first": first, "bytes": differ}));
+    match first {
+        Some((first, one, other)) => {
+            let all = count(differ as usize, "byte");
+            parts.push(format!("first at byte {first} (0x{one:02x}, 0x{other:02x}), {all} in all"));
+            merge(&mut json, json!({"first": first, "bytes": differ}));
         }
+        None if parts.is_empty() => return None,
         None => parts.push("the same as far as both go".to_owned()),
     }
     Some(Difference { text: format!("{name}: {}", parts.join("; ")), json })
@@ -120,7 +129,7 @@ fn containers(a: &Container<'_>, b: &Container<'_>, found: &mut Vec<Difference>)
             let keys = json!({"type": kind, "number": number});
             let only = |side: &str| {
                 let mut json = keys.clone();
-                crate::look::merge(&mut json, json!({"only_in": side}));
+                merge(&mut json, json!({"only_in": side}));
                 Difference { text: format!("{name}: only in the {} file", if side == "a" { "first" } else { "second" }), json }
             };
             match (one.get(number), other.get(number)) {
@@ -129,7 +138,7 @@ fn containers(a: &Container<'_>, b: &Container<'_>, found: &mut Vec<Difference>)
                     (one, other) => {
                         let error = one.and(other).err().map_or_else(String::new, |error| error.to_string());
                         let mut json = keys.clone();
-                        crate::look::merge(&mut json, json!({"error": error}));
+                        merge(&mut json, json!({"error": error}));
                         found.push(Difference { text: format!("{name}: can't be compared: {error}"), json });
                     }
                 },

@@ -1,14 +1,15 @@
 //! extract and cat: pieces of a file, to files or to standard output.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
+use fdckpt::index::Reader;
 use fdckpt::{Container, fti};
 
 use crate::cli::{Cat, Extract};
 use crate::files::{self, Input, Output};
 use crate::kind::{self, Kind};
+use crate::pack;
 use crate::ui::{self, GOOD, Progress, Trouble};
 
 /// So much is written at a time.
@@ -16,6 +17,8 @@ const PIECE: usize = 1 << 18;
 
 /// A piece of a file that can be taken out of it.
 pub enum Piece<'f> {
+    /// Number of a region.
+    Region(&'f Reader<'f>, usize),
     /// Position of a section.
     Section(&'f Container<'f>, usize),
     /// Id of a variable.
@@ -25,6 +28,7 @@ pub enum Piece<'f> {
 impl Piece<'_> {
     fn size(&self) -> u64 {
         match self {
+            Self::Region(reader, number) => reader.entry(*number).map_or(0, |entry| entry.size()),
             Self::Section(container, position) => {
                 container.section(*position).and_then(|section| u64::try_from(section.length()).ok()).unwrap_or_default()
             }
@@ -35,6 +39,7 @@ impl Piece<'_> {
     /// The name of the file that it goes to in a folder.
     fn file_name(&self) -> String {
         match self {
+            Self::Region(reader, number) => reader.entry(*number).map_or_else(String::new, |entry| entry.name().to_owned()),
             Self::Section(container, position) => {
                 let kind = container.section(*position).map_or(0, |section| section.kind());
                 let first = container.sections().position(|section| section.kind() == kind);
@@ -45,19 +50,24 @@ impl Piece<'_> {
     }
 
     /// Writes it, piece by piece.
-    pub fn write(&self, to: &mut impl Write, progress: &mut Progress) -> io::Result<()> {
+    pub fn write(&self, to: &mut impl Write, progress: &mut Progress) -> Result<(), Trouble> {
+        if let Self::Region(reader, number) = self {
+            return pack::write_region(reader, *number, to, progress);
+        }
         let mut put = |piece: &[u8]| {
             progress.add(piece.len() as u64);
             to.write_all(piece)
         };
         match self {
+            Self::Region(..) => {}
             Self::Section(container, position) => {
                 let section = container.section(*position);
                 let section = section.ok_or(fdckpt::Error::NoSuchIndex { index: *position as u64 })?;
-                section.data()?.chunks(PIECE).try_for_each(put)
+                section.data()?.chunks(PIECE).try_for_each(put)?;
             }
-            Self::Variable(checkpoint, id) => checkpoint.copy_variable(*id, &mut put),
+            Self::Variable(checkpoint, id) => checkpoint.copy_variable(*id, &mut put)?,
         }
+        Ok(())
     }
 }
 
@@ -68,6 +78,9 @@ fn find<'f>(kind: &'f Kind<'f>, path: &Path, name: &str) -> Result<Vec<Piece<'f>
     };
     let position = name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
     match kind {
+        Kind::Checkpoint(reader) => {
+            Ok(regions(reader, path, name)?.into_iter().map(|number| Piece::Region(reader, number)).collect())
+        }
         Kind::Container(container) => {
             let found = match position {
                 Some(position) => Some(position).filter(|position| *position < container.len()),
@@ -105,9 +118,33 @@ fn find<'f>(kind: &'f Kind<'f>, path: &Path, name: &str) -> Result<Vec<Piece<'f>
     }
 }
 
+/// The regions that a name stands for: that of the name, or `#N`, or those that it fits as a pattern.
+pub fn regions(reader: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<usize>, Trouble> {
+    let missing = |what: String| {
+        let advice = format!("`fdckpt list {}` tells what there is", files::name(path));
+        Trouble::new(what).of(files::name(path)).advice(advice)
+    };
+    if let Some(entry) = reader.find(name) {
+        return Ok(vec![entry.number()]);
+    }
+    if let Some(number) = name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
+        return match reader.entry(number) {
+            Some(_) => Ok(vec![number]),
+            None => Err(missing(format!("there is no region {number}, counted from 0: it has {}", reader.len()))),
+        };
+    }
+    let pattern = glob::Pattern::new(name).map_err(|error| missing(format!("this is no pattern: {error}")))?;
+    let found: Vec<usize> = reader.entries().filter(|entry| pattern.matches(entry.name())).map(|entry| entry.number()).collect();
+    if found.is_empty() {
+        return Err(missing(format!("there is no region {}", ui::printable(name))));
+    }
+    Ok(found)
+}
+
 /// All pieces, in the order of the file.
 fn all<'f>(kind: &'f Kind<'f>, path: &Path) -> Result<Vec<Piece<'f>>, Trouble> {
     match kind {
+        Kind::Checkpoint(reader) => Ok((0..reader.len()).map(|number| Piece::Region(reader, number)).collect()),
         Kind::Container(container) => Ok((0..container.len()).map(|position| Piece::Section(container, position)).collect()),
         Kind::Fti(checkpoint) => {
             Ok(checkpoint.variables().iter().map(|variable| Piece::Variable(checkpoint, variable.id)).collect())
@@ -121,12 +158,11 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
     let kind = Kind::of(&file)?;
     let pieces = find(&kind, &extract.file, &extract.name)?;
     let mut progress = Progress::new("extracting", Some(pieces.iter().map(Piece::size).sum()), 0);
-    let of_file = |error: io::Error| Trouble::from(error).of(files::name(&extract.file));
+    let of_file = |trouble: Trouble| trouble.of(files::name(&extract.file));
     let folder = extract.output.as_deref().filter(|path| is_folder(path));
     if let Some(folder) = folder {
-        fs::create_dir_all(folder).map_err(|error| Trouble::from(error).of(files::name(folder)))?;
         for piece in &pieces {
-            let mut out = Output::create(Some(&folder.join(piece.file_name())))?;
+            let mut out = pack::output_below(folder, &piece.file_name())?;
             piece.write(&mut out, &mut progress).map_err(of_file)?;
             out.finish()?;
         }
@@ -161,7 +197,7 @@ pub fn cat(cat: &Cat) -> Result<u8, Trouble> {
     let mut progress = Progress::new("reading", Some(pieces.iter().map(Piece::size).sum()), 0);
     let mut out = Output::create(None)?;
     for piece in &pieces {
-        piece.write(&mut out, &mut progress).map_err(|error| Trouble::from(error).of(files::name(&cat.file)))?;
+        piece.write(&mut out, &mut progress).map_err(|trouble| trouble.of(files::name(&cat.file)))?;
     }
     out.finish()?;
     Ok(GOOD)

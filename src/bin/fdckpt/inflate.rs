@@ -436,6 +436,13 @@ impl<'f> Resumable<'f> {
     }
 }
 
+/// What there is to say of a section of a state.
+pub fn state_text(kind: u8, data: &[u8]) -> Option<String> {
+    let facts: Value = serde_json::from_slice(data).ok().filter(|_| kind == STATE)?;
+    let [input, output] = ["position", "output"].map(|name| facts[name].as_u64());
+    Some(format!("state of `fdckpt inflate`: goes on at byte {} of the input, {} of the output", input?, output?))
+}
+
 /// What the state says, and the checkpoint.
 fn read_state(file: &[u8]) -> Option<(Value, &[u8])> {
     let container = Container::parse(file).ok()?;

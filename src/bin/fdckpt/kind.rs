@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fdckpt::index::{Reader, ReaderOptions};
 use fdckpt::inflate::{Description, Index};
 use fdckpt::{BlockIndex, Container, Error, fti};
 
@@ -10,6 +11,8 @@ use crate::ui::Trouble;
 /// A file that was recognised.
 #[derive(Debug)]
 pub enum Kind<'f> {
+    /// A self-describing checkpoint.
+    Checkpoint(Reader<'f>),
     Container(Container<'f>),
     /// A container that is the index of a compressed stream.
     Index(Index<'f>),
@@ -18,8 +21,8 @@ pub enum Kind<'f> {
     Fti(fti::Checkpoint<'f>),
     /// A checkpoint of a decompression.
     Inflate(Description),
-    /// It is of this format, but so damaged that nothing can be read.
-    Damaged(Format, Error),
+    /// It is of this format, but so damaged that nothing can be read: why.
+    Damaged(Format, String),
     /// None of ours: what it looks like, and what to do with it.
     Unknown(&'static str, Option<&'static str>),
 }
@@ -27,6 +30,7 @@ pub enum Kind<'f> {
 /// The formats by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    Checkpoint,
     Container,
     Index,
     Blocks,
@@ -38,6 +42,7 @@ impl Format {
     /// As JSON has it.
     pub fn id(self) -> &'static str {
         match self {
+            Self::Checkpoint => "checkpoint",
             Self::Container => "ckpt-container",
             Self::Index => "inflate-index",
             Self::Blocks => "block-index",
@@ -48,6 +53,7 @@ impl Format {
 
     pub fn title(self) -> &'static str {
         match self {
+            Self::Checkpoint => "self-describing checkpoint",
             Self::Container => "CKPT container",
             Self::Index => "index of a compressed stream, in a CKPT container",
             Self::Blocks => "index of blocks, without a container (legacy file)",
@@ -59,49 +65,75 @@ impl Format {
 
 impl<'f> Kind<'f> {
     pub fn of(file: &'f [u8]) -> Result<Self, Trouble> {
-        match Self::sure(file) {
-            Some(Err(Error::OutOfMemory)) => Err(Error::OutOfMemory.into()),
-            Some(Ok(kind)) => Ok(kind),
-            // Files that other files can be made from, and no checkpoints themselves.
-            Some(Err(Error::Unrecognized(what))) => Ok(Self::Unknown(what.trim_start_matches("this is "), None)),
-            Some(Err(error)) => Ok(Self::Damaged(damaged_format(file).unwrap_or(Format::Container), error)),
-            None => Ok(damaged(file).unwrap_or_else(|| {
-                let (looks, advice) = looks_like(file);
-                Self::Unknown(looks, advice)
-            })),
-        }
+        let found = match Self::sure(file)? {
+            Some(kind) => Some(kind),
+            None => damaged(file)?,
+        };
+        Ok(found.unwrap_or_else(|| {
+            let (looks, advice) = looks_like(file);
+            Self::Unknown(looks, advice)
+        }))
     }
 
     /// What has a mark or a checksum that nothing else has.
-    fn sure(file: &'f [u8]) -> Option<Result<Self, Error>> {
+    fn sure(file: &'f [u8]) -> Result<Option<Self>, Trouble> {
         if Container::is_format(file) {
-            if let Ok(index) = Index::parse(file) {
-                return Some(Ok(Self::Index(index)));
-            }
-            let container = Container::parse(file);
-            // The last number of an index of blocks can look like a container's end.
-            return match (container, BlockIndex::decode(file)) {
-                (Err(_), Ok(blocks)) => Some(Ok(Self::Blocks(blocks))),
-                (container, _) => Some(container.map(Self::Container)),
-            };
+            return Self::with_trailer(file).map(Some);
         }
         if file.starts_with(b"FDCKINFL") {
-            return Some(Description::read(file).map(Self::Inflate));
+            return or_damaged(Format::Inflate, Description::read(file).map(Self::Inflate)).map(Some);
         }
         if fti::Checkpoint::is_format(file) {
-            return Some(fti::Checkpoint::parse(file).map(Self::Fti));
+            return match fti::Checkpoint::parse(file) {
+                // Files that other files can be made from, and no checkpoints themselves.
+                Err(Error::Unrecognized(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("this is "), None))),
+                result => or_damaged(Format::Fti, result.map(Self::Fti)).map(Some),
+            };
         }
         if let Ok(blocks) = BlockIndex::decode(file) {
-            return Some(Ok(Self::Blocks(blocks)));
+            return Ok(Some(Self::Blocks(blocks)));
         }
         // More than any blob has need not be looked at.
         let may_be_blob = file.len() <= fdckpt::inflate::CHECKPOINT_MAX;
-        Description::read(file).ok().filter(|_| may_be_blob).map(|blob| Ok(Self::Inflate(blob)))
+        Ok(if may_be_blob { Description::read(file).ok().map(Self::Inflate) } else { None })
+    }
+
+    /// What ends as a container does.
+    fn with_trailer(file: &'f [u8]) -> Result<Self, Trouble> {
+        let container = match (Container::parse(file), BlockIndex::decode(file)) {
+            (Ok(container), _) => container,
+            // The last number of an index of blocks can look like a container's end.
+            (Err(_), Ok(blocks)) => return Ok(Self::Blocks(blocks)),
+            (Err(error), _) => {
+                let format = if has_index_mark(file) { Format::Checkpoint } else { Format::Container };
+                return or_damaged(format, Err(error));
+            }
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let not_checkpoint = match ReaderOptions::new().threads(threads).open_bytes(file) {
+            Ok(reader) => return Ok(Self::Checkpoint(reader)),
+            Err(failure) => failure.error(),
+        };
+        let not_index = match Index::parse(file) {
+            Ok(index) => return Ok(Self::Index(index)),
+            Err(error) => error,
+        };
+        // Containers of these two sections are ours; which of the two, the marks say, of which one at least is sound.
+        let kinds: Vec<u8> = container.sections().map(|section| section.kind()).take(3).collect();
+        let data = |kind| container.get(kind).unwrap_or_default();
+        if data(128).starts_with(b"FDCKINDX") && not_index != Error::OutOfMemory {
+            return or_damaged(Format::Index, Err(not_index));
+        }
+        if data(129).starts_with(INDEX_MARK) || kinds == [128, 129] || not_checkpoint == Error::OutOfMemory {
+            return or_damaged(Format::Checkpoint, Err(not_checkpoint));
+        }
+        Ok(Self::Container(container))
     }
 
     /// The format, if it is one of ours.
     pub fn format(&self) -> Option<Format> {
         Some(match self {
+            Self::Checkpoint(_) => Format::Checkpoint,
             Self::Container(_) => Format::Container,
             Self::Index(_) => Format::Index,
             Self::Blocks(_) => Format::Blocks,
@@ -113,34 +145,50 @@ impl<'f> Kind<'f> {
     }
 }
 
-/// Of a file with a mark that can't be read.
-fn damaged_format(file: &[u8]) -> Option<Format> {
-    [(file.starts_with(b"FDCKINFL"), Format::Inflate), (Container::is_format(file), Format::Container)]
-        .into_iter()
-        .find_map(|(is, format)| is.then_some(format))
+/// That something can't be read is what there is to tell of it; but where memory is short nothing is known.
+fn or_damaged(format: Format, result: Result<Kind<'_>, Error>) -> Result<Kind<'_>, Trouble> {
+    match result {
+        Err(Error::OutOfMemory) => Err(Error::OutOfMemory.into()),
+        Err(error) => Ok(Kind::Damaged(format, error.to_string())),
+        Ok(kind) => Ok(kind),
+    }
+}
+
+/// What the index of a self-describing checkpoint begins with.
+const INDEX_MARK: &[u8] = b"FDCKIDX\n";
+
+/// Whether there is such an index somewhere in the last part of the file.
+fn has_index_mark(file: &[u8]) -> bool {
+    const LAST: usize = 256 << 20;
+    memchr::memmem::find(&file[file.len().saturating_sub(LAST)..], INDEX_MARK).is_some()
 }
 
 /// What is of one of our formats beyond doubt, though its own mark is damaged.
-fn damaged(file: &[u8]) -> Option<Kind<'_>> {
-    if begins_with_block(file) {
-        let error = BlockIndex::decode(file).err()?;
-        return Some(Kind::Damaged(Format::Blocks, error));
+fn damaged(file: &[u8]) -> Result<Option<Kind<'_>>, Trouble> {
+    if begins_with_block(file)
+        && let Err(error) = BlockIndex::decode(file)
+    {
+        return or_damaged(Format::Blocks, Err(error)).map(Some);
     }
-    if has_shape_of_blob(file) {
-        let error = Description::read(file).err()?;
-        return Some(Kind::Damaged(Format::Inflate, error));
+    if has_shape_of_blob(file)
+        && let Err(error) = Description::read(file)
+    {
+        return or_damaged(Format::Inflate, Err(error)).map(Some);
     }
     match fti::Checkpoint::parse(file) {
-        Ok(checkpoint) => Some(Kind::Fti(checkpoint)),
+        Ok(checkpoint) => return Ok(Some(Kind::Fti(checkpoint))),
+        Err(Error::OutOfMemory) => return Err(Error::OutOfMemory.into()),
         Err(Error::Unrecognized(what)) if what.contains("level 3") => {
-            Some(Kind::Unknown(what.trim_start_matches("this is "), None))
+            return Ok(Some(Kind::Unknown(what.trim_start_matches("this is "), None)));
         }
-        Err(_) => None,
+        Err(_) => {}
     }
+    let cut = has_index_mark(file).then(|| "its end is missing or damaged, or something was added to it".to_owned());
+    Ok(cut.map(|why| Kind::Damaged(Format::Checkpoint, why)))
 }
 
 /// An index record with the right checksum.
-fn begins_with_block(file: &[u8]) -> bool {
+pub fn begins_with_block(file: &[u8]) -> bool {
     let Some((sum, rest)) = file.split_first_chunk::<4>() else { return false };
     let Some(record) = rest.get(..37) else { return false };
     record[..5] == [3, 32, 0, 0, 0] && crc32fast::hash(record) == u32::from_le_bytes(*sum)
@@ -213,8 +261,8 @@ fn looks_like(file: &[u8]) -> (&'static str, Option<&'static str>) {
         return ("text", None);
     }
     (
-        "binary data of no format known here",
-        Some("raw frames of fd_checkpt and raw Deflate data have no mark by which they could be told"),
+        "binary data",
+        Some("raw frames of fd_checkpt, raw Deflate data, and FTI-FF without its end have no mark by which they could be told"),
     )
 }
 
@@ -238,8 +286,19 @@ fn lz4_chunks(file: &[u8]) -> Option<bool> {
 
 /// The trouble with a file that a command can do nothing with.
 pub fn refuse(kind: &Kind<'_>, path: &Path, wanted: &str) -> Trouble {
-    let trouble = match kind {
-        Kind::Damaged(format, error) => Trouble::damaged(format!("this {} is damaged: {error}", format.title())),
+    refusal(kind, wanted).of(crate::files::name(path))
+}
+
+/// The same without the file's name.
+pub fn refusal(kind: &Kind<'_>, wanted: &str) -> Trouble {
+    match kind {
+        Kind::Damaged(format, why) => {
+            let trouble = Trouble::damaged(format!("this {} is damaged: {why}", format.title()));
+            match format {
+                Format::Checkpoint => trouble.advice("`fdckpt salvage` gets out of it what is left"),
+                _ => trouble,
+            }
+        }
         Kind::Unknown(looks, advice) => {
             let trouble = Trouble::new(format!("not a format of checkpoints that is known here; it looks like {looks}"));
             match advice {
@@ -248,6 +307,5 @@ pub fn refuse(kind: &Kind<'_>, path: &Path, wanted: &str) -> Trouble {
             }
         }
         known => Trouble::new(format!("this is: {}; {wanted}", known.format().map_or("", Format::title))),
-    };
-    trouble.of(crate::files::name(path))
+    }
 }

@@ -8,14 +8,14 @@ use fdckpt::inflate::{BlockKind, Description, Form, Format as Stream, Index};
 use fdckpt::{Block, BlockIndex, Container, Section, fti};
 use serde_json::{Value, json};
 
-use crate::cli::Look;
+use crate::cli::{List, Look};
 use crate::files::{self, Input};
 use crate::kind::{self, Format, Kind};
 use crate::ui::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
 use crate::zip::Archive;
 
 /// So many are told in a summary.
-const FEW: usize = 20;
+pub const FEW: usize = 20;
 
 pub fn info(look: &Look) -> Result<u8, Trouble> {
     let file = Input::open(&look.file)?;
@@ -23,11 +23,14 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
     if let Kind::Damaged(..) = kind {
         return Err(kind::refuse(&kind, &look.file, ""));
     }
-    // What is unknown was recognised as such: the answer is a good one.
+    if let Kind::Checkpoint(reader) = &kind {
+        return crate::regions::info(reader, &file, look, head(&kind, &look.file, file.len()));
+    }
+    // Also of what is unknown: to say what it looks like is what was asked for.
     if look.json {
         let mut all = head(&kind, &look.file, file.len());
         merge(&mut all, details(&kind, true));
-        return ui::print_json(&all, if kind.format().is_some() { GOOD } else { ui::TROUBLE });
+        return ui::print_json(&all, GOOD);
     }
     let mut out = Out::new();
     title(&mut out, &kind, &look.file)?;
@@ -42,19 +45,25 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
             if let Some(advice) = advice {
                 writeln!(out, "  {advice}")?;
             }
-            ui::TROUBLE
+            GOOD
         }
-        Kind::Damaged(..) => GOOD,
+        Kind::Checkpoint(_) | Kind::Damaged(..) => GOOD,
     };
     out.finish(status)
 }
 
-pub fn list(look: &Look) -> Result<u8, Trouble> {
+pub fn list(List { look, frames }: &List) -> Result<u8, Trouble> {
     let file = Input::open(&look.file)?;
     let kind = Kind::of(&file)?;
     let zip = matches!(kind, Kind::Unknown(..)).then(|| Archive::open(&file)).flatten();
     if zip.is_none() && matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
         return Err(kind::refuse(&kind, &look.file, ""));
+    }
+    if let Kind::Checkpoint(reader) = &kind {
+        return crate::regions::list(reader, look, *frames, head(&kind, &look.file, file.len()));
+    }
+    if *frames {
+        return Err(Trouble::new("only self-describing checkpoints have frames that could be listed").of(files::name(&look.file)));
     }
     if look.json {
         let mut all = head(&kind, &look.file, file.len());
@@ -76,7 +85,7 @@ pub fn list(look: &Look) -> Result<u8, Trouble> {
         (Kind::Inflate(description), _) => {
             info_inflate(&mut out, description)?;
         }
-        (Kind::Damaged(..) | Kind::Unknown(..), None) => {}
+        (Kind::Checkpoint(_) | Kind::Damaged(..) | Kind::Unknown(..), None) => {}
     }
     out.finish(GOOD)
 }
@@ -93,7 +102,7 @@ fn title(out: &mut Out, kind: &Kind<'_>, path: &Path) -> io::Result<()> {
     writeln!(out, "{}: {what}", Painted(TITLE, files::name(path)))
 }
 
-fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
+pub fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
     writeln!(out, "  {name:<16}{value}")
 }
 
@@ -109,17 +118,18 @@ pub fn release(generation: fti::Generation) -> &'static str {
     }
 }
 
-/// What a section is, as far as its type and its data tell.
-pub fn meaning(section: &Section<'_>) -> String {
+/// What a section is, as far as its type and its data tell. `first` is whether it is the first of its type: others are not found by it.
+fn meaning(section: &Section<'_>, first: bool) -> String {
     match section.data() {
         Err(error) => error.to_string(),
-        Ok(data) if section.kind() == 1 => match BlockIndex::decode(data) {
+        Ok(data) if section.kind() == 1 && first => match BlockIndex::decode(data) {
             Ok(BlockIndex { blocks, stop: None, .. }) => format!("index of {}", count(blocks.len(), "block")),
             Ok(BlockIndex { blocks, stop: Some(stop), .. }) => {
                 format!("index of blocks, of which {} can be read: at byte {}, {}", blocks.len(), stop.offset, stop.why)
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
+        Ok(data) if first => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
         Ok(_) => String::new(),
     }
 }
@@ -141,11 +151,13 @@ fn info_container(out: &mut Out, container: &Container<'_>) -> Result<u8, Troubl
 
 fn list_sections(out: &mut Out, container: &Container<'_>, most: usize) -> io::Result<()> {
     let mut table = Table::new(&[true, true, true, true, true, false], &["#", "type", "offset", "bytes", "size", ""]);
+    let mut seen = [false; 256];
     for (position, section) in container.sections().enumerate().take(most) {
+        let first = !std::mem::replace(&mut seen[usize::from(section.kind())], true);
         let length = section.length();
         let short = u64::try_from(length).map_or_else(|_| "-".to_owned(), short);
         let cells = [position.to_string(), section.kind().to_string(), section.offset().to_string(), length.to_string(), short];
-        table.row(out, cells.into_iter().chain([meaning(&section)]).collect())?;
+        table.row(out, cells.into_iter().chain([meaning(&section, first)]).collect())?;
     }
     table.finish(out)
 }
@@ -382,11 +394,11 @@ fn details(kind: &Kind<'_>, all: bool) -> Value {
         }),
         Kind::Fti(checkpoint) => fti_json(checkpoint, all),
         Kind::Unknown(looks, _) => json!({"looks_like": looks}),
-        Kind::Damaged(..) => json!({}),
+        Kind::Checkpoint(_) | Kind::Damaged(..) => json!({}),
     }
 }
 
-fn section_json(section: &Section<'_>) -> Value {
+pub fn section_json(section: &Section<'_>) -> Value {
     let mut value = json!({"type": section.kind(), "offset": section.offset(), "length": section.length()});
     if let Err(error) = section.data() {
         merge(&mut value, json!({"error": error.to_string()}));

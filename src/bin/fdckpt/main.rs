@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod convert;
 mod diff;
@@ -13,6 +14,8 @@ mod files;
 mod inflate;
 mod kind;
 mod look;
+mod pack;
+mod regions;
 mod ui;
 mod verify;
 mod zip;
@@ -36,7 +39,9 @@ fn main() -> ExitCode {
     if let Err(error) = files::handle_signals() {
         return ui::report(&Trouble::from(error));
     }
-    match run(cli.command) {
+    let result = run(cli.command);
+    files::leave_to_signal();
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(trouble) => ui::report(&trouble),
     }
@@ -49,9 +54,13 @@ fn run(command: Command) -> Result<u8, Trouble> {
         Command::Verify(verify) => verify::verify(&verify),
         Command::Extract(extract) => extract::extract(&extract),
         Command::Cat(cat) => extract::cat(&cat),
+        Command::Save(save) => pack::save(&save),
+        Command::Restore(restore) => pack::restore(&restore),
         Command::Diff(diff) => diff::diff(&diff),
         Command::Convert(convert) => convert::convert(&convert),
         Command::Inflate(inflate) => inflate::inflate(&inflate),
+        Command::Salvage(salvage) => pack::salvage(&salvage),
+        Command::Bench(bench) => bench::bench(&bench),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);

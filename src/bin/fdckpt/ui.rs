@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::styling::{AnsiColor, Style};
 use fdckpt::Error;
+use fdckpt::index::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Exit statuses: all is well; the data is damaged, or differs; it could not be done.
@@ -73,6 +74,12 @@ impl From<io::Error> for Trouble {
     }
 }
 
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self { what: failure.to_string(), ..Self::from(failure.error()) }
+    }
+}
+
 /// Tells of it, and returns the status to end with.
 pub fn report(trouble: &Trouble) -> ExitCode {
     if !trouble.what.is_empty() {
@@ -84,6 +91,15 @@ pub fn report(trouble: &Trouble) -> ExitCode {
         }
     }
     ExitCode::from(trouble.status)
+}
+
+/// Tells of something that is wrong, while it goes on.
+pub fn complain(text: impl Display) {
+    _ = writeln!(anstream::stderr().lock(), "{}", Painted(ERROR, format_args!("fdckpt: {text}")));
+}
+
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// Says something beside the results, on standard error.
@@ -283,6 +299,11 @@ impl Progress {
         if !self.bar.is_hidden() {
             self.bar.set_position(self.done);
         }
+    }
+
+    /// So many bytes are done in all.
+    pub fn set(&mut self, done: u64) {
+        self.add(done.saturating_sub(self.done));
     }
 
     /// Says something above the bar.

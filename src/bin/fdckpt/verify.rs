@@ -1,8 +1,11 @@
 //! verify: whether files are whole, what is damaged, and what can be read all the same.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Mutex;
 
+use fdckpt::index::Reader;
 use fdckpt::inflate::Index;
 use fdckpt::{BlockIndex, Container, FindingKind, fti};
 use serde_json::{Value, json};
@@ -83,8 +86,7 @@ pub fn verify(verify: &Verify) -> Result<u8, Trouble> {
 }
 
 fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
-    let file = Input::open(path)
-        .map_err(|trouble| Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })?;
+    let file = Input::of(path)?;
     let kind = Kind::of(&file)?;
     let size = bytes(file.len() as u64);
     match &kind {
@@ -106,17 +108,50 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             let what = format!("{}, layout {}, {size}", Format::Inflate.title(), look::layout(checkpoint.form));
             Ok(Report::new(Format::Inflate, what))
         }
-        Kind::Damaged(format, error) => {
+        Kind::Checkpoint(reader) => check_checkpoint(reader, &size),
+        Kind::Damaged(format, why) => {
             let mut report = Report::new(*format, format!("{}, {size}", format.title()));
-            report.find(DAMAGE, error.to_string(), json!({"offset": error.offset()}));
+            report.find(DAMAGE, why, json!({}));
             report.readable = Some(Vec::new());
             Ok(report)
         }
-        Kind::Unknown(..) => {
-            let trouble = kind::refuse(&kind, path, "");
-            Err(Trouble { what: trouble.what.replacen(&format!("{}: ", files::name(path)), "", 1), ..trouble })
-        }
+        Kind::Unknown(..) => Err(kind::refusal(&kind, "")),
     }
+}
+
+fn check_checkpoint(reader: &Reader<'_>, size: &str) -> Result<Report, Trouble> {
+    let what = format!("self-describing checkpoint, {}, {size}", count(reader.len(), "region"));
+    let mut report = Report::new(Format::Checkpoint, what);
+    let mut lost = Vec::new();
+    let mut progress = Progress::new("verifying", Some(reader.data_size()), 0);
+    let verdict = reader.verify_with(
+        &mut |damage| {
+            let (region, name) = damage.region.unzip();
+            let frame = damage.frame.map_or_else(String::new, |frame| format!(", frame {frame}"));
+            let text = match name {
+                Some(name) => format!("region {}{frame}: {}", ui::printable(name), damage.error),
+                None => damage.error.to_string(),
+            };
+            lost.extend(region);
+            let offset = damage.error.offset();
+            report.find(DAMAGE, text, json!({"region": name, "number": region, "frame": damage.frame, "offset": offset}));
+        },
+        Some(&mut |done| {
+            progress.set(done.data);
+            ControlFlow::Continue(())
+        }),
+    )?;
+    drop(progress);
+    if !verdict.has_checksums {
+        report.find(REMARK, "it has no checksums: damage to data can go unnoticed", json!({}));
+    }
+    if !verdict.is_sound() {
+        report.status = BAD;
+        lost.sort_unstable();
+        let sound = reader.entries().filter(|entry| lost.binary_search(&entry.number()).is_err());
+        report.readable = Some(sound.map(|entry| ui::printable(entry.name())).collect());
+    }
+    Ok(report)
 }
 
 fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trouble> {
@@ -125,8 +160,10 @@ fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trou
         let severity = if matches!(finding.kind, FindingKind::OutOfRange { .. }) { DAMAGE } else { REMARK };
         report.find(severity, finding.to_string(), json!({"offset": finding.offset, "section": finding.section}));
     }
-    for (position, section) in container.sections().enumerate().filter(|(_, section)| section.kind() == 1) {
-        let Ok(data) = section.data() else { continue };
+    // Others of the type are not found by it.
+    if let Some((position, section)) = container.sections().enumerate().find(|(_, section)| section.kind() == 1)
+        && let Ok(data) = section.data()
+    {
         match BlockIndex::decode(data) {
             Ok(index) => {
                 if let Some(stop) = index.stop {
@@ -139,12 +176,11 @@ fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trou
                     report.find(DAMAGE, text, json!({"section": position, "offset": section.offset() as u64 + stop.offset}));
                 }
             }
-            // Nobody says that it has to be one.
-            Err(_) => report.find(
-                REMARK,
-                format!("section {position}: no index of blocks, though its type says so"),
-                json!({"section": position}),
-            ),
+            // Nobody says that it has to be one, unless it begins as one.
+            Err(error) if kind::begins_with_block(data) => {
+                report.find(DAMAGE, format!("section {position}: {error}"), json!({"section": position}));
+            }
+            Err(_) => {}
         }
     }
     if report.status != GOOD {
@@ -174,17 +210,25 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
     let variables = checkpoint.variables();
     let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, what);
-    let verdict = checkpoint.verify(threads, &mut |finding| {
+    let data: u64 = variables.iter().map(|variable| variable.size).sum();
+    let times = if matches!(checkpoint.generation(), fti::Generation::A | fti::Generation::B) { 2 } else { 1 };
+    let progress = Mutex::new(Progress::new("verifying", Some(times * data), 0));
+    let mut note = |finding: &fti::Finding| {
         let severity = match finding.severity {
             fti::Severity::Damage => DAMAGE,
             fti::Severity::Refused => REFUSED,
             fti::Severity::Remark => REMARK,
         };
         report.find(severity, finding.to_string(), fti_finding_json(finding));
+    };
+    let verdict = checkpoint.verify_telling(threads, &mut note, &|bytes| {
+        if let Ok(mut progress) = progress.lock() {
+            progress.add(bytes);
+        }
     })?;
+    drop(progress);
     if !verdict.is_sound() {
-        let total = variables.iter().map(|variable| variable.size).sum();
-        let mut progress = Progress::new("reading", Some(total), 0);
+        let mut progress = Progress::new("reading", Some(data), 0);
         let mut readable = Vec::new();
         for variable in variables {
             let read = checkpoint.copy_variable(variable.id, &mut |piece| {
@@ -245,6 +289,9 @@ fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<
     }
     if report.findings.iter().any(|finding| finding.severity == REFUSED) && status < TROUBLE {
         writeln!(out, "  `fdckpt convert` to the same generation writes a file that FTI accepts")?;
+    }
+    if report.format == Some(Format::Checkpoint) && status == BAD {
+        writeln!(out, "  `fdckpt salvage` gets out of it what is left")?;
     }
     if let Some(readable) = &report.readable {
         let what = if readable.is_empty() { "nothing".to_owned() } else { shortened(readable) };
