@@ -1351,12 +1351,20 @@ void fdckpt_set_log(fdckpt_log_fn_t callback,
 const struct fdckpt_error_t *fdckpt_last_error(void);
 
 /*
+ Removes the temporary files of all that this process is saving (fdckpt_writer_*, fdckpt_fti_*, indexes), for a program that a signal is
+ about to end: without it they stay until the next save in their folder. Files that have their names are not touched. What is
+ being saved can't be completed then. It can be called in a signal handler, and by any thread. Of more than 64 files at a time it
+ knows 64.
+ */
+void fdckpt_discard_replacements(void);
+
+/*
  Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
  what the environment variable FDCKPT_THREADS says when it is first of use. More threads are used by fd_checkpt_data with a buffer
  of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
 
  The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
- them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+ them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
  called at any time.
  */
 void fdckpt_set_threads(unsigned int threads);

@@ -268,6 +268,7 @@ fn prototypes_are_the_same() {
         fdckpt: fdckpt_set_log(callback, context);
         fdckpt: fdckpt_last_error();
         fdckpt: fdckpt_set_threads(threads);
+        fdckpt: fdckpt_discard_replacements();
         fdckpt_container: fdckpt_container_new();
         fdckpt_fti: fdckpt_fti_new();
         fdckpt_frames: fdckpt_pool_new(threads);
