@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use deflate::run::{blob_sum, go_on, in_one_go};
 use fdckpt::Error;
-use fdckpt::inflate::{Form, Format, Inflate};
+use fdckpt::inflate::{Description, Form, Format, Inflate};
 use sha2::{Digest, Sha256};
 
 fn folder() -> PathBuf {
@@ -163,6 +163,12 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
                     }
                     let (full, position) = inflate.checkpoint(Form::Full).expect("a checkpoint");
                     assert_eq!(position.input, row.number(0));
+                    let described = Description::read(&full).expect("it is sound");
+                    assert_eq!(
+                        (described.form, described.format, described.position),
+                        (Form::Full, Some(stream.format), position)
+                    );
+                    assert_eq!((described.unread, described.fits_deflate), (0, stream.format == Format::Deflate));
                     if row.number(0) % 7 == 0 {
                         stream.resume(&full, "full");
                     }
@@ -255,6 +261,10 @@ fn altered_blobs_get_their_verdict() {
         let result = inflate.restore(&blob);
         let verdict = match (row.text(2), result) {
             ("accept", Ok(position)) => {
+                let described = Description::read(&blob).expect("it is sound");
+                let form = if blob.starts_with(&[1, 0x10]) { Form::Blob0x1001 } else { Form::Blob };
+                assert_eq!((described.form, described.format, described.position), (form, None, position), "{name}");
+                assert_eq!((described.bit.div_ceil(8), described.window), (position.input, blob.len() as u64 - 350), "{name}");
                 assert_eq!((position.input, position.output), (row.number(4), row.number(5)), "{name}");
                 let outcome = go_on(&mut inflate, &stream[position.input as usize..], 1000);
                 assert_eq!((outcome.result, sha256(&outcome.output).as_str()), (Some(Ok(())), row.text(6)), "{name}");
@@ -272,6 +282,7 @@ fn altered_blobs_get_their_verdict() {
             _ => false,
         };
         assert!(verdict, "{name}: {result:?}");
+        assert_eq!(Description::read(&blob).map(|described| described.position), result, "{name}");
         if result.is_err() {
             assert!(matches!(result, Err(Error::Checkpoint(_))));
             assert!(inflate.checkpoint(Form::Full) == Ok(before), "{name}: nothing has changed");

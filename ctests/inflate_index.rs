@@ -178,6 +178,7 @@ fn damaged_and_foreign_indexes_are_refused() {
         container.serialize().expect("memory")
     };
     let unchanged = with(table, checkpoints);
+    Index::parse(&unchanged).expect("it is").verify().expect("it is sound");
     assert_eq!(Index::parse(&unchanged).expect("in any order").point_count(), index.point_count());
 
     // Each byte of the table.
@@ -227,6 +228,7 @@ fn damaged_and_foreign_indexes_are_refused() {
         checkpoints[place] ^= 4;
         let file = with(table, &checkpoints);
         let index = Index::parse(&file).expect("the table is right");
+        assert!(matches!(index.verify(), Err(Error::Checkpoint(_))), "byte {place} of the checkpoints");
         let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
         let errors = (0..index.point_count() as u64)
             .filter_map(|point| reader.read_at(point * index.every(), &mut [0]).err())

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, META_MAX, Restore};
+use fdckpt::{BUFFER_MIN, Checkpt, Doing, Durability, Error, FrameStyle, META_MAX, MappedFile, Replacement, Restore};
 use proptest::prelude::*;
 
 fn fnv(bytes: &[u8]) -> u64 {
@@ -313,6 +313,90 @@ fn threads_work_side_by_side() {
             scope.spawn(move || assert!(content(&to_file(frames, BUFFER_MIN).0) == *bytes));
         }
     });
+}
+
+#[test]
+fn files_are_mapped_whatever_their_size() {
+    let folder = support::fresh_folder("mapped");
+    for size in [0, 1, 4095, 4096, 4097, 1_000_000] {
+        let path = folder.join(size.to_string());
+        let bytes: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(at) >> 7) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        assert!(*MappedFile::open(&path).unwrap() == bytes);
+        assert!(MappedFile::of(File::open(&path).unwrap()).unwrap().as_ref() == bytes);
+    }
+    let error = MappedFile::open(folder.join("none")).unwrap_err();
+    assert_eq!(error.to_string(), "opening the file failed (errno 2: No such file or directory)");
+    assert!(matches!(MappedFile::open(&folder), Err(Error::Io { doing: Doing::Mapping, .. })));
+    assert!(matches!(MappedFile::open("a\0b"), Err(Error::Argument(_))));
+}
+
+/// Until it is committed, the name has the old file; dropped or discarded, the new one is gone.
+#[test]
+fn a_replacement_is_all_or_nothing() {
+    let folder = support::fresh_folder("replacement");
+    let path = folder.join("file");
+    let is = |content: &[u8], others: usize| {
+        assert_eq!(fs::read(&path).unwrap(), content);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1 + others);
+    };
+    fs::write(&path, "old").unwrap();
+    for durability in [Durability::None, Durability::File, Durability::FileAndFolder] {
+        let mut new = Replacement::begin(&path, durability).unwrap();
+        new.write_all(b"one piece, ").unwrap();
+        new.write_all(b"and another").unwrap();
+        new.write_at(b"ONE", 0).unwrap();
+        is(b"old", 1);
+        drop(new);
+        is(b"old", 0);
+    }
+    let mut new = Replacement::begin(&path, Durability::FileAndFolder).unwrap();
+    new.write_all(b"one piece, ").unwrap();
+    new.write_all(b"and another").unwrap();
+    new.write_at(b"ONE", 0).unwrap();
+    new.set_size(14).unwrap();
+    new.commit().unwrap();
+    is(b"ONE piece, and", 0);
+    assert!(matches!(Replacement::begin("/", Durability::None), Err(Error::Argument(_))));
+    let error = Replacement::begin(folder.join("none/file"), Durability::None).unwrap_err();
+    assert!(matches!(error, Error::Io { doing: Doing::OpeningFolder, .. }));
+}
+
+/// In a process of its own, as it is for all replacements of a process: see `ctests/tool.rs`, where a signal calls it. Here, that it
+/// leaves nothing which could be committed, however many there are.
+#[test]
+fn discarded_replacements_can_not_be_committed() {
+    if std::env::var_os("FDCKPT_DISCARD").is_none() {
+        let name = "discarded_replacements_can_not_be_committed";
+        let this = std::env::current_exe().unwrap();
+        support::run(std::process::Command::new(this).args([name, "--exact"]).env("FDCKPT_DISCARD", "1"));
+        return;
+    }
+    let folder = support::fresh_folder("discarded");
+    let begin = |number: u32| Replacement::begin(folder.join(number.to_string()), Durability::None).unwrap();
+    // Each place of the table is used again.
+    (0..200).for_each(|number| begin(number).commit().unwrap());
+    let underway: Vec<Replacement> = (200..264).map(begin).collect();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 264);
+    fdckpt::discard_replacements();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 200);
+    for replacement in underway {
+        assert!(matches!(replacement.commit(), Err(Error::Io { doing: Doing::Renaming, .. })));
+    }
+    begin(999).commit().unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 201);
+}
+
+#[test]
+fn a_container_goes_to_whatever_can_be_written_to() {
+    let mut container = fdckpt::Container::new();
+    container.set(1, vec![7; 100_000]).unwrap();
+    container.set(2, b"small".as_slice()).unwrap();
+    let mut written = Vec::new();
+    assert_eq!(container.copy_to(&mut written).unwrap(), container.serialized_size().unwrap());
+    assert!(written == container.serialize().unwrap());
+    let mut short = [0; 1000];
+    assert_eq!(container.copy_to(&mut short[..]).unwrap_err().kind(), std::io::ErrorKind::WriteZero);
 }
 
 #[test]

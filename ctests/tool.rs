@@ -310,6 +310,25 @@ fn a_signal_leaves_no_half_file() {
     }
 }
 
+/// Nor does it leave what was saved for measuring.
+#[test]
+fn a_signal_leaves_no_scratch_folder() {
+    let folder = support::fresh_folder("tool-signal-bench");
+    fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
+    let mut command = Command::new(TOOL);
+    command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it runs");
+    let files = || fs::read_dir(&folder).expect("readable").count();
+    while files() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    support::run(Command::new("kill").arg("-INT").arg(child.id().to_string()));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(130), 0), "{output:?}");
+    assert_eq!(files(), 1);
+}
+
 /// In a terminal of its own, by the program `script`.
 fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
     if !support::have("script") {

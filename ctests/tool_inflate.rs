@@ -280,7 +280,7 @@ fn damage_is_told_and_leaves_the_old_output() {
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
-/// With 16 MiB for all data of its own, the tool handles files of 32 MiB: files are mapped, and pieces have a fixed size.
+/// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a fixed size.
 #[test]
 fn memory_stays_bounded() {
     let folder = support::fresh_folder("tool-memory");
@@ -291,13 +291,14 @@ fn memory_stays_bounded() {
     made.set(9, &plain).expect("memory");
     made.copy_to(fs::File::create(&container).expect("writable")).expect("writable");
     drop(plain);
-    let limited = |arguments: &[&str]| {
+    let with_limit = |kib: u32, arguments: &[&str]| {
         let mut shell = Command::new("bash");
-        shell.args(["-c", "ulimit -d 16384; exec \"$@\"", "bash", TOOL]).args(arguments);
+        shell.args(["-c", &format!("ulimit -d {kib}; exec \"$@\""), "bash", TOOL]).args(arguments);
         let output = support::output(&mut shell);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
+    let limited = |arguments: &[&str]| with_limit(16 << 10, arguments);
     limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--every", "10M"]);
     assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
     let index = folder.join("index");
@@ -307,6 +308,26 @@ fn memory_stays_bounded() {
     limited(&["diff", text(&out), text(&other)]);
     limited(&["convert", text(&container), text(&other)]);
     limited(&["verify", text(&container)]);
+    // Regions are read in pieces of 16 MiB. Data of some entropy, in pieces that are not those of frames.
+    let limited = |arguments: &[&str]| with_limit(36 << 10, arguments);
+    let mut random = Random(3);
+    let mixed: Vec<u8> = (0..3 << 20).map(|_| random.next() as u8 & 0x3f).collect::<Vec<_>>().repeat(13);
+    let [source, saved, back] = ["source", "saved", "back"].map(|name| folder.join(name));
+    fs::write(&source, &mixed).expect("writable");
+    for style in ["raw", "lz4"] {
+        let name = format!("all={}", text(&source));
+        limited(&["-q", "save", "-o", text(&saved), "--style", style, "-j", "2", "small=Cargo.toml", &name]);
+        limited(&["verify", text(&saved)]);
+        limited(&["restore", text(&saved), "-C", text(&back)]);
+        assert!(fs::read(back.join("all")).expect("readable") == mixed, "{style}");
+        assert!(limited(&["cat", text(&saved), "all"]) == mixed, "{style}");
+        limited(&["diff", text(&saved), text(&saved)]);
+    }
+    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "E", "--ckpt-id", "1"]);
+    limited(&["verify", text(&folder.join("f.fti"))]);
+    limited(&["-q", "convert", text(&folder.join("f.fti")), text(&saved), "--to", "checkpoint"]);
+    limited(&["extract", text(&folder.join("f.fti")), "1", "-o", text(&out)]);
+    assert!(fs::read(&out).expect("readable") == mixed);
     let mut shell = Command::new("bash");
     // The limit is one: what comes through a pipe has to fit.
     shell.args(["-c", "ulimit -d 16384; cat \"$1\" | \"$2\" info -", "bash", text(&container), TOOL]);

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crate::error::Doing;
 use crate::error::Error;
@@ -78,7 +78,8 @@ impl Replacement {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Argument`] where the path has no file name, or a NUL in it; [`Error::OutOfMemory`].
-    pub fn begin(path: &Path, durability: Durability) -> Result<Self, Error> {
+    pub fn begin(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {
+        let path = path.as_ref();
         let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?;
         let name = c_string(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
@@ -147,6 +148,8 @@ impl Replacement {
         if self.durability >= Durability::File {
             file::sync(self.file()).map_err(|errno| failed(Doing::Syncing, errno))?;
         }
+        // Closing may tell of a failure, but the lock is to stay until the file has its name: a duplicate holds it.
+        let _locked = self.file().try_clone_to_owned().map_err(|error| failed(Doing::Closing, Errno::of(&error)))?;
         if let Some(file) = self.file.take() {
             file::close(file).map_err(|errno| failed(Doing::Closing, errno))?;
         }
@@ -203,19 +206,23 @@ struct Underway {
     folder: AtomicI32,
     /// What its name is made of.
     number: AtomicU64,
+    /// The process that makes it: what is forked from it has a copy of the table.
+    process: AtomicU32,
 }
 
 const FREE: i32 = -1;
 const TAKEN: i32 = -2;
 
 /// More than these at a time are not noted.
-static UNDERWAY: [Underway; 64] = [const { Underway { folder: AtomicI32::new(FREE), number: AtomicU64::new(0) } }; 64];
+static UNDERWAY: [Underway; 64] =
+    [const { Underway { folder: AtomicI32::new(FREE), number: AtomicU64::new(0), process: AtomicU32::new(0) } }; 64];
 
 impl Underway {
     fn note(folder: BorrowedFd<'_>, number: u64) -> Option<&'static Self> {
         let is_free = |place: &&Self| place.folder.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         let place = UNDERWAY.iter().find(is_free)?;
         place.number.store(number, Ordering::SeqCst);
+        place.process.store(std::process::id(), Ordering::SeqCst);
         place.folder.store(folder.as_raw_fd(), Ordering::SeqCst);
         Some(place)
     }
@@ -228,7 +235,7 @@ impl Underway {
 pub fn discard_replacements() {
     for place in &UNDERWAY {
         let folder = place.folder.load(Ordering::SeqCst);
-        if folder >= 0 {
+        if folder >= 0 && place.process.load(Ordering::SeqCst) == std::process::id() {
             let temporary = temporary_name(place.number.load(Ordering::SeqCst));
             // A folder that was closed a moment ago has no such file any more, and no other one has a file of this name.
             _ = file::remove_in(folder, as_c_str(&temporary));

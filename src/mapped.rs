@@ -33,7 +33,7 @@ impl MappedFile {
     /// Maps the file of this name, as large as it is now.
     ///
     /// # Errors
-    /// [`Error::Io`], also where it is no regular file; [`Error::Argument`] where the path has a NUL in it; [`Error::OutOfMemory`].
+    /// [`Error::Io`], also where it is a folder or a pipe; [`Error::Argument`] where the path has a NUL in it; [`Error::OutOfMemory`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = durable::c_string(path.as_ref().as_os_str().as_bytes())?;
         let file = file::open(&path).map_err(|errno| Error::Io { doing: Doing::Opening, offset: 0, errno })?;

@@ -4,6 +4,7 @@
 
 #include "test.h"
 
+#include <dirent.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -162,6 +163,54 @@ check_fork( void ) {
   for( int i=0; i<2; i++ ) pthread_join( thread[i], NULL );
 }
 
+/* A signal ends a process that saves: its handler removes what is not complete,
+   which a forked child's does not do. */
+
+static void
+on_end( int signal ) {
+  fdckpt_discard_replacements();
+  _exit( signal );
+}
+
+static int
+files_in( char const * folder ) {
+  DIR * dir = opendir( folder );
+  if( !dir ) return -1;
+  int count = 0;
+  for( struct dirent * entry; (entry = readdir( dir )); ) count += entry->d_name[0]!='.' || strlen( entry->d_name )>2UL;
+  closedir( dir );
+  return count;
+}
+
+static void
+check_end( void ) {
+  char folder[] = "/tmp/fdckpt-host-XXXXXX";
+  if( !CHECK( mkdtemp( folder ) ) ) return;
+  char path[64];
+  snprintf( path, sizeof(path), "%s/file", folder );
+  pid_t child = fork();
+  if( !child ) {
+    fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
+    if( !writer || fdckpt_writer_add( writer, "all", path, sizeof(path) ) || files_in( folder )!=1 ) _exit( 1 );
+    pid_t grandchild = fork();
+    if( !grandchild ) on_end( 0 );
+    int status = -1;
+    if( waitpid( grandchild, &status, 0 )!=grandchild || status || files_in( folder )!=1 ) _exit( 2 );
+    struct sigaction end;
+    memset( &end, 0, sizeof(end) );
+    end.sa_handler = on_end;
+    sigaction( SIGTERM, &end, NULL );
+    raise( SIGTERM );
+    _exit( 3 );
+  }
+  int status = -1;
+  CHECK_EQ( waitpid( child, &status, 0 ), child );
+  CHECK( WIFEXITED( status ) );
+  CHECK_EQ( WEXITSTATUS( status ), SIGTERM );
+  CHECK_EQ( files_in( folder ), 0 );
+  CHECK_EQ( rmdir( folder ), 0 );
+}
+
 int
 main( int     argc,
       char ** argv ) {
@@ -171,6 +220,7 @@ main( int     argc,
   for( int way=0; way<WAYS; way++ ) check_cancel( way );
   check_signals();
   check_fork();
+  check_end();
   fdckpt_set_log( NULL, NULL );
   return test_end( "host" );
 }

@@ -227,6 +227,12 @@ pub fn recover(checkpoint: &Checkpoint<'_>, threads: usize) -> Result<BTreeMap<i
     for (id, data) in &all {
         let mut one = vec![0; data.len()];
         checkpoint.recover_variable(*id, &mut one)?;
+        let mut pieces = Vec::new();
+        let copied = checkpoint.copy_variable(*id, &mut |piece| {
+            pieces.extend_from_slice(piece);
+            Ok(())
+        });
+        assert!(copied.is_ok() && pieces == one, "variable {id} in pieces");
         assert!(one == *data, "{id}");
     }
     Ok(all)

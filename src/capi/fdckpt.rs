@@ -7,6 +7,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use super::log;
 use crate::codec::SpreadStatistics;
 use crate::codec::set_threads;
+use crate::durable::discard_replacements;
 
 /// In fdckpt_error_t: the failure is not a matter of a place.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
@@ -72,6 +73,15 @@ pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
     log::last_error()
 }
 
+/// Removes the temporary files of all that this process is saving (fdckpt_writer_*, fdckpt_fti_*, indexes), for a program that a signal is
+/// about to end: without it they stay until the next save in their folder. Files that have their names are not touched. What is
+/// being saved can't be completed then. It can be called in a signal handler, and by any thread. Of more than 64 files at a time it
+/// knows 64.
+#[unsafe(no_mangle)]
+pub extern "C" fn fdckpt_discard_replacements() {
+    discard_replacements();
+}
+
 /// What was done on several threads since the process began.
 #[repr(C)]
 pub struct fdckpt_spread_statistics_t {
@@ -90,7 +100,7 @@ pub struct fdckpt_spread_statistics_t {
 /// of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
 ///
 /// The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
-/// them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+/// them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
 /// called at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_threads(threads: c_uint) {

@@ -35,6 +35,9 @@ pub fn bench(bench: &Bench) -> Result<u8, Trouble> {
     }
     let folder = tempfile::Builder::new().prefix(".fdckpt-bench-").tempdir_in(&bench.dir);
     let folder = folder.map_err(|error| Trouble::from(error).of(files::name(&bench.dir)))?;
+    if let Ok(mut scratch) = files::SCRATCH.lock() {
+        *scratch = Some(folder.path().to_owned());
+    }
     let most = pack::threads(bench.threads);
     let mut counts: Vec<usize> =
         std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < most).collect();
@@ -107,14 +110,12 @@ fn measure(
     row: &mut Row,
     maps: &[(MappedFile, usize)],
     path: &Path,
-    frame_size: Option<u64>,
+    frame_size: u64,
     progress: &mut Progress,
 ) -> Result<(), Trouble> {
     for durability in [Durability::None, Durability::File] {
-        let mut options = WriterOptions::new().style(row.style).threads(row.threads).durability(durability);
-        if let Some(size) = frame_size {
-            options = options.frame_size(usize::try_from(size).unwrap_or(usize::MAX));
-        }
+        let options = WriterOptions::new().style(row.style).threads(row.threads).durability(durability);
+        let options = options.frame_size(usize::try_from(frame_size).unwrap_or(usize::MAX));
         let began = Instant::now();
         let mut writer = options.create(path)?;
         for (number, (map, size)) in maps.iter().enumerate() {

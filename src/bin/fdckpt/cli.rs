@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use fdckpt::index::FRAME_SIZE_DEFAULT;
 
 use crate::ui::{self, Trouble};
 
@@ -249,9 +250,9 @@ pub struct Writing {
     #[arg(short = 'j', long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// How many bytes of data a frame has at most: 64K to 1G [default: 512K]
-    #[arg(long, value_name = "SIZE", value_parser = ui::parse_size)]
-    pub frame_size: Option<u64>,
+    /// How many bytes of data a frame has at most: 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    pub frame_size: u64,
 
     /// Without checksums of the data: damage to it goes unnoticed
     #[arg(long)]
@@ -316,9 +317,9 @@ pub struct Bench {
     #[arg(short = 'j', long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// How many bytes of data a frame has at most: 64K to 1G [default: 512K]
-    #[arg(long, value_name = "SIZE", value_parser = ui::parse_size)]
-    pub frame_size: Option<u64>,
+    /// How many bytes of data a frame has at most: 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    pub frame_size: u64,
 
     /// How often everything is measured; the best counts
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -454,23 +455,55 @@ pub struct Inflate {
     pub len: Option<u64>,
 }
 
-/// The man page of one command, and those of its subcommands; to standard output only the first.
+/// The text of a page for man. Not all of it is as clap_mangen has it: examples are no text to be filled.
+fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let extra = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let name = command.get_name().to_owned();
+    let has_commands = command.has_subcommands();
+    let version = format!("fdckpt {}", env!("CARGO_PKG_VERSION"));
+    // Without a date, so that the same source gives the same page.
+    let man = clap_mangen::Man::new(command).date("").source(version).manual("libfdckpt");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if has_commands {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut is_filled = true;
+    for line in extra.lines() {
+        let text = line.replace('\\', "\\e").replace('-', "\\-");
+        let is_list = line.starts_with(' ');
+        match line {
+            "Examples:" => writeln!(page, ".SH EXAMPLES")?,
+            "Exit status:" => writeln!(page, ".SH EXIT STATUS")?,
+            "" => writeln!(page, "{}", if is_filled { ".PP" } else { ".fi\n.PP" })?,
+            _ if is_list && is_filled => writeln!(page, ".nf\n{text}")?,
+            _ => writeln!(page, "{text}")?,
+        }
+        is_filled = !is_list;
+    }
+    if !is_filled {
+        writeln!(page, ".fi")?;
+    }
+    writeln!(
+        page,
+        ".SH SEE ALSO\n{}",
+        if name == "fdckpt" { "The file docs/tool.md has sessions and the schema of JSON." } else { "fdckpt(1)" }
+    )?;
+    Ok(page)
+}
+
+/// Prints the man page of the tool, or writes it and those of its commands to a folder.
 pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
     let command = Cli::command();
-    let page = |command: clap::Command| -> io::Result<Vec<u8>> {
-        let mut page = Vec::new();
-        // Without a date, so that the same source gives the same page.
-        clap_mangen::Man::new(command).date("").render(&mut page)?;
-        Ok(page)
-    };
     let Some(folder) = folder else {
         return crate::files::to_stdout(&page(command)?);
     };
     fs::create_dir_all(folder)?;
-    let write = |name: &str, command: clap::Command| -> io::Result<()> {
-        let mut file = fs::File::create(folder.join(format!("{name}.1")))?;
-        file.write_all(&page(command)?)
-    };
+    let write = |name: &str, command: clap::Command| fs::write(folder.join(format!("{name}.1")), page(command)?);
     let mut all = command.clone();
     all.build();
     for sub in all.get_subcommands() {

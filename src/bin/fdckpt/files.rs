@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use fdckpt::{Durability, MappedFile, Replacement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -164,12 +165,23 @@ pub static ENDING: AtomicBool = AtomicBool::new(false);
 /// Whether what runs looks at [`ENDING`], and ends by itself.
 pub static ENDS_ITSELF: AtomicBool = AtomicBool::new(false);
 
+/// A folder that is to go as well.
+pub static SCRATCH: Mutex<Option<PathBuf>> = Mutex::new(None);
+
 /// The status to end with for a signal: as the shell has it.
 pub fn status_of(signal: i32) -> u8 {
     128 + signal as u8
 }
 
-pub static SIGNAL: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(SIGINT);
+/// Which one.
+pub static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
+
+/// Where a signal is about to end the program, waits for that: what fails now fails because of it.
+pub fn leave_to_signal() {
+    while ENDING.load(Ordering::SeqCst) && !ENDS_ITSELF.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+}
 
 /// From now on signals that end the program have it remove the files that are not complete.
 pub fn handle_signals() -> io::Result<()> {
@@ -180,6 +192,10 @@ pub fn handle_signals() -> io::Result<()> {
             // Who asks twice does not want to wait.
             if ENDING.swap(true, Ordering::SeqCst) || !ENDS_ITSELF.load(Ordering::SeqCst) {
                 fdckpt::discard_replacements();
+                if let Some(folder) = SCRATCH.lock().ok().and_then(|mut folder| folder.take()) {
+                    // What works in it may have made one more file meanwhile, but can't do so twice.
+                    _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_dir_all(&folder));
+                }
                 std::process::exit(i32::from(status_of(signal)));
             }
         }

@@ -26,11 +26,11 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
     if let Kind::Checkpoint(reader) = &kind {
         return crate::regions::info(reader, &file, look, head(&kind, &look.file, file.len()));
     }
-    // What is unknown was recognised as such: the answer is a good one.
+    // Also of what is unknown: to say what it looks like is what was asked for.
     if look.json {
         let mut all = head(&kind, &look.file, file.len());
         merge(&mut all, details(&kind, true));
-        return ui::print_json(&all, if kind.format().is_some() { GOOD } else { ui::TROUBLE });
+        return ui::print_json(&all, GOOD);
     }
     let mut out = Out::new();
     title(&mut out, &kind, &look.file)?;
@@ -45,7 +45,7 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
             if let Some(advice) = advice {
                 writeln!(out, "  {advice}")?;
             }
-            ui::TROUBLE
+            GOOD
         }
         Kind::Checkpoint(_) | Kind::Damaged(..) => GOOD,
     };
@@ -118,18 +118,19 @@ pub fn release(generation: fti::Generation) -> &'static str {
     }
 }
 
-/// What a section is, as far as its type and its data tell.
-pub fn meaning(section: &Section<'_>) -> String {
+/// What a section is, as far as its type and its data tell. `first` is whether it is the first of its type: others are not found by it.
+fn meaning(section: &Section<'_>, first: bool) -> String {
     match section.data() {
         Err(error) => error.to_string(),
-        Ok(data) if section.kind() == 1 => match BlockIndex::decode(data) {
+        Ok(data) if section.kind() == 1 && first => match BlockIndex::decode(data) {
             Ok(BlockIndex { blocks, stop: None, .. }) => format!("index of {}", count(blocks.len(), "block")),
             Ok(BlockIndex { blocks, stop: Some(stop), .. }) => {
                 format!("index of blocks, of which {} can be read: at byte {}, {}", blocks.len(), stop.offset, stop.why)
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
-        Ok(data) => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
+        Ok(data) if first => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
+        Ok(_) => String::new(),
     }
 }
 
@@ -150,11 +151,13 @@ fn info_container(out: &mut Out, container: &Container<'_>) -> Result<u8, Troubl
 
 fn list_sections(out: &mut Out, container: &Container<'_>, most: usize) -> io::Result<()> {
     let mut table = Table::new(&[true, true, true, true, true, false], &["#", "type", "offset", "bytes", "size", ""]);
+    let mut seen = [false; 256];
     for (position, section) in container.sections().enumerate().take(most) {
+        let first = !std::mem::replace(&mut seen[usize::from(section.kind())], true);
         let length = section.length();
         let short = u64::try_from(length).map_or_else(|_| "-".to_owned(), short);
         let cells = [position.to_string(), section.kind().to_string(), section.offset().to_string(), length.to_string(), short];
-        table.row(out, cells.into_iter().chain([meaning(&section)]).collect())?;
+        table.row(out, cells.into_iter().chain([meaning(&section, first)]).collect())?;
     }
     table.finish(out)
 }

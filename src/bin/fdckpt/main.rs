@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     if let Err(error) = files::handle_signals() {
         return ui::report(&Trouble::from(error));
     }
-    match run(cli.command) {
+    let result = run(cli.command);
+    files::leave_to_signal();
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(trouble) => ui::report(&trouble),
     }

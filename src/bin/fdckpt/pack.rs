@@ -29,12 +29,8 @@ pub fn style(style: Style) -> FrameStyle {
 }
 
 pub fn writer_options<'w>(writing: &Writing, progress: &'w Mutex<Progress>) -> WriterOptions<'w> {
-    let options =
-        WriterOptions::new().style(style(writing.style)).threads(threads(writing.threads)).checksums(!writing.no_checksums);
-    let options = match writing.frame_size {
-        Some(size) => options.frame_size(usize::try_from(size).unwrap_or(usize::MAX)),
-        None => options,
-    };
+    let options = WriterOptions::new().style(style(writing.style)).threads(threads(writing.threads));
+    let options = options.checksums(!writing.no_checksums).frame_size(usize::try_from(writing.frame_size).unwrap_or(usize::MAX));
     options.progress(move |done| {
         if let Ok(mut progress) = progress.lock() {
             progress.set(done.data);

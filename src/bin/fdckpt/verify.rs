@@ -160,8 +160,10 @@ fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trou
         let severity = if matches!(finding.kind, FindingKind::OutOfRange { .. }) { DAMAGE } else { REMARK };
         report.find(severity, finding.to_string(), json!({"offset": finding.offset, "section": finding.section}));
     }
-    for (position, section) in container.sections().enumerate().filter(|(_, section)| section.kind() == 1) {
-        let Ok(data) = section.data() else { continue };
+    // Others of the type are not found by it.
+    if let Some((position, section)) = container.sections().enumerate().find(|(_, section)| section.kind() == 1)
+        && let Ok(data) = section.data()
+    {
         match BlockIndex::decode(data) {
             Ok(index) => {
                 if let Some(stop) = index.stop {
