@@ -313,7 +313,7 @@ fn json(path: &Path, report: &Report, status: u8) -> Value {
         .iter()
         .map(|finding| {
             let mut value = json!({"severity": finding.severity, "text": finding.text});
-            look::merge(&mut value, finding.json.clone());
+            crate::json::merge(&mut value, finding.json.clone());
             value
         })
         .collect();
@@ -325,7 +325,7 @@ fn json(path: &Path, report: &Report, status: u8) -> Value {
         "findings": findings,
     });
     if let Some(readable) = &report.readable {
-        look::merge(&mut value, json!({"readable": readable}));
+        crate::json::merge(&mut value, json!({"readable": readable}));
     }
     value
 }
