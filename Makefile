@@ -149,12 +149,12 @@ million: ## Checkpoints with a million regions: how long opening and finding one
 
 crash: ROUNDS = 10000
 
-crash: ## Kill a process that saves ROUNDS times, and look at what it leaves; each state that a crash of the machine may leave
+crash: ## Kill processes that save or update ROUNDS times, and look at what they leave; each state that a crash of the machine may leave
 	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
+TARGETS := round_trip restore_anything all_modes frames container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
 
 fuzz: ## Run each fuzz target for SECONDS, beginning with the kept corpus
 	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install cargo-fuzz --locked
@@ -231,6 +231,7 @@ JSON       ?= $(BENCH)/bench.json
 bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, the twin or BENCH_LIB (5 minutes; QUICK=1: half a minute)
 	@$(BENCH)/bench --ours $(OUT)/libfdckpt.so --other $(abspath $(BENCH_LIB)) --rows '$(ROWS)' --rounds $(ROUNDS) --ms $(MS) \
 	  --mib $(BENCH_MIB) --dir $(BENCH_DIR) --clock $(CLOCK) --json $(JSON) $(BENCH_DATA)
+	@$(if $(QUICK)$(ROWS),,$(MAKE) --no-print-directory bench-index)
 	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
 
 $(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h

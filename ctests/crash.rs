@@ -8,7 +8,7 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -129,16 +129,9 @@ enum Call {
 
 /// Has `what` done, and returns the calls that it made.
 fn record(what: &str, folder: &Path) -> Vec<Call> {
-    static RECORDER: std::sync::LazyLock<PathBuf> = std::sync::LazyLock::new(|| {
-        let recorder = support::LIBRARY_FOLDER.join("record.so");
-        let mut cc = support::cc();
-        cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]);
-        support::run(cc.arg(support::root().join("ctests/faults/record.c")).arg("-o").arg(&recorder).arg("-ldl"));
-        recorder
-    });
     let log = folder.with_extension("log");
     _ = fs::remove_file(&log);
-    support::run(program(what, folder).env("LD_PRELOAD", &*RECORDER).env("FDCKPT_RECORD", &log));
+    support::run(program(what, folder).env("LD_PRELOAD", &*support::RECORDER).env("FDCKPT_RECORD", &log));
     let log = fs::read(log).unwrap();
     let (mut rest, mut calls) = (&log[..], Vec::new());
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {

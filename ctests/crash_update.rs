@@ -160,16 +160,9 @@ enum Call {
 
 /// Has `what` done, and adds the calls that it made to `calls`. `names` are those that files have.
 fn record(what: &str, folder: &Path, names: &mut BTreeMap<String, usize>, calls: &mut Vec<Call>, files: &mut usize) {
-    static RECORDER: std::sync::LazyLock<PathBuf> = std::sync::LazyLock::new(|| {
-        let recorder = support::LIBRARY_FOLDER.join("record.so");
-        let mut cc = support::cc();
-        cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]);
-        support::run(cc.arg(support::root().join("ctests/faults/record.c")).arg("-o").arg(&recorder).arg("-ldl"));
-        recorder
-    });
     let log = folder.with_extension("log");
     _ = fs::remove_file(&log);
-    support::run(program(what, folder).env("LD_PRELOAD", &*RECORDER).env("FDCKPT_RECORD", &log));
+    support::run(program(what, folder).env("LD_PRELOAD", &*support::RECORDER).env("FDCKPT_RECORD", &log));
     let log = fs::read(log).unwrap();
     let mut rest = &log[..];
     let mut open: BTreeMap<i32, usize> = BTreeMap::new();

@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -330,6 +331,12 @@ fn what_can_not_be_updated_is_said() {
     assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
     assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    let other = fs::File::open(&path).unwrap();
+    // SAFETY: takes no memory.
+    assert_eq!(unsafe { libc::flock(other.as_raw_fd(), libc::LOCK_EX) }, 0);
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::FileBusy));
+    drop(other);
+    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
     assert_eq!(finish_update(&path), Ok(false));
     assert_eq!(pending(&path), Ok(None));
     assert_eq!(settle(&path, Decision::Commit), Ok(false));
@@ -405,6 +412,44 @@ fn what_is_prepared_waits_for_a_decision() {
         assert_eq!(settle(&path, Decision::Commit), Ok(false));
     }
     assert_eq!(fs::read(&path).unwrap(), other);
+    // Not even where it has the same size.
+    fs::write(&path, &old).unwrap();
+    assert_eq!(pending(&path), Ok(Some(pending_of(options.ckpt_id))));
+    program.memory.get_mut(&1).unwrap().0.fill(9);
+    resumed(&path).checkpoint(&path, &options, &program.protected()).unwrap();
+    let other = fs::read(&path).unwrap();
+    assert_eq!((other.len(), pending(&path)), (old.len(), Ok(None)));
+    assert_eq!(settle(&path, Decision::Commit), Ok(false));
+    assert_eq!(fs::read(&path).unwrap(), other);
+}
+
+/// From generation C on all data lies in front, so that only what describes it changes with the generation; the file can get shorter.
+#[test]
+fn a_file_can_change_its_generation() {
+    for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Safe, false), (UpdateMode::Safe, true)] {
+        let folder = quick_folder();
+        let path = folder.path().join("file");
+        let (mut program, mut writer) = (twenty_blocks(), Writer::new());
+        let update = with(512, BlockHash::Md5, mode);
+        for (number, generation) in
+            [Generation::E, Generation::D, Generation::C, Generation::D0, Generation::D].into_iter().enumerate()
+        {
+            program.memory.get_mut(&1).unwrap().0[number * 600] ^= 1;
+            let options = with_time(generation);
+            let updated = if prepares {
+                let updated = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
+                assert_eq!(settle(&path, Decision::Commit), Ok(true));
+                updated
+            } else {
+                writer.update(&path, &options, &update, &program.protected()).unwrap()
+            };
+            assert!(number == 0 || (updated.full, updated.changed) == (false, 1), "{updated:?}");
+            let file = fs::read(&path).unwrap();
+            let checkpoint = Checkpoint::parse(&file).unwrap();
+            assert_eq!((checkpoint.generation(), verify(&checkpoint).1), (generation, vec![]));
+            assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0);
+        }
+    }
 }
 
 fn pending_of(ckpt_id: i32) -> Pending {
@@ -535,12 +580,12 @@ proptest! {
         steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
     ) {
         let folder = quick_folder();
-        let (path, ordinary) = (folder.path().join("file"), folder.path().join("ordinary"));
+        let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| folder.path().join(name));
         let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
         update.keep_hashes = keep;
         let mut options = with_time(Generation::ALL[generation]);
         options.threads = threads;
-        let (mut writer, mut model) = (Writer::new(), Writer::new());
+        let (mut writer, mut model, mut twin) = (Writer::new(), Writer::new(), Writer::new());
         let mut program = Program::default();
         for (number, (sizes, changes, restarts)) in steps.iter().enumerate() {
             options.ckpt_id = number as i32;
@@ -554,6 +599,10 @@ proptest! {
                 }
             }
             let updated: Updated = writer.update(&path, &options, &update, &program.protected()).unwrap();
+            // In the other mode it is the same, slack included.
+            let twins = with(512, update.hash, MODES[usize::from(safe)]);
+            twin.update(&other, &options, &twins, &program.protected()).unwrap();
+            prop_assert!(fs::read(&path).unwrap() == fs::read(&other).unwrap());
             prop_assert!(number == 0 || *restarts || steps[number - 1].2 || !updated.full);
             prop_assert!(updated.changed <= updated.blocks && updated.kept_hashes == keep);
             model.checkpoint(&ordinary, &options, &program.protected()).unwrap();
@@ -566,6 +615,7 @@ proptest! {
             }
             if *restarts {
                 writer = resumed(&path);
+                twin = resumed(&other);
             }
         }
         let left = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());

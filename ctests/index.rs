@@ -469,6 +469,83 @@ fn golden_files() {
     }
 }
 
+/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions do.
+fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8> {
+    let sum = xxhash_rust::xxh3::xxh3_64;
+    let data: Vec<u8> = regions.iter().flat_map(|(_, data)| data).copied().collect();
+    let names: Vec<u8> = regions.iter().flat_map(|(name, _)| [name.as_bytes(), b"\0"].concat()).collect();
+    let slots = if regions.is_empty() { 0 } else { (2 * regions.len()).next_power_of_two() };
+    let frames: Vec<(usize, usize)> = [0].iter().chain(cuts).copied().zip(cuts.iter().copied()).collect();
+    let largest = frames.iter().map(|(begin, end)| end - begin).max().unwrap_or(0);
+    let mut index = b"FDCKIDX\n\x01\0\0\0\x01\0\0\0".to_vec();
+    for field in [regions.len(), frames.len(), data.len(), data.len(), names.len(), 0, 0, slots, largest, 0] {
+        index.extend((field as u64).to_le_bytes());
+    }
+    for &(begin, end) in &frames {
+        [end as u64, end as u64, sum(&data[begin..end]), 1].iter().for_each(|field| index.extend(field.to_le_bytes()));
+    }
+    let (mut end, mut name_end, mut table) = (0, 0, vec![0u32; slots]);
+    for (number, (name, region)) in regions.iter().enumerate() {
+        let begin = end;
+        end += region.len();
+        name_end += name.len() + 1;
+        let parts: Vec<u64> = frames
+            .iter()
+            .filter_map(|frame| {
+                let part = frame.0.max(begin)..frame.1.min(end);
+                (part.start < part.end).then(|| sum(&data[part]))
+            })
+            .collect();
+        let checksum = match parts[..] {
+            [] => sum(b""),
+            [one] => one,
+            _ => sum(&parts.iter().flat_map(|part| part.to_le_bytes()).collect::<Vec<_>>()),
+        };
+        let frame = if region.is_empty() { 0 } else { frames.iter().position(|frame| begin < frame.1).unwrap() };
+        index.extend((end as u64).to_le_bytes());
+        index.extend(checksum.to_le_bytes());
+        index.extend((frame as u32).to_le_bytes());
+        index.extend((name_end as u32).to_le_bytes());
+        let mut place = sum(name.as_bytes()) as usize % slots;
+        while table[place] != 0 {
+            place = (place + 1) % slots;
+        }
+        table[place] = number as u32 + 1;
+    }
+    table.iter().for_each(|place| index.extend(place.to_le_bytes()));
+    index.extend(names);
+    index.extend(sum(&index).to_le_bytes());
+    let mut container = Container::new();
+    container.set(128, data).unwrap();
+    container.set(129, index).unwrap();
+    container.serialize().unwrap()
+}
+
+#[test]
+fn a_file_of_somebody_else() {
+    let regions = named(&[100, 0, 300, 50, 1000]);
+    for cuts in [&[1450][..], &[150, 450, 460, 1400, 1450], &[1, 2, 3, 1449, 1450]] {
+        let file = by_the_specification(&regions, cuts);
+        check(&file, &regions, 2);
+        // A region that has another checksum than its data is damaged, though each frame is sound.
+        let place = file.windows(8).rposition(|bytes| bytes == 1450u64.to_le_bytes()).unwrap();
+        let mut other = file.clone();
+        other[place + 8] ^= 1;
+        let (index, end) = (1450, file.windows(12).rposition(|bytes| bytes == b"{\"version\":1").unwrap());
+        let sum = xxhash_rust::xxh3::xxh3_64(&other[index..end - 8]);
+        other[end - 8..end].copy_from_slice(&sum.to_le_bytes());
+        let reader = ReaderOptions::new().open_bytes(&other).unwrap();
+        let mut lost = Vec::new();
+        let verdict = reader.verify(&mut |damage| lost.push((damage.region.map(|(number, _)| number), damage.frame))).unwrap();
+        assert_eq!((lost, verdict.damaged_frames), (vec![(Some(4), None)], 0));
+    }
+    // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
+    let folder = support::fresh_folder("index-other");
+    let small = named(&[100, 0, 300, 50]);
+    assert!(write_to(&folder.join("a"), options(), &small) == by_the_specification(&small, &[450]));
+    assert!(write_to(&folder.join("a"), options(), &[]) == by_the_specification(&[], &[]));
+}
+
 /// The program in the README, as it is there.
 #[test]
 fn the_readmes_example_runs() {

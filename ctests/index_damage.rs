@@ -8,8 +8,8 @@ use fdckpt::FrameStyle;
 use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
-fn checkpoint(sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let folder = support::fresh_folder("index-damage");
+fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let folder = support::fresh_folder(&format!("index-damage-{test}"));
     let path = folder.join("a");
     let mut writer = WriterOptions::new().durability(Durability::None).frame_size(65_536).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
@@ -48,7 +48,7 @@ fn look(file: &[u8], regions: &[Vec<u8>]) -> (Option<usize>, bool) {
 
 #[test]
 fn each_bit_of_a_small_file() {
-    let (file, regions) = checkpoint(&[60, 5, 0, 40, 1, 33]);
+    let (file, regions) = checkpoint("bits", &[60, 5, 0, 40, 1, 33]);
     assert_eq!(look(&file, &regions), (Some(0), false));
     let (mut refused, mut lost) = (0, 0);
     for bit in 0..file.len() * 8 {
@@ -68,9 +68,25 @@ fn each_bit_of_a_small_file() {
 }
 
 #[test]
+fn what_is_damaged_is_named() {
+    let (mut file, _) = checkpoint("named", &[100, 200, 300, 70_000]);
+    file[350] ^= 1;
+    let reader = open(&file).unwrap();
+    for number in [2, 3] {
+        let name = format!("region {number}");
+        let failure = reader.read_to_vec(number).err();
+        let told = failure.as_ref().map(|failure| (failure.name(), failure.frame(), failure.offset()));
+        assert_eq!(told, (number == 2).then_some((Some(&name[..]), Some(1), reader.frame(1).map(|frame| frame.offset))));
+    }
+    let mut told = Vec::new();
+    let verdict = reader.verify(&mut |damage| told.extend(damage.region.map(|(number, _)| number))).unwrap();
+    assert_eq!((told, verdict.lost_regions, verdict.damaged_frames), (vec![2], 1, 1));
+}
+
+#[test]
 fn random_damage() {
-    let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(500, |count| count.parse::<u64>().expect("a number"));
-    let (file, regions) = checkpoint(&[100_000, 3000, 200_000, 10, 70_000, 500, 0, 65_536]);
+    let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(150, |count| count.parse::<u64>().expect("a number"));
+    let (file, regions) = checkpoint("random", &[100_000, 3000, 200_000, 10, 70_000, 500, 0, 65_536]);
     let mut state = 1u64;
     let mut random = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

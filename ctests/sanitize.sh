@@ -14,9 +14,9 @@ rust_flags=-Zsanitizer=$sanitizer
 c_flags="-fsanitize=$sanitizer -g"
 case $sanitizer in
   # Without "host": gcc's runtime reports its own sigaltstack at the end of a thread that is cancelled.
-  address) programs="trace contract io corrupt threads log container fti frames"; host_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" ;;
+  address) programs="trace contract io corrupt threads log container fti frames checkpoint"; host_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" ;;
   # The standard library is not built for it; it has no part in the threaded code.
-  thread) programs="threads host container fti frames"; host_flags=-fsanitize=thread; rust_flags+=" -Cunsafe-allow-abi-mismatch=sanitizer" ;;
+  thread) programs="threads host container fti frames checkpoint"; host_flags=-fsanitize=thread; rust_flags+=" -Cunsafe-allow-abi-mismatch=sanitizer" ;;
 esac
 
 CFLAGS=$c_flags RUSTC_BOOTSTRAP=1 RUSTFLAGS=$rust_flags \

@@ -284,5 +284,5 @@ fn random_sequences_are_the_same() {
         all.recompressed_bytes += counted.recompressed_bytes;
     }
     println!("{count} sequences: {all:?}");
-    assert!(count < 1000 || (all.segments > count && all.mispredictions > 0 && all.recompressed_bytes > 0));
+    assert!(count < 1000 || (all.segments > count / 4 && all.mispredictions > 0 && all.recompressed_bytes > 0));
 }

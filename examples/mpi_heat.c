@@ -251,12 +251,23 @@ agree_differential( void ) {
   char path[ 4096 ];
   int  pending = FDCKPT_FTI_SETTLED, id = 0;
   path_of( path, sizeof(path), 0, 0, "Rank" );
-  if( fdckpt_fti_pending( path, &pending, &id ) ) pending = FDCKPT_FTI_SETTLED;
-  if( pending==FDCKPT_FTI_SETTLED ) id = id_in( path );
+  int ok = !fdckpt_fti_pending( path, &pending, &id );
+  if( ok && pending==FDCKPT_FTI_SETTLED ) id = id_in( path );
+  /* Nothing is decided on while somebody can't tell what it has: a process that was killed may hold its file still. */
+  if( !all_have( ok ) ) {
+    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    MPI_Abort( MPI_COMM_WORLD, 1 );
+  }
   int all = all_have( id )==any_has( id );
-  fdckpt_fti_settle( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ABANDON );
+  ok = !fdckpt_fti_settle( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ABANDON );
+  if( !all_have( ok ) ) {
+    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    MPI_Abort( MPI_COMM_WORLD, 1 );
+  }
   id = id_in( path );
-  return all_have( id )==any_has( id ) ? id : 0;
+  if( all_have( id )==any_has( id ) ) return id;
+  if( !rank ) fprintf( stderr, "not all ranks have a sound file of one checkpoint: from the begin\n" );
+  return 0;
 }
 
 static void

@@ -387,6 +387,16 @@ extern "C" {
 #define FDCKPT_TO_END UINT64_MAX
 
 /*
+ The styles of frames, as in fd_checkpt.h: the data as it is, which is what 0 means too, and fastest.
+ */
+#define FDCKPT_STYLE_RAW 1
+
+/*
+ Compressed by LZ4.
+ */
+#define FDCKPT_STYLE_LZ4 2
+
+/*
  How many bytes of data a frame has at most, if the options don't say it.
  */
 #define FDCKPT_FRAME_SIZE_DEFAULT 262144
@@ -1079,7 +1089,7 @@ typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_
  */
 typedef struct fdckpt_writer_options_t {
   /*
-   How frames are encoded: FD_CHECKPT_FRAME_STYLE_RAW, which is also what 0 means, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
    */
   int style;
   /*
@@ -1209,7 +1219,7 @@ typedef struct fdckpt_entry_t {
    */
   uint64_t frame_count;
   /*
-   The style of these: FD_CHECKPT_FRAME_STYLE_RAW, also if it is empty, or FD_CHECKPT_FRAME_STYLE_LZ4.
+   The style of these: FDCKPT_STYLE_RAW, also if it is empty, or FDCKPT_STYLE_LZ4.
    */
   int style;
 } fdckpt_entry_t;
@@ -1235,7 +1245,7 @@ typedef struct fdckpt_reader_frame_t {
    */
   uint64_t checksum;
   /*
-   FD_CHECKPT_FRAME_STYLE_RAW or FD_CHECKPT_FRAME_STYLE_LZ4.
+   FDCKPT_STYLE_RAW or FDCKPT_STYLE_LZ4.
    */
   int style;
 } fdckpt_reader_frame_t;
@@ -1354,7 +1364,7 @@ void fdckpt_discard_replacements(void);
  of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
 
  The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
- them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+ them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
  called at any time.
  */
 void fdckpt_set_threads(unsigned int threads);
@@ -2159,8 +2169,8 @@ int fdckpt_writer_add(struct fdckpt_writer_t *writer,
                       size_t size);
 
 /*
- fdckpt_writer_set_style says the style of the regions that are added from now on: FD_CHECKPT_FRAME_STYLE_RAW or
- FD_CHECKPT_FRAME_STYLE_LZ4.
+ fdckpt_writer_set_style says the style of the regions that are added from now on: FDCKPT_STYLE_RAW or
+ FDCKPT_STYLE_LZ4.
 
  Returns as fdckpt_writer_add.
  */

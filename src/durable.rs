@@ -148,6 +148,8 @@ impl Replacement {
         if self.durability >= Durability::File {
             file::sync(self.file()).map_err(|errno| failed(Doing::Syncing, errno))?;
         }
+        // Closing may tell of a failure, but the lock is to stay until the file has its name: a duplicate holds it.
+        let _locked = self.file().try_clone_to_owned().map_err(|error| failed(Doing::Closing, Errno::of(&error)))?;
         if let Some(file) = self.file.take() {
             file::close(file).map_err(|errno| failed(Doing::Closing, errno))?;
         }

@@ -178,6 +178,8 @@ check_damage( void ) {
   CHECK( !strcmp( error->name, "grid" ) && !strcmp( error->function, "fdckpt_reader_load" ) );
   int step;
   CHECK_EQ( fdckpt_reader_load( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read_at( reader, 0UL, 3UL*65536UL+5UL, copy, 1UL ), FDCKPT_ERR_CORRUPT );
+  CHECK_EQ( fdckpt_reader_read_at( reader, 0UL, 3UL*65536UL-1UL, copy, 1UL ), FDCKPT_OK );
   struct heard heard = { 0 };
   CHECK_EQ( fdckpt_reader_verify( reader, damaged, &heard ), FDCKPT_ERR_CORRUPT );
   CHECK( heard.cnt==1UL && !strcmp( heard.name, "grid" ) && heard.frame==3UL && heard.code==FDCKPT_ERR_CORRUPT );
@@ -194,6 +196,9 @@ check_damage( void ) {
   fdckpt_reader_close( reader );
   unlink( to );
 
+  CHECK( !ftruncate( fd, 0 ) );
+  CHECK( !fdckpt_reader_open( path, NULL ) );
+  CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_FORMAT );
   CHECK( !ftruncate( fd, 1000 ) );
   close( fd );
   CHECK( !fdckpt_reader_open( path, NULL ) );

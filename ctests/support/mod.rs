@@ -102,6 +102,15 @@ pub fn example(name: &str) -> PathBuf {
     program
 }
 
+/// What notes the calls of a program that change files (`faults/record.c`), for LD_PRELOAD.
+pub static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let recorder = LIBRARY_FOLDER.join("record.so");
+    let mut cc = cc();
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]);
+    run(cc.arg(root().join("ctests/faults/record.c")).arg("-o").arg(&recorder).arg("-ldl"));
+    recorder
+});
+
 /// The yardstick of the benchmarks, another implementation of the API: `benches/twin.c` as a shared library.
 pub static TWIN: LazyLock<PathBuf> = LazyLock::new(|| bench_target("libtwin.so"));
 

@@ -5,7 +5,7 @@ use std::mem::{align_of, offset_of, size_of};
 use super::status;
 use super::{
     fd_checkpt, fdckpt, fdckpt_blockindex, fdckpt_container, fdckpt_frames, fdckpt_fti, fdckpt_ftifile, fdckpt_inflate,
-    fdckpt_inflate_index, types,
+    fdckpt_inflate_index, fdckpt_reader, fdckpt_writer, types,
 };
 use crate::codec;
 
@@ -173,6 +173,8 @@ fn constants_have_the_same_values() {
     same(headers::FDCKPT_ERR_INTERNAL.into(), status::FDCKPT_ERR_INTERNAL.into());
     same(headers::FDCKPT_ERR_CANCELLED.into(), status::FDCKPT_ERR_CANCELLED.into());
     same(headers::FDCKPT_FRAME_SIZE_DEFAULT.into(), fdckpt_writer::FDCKPT_FRAME_SIZE_DEFAULT as i64);
+    same(headers::FDCKPT_STYLE_RAW.into(), fdckpt_writer::FDCKPT_STYLE_RAW.into());
+    same(headers::FDCKPT_STYLE_LZ4.into(), fdckpt_writer::FDCKPT_STYLE_LZ4.into());
     same(headers::FDCKPT_SPOOLED_NOT.into(), fdckpt_reader::FDCKPT_SPOOLED_NOT.into());
     same(headers::FDCKPT_SPOOLED_IN_MEMORY.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_MEMORY.into());
     same(headers::FDCKPT_SPOOLED_IN_FILE.into(), fdckpt_reader::FDCKPT_SPOOLED_IN_FILE.into());

@@ -100,7 +100,7 @@ pub struct fdckpt_spread_statistics_t {
 /// of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
 ///
 /// The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
-/// them. Each takes up to 10 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
+/// them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
 /// called at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_threads(threads: c_uint) {

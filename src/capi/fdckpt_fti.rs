@@ -320,15 +320,7 @@ pub unsafe extern "C" fn fdckpt_fti_update(
     _updated: *mut fdckpt_fti_updated_t,
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        guard::call_mut(c"fdckpt_fti_update", fti, |fti| {
-            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
-            let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
-            let updated = fti.writer.update(path, &options, &update, &variables)?;
-            fdckpt_fti_updated_t::write(_updated, &updated);
-            Ok(())
-        })
-    }
+    unsafe { change(c"fdckpt_fti_update", fti, path, options, update, _updated, Writer::update) }
 }
 
 /// fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
@@ -350,12 +342,30 @@ pub unsafe extern "C" fn fdckpt_fti_prepare(
     _updated: *mut fdckpt_fti_updated_t,
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
+    unsafe { change(c"fdckpt_fti_prepare", fti, path, options, update, _updated, Writer::prepare) }
+}
+
+/// One of the two ways to update a file.
+type Change<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
+
+/// # Safety
+/// As for [`fdckpt_fti_update`].
+unsafe fn change<'p>(
+    function: &'static CStr,
+    fti: *mut fdckpt_fti_t,
+    path: *const c_char,
+    options: *const fdckpt_fti_options_t,
+    update: *const fdckpt_fti_update_t,
+    updated: *mut fdckpt_fti_updated_t,
+    change: Change<'p>,
+) -> c_int {
+    // SAFETY: the caller's promise.
     unsafe {
-        guard::call_mut(c"fdckpt_fti_prepare", fti, |fti| {
+        guard::call_mut(function, fti, |fti| {
             let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
             let (update, variables) = (fdckpt_fti_update_t::read(update)?, fti.variables()?);
-            let updated = fti.writer.prepare(path, &options, &update, &variables)?;
-            fdckpt_fti_updated_t::write(_updated, &updated);
+            let done = change(&mut fti.writer, path, &options, &update, &variables)?;
+            fdckpt_fti_updated_t::write(updated, &done);
             Ok(())
         })
     }

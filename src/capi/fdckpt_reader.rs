@@ -83,7 +83,7 @@ pub struct fdckpt_entry_t {
     pub frame_offset: u64,
     /// In how many frames it lies.
     pub frame_count: u64,
-    /// The style of these: FD_CHECKPT_FRAME_STYLE_RAW, also if it is empty, or FD_CHECKPT_FRAME_STYLE_LZ4.
+    /// The style of these: FDCKPT_STYLE_RAW, also if it is empty, or FDCKPT_STYLE_LZ4.
     pub style: c_int,
 }
 
@@ -114,7 +114,7 @@ pub struct fdckpt_reader_frame_t {
     pub data: u64,
     /// XXH3 (64 bits) of its bytes in the file, 0 if there are no checksums.
     pub checksum: u64,
-    /// FD_CHECKPT_FRAME_STYLE_RAW or FD_CHECKPT_FRAME_STYLE_LZ4.
+    /// FDCKPT_STYLE_RAW or FDCKPT_STYLE_LZ4.
     pub style: c_int,
 }
 

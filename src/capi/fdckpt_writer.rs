@@ -23,6 +23,13 @@ pub struct fdckpt_writer_t {
     writer: Result<Writer<'static>, Failure>,
 }
 
+/// The styles of frames, as in fd_checkpt.h: the data as it is, which is what 0 means too, and fastest.
+pub const FDCKPT_STYLE_RAW: c_int = 1;
+/// Compressed by LZ4.
+pub const FDCKPT_STYLE_LZ4: c_int = 2;
+
+const _: () = assert!(FDCKPT_STYLE_RAW == FrameStyle::Raw as c_int && FDCKPT_STYLE_LZ4 == FrameStyle::Lz4 as c_int);
+
 /// How many bytes of data a frame has at most, if the options don't say it.
 pub const FDCKPT_FRAME_SIZE_DEFAULT: u64 = 262144;
 
@@ -46,7 +53,7 @@ pub type fdckpt_progress_fn_t = Option<unsafe extern "C" fn(context: *mut c_void
 /// How a checkpoint is to be saved. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
 #[repr(C)]
 pub struct fdckpt_writer_options_t {
-    /// How frames are encoded: FD_CHECKPT_FRAME_STYLE_RAW, which is also what 0 means, or FD_CHECKPT_FRAME_STYLE_LZ4.
+    /// How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
     pub style: c_int,
     /// How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
     /// is 1 unless it was called. The file is the same, byte for byte.
@@ -163,8 +170,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     }
 }
 
-/// fdckpt_writer_set_style says the style of the regions that are added from now on: FD_CHECKPT_FRAME_STYLE_RAW or
-/// FD_CHECKPT_FRAME_STYLE_LZ4.
+/// fdckpt_writer_set_style says the style of the regions that are added from now on: FDCKPT_STYLE_RAW or
+/// FDCKPT_STYLE_LZ4.
 ///
 /// Returns as fdckpt_writer_add.
 #[unsafe(no_mangle)]

@@ -174,3 +174,41 @@ impl Hashes {
         Ok(runs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_blocks_are_one_run() {
+        let layout = Layout::default().next(&[(1, 5000), (2, 1000)]).unwrap();
+        let mut memory = vec![0u8; 6000];
+        let hash = |memory: &[u8], layout: &Layout, kind| {
+            let chunk = |slot: &Slot| {
+                let begin = if slot.id == 1 { 0 } else { 5000 };
+                memory.get(begin..begin + slot.chunk as usize)
+            };
+            Hashes::compute(layout, &chunk, (kind, 1000), 2).unwrap()
+        };
+        for kind in [BlockHash::Md5, BlockHash::Crc32] {
+            memory.fill(0);
+            let before = hash(&memory, &layout, kind);
+            assert_eq!((before.count(), before.bytes.len()), (6, 6 * kind.width()));
+            let all = [Run { slot: 0, range: 0..5000 }, Run { slot: 1, range: 0..1000 }];
+            assert_eq!(before.changed(&layout, None).unwrap(), all);
+            assert_eq!(before.changed(&layout, Some((&layout, &before))).unwrap(), []);
+            [999, 1000, 2999, 4000, 5000].into_iter().for_each(|at| memory[at] = 1);
+            let after = hash(&memory, &layout, kind);
+            let runs = after.changed(&layout, Some((&layout, &before))).unwrap();
+            let wanted = [Run { slot: 0, range: 0..3000 }, Run { slot: 0, range: 4000..5000 }, Run { slot: 1, range: 0..1000 }];
+            assert_eq!(runs, wanted);
+            assert_eq!(after.of_run(&runs[1]), &after.bytes[4 * kind.width()..5 * kind.width()]);
+            // A last block that is shorter is another one; one that is whole is not.
+            for (size, changed) in [(3000, vec![]), (2999, vec![Run { slot: 0, range: 2000..2999 }])] {
+                let shrunk = layout.next(&[(1, size), (2, 1000)]).unwrap();
+                let hashes = hash(&memory, &shrunk, kind);
+                assert_eq!(hashes.changed(&shrunk, Some((&layout, &after))).unwrap(), changed);
+            }
+        }
+    }
+}

@@ -338,7 +338,7 @@ fn hash_chunks(
             dirty = true;
         }
         let old = before.and_then(|before| before.slots.get(at));
-        if dirty || old.is_none_or(|old| old.chunk != slot.chunk || !old.has_content) {
+        if dirty || old.is_none_or(|old| old.chunk != slot.chunk) {
             jobs.push((at, slot.chunk));
             done.push(OnceLock::new());
         }

@@ -49,20 +49,25 @@ pub(super) struct Region<'b> {
     pub(super) first_frame: usize,
 }
 
-/// The checksum of a region that lies in several frames, of the checksums of its parts.
-pub(super) struct OfParts(xxhash_rust::xxh3::Xxh3);
+/// The checksum of a region, from those of its parts in each of its frames.
+pub(super) struct OfParts {
+    sums: xxhash_rust::xxh3::Xxh3,
+    last: u64,
+    count: usize,
+}
 
 impl OfParts {
     pub(super) fn new() -> Self {
-        Self(xxhash_rust::xxh3::Xxh3::new())
+        Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: 0, count: 0 }
     }
 
     pub(super) fn add(&mut self, part: u64) {
-        self.0.update(&part.to_le_bytes());
+        self.sums.update(&part.to_le_bytes());
+        (self.last, self.count) = (part, self.count + 1);
     }
 
     pub(super) fn finish(&self) -> u64 {
-        self.0.digest()
+        if self.count > 1 { self.sums.digest() } else { self.last }
     }
 }
 

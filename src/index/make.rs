@@ -18,8 +18,8 @@ pub(super) enum Stored<'m> {
     },
 }
 
-/// What takes frames: the data of each, and how it is to be written.
-pub(super) type Take<'t> = dyn FnMut(&[u8], Stored<'_>) -> Result<(), Error> + 't;
+/// What takes frames: the number of each, and how it is to be written.
+pub(super) type Take<'t> = dyn FnMut(usize, Stored<'_>) -> Result<(), Error> + 't;
 
 /// What makes frames, one behind the other: their bytes depend on which have been made before.
 pub(super) struct Makers {
@@ -40,24 +40,23 @@ impl Makers {
         Self { threads, history: History::default(), spare: Monitor::new(Spare::default()) }
     }
 
-    /// How many frames it takes for all threads to have enough to do.
+    /// How many frames it takes for all threads to have enough to do. With one thread, none need wait.
     pub(super) fn enough(&self, style: FrameStyle) -> usize {
-        if style == FrameStyle::Raw || self.threads == 1 { 1 } else { 4 * self.threads }
+        if style == FrameStyle::Raw || self.threads == 1 { 0 } else { 4 * self.threads }
     }
 
-    /// Makes a frame of each part, and gives them to `take` in order, with their data. On failure says with which.
+    /// Makes a frame of each part, and gives them to `take` in order. From number `region` on the checksum of the data is made too. On failure
+    /// says with which.
     pub(super) fn make(
         &mut self,
         style: FrameStyle,
         checksums: bool,
         parts: &[&[u8]],
+        region: usize,
         take: &mut Take<'_>,
     ) -> Result<(), (usize, Error)> {
         if style == FrameStyle::Raw {
-            return parts
-                .iter()
-                .enumerate()
-                .try_for_each(|(number, part)| take(part, Stored::AsItIs).map_err(|error| (number, error)));
+            return (0..parts.len()).try_for_each(|number| take(number, Stored::AsItIs).map_err(|error| (number, error)));
         }
         let mut later = Vec::new();
         later.try_reserve_exact(parts.len()).map_err(|_| (0, Error::OutOfMemory))?;
@@ -71,14 +70,14 @@ impl Makers {
                 room.try_reserve_exact(bound - room.len()).map_err(|_| Error::OutOfMemory)?;
                 room.resize(bound, 0);
             }
-            let data_sum = if checksums { checksum(part) } else { 0 };
+            let data_sum = if checksums && number >= region { checksum(part) } else { 0 };
             let maker = maker.maker.as_mut().ok_or(Error::Internal)?;
             let size = maker.make(style, later[number], std::iter::once(part), &mut room)?;
             let stored_sum = if checksums { checksum(&room[..size]) } else { 0 };
             Ok(Frame { room, size, stored_sum, data_sum })
         };
         let mut take = |number: usize, Frame { room, size, stored_sum, data_sum }: Frame| {
-            take(parts[number], Stored::Compressed { bytes: &room[..size], stored_sum, data_sum })?;
+            take(number, Stored::Compressed { bytes: &room[..size], stored_sum, data_sum })?;
             let mut spare = spare.lock();
             if spare.rooms.try_reserve(1).is_ok() {
                 spare.rooms.push(room);

@@ -29,6 +29,7 @@ pub(super) struct Loader {
 
 /// A part of a frame, and where it is to go.
 struct Part<'m> {
+    region: usize,
     frame: usize,
     /// Where in the frame's data.
     from: usize,
@@ -230,7 +231,7 @@ impl Reader<'_> {
             let size = (frame.data.end - at).min(to.len() as u64) as usize;
             let (part, rest) = to.split_at_mut(size);
             parts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-            parts.push(Part { frame: number, from: (at - frame.data.start) as usize, to: part });
+            parts.push(Part { region: entry.number(), frame: number, from: (at - frame.data.start) as usize, to: part });
             (number, at, to) = (number + 1, at + size as u64, rest);
         }
         Ok(())
@@ -272,8 +273,8 @@ impl Reader<'_> {
             jobs.len(),
             &|number, loader| {
                 let mut parts = jobs[number].lock();
-                let (frame, size) = (parts[0].frame, parts.iter().map(|part| part.to.len() as u64).sum());
-                stored.fetch_add(self.restore_frame(loader, &mut parts).map_err(|error| (frame, error))?, Ordering::Relaxed);
+                let (at, size) = ((parts[0].frame, parts[0].region), parts.iter().map(|part| part.to.len() as u64).sum());
+                stored.fetch_add(self.restore_frame(loader, &mut parts).map_err(|error| (at, error))?, Ordering::Relaxed);
                 data.fetch_add(size, Ordering::Relaxed);
                 Ok(())
             },
@@ -284,13 +285,14 @@ impl Reader<'_> {
                 }
             },
         );
-        outcome.map_err(|(frame, error)| {
-            let failure = Failure::from(error).in_file(self.file.as_deref());
-            let Some(frame) = frame else { return failure };
-            let view = self.view();
-            let region = view.frame(frame).and_then(|frame| view.region(view.regions_in(&frame.data).start));
+        outcome.map_err(|(at, error)| {
+            let failure = self.failure(error);
+            let Some((frame, region)) = at else { return failure };
             let failure = failure.in_frame(frame);
-            region.map_or(failure.clone(), |region| failure.in_region(region.name))
+            match self.entry(region) {
+                Some(entry) => failure.in_region(entry.name()),
+                None => failure,
+            }
         })
     }
 

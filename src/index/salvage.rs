@@ -40,6 +40,9 @@ pub struct Salvaged {
 const PARTIAL: &str = "partial/";
 const UNVERIFIED: &str = "unverified/";
 
+/// So many steps for each byte are spent on looking for frames. Real data takes few; what was made to take many is given up then.
+const PATIENCE: u64 = 64;
+
 /// The attribute that tells of it.
 const ATTRIBUTE: &str = "fdckpt.salvaged";
 
@@ -174,9 +177,14 @@ fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> 
     chunk.resize(CHUNK_MAX, 0);
     // Where the stretch begins that is no LZ4 so far.
     let (mut at, mut raw) = (0, 0);
+    let mut patience = PATIENCE * bytes.len() as u64;
     while at < bytes.len() {
+        if patience == 0 {
+            at = bytes.len();
+            break;
+        }
         let mut data = Vec::new();
-        let end = frame(bytes, at, &mut lz4, &mut chunk, &mut data)?;
+        let end = frame(bytes, at, &mut lz4, &mut chunk, &mut data, &mut patience)?;
         // One chunk that decompresses can be chance, if it is a small one.
         if data.is_empty() || end == bytes.len() && data.len() < 64 || data.len() < 16 {
             at += 1;
@@ -213,8 +221,9 @@ fn frame(
     lz4: &mut OwnedDecompressor,
     chunk: &mut [u8],
     data: &mut Vec<u8>,
+    patience: &mut u64,
 ) -> Result<usize, Failure> {
-    let Some(mut size) = chunk_at(bytes, at) else { return Ok(at) };
+    let Some(mut size) = chunk_at(bytes, at, patience) else { return Ok(at) };
     let (mut phase, mut ring_cursor, mut offset) = (Phase::BETWEEN_FRAMES, 0, at as u64);
     let end = From::Mmio(Mmio { offset: &mut offset, region: Region::new(bytes) });
     let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
@@ -223,7 +232,7 @@ fn frame(
         data.try_reserve(size.1).map_err(|_| Error::OutOfMemory)?;
         data.extend_from_slice(&chunk[..size.1]);
         at += size.0;
-        match chunk_at(bytes, at) {
+        match chunk_at(bytes, at, patience) {
             Some(next) if size.1 == CHUNK_MAX => size = next,
             _ => break,
         }
@@ -232,20 +241,21 @@ fn frame(
 }
 
 /// Of what may be a chunk at `at`: how many bytes it takes, and how many it has when it is decompressed.
-fn chunk_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+fn chunk_at(bytes: &[u8], at: usize, patience: &mut u64) -> Option<(usize, usize)> {
     let (header, rest) = bytes.get(at..)?.split_first_chunk::<CHUNK_HEADER>()?;
     let compressed = get_u24(*header) as usize;
     let block = rest.get(..compressed).filter(|_| compressed > 0 && compressed <= chunk_bound(CHUNK_MAX))?;
-    let size = decompressed_size(block)?;
+    let size = decompressed_size(block, patience)?;
     (CHUNK_HEADER + compressed <= chunk_bound(size)).then_some((CHUNK_HEADER + compressed, size))
 }
 
 /// How many bytes, from 1 to a full chunk, an LZ4 block has when it is decompressed.
-fn decompressed_size(mut block: &[u8]) -> Option<usize> {
+fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
     const LEAST_MATCH: usize = 4;
     const OFFSET: usize = 2;
     let mut size = 0;
     loop {
+        *patience = patience.checked_sub(1)?;
         let (token, rest) = block.split_first()?;
         block = rest;
         let literals = length(token >> 4, &mut block)?;

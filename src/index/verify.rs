@@ -1,6 +1,6 @@
 //! Verifying all of a file.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::OfParts;
@@ -131,9 +131,7 @@ impl Reader<'_> {
                     if !inside {
                         continue;
                     }
-                    let from = (region.data.start - frame.data.start) as usize;
-                    let bytes = data.get(from..from + (region.data.end - region.data.start) as usize).unwrap_or_default();
-                    if checksum(bytes) != region.checksum {
+                    if checksum(part_of(data, &frame.data, &region.data)) != region.checksum {
                         state.fetch_or(REGION_DAMAGED, Ordering::Relaxed);
                     }
                 }
@@ -160,7 +158,14 @@ impl Reader<'_> {
                     first = bounds.stored.start;
                 }
                 count += 1;
-                parts.add(states[frame].1);
+                let is_part = bounds.data.start < region.data.start || region.data.end < bounds.data.end;
+                if is_part && states[frame].0 & DAMAGED == 0 {
+                    // Others than this library's writer may have it so.
+                    let data = self.frame_data(frame, &bounds, &mut loader)?;
+                    parts.add(checksum(part_of(data, &bounds.data, &region.data)));
+                } else {
+                    parts.add(states[frame].1);
+                }
                 if states[frame].0 & DAMAGED != 0 {
                     if last.0 != frame {
                         // Once more, for the reason.
@@ -195,8 +200,7 @@ impl Reader<'_> {
     fn region_sum(&self, region: &super::format::Region<'_>, loader: &mut Loader) -> Result<u64, Error> {
         let frame = self.view().frame(region.first_frame).ok_or(Error::Internal)?;
         let data = self.frame_data(region.first_frame, &frame, loader)?;
-        let from = (region.data.start - frame.data.start) as usize;
-        Ok(data.get(from..from + (region.data.end - region.data.start) as usize).map_or(0, checksum))
+        Ok(checksum(part_of(data, &frame.data, &region.data)))
     }
 
     fn verify_container(&self, verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), Error> {
@@ -212,6 +216,12 @@ impl Reader<'_> {
             });
         })
     }
+}
+
+/// What of a frame's data belongs to a region: both as ranges of all data.
+fn part_of<'d>(data: &'d [u8], frame: &Range<u64>, region: &Range<u64>) -> &'d [u8] {
+    let (begin, end) = (region.start.max(frame.start), region.end.min(frame.end));
+    data.get((begin - frame.start) as usize..end.saturating_sub(frame.start) as usize).unwrap_or_default()
 }
 
 /// Bit 1: a region that lies in the frame has a wrong checksum of its own.

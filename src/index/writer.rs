@@ -22,7 +22,7 @@ const LARGE: usize = 4;
 /// Saves regions of memory by name.
 ///
 /// What [`add`](Self::add) was given is not needed any more when it returns: it was written, or copied if it is small (less than a quarter of
-/// a frame).
+/// a frame; where several threads compress, less than four frames for each of them).
 ///
 /// A writer of which a call failed stays failed: all further calls return [`Error::Failed`], and the file is not made. So it is enough to
 /// look at what [`commit`](Self::commit) returns.
@@ -130,7 +130,7 @@ impl<'w> Writer<'w> {
     pub fn set_style(&mut self, style: FrameStyle) -> Result<(), Failure> {
         self.or_fail(|writer, output| {
             if style != writer.style {
-                writer.flush(output)?;
+                writer.make_frames(output, &[])?;
                 writer.style = style;
             }
             Ok(())
@@ -167,13 +167,18 @@ impl<'w> Writer<'w> {
         self.index.names.add(name)?;
         self.added += data.len() as u64;
         if data.len() >= self.frame_size / LARGE {
-            self.flush(output)?;
-            let first_frame = self.index.frame_count();
-            let sum = self.add_frames(output, &mut data.chunks(self.frame_size))?;
+            self.end_frame()?;
+            let first_frame = self.index.frame_count() + self.cuts.len();
+            let sum = if data.len() < self.makers.enough(self.style) * self.frame_size {
+                self.keep(output, data)?
+            } else {
+                self.make_frames(output, data)?
+            };
             return Ok(self.index.add_region(data.len() as u64, sum, first_frame)?);
         }
         if data.len() > self.frame_size - self.open_frame() {
-            self.cut(output)?;
+            self.end_frame()?;
+            self.flush_if_enough(output)?;
         }
         self.waiting.try_reserve(data.len()).map_err(|_| Error::OutOfMemory)?;
         self.waiting.extend_from_slice(data);
@@ -186,46 +191,60 @@ impl<'w> Writer<'w> {
         self.waiting.len() - self.cuts.last().copied().unwrap_or(0)
     }
 
-    /// Ends the frame that waits. When there are enough for all threads, they are made.
-    fn cut(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+    /// Ends the frame that waits.
+    fn end_frame(&mut self) -> Result<(), Error> {
         if self.open_frame() > 0 {
             self.cuts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
             self.cuts.push(self.waiting.len());
         }
-        if self.cuts.len() >= self.makers.enough(self.style) { self.flush(output) } else { Ok(()) }
-    }
-
-    /// Makes frames of all that waits.
-    fn flush(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let (data, mut cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
-        cuts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-        if cuts.last() != Some(&data.len()) {
-            cuts.push(data.len());
-        }
-        let mut begin = 0;
-        let mut parts = cuts.iter().map(|&end| &data[mem::replace(&mut begin, end)..end]);
-        self.add_frames(output, &mut parts)?;
-        (self.waiting, self.cuts) = (data, cuts);
-        self.waiting.clear();
-        self.cuts.clear();
         Ok(())
     }
 
-    /// Makes frames of these. Returns the checksum that a region has that is all of them.
-    fn add_frames<'d>(&mut self, output: &mut Output<'w>, parts: &mut dyn Iterator<Item = &'d [u8]>) -> Result<u64, Failure> {
-        let (first, style, checksums) = (self.index.frame_count(), self.style, self.checksums);
-        let mut all = Vec::new();
-        for part in parts {
-            all.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-            all.push(part);
+    /// Makes the frames that wait if there are enough for all threads.
+    fn flush_if_enough(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+        if self.cuts.len() < self.makers.enough(self.style) { Ok(()) } else { self.make_frames(output, &[]).map(drop) }
+    }
+
+    /// Copies a region that has frames of its own, but too few for all threads to have something to do. Returns its checksum.
+    fn keep(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Failure> {
+        let mut sums = OfParts::new();
+        self.waiting.try_reserve(data.len()).map_err(|_| Error::OutOfMemory)?;
+        for part in data.chunks(self.frame_size) {
+            self.waiting.extend_from_slice(part);
+            self.end_frame()?;
+            sums.add(if self.checksums { checksum(part) } else { 0 });
         }
-        let (mut sums, mut sum) = (OfParts::new(), 0);
+        // The numbers of the frames don't change by that.
+        self.flush_if_enough(output)?;
+        Ok(if self.checksums { sums.finish() } else { 0 })
+    }
+
+    /// Makes frames of all that waits, and of a region behind it. Returns the checksum of the latter.
+    fn make_frames(&mut self, output: &mut Output<'w>, region: &[u8]) -> Result<u64, Failure> {
+        self.end_frame()?;
+        let (waiting, cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
+        let (kept, new) = (cuts.len(), region.len().div_ceil(self.frame_size));
+        let mut parts = Vec::new();
+        parts.try_reserve_exact(kept + new).map_err(|_| Error::OutOfMemory)?;
+        let mut begin = 0;
+        parts.extend(cuts.iter().map(|&end| &waiting[mem::replace(&mut begin, end)..end]));
+        parts.extend(region.chunks(self.frame_size));
+        let result = self.make_parts(output, &parts, kept);
+        // They are used again.
+        (self.waiting, self.cuts) = (waiting, cuts);
+        self.waiting.clear();
+        self.cuts.clear();
+        result
+    }
+
+    /// Makes a frame of each part. Returns the checksum of a region that is those from number `region` on.
+    fn make_parts(&mut self, output: &mut Output<'w>, parts: &[&[u8]], region: usize) -> Result<u64, Failure> {
+        let (first, style, checksums) = (self.index.frame_count(), self.style, self.checksums);
+        let mut sums = OfParts::new();
         // Taken apart, as what is written below belongs to this too.
         let mut makers = mem::replace(&mut self.makers, Makers::new(1));
-        let result = makers.make(style, checksums, &all, &mut |data, stored| {
+        let result = makers.make(style, checksums, parts, region, &mut |number, stored| {
+            let data = parts[number];
             let (size, stored_sum, data_sum) = match stored {
                 Stored::AsItIs => {
                     let sum = if checksums { output.write_and_sum(data)? } else { output.write(data).map(|()| 0)? };
@@ -238,13 +257,14 @@ impl<'w> Writer<'w> {
             };
             self.index.add_frame(size as u64, data.len() as u64, stored_sum, style)?;
             self.done += data.len() as u64;
-            sums.add(data_sum);
-            sum = data_sum;
+            if number >= region {
+                sums.add(data_sum);
+            }
             self.tell()
         });
         self.makers = makers;
         result.map_err(|(number, error)| Failure::from(error).in_frame(first + number))?;
-        Ok(if checksums && all.len() > 1 { sums.finish() } else { sum })
+        Ok(if checksums { sums.finish() } else { 0 })
     }
 
     fn tell(&mut self) -> Result<(), Error> {
@@ -256,7 +276,7 @@ impl<'w> Writer<'w> {
     }
 
     fn finish(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
-        self.flush(output)?;
+        self.make_frames(output, &[])?;
         let frames = self.index.stored;
         let index = self.index.encode(self.checksums)?;
         output.write(&index)?;

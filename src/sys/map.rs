@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use memmap2::{MmapMut, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 
 use super::memory::{Region, RegionMut};
 
@@ -44,5 +44,8 @@ pub(crate) type FreshMemory = MmapMut;
 /// Memory of the process's own, `size` zero bytes straight from the system: it is there only once it is written to, and gone when this is
 /// dropped. `None` where memory is short.
 pub(crate) fn fresh_memory(size: usize) -> Option<FreshMemory> {
-    MmapMut::map_anon(size).ok()
+    let memory = MmapMut::map_anon(size).ok()?;
+    // A hint: touching fresh memory page by page takes long.
+    _ = memory.advise(Advice::HugePage);
+    Some(memory)
 }

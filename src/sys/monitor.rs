@@ -5,6 +5,7 @@
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use super::process::Uncancelled;
 
@@ -73,6 +74,23 @@ impl<T> Held<'_, T> {
     }
 }
 
+impl<T> Held<'_, T> {
+    /// As [`wait`](Self::wait), for about this time at most.
+    pub(crate) fn wait_at_most(&mut self, time: Duration) {
+        const SECOND: i64 = 1_000_000_000;
+        let _uncancelled = Uncancelled::begin();
+        let mut until = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the clock is there and its time goes to the local; the rest is as in `wait`.
+        unsafe {
+            libc::clock_gettime(libc::CLOCK_REALTIME, &mut until);
+            until.tv_nsec += i64::from(time.subsec_nanos());
+            until.tv_sec += time.as_secs() as i64 + until.tv_nsec / SECOND;
+            until.tv_nsec %= SECOND;
+            libc::pthread_cond_timedwait(self.monitor.changed.get(), self.monitor.mutex.get(), &until);
+        }
+    }
+}
+
 impl<T> Deref for Held<'_, T> {
     type Target = T;
 
@@ -114,6 +132,15 @@ mod tests {
         with_helpers(3, &add, add);
         let (a, b) = *monitor.get_mut();
         assert!(a == b && a % 1000 == 0 && a >= 1000, "{a} {b}");
+    }
+
+    #[test]
+    fn who_is_not_told_goes_on() {
+        let monitor = Monitor::new(());
+        let before = std::time::Instant::now();
+        // It may wake earlier, but not each time.
+        (0..10).for_each(|_| monitor.lock().wait_at_most(Duration::from_millis(2)));
+        assert!(before.elapsed() >= Duration::from_millis(2));
     }
 
     #[test]
