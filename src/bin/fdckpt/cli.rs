@@ -425,7 +425,7 @@ pub struct Inflate {
     pub output: Option<PathBuf>,
 
     /// Which entry of a zip archive; not needed if it has only one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "format")]
     pub entry: Option<String>,
 
     /// The format; told by the content if it is not given, but for raw data
@@ -433,7 +433,7 @@ pub struct Inflate {
     pub format: Option<Stream>,
 
     /// Where the state is kept from which it goes on; OUT.fdckpt-state if it is not given
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["index", "at", "len"])]
     pub state: Option<PathBuf>,
 
     /// After how much output the state is saved, and how far apart an index has its points [default: 64M, of an index 4M]

@@ -118,28 +118,9 @@ fn from_stdin(options: &Options) -> Result<u8, Trouble> {
     }
     let mut input = BufReader::with_capacity(PIECE, io::stdin().lock());
     let format = options.format.map(format).or_else(|| detect(input.fill_buf().unwrap_or_default())).ok_or_else(undetected)?;
+    let reader = Reader::new(input, format)?;
     let of_input = |error: io::Error| Trouble::from(error).of("standard input");
-    let mut out = Output::create(options.output.as_deref())?;
-    let mut progress = Progress::new("decompressing", None, 0);
-    let mut reader = Reader::new(input, format)?;
-    let from = options.at.unwrap_or(0);
-    let mut piece = vec![0; PIECE];
-    let mut skip = from;
-    let mut left = options.len.unwrap_or(u64::MAX);
-    while left > 0 {
-        let count = reader.read(&mut piece).map_err(of_input)?;
-        if count == 0 {
-            break;
-        }
-        let passed = skip.min(count as u64) as usize;
-        skip -= passed as u64;
-        let wanted = left.min((count - passed) as u64) as usize;
-        out.write_all(&piece[passed..passed + wanted])?;
-        left -= wanted as u64;
-        progress.add(count as u64);
-    }
-    out.finish()?;
-    Ok(GOOD)
+    copy(reader, options.at.unwrap_or(0), options.len, options.output.as_deref(), &of_input)
 }
 
 /// A decompression, with the checksum of its output.
@@ -230,23 +211,11 @@ fn part(source: &Source<'_>, options: &Options, to_terminal: bool) -> Result<u8,
         }
         let part = source.data.get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default();
         let part = &part[..part.len().min(usize::try_from(len).unwrap_or(usize::MAX))];
-        return copy(part, u64::MAX, options.output.as_deref());
+        return copy(part, 0, None, options.output.as_deref(), &Trouble::from);
     };
     let Some(path) = &options.index else {
         // Without an index there is only the way from the begin.
-        let mut reader = Reader::new(source.data, format)?;
-        let mut progress = Progress::new("decompressing up to there", Some(from), 0);
-        let (mut piece, mut passed) = (vec![0; PIECE], 0);
-        while passed < from {
-            let count = reader.read(&mut piece[..(from - passed).min(PIECE as u64) as usize])?;
-            if count == 0 {
-                break;
-            }
-            passed += count as u64;
-            progress.add(count as u64);
-        }
-        drop(progress);
-        return copy(reader, len, options.output.as_deref());
+        return copy(Reader::new(source.data, format)?, from, options.len, options.output.as_deref(), &Trouble::from);
     };
     if !path.exists() {
         // While the index is made, all of the output can be had at no cost.
@@ -287,35 +256,32 @@ fn part(source: &Source<'_>, options: &Options, to_terminal: bool) -> Result<u8,
     let mut reader = index.reader(Cursor::new(source.data)).map_err(changed)?;
     reader.seek(SeekFrom::Start(from))?;
     let left = index.output_size().saturating_sub(from).min(len);
-    let mut out = Output::create(options.output.as_deref())?;
-    let mut progress = Progress::new("reading", Some(left), 0);
-    let mut piece = vec![0; PIECE];
-    let mut rest = left;
-    while rest > 0 {
-        let count = reader.read(&mut piece[..rest.min(PIECE as u64) as usize]).map_err(changed)?;
-        if count == 0 {
-            break;
-        }
-        out.write_all(&piece[..count])?;
-        progress.add(count as u64);
-        rest -= count as u64;
-    }
-    out.finish()?;
-    Ok(GOOD)
+    copy(reader, 0, Some(left), options.output.as_deref(), &changed)
 }
 
-fn copy(mut from: impl Read, len: u64, to: Option<&Path>) -> Result<u8, Trouble> {
+/// Writes what is read, from an offset on, as far as there is some. `fail` says what a failure to read means.
+fn copy(
+    mut from: impl Read,
+    mut skip: u64,
+    len: Option<u64>,
+    to: Option<&Path>,
+    fail: &dyn Fn(io::Error) -> Trouble,
+) -> Result<u8, Trouble> {
     let mut out = Output::create(to)?;
-    let mut progress = Progress::new("reading", None, 0);
-    let (mut piece, mut left) = (vec![0; PIECE], len);
+    let mut progress = Progress::new("decompressing", len.map(|len| len.saturating_add(skip)), 0);
+    let (mut piece, mut left) = (vec![0; PIECE], len.unwrap_or(u64::MAX));
     while left > 0 {
-        let count = from.read(&mut piece[..left.min(PIECE as u64) as usize])?;
+        let wanted = skip.saturating_add(left).min(PIECE as u64) as usize;
+        let count = from.read(&mut piece[..wanted]).map_err(fail)?;
         if count == 0 {
             break;
         }
-        out.write_all(&piece[..count])?;
+        let passed = skip.min(count as u64) as usize;
+        let part = &piece[passed..count];
+        out.write_all(part)?;
+        skip -= passed as u64;
+        left -= part.len() as u64;
         progress.add(count as u64);
-        left -= count as u64;
     }
     out.finish()?;
     Ok(GOOD)
