@@ -165,6 +165,9 @@ impl<'f> Resumable<'f> {
             self.discard();
             return Err(trouble);
         }
+        if let Ok(there) = fs::metadata(&self.target) {
+            self.out.set_permissions(there.permissions()).map_err(of_part(&self.part))?;
+        }
         self.out.sync_all().map_err(of_part(&self.part))?;
         fs::rename(&self.part, &self.target).map_err(of_part(&self.target))?;
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
