@@ -171,6 +171,7 @@ fn main() {
 
     println!("{:<66} {:>7} {:>7} {:>7}", "this, and that: GiB/s of data", "this", "that", "times");
     let stored = bench.save("lz4", options());
+    bench.save("raw", Bench::options(Raw));
     bench.save_plainly(Lz4);
     let plain = fs::metadata(bench.folder.path().join("plain")).map_or(0, |plain| plain.len());
     println!("LZ4: {:.3} of the data, plain frames {:.3}", stored as f64 / size as f64, plain as f64 / size as f64);

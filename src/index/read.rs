@@ -49,6 +49,9 @@ enum Verified {
     ForSure,
 }
 
+/// So much of RAW frames that are not verified is copied at once.
+const TOGETHER: u64 = 8 << 20;
+
 const CHANGED: &str = "the file has changed since it was opened";
 
 impl Loader {
@@ -220,6 +223,7 @@ impl Reader<'_> {
         let view = self.view();
         let Some(mut number) = entry.frame().filter(|_| !to.is_empty()) else { return Ok(()) };
         let mut at = begin;
+        let unverified = !(self.options.checksums && self.table.with_checksums);
         let skipped = |number| view.frame(number).is_some_and(|frame: Frame| frame.data.end <= at);
         if skipped(number) {
             // The region's frames follow each other, so it is among the next ones.
@@ -228,11 +232,18 @@ impl Reader<'_> {
         while !to.is_empty() {
             let frame = view.frame(number).filter(|frame| frame.data.contains(&at));
             let frame = frame.ok_or(Error::Malformed { offset: 0, what: CHANGED })?;
-            let size = (frame.data.end - at).min(to.len() as u64) as usize;
+            let (mut end, mut next) = (frame.data.end, number + 1);
+            // RAW frames follow each other in the file as their data does: what is not verified needs no cut.
+            while unverified && frame.style == FrameStyle::Raw && end - at < TOGETHER.min(to.len() as u64) {
+                let following = view.frame(next).filter(|frame| frame.style == FrameStyle::Raw);
+                let Some(following) = following else { break };
+                (end, next) = (following.data.end, next + 1);
+            }
+            let size = (end - at).min(to.len() as u64) as usize;
             let (part, rest) = to.split_at_mut(size);
             parts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
             parts.push(Part { region: entry.number(), frame: number, from: (at - frame.data.start) as usize, to: part });
-            (number, at, to) = (number + 1, at + size as u64, rest);
+            (number, at, to) = (next, at + size as u64, rest);
         }
         Ok(())
     }
@@ -305,7 +316,12 @@ impl Reader<'_> {
         let verified = if needed == size { Verified::Now } else { Verified::Before };
         let stored = self.stored(number, &frame, verified)?;
         match (frame.style, &mut *parts) {
-            (FrameStyle::Raw, parts) => copy(parts, stored)?,
+            (FrameStyle::Raw, parts) => {
+                // Some may go on in the next frames.
+                let bytes = self.source.bytes().get(frame.stored.start as usize..).unwrap_or_default();
+                copy(parts, bytes)?;
+                return Ok(parts.iter().map(|part| part.to.len() as u64).sum());
+            }
             (FrameStyle::Lz4, [Part { from: 0, to, .. }]) if to.len() == size => loader.decode(stored, &frame, to)?,
             (FrameStyle::Lz4, parts) => {
                 let data = loader.decode_apart(number, stored, &frame, needed)?;
