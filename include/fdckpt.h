@@ -25,6 +25,19 @@
    What is read was verified by a checksum.  The file is also a container,
    and its frames are those of fd_checkpt.h.
 
+   SEVERAL THREADS
+
+   fdckpt_set_threads has large buffers compressed by several threads.
+   fdckpt_frames_* make and restore many frames at a time.  The bytes are
+   those of one fd_checkpt_t:
+
+     fdckpt_buffer_t buf   = { .mem = field, .sz = sizeof(field) };
+     fdckpt_frame_t  frame = { .style = FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt = 1, .bufs = &buf };
+     fdckpt_frames_checkpt_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
+     fdckpt_frames_restore_file( &frame, 1, fd, 4 );
+
+   Threads are gone when a call returns, but for those of a pool.
+
    RESUMABLE INFLATE
 
    fdckpt_inflate_* decompress Deflate and Deflate64, raw or in zlib and
@@ -1361,7 +1374,9 @@ void fdckpt_discard_replacements(void);
 /*
  Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
  what the environment variable FDCKPT_THREADS says when it is first of use. More threads are used by fd_checkpt_data with a buffer
- of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
+ of more than 3 MiB in an LZ4 frame: the checkpoint is the same, byte for byte; and one more, which reads ahead, by
+ fd_restore_data with one of at least 4 MiB, from a file by an I/O buffer of at least 258 KiB. fdckpt_frames_* use as many if they
+ are not told a number.
 
  The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
  them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be

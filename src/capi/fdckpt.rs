@@ -97,7 +97,9 @@ pub struct fdckpt_spread_statistics_t {
 
 /// Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
 /// what the environment variable FDCKPT_THREADS says when it is first of use. More threads are used by fd_checkpt_data with a buffer
-/// of more than 3 MiB in an LZ4 frame. The checkpoint is the same, byte for byte.
+/// of more than 3 MiB in an LZ4 frame: the checkpoint is the same, byte for byte; and one more, which reads ahead, by
+/// fd_restore_data with one of at least 4 MiB, from a file by an I/O buffer of at least 258 KiB. fdckpt_frames_* use as many if they
+/// are not told a number.
 ///
 /// The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
 /// them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be

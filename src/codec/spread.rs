@@ -60,8 +60,9 @@ const WORTH_IT: usize = 3 * SEGMENT_MIN;
 /// Allows each call up to `threads` threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or what
 /// the environment variable `FDCKPT_THREADS` says when it is first of use.
 ///
-/// More threads are used by [`Checkpt::data`](super::Checkpt::data) with a buffer of more than 3 MiB in an LZ4 frame. The checkpoint is the
-/// same, byte for byte. The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Each takes up
+/// More threads are used by [`Checkpt::data`](super::Checkpt::data) with a buffer of more than 3 MiB in an LZ4 frame: the checkpoint is the
+/// same, byte for byte; and one more, which reads ahead, by [`Restore::data`](super::Restore::data) with one of at least 4 MiB, from a
+/// file by an I/O buffer of at least 258 KiB. The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Each takes up
 /// to 20 MiB of memory, of which what is compressed is used. Holds for all of the process.
 pub fn set_threads(threads: usize) {
     threads::allow(threads);

@@ -25,6 +25,19 @@
    What is read was verified by a checksum.  The file is also a container,
    and its frames are those of fd_checkpt.h.
 
+   SEVERAL THREADS
+
+   fdckpt_set_threads has large buffers compressed by several threads.
+   fdckpt_frames_* make and restore many frames at a time.  The bytes are
+   those of one fd_checkpt_t:
+
+     fdckpt_buffer_t buf   = { .mem = field, .sz = sizeof(field) };
+     fdckpt_frame_t  frame = { .style = FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt = 1, .bufs = &buf };
+     fdckpt_frames_checkpt_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
+     fdckpt_frames_restore_file( &frame, 1, fd, 4 );
+
+   Threads are gone when a call returns, but for those of a pool.
+
    RESUMABLE INFLATE
 
    fdckpt_inflate_* decompress Deflate and Deflate64, raw or in zlib and
