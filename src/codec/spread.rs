@@ -62,8 +62,8 @@ const WORTH_IT: usize = 3 * SEGMENT_MIN;
 ///
 /// More threads are used by [`Checkpt::data`](super::Checkpt::data) with a buffer of more than 3 MiB in an LZ4 frame: the checkpoint is the
 /// same, byte for byte; and one more, which reads ahead, by [`Restore::data`](super::Restore::data) with one of at least 4 MiB, from a
-/// file by an I/O buffer of at least 258 KiB. The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Each takes up
-/// to 20 MiB of memory, of which what is compressed is used. Holds for all of the process.
+/// file by an I/O buffer of at least 258 KiB. The threads are started by the call and are gone when it returns; if they can't be,
+/// there are fewer. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all of the process.
 pub fn set_threads(threads: usize) {
     threads::allow(threads);
 }
