@@ -452,6 +452,25 @@ fn a_file_can_change_its_generation() {
     }
 }
 
+/// Where a variable goes, all others are laid out anew: their blocks are the same, but in another place.
+#[test]
+fn what_has_moved_is_written() {
+    for mode in MODES {
+        let folder = quick_folder();
+        let path = folder.path().join("file");
+        let (mut writer, update) = (Writer::new(), with(512, BlockHash::Md5, mode));
+        let (one, two, three) = ([1; 1024], [2; 2048], [3; 512]);
+        let first = [Protected::new(1, &one), Protected::new(2, &two)];
+        writer.update(&path, &with_time(Generation::E), &update, &first).unwrap();
+        let second = [Protected::new(3, &three), Protected::new(2, &two)];
+        assert!(writer.update(&path, &with_time(Generation::E), &update, &second).unwrap().full);
+        let file = fs::read(&path).unwrap();
+        let checkpoint = Checkpoint::parse(&file).unwrap();
+        assert_eq!(verify(&checkpoint).1, []);
+        assert_eq!(recover(&checkpoint, 1).unwrap(), BTreeMap::from([(2, two.to_vec()), (3, three.to_vec())]));
+    }
+}
+
 fn pending_of(ckpt_id: i32) -> Pending {
     let folder = quick_folder();
     let path = folder.path().join("file");

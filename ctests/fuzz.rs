@@ -14,5 +14,5 @@ fn each_target_runs_for_a_moment() {
     assert!(output.status.success(), "{said}");
     let runs = said.lines().filter_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
     let runs: Vec<u64> = runs.map(|runs| runs.trim().parse().expect("a number")).collect();
-    assert!(runs.len() == 10 && runs.iter().all(|&runs| runs > 100), "{runs:?}\n{said}");
+    assert!(runs.len() == 11 && runs.iter().all(|&runs| runs > 100), "{runs:?}\n{said}");
 }

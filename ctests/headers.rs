@@ -136,6 +136,7 @@ fn nothing_is_left_to_be_filled_in() {
         "docs/frame-format.md",
         "docs/inflate-checkpoint-format.md",
         "docs/inflate-index-format.md",
+        "docs/parallel.md",
         "docs/testing.md",
         "include/fd_checkpt.h",
         "include/fdckpt.h",
@@ -152,7 +153,7 @@ fn the_readmes_examples_compile() {
     let examples = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
     let example = examples.collect::<Vec<_>>().join("\n");
     assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_get("), "{example}");
-    let declared = "#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
+    let declared = "#include <stdio.h>\n#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
     let folder = support::fresh_folder("readme");
     fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();
     let mut cc = support::cc();

@@ -359,6 +359,11 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     // Binary data does not go to a terminal by mistake.
     let refused = in_terminal(&folder, "fdckpt inflate stream.d64 --format deflate64", false).expect("script is there");
     assert!(refused.contains("standard output is a terminal"), "{refused:?}");
+    let refused = in_terminal(&folder, "fdckpt extract Ckpt13-Rank0.fti 0", false).expect("script is there");
+    assert!(refused.contains("standard output is a terminal"), "{refused:?}");
+    let shown =
+        in_terminal(&folder, "fdckpt save -o s.ckpt notes.txt; fdckpt cat s.ckpt notes.txt", false).expect("script is there");
+    assert!(shown.contains("1 region, 2000 bytes (2.0 KiB)") && shown.contains("to be, or not to be\r\n"), "{shown:?}");
 }
 
 /// A bar comes after a second, on a terminal only, and goes.

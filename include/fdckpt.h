@@ -1095,7 +1095,7 @@ typedef struct fdckpt_writer_options_t {
   int style;
   /*
    How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
-   is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 40 frames for each.
+   is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 50 frames for each.
    */
   unsigned int threads;
   /*

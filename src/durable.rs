@@ -172,6 +172,13 @@ impl Replacement {
     }
 }
 
+impl AsFd for Replacement {
+    /// The new file, for reading and writing: to set its permissions, say, which are those of any new file at first.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file()
+    }
+}
+
 impl Write for Replacement {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.write_at(data, self.position)?;

@@ -240,6 +240,7 @@ check_failures( void ) {
   CHECK( !stat( path, &after ) );
   CHECK( before.st_ino==after.st_ino && before.st_size==after.st_size );
 
+  /* One thread: of several, another one may have done it all before this one is asked. */
   fdckpt_reader_options_t reading = { .progress = progress, .context = path, .threads = 1U };
   fdckpt_reader_t * reader = fdckpt_reader_open( path, &reading );
   cancel_after = 3;

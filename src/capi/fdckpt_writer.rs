@@ -57,7 +57,7 @@ pub struct fdckpt_writer_options_t {
     /// How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
     pub style: c_int,
     /// How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
-    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 40 frames for each.
+    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 50 frames for each.
     pub threads: c_uint,
     /// How many bytes of data a frame has at most: 65536 to 1 GiB. 0: FDCKPT_FRAME_SIZE_DEFAULT.
     pub frame_size: u64,

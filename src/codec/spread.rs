@@ -33,22 +33,26 @@ const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
 const SEGMENT_MAX: usize = 128;
 const SEGMENT_MIN: usize = 16;
 
+/// The first of each thread's.
+const SEGMENT_FIRST: usize = SEGMENT_MIN;
+
 /// From so many threads on, segments are smaller.
 const MANY: usize = 4;
 
 /// In chunks, how often a segment's state is noted, so that what follows can still be used where its beginning can't.
 const MARK_EVERY: usize = 8;
 
-/// So many segments can be begun or done that are not written yet: enough for helpers to get on while the caller is at one of its own.
-fn ahead(helpers: usize) -> usize {
-    2 * helpers + 2
+/// So many segments can be begun or done that are not written yet: enough for helpers to get on while the caller is at one of its own. As
+/// long as no guess has been right, one for each thread.
+fn ahead(helpers: usize, is_proven: bool) -> usize {
+    if is_proven { 2 * helpers + 2 } else { helpers + 1 }
 }
 
 /// Where no helper does a chunk in this time, which takes a tenth of it, none is waited for any more in the call.
 const STANDSTILL: Duration = Duration::from_millis(1);
 
 /// So many chunks of data that does not lend itself to it are compressed by one thread before it is tried again.
-pub(super) const PATIENCE: usize = SEGMENT_MAX;
+pub(super) const PATIENCE: usize = 2 * SEGMENT_MAX;
 
 /// Fewer chunks than this are not worth a thread.
 const WORTH_IT: usize = 3 * SEGMENT_MIN;
@@ -104,12 +108,23 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
     if threads < 2 || chunks < WORTH_IT {
         return Ok(());
     }
+    if SKIPPED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |skipped| skipped.checked_sub(1)).is_ok() {
+        return Ok(());
+    }
     let Some(board) = Board::new(main, plan(chunks, threads), threads) else { return Ok(()) };
-    threads::with_helpers(board.helpers, &|| board.help(), || {
+    let result = threads::with_helpers(board.helpers, &|| board.help(), || {
         let _stop = StopAtEnd(&board);
         board.write_in_order(main, end)
-    })
+    });
+    board.learn();
+    result
 }
+
+/// After data that does not lend itself to it, so many times it is not tried, as other data of the program may be the same: once, the next
+/// time twice as often.
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
+static TO_SKIP: AtomicUsize = AtomicUsize::new(0);
+const SKIP_MAX: usize = 16;
 
 /// The segments, by the chunks that they end with. They get smaller towards the end, so that no thread is left with a large one when
 /// the others are through. Those of the helpers are smaller than the one in `threads` that the thread which made the call is to
@@ -122,6 +137,8 @@ fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
     let mut end = 0;
     while end < chunks {
         let left = chunks - end;
+        // Small ones first: they tell whether the data lends itself to it.
+        let largest = largest.min(SEGMENT_FIRST << (ends.len() / threads).min(10));
         let size = (left * 2 / 3 / threads).clamp(SEGMENT_MIN, largest);
         let size = if ends.len() % threads == 0 { size } else { size.saturating_sub(WARM_UP).max(SEGMENT_MIN) };
         end += if left < size + SEGMENT_MIN { left } else { size };
@@ -155,6 +172,10 @@ struct Board<'b> {
     progress: AtomicUsize,
     /// Whether the last guess was right, so that it is worth waiting for the next.
     trusted: AtomicBool,
+    /// Whether any guess was right.
+    right: AtomicBool,
+    /// Whether nothing could be taken of what a helper made of a segment.
+    useless: AtomicBool,
     stop: AtomicBool,
     state: Monitor<State>,
 }
@@ -164,6 +185,8 @@ struct State {
     written: usize,
     /// So many helpers are at work on one.
     busy: usize,
+    /// A guess was right.
+    is_proven: bool,
     slots: Vec<Slot>,
     /// Memory of segments that are written.
     spare: Vec<Output>,
@@ -241,7 +264,7 @@ impl<'b> Board<'b> {
         let (mut slots, mut spare) = (Vec::new(), Vec::new());
         slots.try_reserve_exact(segments.len()).ok()?;
         slots.resize_with(segments.len(), || Slot::Open);
-        spare.try_reserve_exact(ahead(helpers)).ok()?;
+        spare.try_reserve_exact(ahead(helpers, true)).ok()?;
         Some(Self {
             buffer: main.buffer(),
             base: main.done(),
@@ -251,8 +274,10 @@ impl<'b> Board<'b> {
             warm_up: AtomicUsize::new(WARM_UP),
             progress: AtomicUsize::new(0),
             trusted: AtomicBool::new(true),
+            right: AtomicBool::new(false),
+            useless: AtomicBool::new(false),
             stop: AtomicBool::new(false),
-            state: Monitor::new(State { written: 0, busy: 0, slots, spare }),
+            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare }),
         })
     }
 
@@ -269,8 +294,8 @@ impl<'b> Board<'b> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What the thread does that made the call. Stops early where the data does not lend itself to it, where a region gets full, and
-    /// where memory is short.
+    /// What the thread does that made the call. Stops early where the data does not lend itself to it (nothing of a segment could be
+    /// used), where a region gets full, and where memory is short.
     fn write_in_order(&self, main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>) -> Result<(), Error> {
         let (Some(mut exact), Some(mut truth)) = (Ahead::new(self.buffer), Snapshot::new()) else { return Ok(()) };
         main.snapshot(&mut truth);
@@ -281,10 +306,11 @@ impl<'b> Board<'b> {
             exact.resume(self.base + first * CHUNK_MAX, cursor_after(self.cursor, first), &truth);
             written = self.write(segment, &mut output, &mut exact, &mut truth, end)?;
             let mut state = self.lock();
+            state.is_proven |= self.right.load(Ordering::Relaxed);
             state.written = segment + 1;
             state.spare.extend(output);
             self.state.tell();
-            if written < last {
+            if written < last || self.useless.load(Ordering::Relaxed) {
                 break;
             }
         }
@@ -369,7 +395,19 @@ impl<'b> Board<'b> {
             }
         }
         exact.snapshot(truth);
+        self.useless.store(guessed_right == Some(false), Ordering::Relaxed);
         Ok(last)
+    }
+
+    /// Takes what has become of this for a sign of what becomes of the next.
+    fn learn(&self) {
+        if self.right.load(Ordering::Relaxed) {
+            TO_SKIP.store(0, Ordering::Relaxed);
+        } else if self.useless.load(Ordering::Relaxed) {
+            let skip = (2 * TO_SKIP.load(Ordering::Relaxed)).clamp(1, SKIP_MAX);
+            TO_SKIP.store(skip, Ordering::Relaxed);
+            SKIPPED.store(skip, Ordering::Relaxed);
+        }
     }
 
     /// Counts a segment when it is first looked at. Where the guess was wrong, later ones begin earlier.
@@ -377,6 +415,7 @@ impl<'b> Board<'b> {
         if guessed_right.is_none() {
             *guessed_right = Some(right);
             self.trusted.store(right, Ordering::Relaxed);
+            self.right.fetch_or(right, Ordering::Relaxed);
             count(&SEGMENTS, 1);
             if !right {
                 count(&MISPREDICTIONS, 1);
@@ -430,7 +469,7 @@ impl<'b> Board<'b> {
             match next {
                 _ if self.stopped() => return None,
                 None => return None,
-                Some(next) if next < state.written + ahead(self.helpers) => {
+                Some(next) if next < state.written + ahead(self.helpers, state.is_proven) => {
                     state.slots[next] = Slot::Begun;
                     state.busy += 1;
                     return Some((Begun { board: self, segment: next }, state.spare.pop()));
@@ -541,11 +580,12 @@ mod tests {
         // When a segment is through at a helper; when each helper and the caller are free.
         let (mut through, mut kept) = (vec![None; ends.len()], vec![false; ends.len()]);
         let mut free: Vec<f64> = (1..=helpers).map(|helper| helper as f64 * START).collect();
-        let (mut now, mut written) = (helpers as f64 * START, 0);
+        let (mut now, mut written, mut is_proven) = (helpers as f64 * START, 0, false);
         while written < ends.len() {
             now = match through[written] {
                 Some(at) => {
                     let again = WRONG * MARK_EVERY as f64 * CHUNK;
+                    is_proven = true;
                     now.max(at) + size(written) * COPY + MARK + again
                 }
                 None => {
@@ -563,7 +603,7 @@ mod tests {
                 && free[first] < now
             {
                 let next = (written..ends.len()).find(|&segment| through[segment].is_none() && !kept[segment]);
-                let Some(next) = next.filter(|&next| next < written + ahead(helpers)) else {
+                let Some(next) = next.filter(|&next| next < written + ahead(helpers, is_proven)) else {
                     free[first] = now;
                     continue;
                 };

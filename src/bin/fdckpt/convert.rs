@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
-use fdckpt::{Container, FrameStyle, MappedFile, fti, index};
+use fdckpt::{Container, FrameStyle, MappedFile, Section, fti, index};
 
 use crate::cli::{Convert, Stream, Target};
 use crate::files::{self, Input, Output};
@@ -101,20 +101,25 @@ impl io::Write for Watched<'_> {
     }
 }
 
+/// The sections that are found by their types. Tells of the others.
+fn first_of_types<'c>(container: &'c Container<'_>) -> impl Iterator<Item = Section<'c>> {
+    let mut seen = [false; 256];
+    container.sections().enumerate().filter_map(move |(position, section)| {
+        let kind = section.kind();
+        let is_first = !std::mem::replace(&mut seen[usize::from(kind)], true);
+        if !is_first {
+            note(format_args!("lost: section {position}, a further one of type {kind}, which is not found by its type"));
+        }
+        is_first.then_some(section)
+    })
+}
+
 /// Sections one behind the other, of each type the first: what setting them one by one would give.
 fn canonical(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
     let mut tidy = Container::new();
-    let mut seen = [false; 256];
-    for (position, section) in container.sections().enumerate() {
-        let kind = section.kind();
-        if std::mem::replace(&mut seen[usize::from(kind)], true) {
-            note(format_args!("lost: section {position}, a further one of type {kind}, which is not found by its type"));
-            continue;
-        }
-        let data = section
-            .data()
-            .map_err(|error| Trouble::from(error).advice("`fdckpt extract` can save the sections that are whole"))?;
-        tidy.set(kind, data)?;
+    for section in first_of_types(container) {
+        let advice = |error| Trouble::from(error).advice("`fdckpt extract` can save the sections that are whole");
+        tidy.set(section.kind(), section.data().map_err(advice)?)?;
     }
     if container.version() != 1 {
         note(format_args!("lost: the version {}, which becomes 1", container.version()));
@@ -319,14 +324,8 @@ fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Con
 /// Each section becomes a region, named by its type.
 fn from_container(container: &Container<'_>, convert: &Convert) -> Result<u8, Trouble> {
     let mut writer = writer(convert)?;
-    let mut seen = [false; 256];
-    for (position, section) in container.sections().enumerate() {
-        let kind = section.kind();
-        if std::mem::replace(&mut seen[usize::from(kind)], true) {
-            note(format_args!("lost: section {position}, a further one of type {kind}, which is not found by its type"));
-            continue;
-        }
-        writer.add(&format!("section-{kind}"), section.data()?)?;
+    for section in first_of_types(container) {
+        writer.add(&format!("section-{}", section.kind()), section.data()?)?;
     }
     writer.commit()?;
     Ok(GOOD)

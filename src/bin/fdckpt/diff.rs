@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cli::Diff;
 use crate::files::{self, Input};
+use crate::json::merge;
 use crate::kind::{self, Format, Kind};
-use crate::look::merge;
 use crate::ui::{self, BAD, GOOD, Out, Progress, Trouble, bytes, count};
 
 /// A difference, for people and for machines.

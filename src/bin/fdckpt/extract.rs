@@ -1,6 +1,6 @@
 //! extract and cat: pieces of a file, to files or to standard output.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use fdckpt::index::Reader;
@@ -154,6 +154,11 @@ fn all<'f>(kind: &'f Kind<'f>, path: &Path) -> Result<Vec<Piece<'f>>, Trouble> {
 }
 
 pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
+    if extract.output.is_none() && io::stdout().is_terminal() {
+        return Err(
+            Trouble::new("standard output is a terminal").advice("name a file with -o; `fdckpt cat` writes to a terminal")
+        );
+    }
     let file = Input::open(&extract.file)?;
     let kind = Kind::of(&file)?;
     let pieces = find(&kind, &extract.file, &extract.name)?;

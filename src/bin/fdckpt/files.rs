@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Deref;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -102,9 +103,11 @@ impl Output {
                 return Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned()));
             }
             // A link stays one, and what it leads to is replaced.
-            Ok(_) => {
+            Ok(there) => {
                 let path = fs::canonicalize(path)?;
-                return Ok(Self::File(Replacement::begin(&path, Durability::FileAndFolder)?, path));
+                let new = Replacement::begin(&path, Durability::FileAndFolder)?;
+                File::from(new.as_fd().try_clone_to_owned()?).set_permissions(there.permissions())?;
+                return Ok(Self::File(new, path));
             }
             Err(_) => {}
         }

@@ -6,10 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fdckpt::inflate::{BlockKind, Description, Form, Format as Stream, Index};
 use fdckpt::{Block, BlockIndex, Container, Section, fti};
-use serde_json::{Value, json};
 
 use crate::cli::{List, Look};
 use crate::files::{self, Input};
+use crate::json;
 use crate::kind::{self, Format, Kind};
 use crate::ui::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
 use crate::zip::Archive;
@@ -24,13 +24,11 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
         return Err(kind::refuse(&kind, &look.file, ""));
     }
     if let Kind::Checkpoint(reader) = &kind {
-        return crate::regions::info(reader, &file, look, head(&kind, &look.file, file.len()));
+        return crate::regions::info(reader, &file, look);
     }
     // Also of what is unknown: to say what it looks like is what was asked for.
     if look.json {
-        let mut all = head(&kind, &look.file, file.len());
-        merge(&mut all, details(&kind, true));
-        return ui::print_json(&all, GOOD);
+        return json::info(&kind, &look.file, file.len());
     }
     let mut out = Out::new();
     title(&mut out, &kind, &look.file)?;
@@ -60,18 +58,13 @@ pub fn list(List { look, frames }: &List) -> Result<u8, Trouble> {
         return Err(kind::refuse(&kind, &look.file, ""));
     }
     if let Kind::Checkpoint(reader) = &kind {
-        return crate::regions::list(reader, look, *frames, head(&kind, &look.file, file.len()));
+        return crate::regions::list(reader, &file, look, *frames);
     }
     if *frames {
         return Err(Trouble::new("only self-describing checkpoints have frames that could be listed").of(files::name(&look.file)));
     }
     if look.json {
-        let mut all = head(&kind, &look.file, file.len());
-        match zip {
-            Some(zip) => merge(&mut all, json!({"format": "zip", "entries": zip.json()?})),
-            None => merge(&mut all, details(&kind, false)),
-        }
-        return ui::print_json(&all, GOOD);
+        return json::list(&kind, zip.as_ref(), &look.file, file.len());
     }
     let mut out = Out::new();
     match (&kind, zip) {
@@ -129,7 +122,7 @@ fn meaning(section: &Section<'_>, first: bool) -> String {
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
-        Ok(data) if first => crate::inflate::state_text(section.kind(), data).unwrap_or_default(),
+        Ok(data) if first => crate::resume::state_text(section.kind(), data).unwrap_or_default(),
         Ok(_) => String::new(),
     }
 }
@@ -293,7 +286,7 @@ pub fn layout(form: Form) -> &'static str {
     }
 }
 
-fn block(kind: Option<BlockKind>) -> &'static str {
+pub fn block(kind: Option<BlockKind>) -> &'static str {
     match kind {
         Some(BlockKind::Stored) => "stored",
         Some(BlockKind::Fixed) => "fixed",
@@ -331,181 +324,11 @@ fn info_inflate(out: &mut Out, checkpoint: &Description) -> Result<u8, Trouble> 
     Ok(GOOD)
 }
 
-fn ascii(text: &[u8]) -> String {
+pub fn ascii(text: &[u8]) -> String {
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     text[..end].escape_ascii().to_string()
 }
 
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What JSON has of each file.
-pub fn head(kind: &Kind<'_>, path: &Path, size: usize) -> Value {
-    json!({
-        "file": path.to_string_lossy(),
-        "format": kind.format().map_or("unknown", Format::id),
-        "size": size,
-    })
-}
-
-pub fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
-    }
-}
-
-/// What JSON has of a format; of a list, only what there are many of.
-fn details(kind: &Kind<'_>, all: bool) -> Value {
-    match kind {
-        Kind::Container(container) => {
-            let sections: Vec<Value> = container.sections().map(|section| section_json(&section)).collect();
-            let mut details = json!({});
-            if all {
-                let canonical = container.verify().is_ok_and(|findings| findings.is_empty());
-                merge(&mut details, json!({"version": container.version(), "canonical": canonical}));
-            }
-            merge(&mut details, json!({"sections": sections}));
-            if let Some(index) = container.get(1).ok().filter(|_| all).and_then(|data| BlockIndex::decode(data).ok()) {
-                merge(&mut details, json!({"block_index": blocks_json(&index)}));
-            }
-            details
-        }
-        Kind::Blocks(index) => blocks_json(index),
-        Kind::Index(index) => json!({
-            "stream": stream(index.format()),
-            "input_size": index.input_size(),
-            "output_size": index.output_size(),
-            "every": index.every(),
-            "points": index.point_count(),
-        }),
-        Kind::Inflate(checkpoint) => json!({
-            "layout": layout(checkpoint.form),
-            "stream": checkpoint.format.map(stream),
-            "fits_deflate": checkpoint.fits_deflate,
-            "input": checkpoint.position.input,
-            "output": checkpoint.position.output,
-            "bit": checkpoint.bit,
-            "block": checkpoint.block.map(|kind| block(Some(kind))),
-            "last_block": checkpoint.is_last_block,
-            "stored_left": checkpoint.stored_left,
-            "unread": checkpoint.unread,
-            "window": checkpoint.window,
-        }),
-        Kind::Fti(checkpoint) => fti_json(checkpoint, all),
-        Kind::Unknown(looks, _) => json!({"looks_like": looks}),
-        Kind::Checkpoint(_) | Kind::Damaged(..) => json!({}),
-    }
-}
-
-pub fn section_json(section: &Section<'_>) -> Value {
-    let mut value = json!({"type": section.kind(), "offset": section.offset(), "length": section.length()});
-    if let Err(error) = section.data() {
-        merge(&mut value, json!({"error": error.to_string()}));
-    }
-    value
-}
-
-fn blocks_json(index: &BlockIndex) -> Value {
-    let footer = &index.footer;
-    let blocks: Vec<Value> = index
-        .blocks
-        .iter()
-        .map(|block| {
-            json!({
-                "block_number": block.number,
-                "start_offset": block.start_offset,
-                "block_size": block.size,
-                "first_entry_id": block.first_entry_id,
-                "last_entry_id": block.last_entry_id,
-            })
-        })
-        .collect();
-    let mut value = json!({
-        "blocks": blocks,
-        "footer": {
-            "total_blocks": footer.total_blocks,
-            "total_records": footer.total_records,
-            "total_size": footer.total_size,
-            "index_offset": footer.index_offset,
-            "index_length": footer.index_length,
-            "version": footer.version,
-            "flags": footer.flags,
-            "last_add_confirmed": (footer.version != 5).then_some(footer.last_add_confirmed),
-        },
-    });
-    if let Some(stop) = &index.stop {
-        merge(&mut value, json!({"stop": {"offset": stop.offset, "why": stop.why}}));
-    }
-    value
-}
-
-fn fti_json(checkpoint: &fti::Checkpoint<'_>, all: bool) -> Value {
-    let mut value = json!({});
-    if all {
-        let header = checkpoint.header();
-        let mut fields = json!({"offset": header.offset, "checksum": ascii(&header.checksum), "myHash": hex(&header.my_hash)});
-        for (name, number) in [
-            ("ckptId", header.ckpt_id.map(i64::from)),
-            ("ckptSize", Some(header.ckpt_size)),
-            ("metaSize", header.meta_size),
-            ("dataSize", header.data_size),
-            ("fs", Some(header.fs)),
-            ("maxFs", Some(header.max_fs)),
-            ("ptFs", Some(header.pt_fs)),
-            ("timestamp", Some(header.timestamp)),
-        ] {
-            // What a generation does not have is not there.
-            if let Some(number) = number {
-                merge(&mut fields, json!({name: number}));
-            }
-        }
-        let blocks: Vec<Value> = checkpoint
-            .blocks()
-            .iter()
-            .map(|block| json!({"offset": block.offset, "numvars": block.num_vars, "dbsize": block.db_size}))
-            .collect();
-        let generation = checkpoint.generation().to_string();
-        value = json!({"generation": generation, "header": fields, "blocks": blocks});
-    }
-    // In one pass, as there can be many.
-    let mut containers = std::collections::HashMap::<i32, Vec<Value>>::new();
-    for container in checkpoint.containers() {
-        containers.entry(container.id).or_default().push(container_json(container));
-    }
-    let variables: Vec<Value> = checkpoint
-        .variables()
-        .iter()
-        .map(|variable| {
-            json!({"id": variable.id, "size": variable.size, "containers": containers.remove(&variable.id).unwrap_or_default()})
-        })
-        .collect();
-    merge(&mut value, json!({"variables": variables}));
-    if all {
-        let flaws: Vec<Value> = checkpoint.flaws().iter().map(crate::verify::fti_finding_json).collect();
-        merge(&mut value, json!({"flaws": flaws}));
-    }
-    value
-}
-
-fn container_json(container: &fti::Container) -> Value {
-    let mut value = json!({"id": container.id});
-    if let Some(idx) = container.idx {
-        merge(&mut value, json!({"idx": idx}));
-    }
-    merge(&mut value, json!({"containerid": container.container_id, "hascontent": container.has_content != 0}));
-    if let Some(has_ckpt) = container.has_ckpt {
-        merge(&mut value, json!({"hasCkpt": has_ckpt != 0}));
-    }
-    merge(
-        &mut value,
-        json!({
-            "dptr": container.dptr,
-            "fptr": container.fptr,
-            "chunksize": container.chunk_size,
-            "containersize": container.container_size,
-            "hash": hex(&container.hash),
-        }),
-    );
-    value
 }

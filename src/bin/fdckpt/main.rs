@@ -12,10 +12,13 @@ mod diff;
 mod extract;
 mod files;
 mod inflate;
+mod json;
 mod kind;
 mod look;
+mod man;
 mod pack;
 mod regions;
+mod resume;
 mod ui;
 mod verify;
 mod zip;
@@ -66,6 +69,6 @@ fn run(command: Command) -> Result<u8, Trouble> {
             clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
             files::to_stdout(&script)
         }
-        Command::Man { folder } => cli::man(folder.as_deref()),
+        Command::Man { folder } => man::man(folder.as_deref()),
     }
 }

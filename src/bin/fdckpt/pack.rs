@@ -61,11 +61,14 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
         return Err(Trouble::new("standard output is a terminal").advice("name a file with -o"));
     }
     let options = writer_options(&save.writing, &progress);
-    let of_output = |failure: index::Failure| Trouble::from(failure);
+    let is_special = fs::metadata(&save.output).is_ok_and(|there| !there.is_file() && !there.is_dir());
     let mut writer = if to_stdout {
-        options.durability(Durability::None).write_to(io::stdout()).map_err(of_output)?
+        options.durability(Durability::None).write_to(io::stdout())?
+    } else if is_special {
+        let file = File::options().write(true).open(&save.output);
+        options.write_to(file.map_err(|error| Trouble::from(error).of(files::name(&save.output)))?)?
     } else {
-        options.create(real(&save.output)?).map_err(of_output)?
+        options.create(real(&save.output)?)?
     };
     for attribute in &save.attributes {
         let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
@@ -104,9 +107,7 @@ fn told(summary: &Summary, began: Instant) -> String {
 fn real(path: &Path) -> Result<PathBuf, Trouble> {
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(Trouble::new("this is a folder, not a file").of(files::name(path))),
-        Ok(there) if !there.is_file() => {
-            Err(Trouble::new("this is no regular file").of(files::name(path)).advice("-o - writes to a pipe"))
-        }
+        Ok(there) if !there.is_file() => Err(Trouble::new("this is no regular file").of(files::name(path))),
         Ok(_) => Ok(fs::canonicalize(path)?),
         Err(_) => Ok(path.to_owned()),
     }

@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::cli::Look;
 use crate::diff::{Difference, compare};
 use crate::files;
-use crate::look::{FEW, fact, merge, section_json};
+use crate::json::Object;
+use crate::kind::Format;
+use crate::look::{FEW, fact};
 use crate::pack::{is_large, read_batch};
-use crate::ui::{self, GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, printable, short};
+use crate::ui::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, printable, short};
 
 pub fn style(style: FrameStyle) -> &'static str {
     match style {
@@ -56,27 +58,23 @@ fn value_text(value: &[u8]) -> String {
     }
 }
 
-pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look, mut head: Value) -> Result<u8, Trouble> {
+pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look) -> Result<u8, Trouble> {
     if look.json {
         let attributes: Map<String, Value> =
             reader.attributes().map(|(key, value)| (key.to_owned(), value_text(value).into())).collect();
-        let regions: Vec<Value> = reader.entries().map(|entry| entry_json(reader, &entry)).collect();
+        let mut object = Object::of_file(&look.file, Format::Checkpoint.id(), file.len())?;
+        object.fields(&json!({
+            "checksums": reader.has_checksums(),
+            "data_size": reader.data_size(),
+            "stored": all_stored(reader),
+            "frames": reader.frame_count(),
+            "attributes": attributes,
+        }))?;
+        object.list("regions", reader.entries().map(|entry| entry_json(reader, &entry)))?;
         let container = Container::parse(file)?;
-        let sections: Vec<Value> = container.sections().map(|section| section_json(&section)).collect();
-        merge(
-            &mut head,
-            json!({
-                "checksums": reader.has_checksums(),
-                "data_size": reader.data_size(),
-                "stored": all_stored(reader),
-                "frames": reader.frame_count(),
-                "attributes": attributes,
-                "regions": regions,
-                "version": container.version(),
-                "sections": sections,
-            }),
-        );
-        return ui::print_json(&head, GOOD);
+        object.fields(&json!({"version": container.version()}))?;
+        crate::json::sections(&mut object, &container)?;
+        return object.finish();
     }
     let mut out = Out::new();
     writeln!(out, "{}: self-describing checkpoint", Painted(TITLE, files::name(&look.file)))?;
@@ -99,31 +97,20 @@ pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look, mut head: Value) -> R
     out.finish(GOOD)
 }
 
-pub fn list(reader: &Reader<'_>, look: &Look, with_frames: bool, mut head: Value) -> Result<u8, Trouble> {
+pub fn list(reader: &Reader<'_>, file: &[u8], look: &Look, with_frames: bool) -> Result<u8, Trouble> {
+    if look.json {
+        let mut object = Object::of_file(&look.file, Format::Checkpoint.id(), file.len())?;
+        if with_frames {
+            object.list("frames", frames(reader).map(frame_json))?;
+        } else {
+            object.list("regions", reader.entries().map(|entry| entry_json(reader, &entry)))?;
+        }
+        return object.finish();
+    }
     let mut out = Out::new();
-    match (look.json, with_frames) {
-        (true, true) => {
-            let frames: Vec<Value> = frames(reader)
-                .map(|frame| {
-                    json!({
-                        "style": style(frame.style),
-                        "offset": frame.offset,
-                        "stored": frame.stored,
-                        "data": frame.data,
-                        "checksum": frame.checksum.map(|sum| format!("{sum:016x}")),
-                    })
-                })
-                .collect();
-            merge(&mut head, json!({"frames": frames}));
-            return ui::print_json(&head, GOOD);
-        }
-        (true, false) => {
-            let regions: Vec<Value> = reader.entries().map(|entry| entry_json(reader, &entry)).collect();
-            merge(&mut head, json!({"regions": regions}));
-            return ui::print_json(&head, GOOD);
-        }
-        (false, false) => print_entries(&mut out, reader, usize::MAX)?,
-        (false, true) => {
+    match with_frames {
+        false => print_entries(&mut out, reader, usize::MAX)?,
+        true => {
             const RIGHT: &[bool] = &[true, false, true, true, true, true, false];
             let mut table = Table::new(RIGHT, &["frame", "style", "offset", "stored", "data", "ratio", "checksum"]);
             for (number, frame) in frames(reader).enumerate() {
@@ -138,6 +125,16 @@ pub fn list(reader: &Reader<'_>, look: &Look, with_frames: bool, mut head: Value
         }
     }
     out.finish(GOOD)
+}
+
+fn frame_json(frame: FrameEntry) -> Value {
+    json!({
+        "style": style(frame.style),
+        "offset": frame.offset,
+        "stored": frame.stored,
+        "data": frame.data,
+        "checksum": frame.checksum.map(|sum| format!("{sum:016x}")),
+    })
 }
 
 fn print_entries(out: &mut Out, reader: &Reader<'_>, most: usize) -> Result<(), Trouble> {
@@ -213,7 +210,7 @@ pub fn diff(a: &Reader<'_>, b: &Reader<'_>, found: &mut Vec<Difference>) -> Resu
             large(a, b, &entry, &other, found, &mut progress)?;
             continue;
         }
-        if is_large(total + entry.size().max(other.size())) {
+        if is_large(total + entry.size().max(other.size())) || pairs.len() == 4096 {
             small(a, b, &std::mem::take(&mut pairs), found, &mut progress)?;
             total = 0;
         }

@@ -25,6 +25,8 @@ struct Report {
     findings: Vec<Finding>,
     /// What can be read, where not all can.
     readable: Option<Vec<String>>,
+    /// Whether it can be read, but is of no format that is known here.
+    is_unknown: bool,
 }
 
 struct Finding {
@@ -40,7 +42,25 @@ const REMARK: &str = "remark";
 
 impl Report {
     fn new(format: Format, what: String) -> Self {
-        Self { status: GOOD, what, format: Some(format), findings: Vec::new(), readable: None }
+        Self { status: GOOD, what, format: Some(format), findings: Vec::new(), readable: None, is_unknown: false }
+    }
+
+    /// Of a file that nothing can be said of.
+    fn failed(trouble: Trouble) -> Self {
+        let what = match trouble.advice {
+            Some(advice) => format!("{} ({advice})", trouble.what),
+            None => trouble.what,
+        };
+        Self { status: trouble.status, what, format: None, findings: Vec::new(), readable: None, is_unknown: false }
+    }
+
+    fn word(&self, status: u8) -> &'static str {
+        match status {
+            GOOD => "whole",
+            BAD => "damaged",
+            _ if self.is_unknown => "unknown",
+            _ => "unreadable",
+        }
     }
 
     fn find(&mut self, severity: &'static str, text: impl Into<String>, json: Value) {
@@ -61,16 +81,7 @@ pub fn verify(verify: &Verify) -> Result<u8, Trouble> {
     for path in &verify.files {
         let report = match check(path, verify) {
             Ok(report) => report,
-            Err(trouble) => Report {
-                status: trouble.status,
-                what: match trouble.advice {
-                    Some(advice) => format!("{} ({advice})", trouble.what),
-                    None => trouble.what,
-                },
-                format: None,
-                findings: Vec::new(),
-                readable: None,
-            },
+            Err(trouble) => Report::failed(trouble),
         };
         let strict = verify.strict && report.findings.iter().any(|finding| finding.severity != DAMAGE);
         let status = if strict { report.status.max(BAD) } else { report.status };
@@ -115,7 +126,12 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             report.readable = Some(Vec::new());
             Ok(report)
         }
-        Kind::Unknown(..) => Err(kind::refusal(&kind, "")),
+        Kind::Unknown(..) => {
+            let trouble = kind::refusal(&kind, "");
+            let mut report = Report::failed(trouble);
+            report.is_unknown = true;
+            Ok(report)
+        }
     }
 }
 
@@ -263,18 +279,10 @@ fn fti_value(value: fti::Value) -> Value {
     }
 }
 
-fn status_word(report: &Report, status: u8) -> &'static str {
-    match status {
-        GOOD => "whole",
-        BAD if report.status == GOOD => "not as it should be",
-        BAD => "damaged",
-        _ => "unreadable",
-    }
-}
-
 fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<()> {
     let style = if status == GOOD { SOUND } else { ERROR };
-    let word = Painted(style, status_word(report, status));
+    let only_strict = status == BAD && report.status == GOOD;
+    let word = Painted(style, if only_strict { "not as it should be" } else { report.word(status) });
     writeln!(out, "{}: {word}: {}", files::name(path), report.what)?;
     for finding in report.findings.iter().take(MOST) {
         let text = match finding.severity {
@@ -313,19 +321,19 @@ fn json(path: &Path, report: &Report, status: u8) -> Value {
         .iter()
         .map(|finding| {
             let mut value = json!({"severity": finding.severity, "text": finding.text});
-            look::merge(&mut value, finding.json.clone());
+            crate::json::merge(&mut value, finding.json.clone());
             value
         })
         .collect();
     let mut value = json!({
         "file": path.to_string_lossy(),
         "format": report.format.map_or("unknown", Format::id),
-        "status": match status { GOOD => "whole", BAD => "damaged", _ => "unreadable" },
+        "status": report.word(status),
         "what": report.what,
         "findings": findings,
     });
     if let Some(readable) = &report.readable {
-        look::merge(&mut value, json!({"readable": readable}));
+        crate::json::merge(&mut value, json!({"readable": readable}));
     }
     value
 }
