@@ -188,7 +188,7 @@ fn check_restoring(contents: &[Content], threads: usize, checkpoint: &[u8], ends
 
 #[test]
 fn random_frames_are_made_and_restored_as_by_one_handle() {
-    for seed in 0..60 {
+    for seed in 0..30 {
         let mut next = random(seed);
         let contents = contents(seed, next(40), seed % 25 == 0);
         let size: usize = contents.iter().flat_map(|(_, buffers)| buffers).map(Vec::len).sum();
@@ -221,7 +221,7 @@ fn large_frames_are_made_as_by_one_handle() {
 
 #[test]
 fn too_little_room_is_noticed_at_the_same_frame() {
-    for seed in 0..15 {
+    for seed in 0..8 {
         let contents = contents(1000 + seed, 25, false);
         let size: usize = contents.iter().flat_map(|(_, buffers)| buffers).map(Vec::len).sum();
         let (expected, _) = one_handle(&contents, size + size / 100 + 200_000).unwrap();

@@ -42,7 +42,7 @@ for program in $programs; do
     -L"$library" -lfdckpt -Wl,-rpath,"$library"
   arguments=()
   if [ "$program" = trace ]; then arguments=("$golden"); fi
-  if ! FDCKPT_LOG= ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=0 die_after_fork=0" "$out/$program" "${arguments[@]}"; then
+  if ! FDCKPT_LOG= ASAN_OPTIONS=allocator_may_return_null=1 TSAN_OPTIONS=halt_on_error=0 "$out/$program" "${arguments[@]}"; then
     failed=$((failed + 1))
   fi
 done
