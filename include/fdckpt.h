@@ -1092,7 +1092,8 @@ typedef struct fdckpt_progress_t {
 } fdckpt_progress_t;
 
 /*
- Is told of progress after each frame, by the thread that called the library, with the context of the options. Returns 0 to go on; anything
+ Is told of progress after each frame (where several threads read, after each that the calling one has done), by the thread that called the
+ library, with the context of the options. Returns 0 to go on; anything
  else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
  */
 typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_t *progress);
@@ -1107,7 +1108,7 @@ typedef struct fdckpt_writer_options_t {
   int style;
   /*
    How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
-   is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 40 frames for each.
+   is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 50 frames for each.
    */
   unsigned int threads;
   /*

@@ -46,7 +46,8 @@ pub struct fdckpt_progress_t {
     pub stored: u64,
 }
 
-/// Is told of progress after each frame, by the thread that called the library, with the context of the options. Returns 0 to go on; anything
+/// Is told of progress after each frame (where several threads read, after each that the calling one has done), by the thread that called the
+/// library, with the context of the options. Returns 0 to go on; anything
 /// else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
 pub type fdckpt_progress_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, progress: *const fdckpt_progress_t) -> c_int>;
 
@@ -56,7 +57,7 @@ pub struct fdckpt_writer_options_t {
     /// How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
     pub style: c_int,
     /// How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
-    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 40 frames for each.
+    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 50 frames for each.
     pub threads: c_uint,
     /// How many bytes of data a frame has at most: 65536 to 1 GiB. 0: FDCKPT_FRAME_SIZE_DEFAULT.
     pub frame_size: u64,

@@ -213,7 +213,8 @@ impl<R, P> Board<R, P> {
     /// `None` where memory is short.
     fn new(pipeline: &Pipeline) -> Option<Self> {
         let threads = threads::number(pipeline.threads).min(pipeline.jobs).max(1);
-        let places = 2 * threads;
+        // Jobs that need no memory from here can run further ahead: a thread that the system stops for a while does not stop the others.
+        let places = if pipeline.room == 0 { 16 } else { 2 } * threads;
         let (mut slots, mut spare) = (Vec::new(), Vec::new());
         slots.try_reserve_exact(places).ok()?;
         slots.resize_with(places, || Slot::Free);
