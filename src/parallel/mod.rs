@@ -167,11 +167,12 @@ impl fmt::Debug for ThreadPool {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let (pressure, velocity) = (vec![1; 1_000_000], vec![2; 3_000_000]);
+/// let (all, halves) = ([&pressure[..]], [&velocity[..2_000_000], &velocity[2_000_000..]]);
 /// let file = tempfile::tempfile()?;
 /// let mut frames = [
 ///     Frame::new(FrameStyle::Raw, &[b"step 17"]),
-///     Frame::new(FrameStyle::Lz4, &[&pressure]),
-///     Frame::new(FrameStyle::Lz4, &[&velocity[..2_000_000], &velocity[2_000_000..]]),
+///     Frame::new(FrameStyle::Lz4, &all),
+///     Frame::new(FrameStyle::Lz4, &halves),
 /// ];
 /// let end = Frames::new().threads(4).checkpt_file(&mut frames, &file)?;
 /// assert_eq!(end, file.metadata()?.len());

@@ -246,6 +246,15 @@ pub fn each_region(reader: &Reader<'_>, numbers: &[usize], put: &mut Put<'_>, fa
     Ok(())
 }
 
+/// Memory of a size that a file says.
+pub fn zeros(size: u64) -> Result<Vec<u8>, Trouble> {
+    let mut memory = Vec::new();
+    let size = usize::try_from(size).map_err(|_| fdckpt::Error::OutOfMemory)?;
+    memory.try_reserve_exact(size).map_err(|_| fdckpt::Error::OutOfMemory)?;
+    memory.resize(size, 0);
+    Ok(memory)
+}
+
 /// Whether a region is read with others, or in pieces.
 pub fn is_large(size: u64) -> bool {
     size > BATCH
@@ -254,7 +263,8 @@ pub fn is_large(size: u64) -> bool {
 /// Several regions at once, which together are not large. One that is damaged keeps none of the others back.
 pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, index::Failure>>, Trouble> {
     let size = |number: &usize| reader.entry(*number).map_or(0, |entry| entry.size());
-    let mut memory: Vec<Vec<u8>> = numbers.iter().map(|number| vec![0; size(number) as usize]).collect();
+    let memory: Result<Vec<Vec<u8>>, Trouble> = numbers.iter().map(|number| zeros(size(number))).collect();
+    let mut memory = memory?;
     let mut requests: Vec<Request<'_>> = numbers.iter().zip(&mut memory).map(|(&number, to)| Request { number, to }).collect();
     if reader.read_many(&mut requests).is_ok() {
         return Ok(memory.into_iter().map(Ok).collect());
@@ -267,7 +277,7 @@ fn large_region(reader: &Reader<'_>, number: usize, put: &mut Put<'_>, fail: &mu
     // Whole frames, so that none is restored twice.
     let frame = entry.frame().and_then(|frame| reader.frame(frame)).map_or(1, |frame| frame.data.max(1));
     let step = (BATCH / frame).max(1) * frame;
-    let mut piece = vec![0; step.min(entry.size()) as usize];
+    let mut piece = zeros(step.min(entry.size()))?;
     let mut at = 0;
     while at < entry.size() {
         // The first step ends where a frame does.
