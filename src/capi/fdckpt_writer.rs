@@ -57,7 +57,7 @@ pub struct fdckpt_writer_options_t {
     /// How frames are encoded: FDCKPT_STYLE_RAW, which is also what 0 means, or FDCKPT_STYLE_LZ4.
     pub style: c_int,
     /// How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
-    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 50 frames for each.
+    /// is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 35 frames for each.
     pub threads: c_uint,
     /// How many bytes of data a frame has at most: 65536 to 1 GiB. 0: FDCKPT_FRAME_SIZE_DEFAULT.
     pub frame_size: u64,
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt
 }
 
 /// fdckpt_writer_add adds a region: the size bytes at data, which are not needed any more when it returns (they were written, or copied: if
-/// they are fewer than a quarter of a frame or, where several threads compress, than 16 frames for each). size can be 0, and data NULL then. name is what it is found by: UTF-8, not
+/// they are fewer than a quarter of a frame or, where several threads compress, than 8 frames for each). size can be 0, and data NULL then. name is what it is found by: UTF-8, not
 /// empty, at most 65535 bytes, and of no other region. Regions keep the order in which they are added.
 ///
 /// Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_STATE, it

@@ -42,7 +42,7 @@ impl Makers {
 
     /// How many frames it takes for all threads to have enough to do. With one thread, none need wait.
     pub(super) fn enough(&self, style: FrameStyle) -> usize {
-        if style == FrameStyle::Raw || self.threads == 1 { 0 } else { 16 * self.threads }
+        if style == FrameStyle::Raw || self.threads == 1 { 0 } else { 8 * self.threads }
     }
 
     /// Makes a frame of each part, and gives them to `take` in order. From number `region` on the checksum of the data is made too. On failure

@@ -22,7 +22,7 @@ const LARGE: usize = 4;
 /// Saves regions of memory by name.
 ///
 /// What [`add`](Self::add) was given is not needed any more when it returns: it was written, or copied if it is small (less than a quarter of
-/// a frame; where several threads compress, less than 16 frames for each of them).
+/// a frame; where several threads compress, less than 8 frames for each of them).
 ///
 /// A writer of which a call failed stays failed: all further calls return [`Error::Failed`], and the file is not made. So it is enough to
 /// look at what [`commit`](Self::commit) returns.
