@@ -175,8 +175,8 @@ struct Board<'b> {
     trusted: AtomicBool,
     /// Whether any guess was right.
     right: AtomicBool,
-    /// Whether nothing could be taken of what a helper made of a segment.
-    useless: AtomicBool,
+    /// Of so many segments in a row nothing could be taken of what helpers made of them.
+    useless: AtomicUsize,
     stop: AtomicBool,
     state: Monitor<State>,
 }
@@ -276,7 +276,7 @@ impl<'b> Board<'b> {
             progress: AtomicUsize::new(0),
             trusted: AtomicBool::new(true),
             right: AtomicBool::new(false),
-            useless: AtomicBool::new(false),
+            useless: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare }),
         })
@@ -311,7 +311,8 @@ impl<'b> Board<'b> {
             state.written = segment + 1;
             state.spare.extend(output);
             self.state.tell();
-            if written < last || self.useless.load(Ordering::Relaxed) {
+            // Where guesses have been right, one that is no use says little: of small segments there are some.
+            if written < last || self.useless.load(Ordering::Relaxed) > usize::from(state.is_proven) {
                 break;
             }
         }
@@ -379,6 +380,7 @@ impl<'b> Board<'b> {
                         if let Some((state, _)) = output.marks().last() {
                             truth.copy_from(state);
                         }
+                        self.useless.store(0, Ordering::Relaxed);
                         return Ok(last);
                     }
                 }
@@ -396,7 +398,9 @@ impl<'b> Board<'b> {
             }
         }
         exact.snapshot(truth);
-        self.useless.store(guessed_right == Some(false), Ordering::Relaxed);
+        if guessed_right == Some(false) {
+            self.useless.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(last)
     }
 
@@ -404,7 +408,7 @@ impl<'b> Board<'b> {
     fn learn(&self) {
         if self.right.load(Ordering::Relaxed) {
             TO_SKIP.store(0, Ordering::Relaxed);
-        } else if self.useless.load(Ordering::Relaxed) {
+        } else if self.useless.load(Ordering::Relaxed) > 0 {
             let skip = (2 * TO_SKIP.load(Ordering::Relaxed)).clamp(1, SKIP_MAX);
             TO_SKIP.store(skip, Ordering::Relaxed);
             SKIPPED.store(skip, Ordering::Relaxed);
