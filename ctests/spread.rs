@@ -172,7 +172,9 @@ fn a_region_gets_full_at_the_same_chunk() {
     let _alone = alone();
     for data in [text(100 * CHUNK), noise(100 * CHUNK)] {
         let needed = region(&data, 2 * data.len()).unwrap().len();
-        for size in [needed, needed - 1, needed - 10, needed - 70_000, needed - 1_000_000, needed / 2, needed / 3 + 17, 100, 0] {
+        // Where the last chunk just fits, or all but fits.
+        let tight = (0..24).map(|less| needed - less);
+        for size in tight.chain([needed - 70_000, needed - 1_000_000, needed / 2, needed / 3 + 17, 100, 0]) {
             let (one, _) = with_threads(1, || region(&data, size));
             let (several, _) = with_threads(3, || region(&data, size));
             assert!(one == several, "{size} of {needed} bytes: {:?} or {:?}", one.err(), several.err());
