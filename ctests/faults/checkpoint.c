@@ -7,22 +7,7 @@
 
    Groups, runs and what is printed are as in scenario.c. */
 
-#include "test.h"
-#include <dirent.h>
-#include <dlfcn.h>
-
-#include "faults.h"
-
-static faults_plan_t     faults_plan;
-static faults_arm_t      faults_arm;
-static faults_injected_t faults_injected;
-static faults_live_t     faults_live;
-
-/* LIB( call ) is a call of the library: the one place where calls fail. */
-
-#define LIB( call ) ({ faults_arm( 1 ); __typeof__(call) result_ = (call); faults_arm( 0 ); result_; })
-
-typedef struct { char const * name; int fault; long span; } fault_t;
+#include "run.h"
 
 static fault_t const fault_io[] = {
   { "EIO once",        EIO,           1L       },
@@ -46,18 +31,6 @@ static fault_t const fault_never_again[] = {
   { "EIO once",     EIO,    1L       },
   { "ENOMEM once",  ENOMEM, 1L       },
   { "EIO for ever", EIO,    FOR_EVER },
-  { NULL, 0, 0L }
-};
-
-static fault_t const fault_alloc[] = {
-  { "ENOMEM once",     ENOMEM, 1L       },
-  { "ENOMEM for ever", ENOMEM, FOR_EVER },
-  { NULL, 0, 0L }
-};
-
-static fault_t const fault_thread[] = {
-  { "EAGAIN once",     EAGAIN, 1L       },
-  { "EAGAIN for ever", EAGAIN, FOR_EVER },
   { NULL, 0, 0L }
 };
 
@@ -105,16 +78,6 @@ static uchar *      big;
 static uchar *      copy;
 static uchar        small[ 100 ];
 
-static int
-file_cnt( void ) {
-  int   cnt = 0;
-  DIR * dir = opendir( folder );
-  if( !dir ) { perror( folder ); abort(); }
-  while( readdir( dir ) ) cnt++;
-  closedir( dir );
-  return cnt-2;
-}
-
 static uchar *
 file_bytes( ulong * sz ) {
   int fd = open( path, O_RDONLY );
@@ -132,13 +95,6 @@ is( uchar const * bytes,
   int     same = got_sz==sz && !memcmp( got, bytes, sz );
   free( got );
   return same;
-}
-
-static int
-fd_cnt( void ) {
-  int cnt = 0;
-  for( int fd=0; fd<32; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
-  return cnt;
 }
 
 /* All of these return the code of the call that failed, and leave nothing. */
@@ -264,19 +220,10 @@ one_run( int             group,
   if( pipes[0]>=0 ) close( pipes[0] );
   /* The second sync is the folder's: the file has its name then. */
   int in_place = !code || (kind==KIND_SYNC && n==2L);
-  CHECK_EQ( file_cnt(), 1+(what==SALVAGE && in_place) );
+  CHECK_EQ( file_cnt( folder ), 1+(what==SALVAGE && in_place) );
   if( what==SAVE ) CHECK( in_place ? is( wanted, wanted_sz ) : is( old, old_sz ) );
   if( threads==1U ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
-  printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
-  fflush( stdout );
-  return injected;
-}
-
-static void *
-symbol( char const * name ) {
-  void * found = dlsym( RTLD_DEFAULT, name );
-  if( !found ) { fprintf( stderr, "%s is missing: LD_PRELOAD the shim\n", name ); exit( 2 ); }
-  return found;
+  return end_run( injected, fails );
 }
 
 int
@@ -284,12 +231,7 @@ main( int     argc,
       char ** argv ) {
   int  begin = argc>2 ? atoi( argv[2] ) : 0;
   long n     = argc>3 ? atol( argv[3] ) : 1L;
-  void * found;
-  found = symbol( "faults_plan"     ); memcpy( &faults_plan,     &found, sizeof(found) );
-  found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
-  found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
-  found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
-  fdckpt_set_log( test_quiet, NULL );
+  find_shim();
   folder = argv[1];
   snprintf( path,  sizeof(path),  "%s/state.ckpt",    folder );
   snprintf( other, sizeof(other), "%s/salvaged.ckpt", folder );

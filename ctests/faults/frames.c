@@ -5,20 +5,7 @@
 
    Groups, runs and what it prints are as in scenario.c. */
 
-#include "test.h"
-#include <dirent.h>
-#include <dlfcn.h>
-
-#include "faults.h"
-
-static faults_plan_t     faults_plan;
-static faults_arm_t      faults_arm;
-static faults_injected_t faults_injected;
-static faults_live_t     faults_live;
-
-#define LIB( call ) ({ faults_arm( 1 ); __typeof__(call) result_ = (call); faults_arm( 0 ); result_; })
-
-typedef struct { char const * name; int fault; long span; } fault_t;
+#include "run.h"
 
 static fault_t const fault_io[] = {
   { "EIO once",          EIO,           1L       },
@@ -30,24 +17,14 @@ static fault_t const fault_io[] = {
   { "nothing once",      FAULT_NOTHING, 1L       },
   { NULL, 0, 0L }
 };
-static fault_t const fault_once[] = {
-  { "once",     ENOMEM, 1L       },
-  { "for ever", ENOMEM, FOR_EVER },
-  { NULL, 0, 0L }
-};
-static fault_t const fault_thread[] = {
-  { "EAGAIN once",     EAGAIN, 1L       },
-  { "EAGAIN for ever", EAGAIN, FOR_EVER },
-  { NULL, 0, 0L }
-};
 
 static struct { char const * name; int kind; fault_t const * faults; } const kinds[] = {
   { "read",           KIND_READ,   fault_io     },
   { "write",          KIND_WRITE,  fault_io     },
   { "pwrite",         KIND_PWRITE, fault_io     },
-  { "mmap",           KIND_MMAP,   fault_once   },
-  { "munmap",         KIND_MUNMAP, fault_once   },
-  { "malloc",         KIND_ALLOC,  fault_once   },
+  { "mmap",           KIND_MMAP,   fault_alloc  },
+  { "munmap",         KIND_MUNMAP, fault_alloc  },
+  { "malloc",         KIND_ALLOC,  fault_alloc  },
   { "pthread_create", KIND_THREAD, fault_thread },
 };
 
@@ -77,23 +54,13 @@ static fdckpt_frame_t  frame[ FRAMES ];
 static void *          mem;
 static uchar           rbuf[ RBUF ];
 
-static int
-thread_cnt( void ) {
-  int   cnt = 0;
-  DIR * dir = opendir( "/proc/self/task" );
-  if( !dir ) { perror( "/proc/self/task" ); abort(); }
-  while( readdir( dir ) ) cnt++;
-  closedir( dir );
-  return cnt-2;
-}
-
 /* threads_are waits until there are so many: one that was waited for can
    be seen a moment longer. */
 
 static int
 threads_are( int want ) {
-  for( int i=0; i<1000 && thread_cnt()!=want; i++ ) test_sleep_us( 1000U );
-  return thread_cnt()==want;
+  for( int i=0; i<1000 && file_cnt( "/proc/self/task" )!=want; i++ ) test_sleep_us( 1000U );
+  return file_cnt( "/proc/self/task" )==want;
 }
 
 static int
@@ -211,28 +178,14 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
   }
   CHECK( threads_are( 1 ) );
   CHECK_EQ( faults_live(), 0 );
-  printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
-  fflush( stdout );
-  return injected;
-}
-
-static void *
-symbol( char const * name ) {
-  void * found = dlsym( RTLD_DEFAULT, name );
-  if( !found ) { fprintf( stderr, "%s is missing: LD_PRELOAD the shim\n", name ); exit( 2 ); }
-  return found;
+  return end_run( injected, fails );
 }
 
 int
 main( int argc, char ** argv ) {
   int  begin = argc>1 ? atoi( argv[1] ) : 0;
   long n     = argc>2 ? atol( argv[2] ) : 1L;
-  void * found;
-  found = symbol( "faults_plan"     ); memcpy( &faults_plan,     &found, sizeof(found) );
-  found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
-  found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
-  found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
-  fdckpt_set_log( test_quiet, NULL );
+  find_shim();
   data     = (uchar *)test_alloc( LARGE );
   restored = (uchar *)test_alloc( LARGE );
   made     = (uchar *)test_alloc( ROOM );

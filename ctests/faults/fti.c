@@ -6,28 +6,7 @@
 
    Groups, runs and what is printed are as in scenario.c. */
 
-#include "test.h"
-#include <dirent.h>
-#include <dlfcn.h>
-
-#include "faults.h"
-
-static faults_plan_t     faults_plan;
-static faults_arm_t      faults_arm;
-static faults_injected_t faults_injected;
-static faults_live_t     faults_live;
-
-/* LIB( call ) is a call of the library: the one place where calls fail. */
-
-#define LIB( call ) ({ faults_arm( 1 ); __typeof__(call) result_ = (call); faults_arm( 0 ); result_; })
-
-struct fault {
-  char const * name;
-  int          fault;
-  long         span;
-};
-
-typedef struct fault fault_t;
+#include "run.h"
 
 static fault_t const fault_write[] = {
   { "EIO once",          EIO,           1L       },
@@ -70,18 +49,6 @@ static fault_t const fault_read[] = {
   { "EIO once",      EIO,       1L  },
   { "EINTR in a row", EINTR,    50L },
   { "one byte once", FAULT_ONE, 1L  },
-  { NULL, 0, 0L }
-};
-
-static fault_t const fault_alloc[] = {
-  { "ENOMEM once",     ENOMEM, 1L       },
-  { "ENOMEM for ever", ENOMEM, FOR_EVER },
-  { NULL, 0, 0L }
-};
-
-static fault_t const fault_thread[] = {
-  { "EAGAIN once",     EAGAIN, 1L       },
-  { "EAGAIN for ever", EAGAIN, FOR_EVER },
   { NULL, 0, 0L }
 };
 
@@ -149,16 +116,6 @@ static char const * folder;
 static uchar * big;
 static uchar   small[ 100 ];
 
-static int
-file_cnt( void ) {
-  int   cnt = 0;
-  DIR * dir = opendir( folder );
-  if( !dir ) { perror( folder ); abort(); }
-  while( readdir( dir ) ) cnt++;
-  closedir( dir );
-  return cnt-2;
-}
-
 static uchar *
 bytes_of( char const * path,
           ulong *      sz ) {
@@ -207,13 +164,6 @@ protect( void ) {
   CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) );
   CHECK( !fdckpt_fti_protect( fti, 2, big,   BIG           ) );
   return fti;
-}
-
-static int
-fd_cnt( void ) {
-  int cnt = 0;
-  for( int fd=0; fd<32; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
-  return cnt;
 }
 
 /* An update of a file that this object has written before: two blocks in
@@ -359,7 +309,7 @@ update_run( int             s,
     CHECK( !fdckpt_fti_recover( fti, path, 1 ) );
   }
   if( what==REPLAY ) CHECK( !fdckpt_fti_recover( fti, path, threads ) );
-  CHECK( file_cnt()<=3 ); /* With the journal and the hashes */
+  CHECK( file_cnt( folder )<=3 ); /* With the journal and the hashes */
   if( what==PLACE ) {} /* Done already */
   else if( what!=REPLAY ) update_change( -1 );
   else { test_fill( big, BIG, 1UL ); test_fill( small, sizeof(small), 2UL ); }
@@ -385,9 +335,7 @@ one_run( int             group,
     long injected = faults_injected();
     alarm( 0U );
     if( threads==1 ) CHECK_EQ( faults_live(), 0 );
-    printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
-    fflush( stdout );
-    return injected;
+    return end_run( injected, fails );
   }
 
   /* An old file, and what the new one is to be. */
@@ -451,7 +399,7 @@ one_run( int             group,
     CHECK_EQ( test_logged, 0 );
   }
   CHECK_EQ( fd_cnt(), fds );
-  CHECK_EQ( file_cnt(), 1 );
+  CHECK_EQ( file_cnt( folder ), 1 );
   if( what!=RECOVER ) {
     /* The second sync is the folder's: the file has its name then. */
     int in_place = !code || (kind->kind==KIND_SYNC && n==2L);
@@ -460,16 +408,7 @@ one_run( int             group,
   if( what==REPAIR && !code ) CHECK( cnt && cnt!=77UL );
   fdckpt_fti_free( fti );
   if( threads==1 ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
-  printf( "done %ld %lu\n", injected, atomic_load( &test_fails )-fails );
-  fflush( stdout );
-  return injected;
-}
-
-static void *
-symbol( char const * name ) {
-  void * found = dlsym( RTLD_DEFAULT, name );
-  if( !found ) { fprintf( stderr, "%s is missing: LD_PRELOAD the shim\n", name ); exit( 2 ); }
-  return found;
+  return end_run( injected, fails );
 }
 
 int
@@ -477,12 +416,7 @@ main( int     argc,
       char ** argv ) {
   int  begin = argc>2 ? atoi( argv[2] ) : 0;
   long n     = argc>3 ? atol( argv[3] ) : 1L;
-  void * found;
-  found = symbol( "faults_plan"     ); memcpy( &faults_plan,     &found, sizeof(found) );
-  found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
-  found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
-  found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
-  fdckpt_set_log( test_quiet, NULL );
+  find_shim();
   folder = argv[1];
   snprintf( path,    sizeof(path),    "%s/Ckpt1-Rank0.fti", folder );
   snprintf( journal, sizeof(journal), "%s.journal", path );

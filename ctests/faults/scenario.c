@@ -11,29 +11,9 @@
    Prints "run GROUP N WHAT" before each run, "done INJECTED FAILED" after
    it; all other lines tell of failed checks. */
 
-#include "test.h"
-#include <dlfcn.h>
-
-#include "faults.h"
-
-static faults_plan_t     faults_plan;
-static faults_arm_t      faults_arm;
-static faults_injected_t faults_injected;
-static faults_live_t     faults_live;
-
-/* LIB( call ) is a call of the library: the one place where calls fail. */
-
-#define LIB( call ) ({ faults_arm( 1 ); __typeof__(call) result_ = (call); faults_arm( 0 ); result_; })
+#include "run.h"
 
 /* Faults and where they are injected ********************************/
-
-struct fault {
-  char const * name;
-  int          fault;
-  long         span;
-};
-
-typedef struct fault fault_t;
 
 /* Of what is retried as soon as poll calls the descriptor ready, there
    can't be an endless run (the original would spin for ever, too): many
@@ -74,12 +54,6 @@ static fault_t const fault_place[] = {
   { "EINTR once",    EINTR,  1L       },
   { "ENOMEM once",   ENOMEM, 1L       },
   { "EAGAIN once",   EAGAIN, 1L       },
-  { NULL, 0, 0L }
-};
-
-static fault_t const fault_alloc[] = {
-  { "ENOMEM once",     ENOMEM, 1L       },
-  { "ENOMEM for ever", ENOMEM, FOR_EVER },
   { NULL, 0, 0L }
 };
 
@@ -625,15 +599,6 @@ log_fails( void ) {
 
 /* Runs **************************************************************/
 
-/* fd_cnt returns how many descriptors there are among the first. */
-
-static int
-fd_cnt( void ) {
-  int cnt = 0;
-  for( int fd=0; fd<32; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
-  return cnt;
-}
-
 /* one_run returns how many faults it has injected. */
 
 static long
@@ -658,9 +623,7 @@ one_run( int group ) {
   CHECK_EQ( faults_live(), 0 );
   CHECK_EQ( fd_cnt(), fds );
   CHECK( !memcmp( data, data_copy, DATA_SZ ) );
-  printf( "done %ld %lu\n", faults_injected(), atomic_load( &test_fails )-fails );
-  fflush( stdout );
-  return faults_injected();
+  return end_run( faults_injected(), fails );
 }
 
 /* one_group does runs from n on. Returns whether there is any such call. */
@@ -701,25 +664,13 @@ prepare( void ) {
   }
 }
 
-static void *
-symbol( char const * name ) {
-  void * found = dlsym( RTLD_DEFAULT, name );
-  if( !found ) { fprintf( stderr, "%s is missing: LD_PRELOAD the shim\n", name ); exit( 2 ); }
-  return found;
-}
-
 int
 main( int     argc,
       char ** argv ) {
   int  all   = argc>1 && !strcmp( argv[1], "all" );
   int  begin = argc>2 ? atoi( argv[2] ) : 0;
   long n     = argc>3 ? atol( argv[3] ) : 1L;
-  void * found;
-  found = symbol( "faults_plan"     ); memcpy( &faults_plan,     &found, sizeof(found) );
-  found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
-  found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
-  found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
-  fdckpt_set_log( test_quiet, NULL );
+  find_shim();
   prepare();
   container_prepare();
   inflate_prepare();
