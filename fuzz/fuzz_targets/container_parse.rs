@@ -6,37 +6,15 @@
 
 #[path = "../../ctests/container_model/mod.rs"]
 mod container_model;
+#[path = "../counted.rs"]
+mod counted;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use container_model::compare;
+use counted::{MOST, NOW};
 use fdckpt::{BlockIndex, Container};
 use libfuzzer_sys::fuzz_target;
-
-/// Counts what is allocated.
-struct Counted;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTED: Counted = Counted;
 
 fn file(case: &[u8]) -> Vec<u8> {
     let Some((&first, rest)) = case.split_first() else { return Vec::new() };

@@ -5,35 +5,14 @@
 //! for, so that the parser is reached. Above 11 the file stays as it is.
 #![no_main]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "../counted.rs"]
+mod counted;
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use counted::{MOST, NOW};
 use fdckpt::fti::{Checkpoint, Durability, Generation, Options, ProtectedMut, convert, diff};
 use libfuzzer_sys::fuzz_target;
-
-/// Counts what is allocated.
-struct Counted;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTED: Counted = Counted;
 
 /// Header size, and the fields that its hash is fed with.
 fn hashed(generation: Generation) -> (usize, &'static [(usize, usize)]) {

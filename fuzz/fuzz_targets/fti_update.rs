@@ -26,13 +26,17 @@ fn seal(journal: &mut [u8]) {
     journal[11] = 0;
     let (block, records, blocks) = (number(journal, 64), number(journal, 72), number(journal, 80));
     let Some(end) = records.checked_mul(16).and_then(|size| size.checked_add(112)) else { return };
-    let Some(data) = blocks.checked_mul(4).and_then(|size| size.checked_add(end)).filter(|end| *end <= journal.len()) else { return };
+    let Some(data) = blocks.checked_mul(4).and_then(|size| size.checked_add(end)).filter(|end| *end <= journal.len()) else {
+        return;
+    };
     if block == 0 {
         return;
     }
     let (mut at, mut hash_at) = (data, end);
     for record in 0..records {
-        let Some(bytes) = at.checked_add(number(journal, 112 + 16 * record + 8)).and_then(|end| journal.get(at..end)) else { break };
+        let Some(bytes) = at.checked_add(number(journal, 112 + 16 * record + 8)).and_then(|end| journal.get(at..end)) else {
+            break;
+        };
         let hashes: Vec<u8> = bytes.chunks(block).flat_map(|block| crc32fast::hash(block).to_le_bytes()).collect();
         at += bytes.len();
         let Some(place) = journal[..data].get_mut(hash_at..hash_at + hashes.len()) else { break };
@@ -98,7 +102,8 @@ fuzz_target!(|case: &[u8]| {
             }
         }
         options.ckpt_id = count as i32;
-        let variables: Vec<Protected> = (0..).zip(&memory).zip(sizes).map(|((id, memory), size)| Protected::new(id, &memory[..size])).collect();
+        let variables: Vec<Protected> =
+            (0..).zip(&memory).zip(sizes).map(|((id, memory), size)| Protected::new(id, &memory[..size])).collect();
         if what >= 240 && update.mode == UpdateMode::Safe {
             writer.prepare(&path, &options, &update, &variables).unwrap();
             assert_eq!(pending(&path).unwrap().map(|it| (it.ckpt_id, it.prepared)), Some((count as i32, true)));

@@ -6,36 +6,15 @@
 //! frames are set too; bit 2, it is salvaged.
 #![no_main]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "../counted.rs"]
+mod counted;
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use counted::{MOST, NOW};
 use fdckpt::index::{Durability, Reader, ReaderOptions, Request, WriterOptions, salvage};
 use libfuzzer_sys::fuzz_target;
 use xxhash_rust::xxh3::xxh3_64;
-
-/// Counts what is allocated.
-struct Counted;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: passes on to the system's.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTED: Counted = Counted;
 
 /// The file that a case stands for.
 fn file(how: u8, rest: &[u8]) -> Vec<u8> {
@@ -113,7 +92,8 @@ fuzz_target!(|case: &[u8]| {
     }
     if how & 4 != 0 {
         let folder = std::env::temp_dir();
-        let (from, to) = (folder.join(format!("fuzz-{}-from", std::process::id())), folder.join(format!("fuzz-{}-to", std::process::id())));
+        let (from, to) =
+            (folder.join(format!("fuzz-{}-from", std::process::id())), folder.join(format!("fuzz-{}-to", std::process::id())));
         std::fs::write(&from, &file).expect("the folder is writable");
         let options = WriterOptions::new().durability(Durability::None).frame_size(65_536);
         if salvage(&from, &to, options).is_ok() {
