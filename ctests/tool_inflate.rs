@@ -147,9 +147,10 @@ fn killed_at_random_it_gets_to_the_end() {
         let out = folder.join("out");
         let state = folder.join("out.fdckpt-state");
         // Some longer file was there before.
-        fs::write(&out, vec![0xee; plain.len() + 1000]).expect("writable");
+        let old = vec![0xee; plain.len() + 1000];
+        fs::write(&out, &old).expect("writable");
         let every = (plain.len() / 12).to_string();
-        let (mut kills, mut resumed) = (0, 0);
+        let (mut kills, mut resumed, mut unhurt) = (0, 0, 0);
         loop {
             let mut command = Command::new(TOOL);
             command.args(["inflate", text(&input), text(&out), "--every", &every]).args(&arguments);
@@ -168,14 +169,21 @@ fn killed_at_random_it_gets_to_the_end() {
             let size = fs::metadata(&out).expect("it is there").len() as usize;
             assert!(size == plain.len() || size == plain.len() + 1000 && !output.status.success(), "all of it or the old one");
             if output.status.success() {
-                break;
+                assert!(fs::read(&out).expect("readable") == plain, "{arguments:?} after {kills} kills");
+                if resumed > 0 {
+                    break;
+                }
+                // Where others keep the processors busy, it can be through before this process sees a state.
+                unhurt += 1;
+                assert!(unhurt < 100, "it is killed sooner or later");
+                fs::write(&out, &old).expect("writable");
+                continue;
             }
             assert_eq!(output.status.code(), None, "it was killed, and did not fail: {said}");
             kills += 1;
             assert!(kills < 500, "it gets ahead");
         }
-        assert!(fs::read(&out).expect("readable") == plain, "{arguments:?} after {kills} kills");
-        assert!(kills > 0 && resumed > 0, "{kills} {resumed}");
+        assert!(kills > 0, "what goes on was killed before");
         let left = fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").file_name());
         let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("out.")).collect();
         assert!(left.is_empty(), "{left:?}");
