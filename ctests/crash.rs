@@ -305,5 +305,6 @@ fn kill_again_and_again(what: &str) {
     }
     println!("{killed} killed in {rounds} rounds, {last} files saved, {leftovers} temporary files were left");
     assert!(killed == rounds);
-    assert!(leftovers > rounds / 20, "it is killed in the middle of a save often enough");
+    // An eighth of the rounds, or fewer where others keep the processors busy.
+    assert!(leftovers > rounds / 100, "it is killed in the middle of a save often enough");
 }
