@@ -255,6 +255,28 @@ fn pieces_are_those_of_the_file() {
 }
 
 /// A reader that has seen enough ends it, without a word and without a panic.
+/// What looks like damage to a file of FTI may be an update that was not ended.
+#[test]
+fn updates_that_wait_are_told() {
+    use fdckpt::fti::{Decision, Generation, Options, Protected, UpdateOptions, Writer, settle};
+    let path = support::fresh_folder("tool-waiting").join("Ckpt1-Rank0.fti");
+    let (update, mut writer) = (UpdateOptions::default(), Writer::new());
+    let mut data = vec![7; 50_000];
+    for ckpt_id in 1..3 {
+        let options = Options::new(Generation::E, ckpt_id);
+        data[1000] = ckpt_id as u8;
+        writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).expect("room");
+        if ckpt_id == 1 {
+            assert!(settle(&path, Decision::Commit).expect("room"));
+            assert!(!said(&["verify", text(&path)], 0).contains("update"));
+        }
+    }
+    let told = format!("  remark: an update to checkpoint 2 is prepared in {}.journal: ", text(&path));
+    assert!(said(&["verify", text(&path)], 0).contains(&told));
+    assert!(settle(&path, Decision::Abandon).expect("room"));
+    assert!(!said(&["verify", text(&path)], 0).contains("update"));
+}
+
 #[test]
 fn a_broken_pipe_is_no_error_to_tell() {
     let folder = support::fresh_folder("tool-pipe");

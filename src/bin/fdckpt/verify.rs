@@ -113,7 +113,9 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
         }
         Kind::Fti(checkpoint) => {
             let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-            check_fti(checkpoint, threads.unwrap_or(1), &size)
+            let mut report = check_fti(checkpoint, threads.unwrap_or(1), &size)?;
+            tell_update(&mut report, path);
+            Ok(report)
         }
         Kind::Inflate(checkpoint) => {
             let what = format!("{}, layout {}, {size}", Format::Inflate.title(), look::layout(checkpoint.form));
@@ -123,6 +125,7 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
         Kind::Damaged(format, why) => {
             let mut report = Report::new(*format, format!("{}, {size}", format.title()));
             report.find(DAMAGE, why, json!({}));
+            tell_update(&mut report, path);
             report.readable = Some(Vec::new());
             Ok(report)
         }
@@ -258,6 +261,21 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
         report.readable = Some(readable);
     }
     Ok(report)
+}
+
+/// Tells of an update of a file of FTI that was begun and not ended: what looks like damage may be one.
+fn tell_update(report: &mut Report, path: &Path) {
+    if let Ok(Some(update)) = fti::pending(path) {
+        let (id, journal) = (update.ckpt_id, format!("{}.journal", ui::printable(&path.to_string_lossy())));
+        let text = if update.prepared {
+            format!("an update to checkpoint {id} is prepared in {journal}: the program that did so is to commit or abandon it")
+        } else {
+            format!(
+                "an update to checkpoint {id} was interrupted: {journal} has the rest, and the program ends it when it opens the file"
+            )
+        };
+        report.find(REMARK, text, json!({}));
+    }
 }
 
 pub fn fti_finding_json(finding: &fti::Finding) -> Value {
