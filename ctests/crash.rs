@@ -282,7 +282,11 @@ fn kill_again_and_again(what: &str) {
     let folder = support::fresh_folder(&format!("crash-kill-{what}"));
     let path = folder.join(NAME);
     let (mut last, mut leftovers, mut killed) = (0, 0, 0);
-    for round in 0..rounds {
+    // Where chance or busy processors leave too few of those that count, some more.
+    for round in 0..4 * rounds {
+        if round >= rounds && leftovers > rounds / 20 {
+            break;
+        }
         let mut child = program(what, &folder).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // It has begun to save.
@@ -290,7 +294,8 @@ fn kill_again_and_again(what: &str) {
         let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
         std::thread::sleep(Duration::from_micros(u64::from(nanos / 7 % 8000)));
         child.kill().unwrap();
-        killed += u64::from(child.wait().unwrap().code().is_none());
+        killed += 1;
+        assert!(child.wait().unwrap().code().is_none(), "round {round}: it was killed");
         let told =
             lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("saved ")?.parse().ok()).last().or(told).unwrap();
 
@@ -303,8 +308,7 @@ fn kill_again_and_again(what: &str) {
         assert!(others.len() <= 1 && others.iter().all(|name| name.to_str().unwrap().starts_with(".fdckpt-")), "{others:?}");
         leftovers += others.len() as u64;
     }
-    println!("{killed} killed in {rounds} rounds, {last} files saved, {leftovers} temporary files were left");
-    assert!(killed == rounds);
-    // An eighth of the rounds, or fewer where others keep the processors busy.
-    assert!(leftovers > rounds / 100, "it is killed in the middle of a save often enough");
+    println!("{killed} killed in as many rounds, {last} files saved, {leftovers} temporary files were left");
+    assert!(killed >= rounds);
+    assert!(leftovers > rounds / 20, "it is killed in the middle of a save often enough");
 }
