@@ -47,13 +47,11 @@ struct Item {
 
 pub fn save(save: &Save) -> Result<u8, Trouble> {
     let began = Instant::now();
-    let mut items = Vec::new();
+    let mut items = Items { list: Vec::new(), target: fs::canonicalize(&save.output).ok().filter(|path| path.is_file()) };
     for path in &save.paths {
-        collect(path, &mut items)?;
+        items.collect(path)?;
     }
-    // What is written must not be read.
-    let target = fs::canonicalize(&save.output).ok();
-    items.retain(|item| target.is_none() || fs::canonicalize(&item.path).ok() != target);
+    let items = items.list;
     let sizes = items.iter().filter_map(|item| fs::metadata(&item.path).ok()).map(|there| there.len());
     let progress = Mutex::new(Progress::new("saving", Some(sizes.sum()), 0));
     let to_stdout = files::is_dash(&save.output);
@@ -113,32 +111,80 @@ fn real(path: &Path) -> Result<PathBuf, Trouble> {
     }
 }
 
-/// `[NAME=]PATH`: what is there by this name is a path as it is.
-fn collect(argument: &str, items: &mut Vec<Item>) -> Result<(), Trouble> {
-    let (name, path) = match argument.split_once('=') {
-        Some((name, path)) if !Path::new(argument).exists() => (Some(name), path),
-        _ => (None, argument),
-    };
-    let path = Path::new(path);
-    if files::is_dash(path) {
-        items.push(Item { name: name.unwrap_or("stdin").to_owned(), path: path.to_owned() });
-        return Ok(());
+/// All that is to be saved.
+struct Items {
+    list: Vec<Item>,
+    /// The file that will be replaced, if there is one.
+    target: Option<PathBuf>,
+}
+
+impl Items {
+    fn is_target(&self, path: &Path) -> bool {
+        self.target.is_some() && fs::canonicalize(path).ok() == self.target
     }
-    let there = fs::metadata(path).map_err(|error| Trouble::from(error).of(files::name(path)))?;
-    let name = match name {
-        Some(name) => name.to_owned(),
-        None => plain_name(path)?,
-    };
-    if there.is_dir() {
-        return collect_folder(path, &name, items);
+
+    /// `[NAME=]PATH`: what is there by this name is a path as it is.
+    fn collect(&mut self, argument: &str) -> Result<(), Trouble> {
+        let (name, path) = match argument.split_once('=') {
+            Some((name, path)) if !Path::new(argument).exists() => (Some(name), path),
+            _ => (None, argument),
+        };
+        let path = Path::new(path);
+        if files::is_dash(path) {
+            self.list.push(Item { name: name.unwrap_or("stdin").to_owned(), path: path.to_owned() });
+            return Ok(());
+        }
+        let there = fs::metadata(path).map_err(|error| Trouble::from(error).of(files::name(path)))?;
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => plain_name(path)?,
+        };
+        if there.is_dir() {
+            return self.collect_folder(path, &name);
+        }
+        if name.is_empty() {
+            return Err(Trouble::new("the name of a region is missing")
+                .of(files::name(path))
+                .advice("put it before the path: NAME=PATH"));
+        }
+        if self.is_target(path) {
+            return Err(Trouble::new("the checkpoint would take the place of this file, which is to be saved")
+                .of(files::name(path))
+                .advice("name another file with -o"));
+        }
+        self.list.push(Item { name, path: path.to_owned() });
+        Ok(())
     }
-    if name.is_empty() {
-        return Err(Trouble::new("the name of a region is missing")
-            .of(files::name(path))
-            .advice("put it before the path: NAME=PATH"));
+
+    /// All files below a folder, in the order of their names.
+    fn collect_folder(&mut self, folder: &Path, name: &str) -> Result<(), Trouble> {
+        let of_folder = |error: io::Error| Trouble::from(error).of(files::name(folder));
+        let mut entries: Vec<_> = fs::read_dir(folder).map_err(of_folder)?.collect::<Result<_, _>>().map_err(of_folder)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let part = utf8(Path::new(&entry.file_name()), &path)?;
+            let name = if name.is_empty() { part } else { format!("{name}/{part}") };
+            let kind = entry.file_type().map_err(of_folder)?;
+            if kind.is_dir() {
+                self.collect_folder(&path, &name)?;
+                continue;
+            }
+            let what = if self.is_target(&path) {
+                // As a rule the checkpoint of the last time.
+                "which the checkpoint replaces"
+            } else if kind.is_file() {
+                self.list.push(Item { name, path });
+                continue;
+            } else if kind.is_symlink() {
+                "which is a link"
+            } else {
+                "which is no regular file"
+            };
+            note(format_args!("not saved: {}, {what}", files::name(&path)));
+        }
+        Ok(())
     }
-    items.push(Item { name, path: path.to_owned() });
-    Ok(())
 }
 
 /// A path as the name of a region: below the folder that it will be restored to.
@@ -160,28 +206,6 @@ fn plain_name(path: &Path) -> Result<String, Trouble> {
 fn utf8(part: &Path, path: &Path) -> Result<String, Trouble> {
     let what = || Trouble::new("this path is not UTF-8, as names of regions are").of(files::name(path));
     part.to_str().map(str::to_owned).ok_or_else(what)
-}
-
-/// All files below a folder, in the order of their names.
-fn collect_folder(folder: &Path, name: &str, items: &mut Vec<Item>) -> Result<(), Trouble> {
-    let of_folder = |error: io::Error| Trouble::from(error).of(files::name(folder));
-    let mut entries: Vec<_> = fs::read_dir(folder).map_err(of_folder)?.collect::<Result<_, _>>().map_err(of_folder)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        let part = utf8(Path::new(&entry.file_name()), &path)?;
-        let name = if name.is_empty() { part } else { format!("{name}/{part}") };
-        let kind = entry.file_type().map_err(of_folder)?;
-        if kind.is_dir() {
-            collect_folder(&path, &name, items)?;
-        } else if kind.is_file() {
-            items.push(Item { name, path });
-        } else {
-            let what = if kind.is_symlink() { "a link" } else { "no regular file" };
-            note(format_args!("not saved: {}, which is {what}", files::name(&path)));
-        }
-    }
-    Ok(())
 }
 
 fn add(writer: &mut Writer<'_>, item: &Item, target: &Path) -> Result<(), Trouble> {
