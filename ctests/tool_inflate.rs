@@ -190,6 +190,50 @@ fn killed_at_random_it_gets_to_the_end() {
     }
 }
 
+/// Two that decompress to one file would spoil it for each other: it would be told to be complete, and have a hole.
+#[test]
+fn one_at_a_time_writes_an_output() {
+    let folder = support::fresh_folder("tool-locked");
+    let (input, _, plain) = inputs(&folder).swap_remove(3);
+    let (out, part) = (folder.join("out"), folder.join("out.fdckpt-part"));
+    let begun = &plain[..plain.len() / 2];
+    fs::write(&part, begun).expect("writable");
+    let other = fs::File::open(&part).expect("readable");
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let (status, said) = bad(&[text(&input), text(&out)]);
+    assert!(status == 2 && said.contains("another process"), "{said}");
+    assert!(fs::read(&part).expect("readable") == begun, "what the other one has written");
+    drop(other);
+    good(&[text(&input), text(&out)]);
+    assert!(fs::read(&out).expect("readable") == plain);
+}
+
+/// Where there is no room for the output, what no state is of does not stay.
+#[test]
+fn a_full_disk_leaves_what_can_be_used() {
+    let folder = support::fresh_folder("tool-full");
+    let (input, _, plain) = inputs(&folder).swap_remove(3);
+    let (out, state, part) = (folder.join("out"), folder.join("out.fdckpt-state"), folder.join("out.fdckpt-part"));
+    let limited = |every: usize| {
+        // In units of 1024 bytes; a piece that is written is larger than what is allowed after the first of them.
+        let script = format!("trap '' XFSZ; ulimit -f $(( {} / 1024 )); exec \"$@\"", plain.len() - plain.len() / 8);
+        let every = every.to_string();
+        let command = [TOOL, "inflate", text(&input), text(&out), "--every", &every];
+        support::output(Command::new("bash").args(["-c", &script, "bash"]).args(command))
+    };
+    let output = limited(usize::MAX);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("too large"), "{output:?}");
+    assert!(!part.exists() && !state.exists());
+
+    let output = limited(1);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("the same command goes on"), "{output:?}");
+    let said = String::from_utf8_lossy(&good(&[text(&input), text(&out)]).stderr).into_owned();
+    assert!(said.contains("goes on at"), "{said}");
+    assert!(fs::read(&out).expect("readable") == plain);
+}
+
 /// What a state can't be used for is told, and nothing is written.
 #[test]
 fn a_state_that_does_not_fit_is_refused() {
@@ -218,6 +262,9 @@ fn a_state_that_does_not_fit_is_refused() {
     fs::write(&state, &changed).expect("writable");
     let (status, said) = bad(&command);
     assert!(status == 2 && said.contains("damaged") && said.contains("remove it"), "{said}");
+
+    let (status, said) = bad(&[text(&input), text(&folder.join("new")), "--state", text(&state)]);
+    assert!(status == 2 && said.contains("damaged") && !folder.join("new.fdckpt-part").exists(), "{said}");
 
     fs::write(&state, &good_state).expect("writable");
     fs::write(&input, &whole).expect("writable");

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use fdckpt::inflate::Form;
 use fdckpt::{Container, Durability, Replacement};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use crate::cli::Inflate as Options;
@@ -50,6 +53,27 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Opens the file for the output, for this process alone: two that write to it would spoil it for each other.
+fn open_locked(part: &Path) -> Result<File, Trouble> {
+    loop {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(part)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                let trouble = Trouble::new("another process is decompressing to this file");
+                return Err(trouble.advice("wait for it, end it, or name another output"));
+            }
+            // Some file systems have no locks.
+            Ok(()) | Err(_) => {}
+        }
+        // The other one may have completed or removed it before it gave the lock back.
+        let there = fs::metadata(part).ok();
+        let mine = file.metadata()?;
+        if there.is_some_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
 fn sum_of(pieces: &[&[u8]]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     pieces.iter().for_each(|piece| sum.update(piece));
@@ -68,12 +92,17 @@ impl<'f> Resumable<'f> {
             "entry": source.entry,
             "stream": source.format.map(look::stream),
         });
-        let of_part = |error: io::Error| Trouble::from(error).of(files::name(&part));
-        let out = File::options().read(true).write(true).create(true).truncate(false).open(&part).map_err(of_part)?;
+        let out = open_locked(&part).map_err(|trouble| trouble.of(files::name(&part)))?;
         let every = options.every.unwrap_or(EVERY).max(1);
         let target = target.to_owned();
         let mut this = Self { source, run: Run::new(source)?, every, target, part, state, out, identity, saved: None };
-        this.resume()?;
+        if let Err(trouble) = this.resume() {
+            // It was made a moment ago, and nothing is in it.
+            if this.out.metadata().is_ok_and(|there| there.len() == 0) {
+                _ = fs::remove_file(&this.part);
+            }
+            return Err(trouble);
+        }
         Ok(this)
     }
 
@@ -138,6 +167,17 @@ impl<'f> Resumable<'f> {
 
     pub fn run(mut self) -> Result<u8, Trouble> {
         ENDS_ITSELF.store(true, Ordering::SeqCst);
+        self.all().map_err(|trouble| {
+            if self.saved.is_some() && self.part.exists() {
+                return trouble.advice("once it is out of the way, the same command goes on from where the state was saved last");
+            }
+            // Without a state nothing goes on from what there is.
+            self.discard();
+            trouble
+        })
+    }
+
+    fn all(&mut self) -> Result<u8, Trouble> {
         let mut piece = vec![0; PIECE];
         let of_part = |part: &Path| {
             let part = files::name(part);
@@ -211,7 +251,7 @@ impl<'f> Resumable<'f> {
     }
 
     /// Ends because of a signal, so that the same command goes on.
-    fn interrupted(mut self) -> Result<u8, Trouble> {
+    fn interrupted(&mut self) -> Result<u8, Trouble> {
         let status = files::status_of(SIGNAL.load(Ordering::SeqCst));
         if self.run.output == 0 {
             self.discard();
