@@ -332,6 +332,30 @@ fn a_signal_leaves_no_half_file() {
     }
 }
 
+/// What was started to go on without its terminal goes on.
+#[test]
+fn a_signal_that_is_ignored_stays_so() {
+    let folder = support::fresh_folder("tool-nohup");
+    let out = folder.join("out");
+    let mut command = Command::new("bash");
+    command.args(["-c", "trap '' HUP INT; exec \"$@\"", "bash", TOOL, "inflate", "-", "--format", "deflate", text(&out)]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(&[0, 1, 0, 0xfe, 0xff, b'a']).expect("it reads");
+    while fs::read_dir(&folder).expect("readable").count() == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for signal in ["-HUP", "-INT"] {
+        support::run(Command::new("kill").arg(signal).arg(child.id().to_string()));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    stdin.write_all(&[1, 1, 0, 0xfe, 0xff, b'b']).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(fs::read(&out).expect("readable"), b"ab");
+}
+
 /// Nor does it leave what was saved for measuring.
 #[test]
 fn a_signal_leaves_no_scratch_folder() {
