@@ -1,7 +1,7 @@
 //! inflate: decompression, of all or of a part, from the begin or by an index; what goes on where it was is in `resume`.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use fdckpt::inflate::{Format, Index, Inflate, Reader, Status};
@@ -116,10 +116,18 @@ fn from_stdin(options: &Options) -> Result<u8, Trouble> {
     if options.index.is_some() || options.entry.is_some() || options.state.is_some() {
         return Err(Trouble::new("--entry, --index and --state need an input that is a file: a pipe can't be gone back in"));
     }
-    let mut input = BufReader::with_capacity(PIECE, io::stdin().lock());
-    let format = options.format.map(format).or_else(|| detect(input.fill_buf().unwrap_or_default())).ok_or_else(undetected)?;
-    let reader = Reader::new(input, format)?;
     let of_input = |error: io::Error| Trouble::from(error).of("standard input");
+    // A pipe can have one byte at first.
+    let mut begin = Vec::new();
+    io::stdin().lock().take(2).read_to_end(&mut begin).map_err(of_input)?;
+    if options.format.is_none() && begin == b"PK" {
+        return Err(Trouble::new("standard input: this looks like a zip archive, whose directory is at its end")
+            .advice("name it as a file: standard input is read from its begin to its end"));
+    }
+    let format = options.format.map(format).or_else(|| detect(&begin));
+    let format = format.ok_or_else(|| undetected().of("standard input"))?;
+    let input = BufReader::with_capacity(PIECE, Cursor::new(begin).chain(io::stdin().lock()));
+    let reader = Reader::new(input, format)?;
     copy(reader, options.at.unwrap_or(0), options.len, options.output.as_deref(), &of_input)
 }
 
