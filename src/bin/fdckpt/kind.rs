@@ -105,7 +105,7 @@ impl<'f> Kind<'f> {
             // The last number of an index of blocks can look like a container's end.
             (Err(_), Ok(blocks)) => return Ok(Self::Blocks(blocks)),
             (Err(error), _) => {
-                let format = if has_index_mark(file) { Format::Checkpoint } else { Format::Container };
+                let format = if has_index(file) { Format::Checkpoint } else { Format::Container };
                 return or_damaged(format, Err(error));
             }
         };
@@ -157,10 +157,15 @@ fn or_damaged(format: Format, result: Result<Kind<'_>, Error>) -> Result<Kind<'_
 /// What the index of a self-describing checkpoint begins with.
 const INDEX_MARK: &[u8] = b"FDCKIDX\n";
 
-/// Whether there is such an index somewhere in the last part of the file.
-fn has_index_mark(file: &[u8]) -> bool {
+/// Whether there is such an index somewhere in the last part of the file, of a known version, and where it says itself that it is: the mark alone
+/// is also in programs that know it, and whole checkpoints are in archives.
+fn has_index(file: &[u8]) -> bool {
     const LAST: usize = 256 << 20;
-    memchr::memmem::find(&file[file.len().saturating_sub(LAST)..], INDEX_MARK).is_some()
+    let from = file.len().saturating_sub(LAST);
+    memchr::memmem::find_iter(&file[from..], INDEX_MARK).map(|at| from + at).any(|at| {
+        let number = |offset: usize| Some(u64::from_le_bytes(*file.get(at + offset..)?.first_chunk()?));
+        file[at + INDEX_MARK.len()..].starts_with(&[1, 0, 0, 0]) && number(40) == Some(at as u64)
+    })
 }
 
 /// What is of one of our formats beyond doubt, though its own mark is damaged.
@@ -183,7 +188,7 @@ fn damaged(file: &[u8]) -> Result<Option<Kind<'_>>, Trouble> {
         }
         Err(_) => {}
     }
-    let cut = has_index_mark(file).then(|| "its end is missing or damaged, or something was added to it".to_owned());
+    let cut = has_index(file).then(|| "its end is missing or damaged, or something was added to it".to_owned());
     Ok(cut.map(|why| Kind::Damaged(Format::Checkpoint, why)))
 }
 
