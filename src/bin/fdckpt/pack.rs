@@ -346,7 +346,9 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
     for number in outside {
         tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)");
     }
-    let mut open: Option<(usize, Replacement)> = None;
+    let place_of = |number: usize| files::name(&restore.directory.join(name(number)));
+    // The region that is being written, without a file where none can be made: that is told once, not for each piece.
+    let mut open: Option<(usize, Option<Replacement>)> = None;
     each_region(
         reader,
         &inside,
@@ -354,19 +356,14 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
             progress.add(piece.len() as u64);
             if open.as_ref().is_none_or(|(of, _)| *of != number) {
                 let path = place(name(number)).unwrap_or_default();
-                open = match create_below(&restore.directory, &path) {
-                    Ok(file) => Some((number, file)),
-                    Err(trouble) => {
-                        tell(number, &trouble.what);
-                        None
-                    }
-                };
+                let file = create_below(&restore.directory, &path).map_err(|trouble| tell(number, &trouble.what));
+                open = Some((number, file.ok()));
             }
-            if let Some((_, file)) = &mut open {
-                file.write_all(piece).map_err(|error| Trouble::from(error).of(printable(name(number))))?;
+            if let Some((_, Some(file))) = &mut open {
+                file.write_all(piece).map_err(|error| Trouble::from(error).of(place_of(number)))?;
             }
-            if let Some((_, file)) = open.take_if(|_| last) {
-                file.commit().map_err(|error| Trouble::from(error).of(printable(name(number))))?;
+            if let Some((_, Some(file))) = open.take_if(|_| last) {
+                file.commit().map_err(|error| Trouble::from(error).of(place_of(number)))?;
             }
             Ok(())
         },
