@@ -1,14 +1,14 @@
 //! convert: from one format to another.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
-use fdckpt::{Container, FrameStyle, MappedFile, Section, fti, index};
+use fdckpt::{Container, Error, FrameStyle, MappedFile, Section, fti, index};
 
 use crate::cli::{Convert, Stream, Target};
-use crate::files::{self, Input, Output};
+use crate::files::{self, Destination, Input, Output};
 use crate::kind::{self, Kind};
 use crate::pack;
 use crate::ui::{GOOD, Progress, Trouble, note};
@@ -180,7 +180,7 @@ fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert
         note("lost: the sizes of files of other ranks (maxFs, ptFs): these files have other sizes in another generation");
     }
     let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
-    with_progress(total, || fti::convert(checkpoint, real(&convert.to)?, &options).map_err(Trouble::from))?;
+    write_fti(&convert.to, total, |path| fti::convert(checkpoint, path, &options))?;
     Ok(GOOD)
 }
 
@@ -224,13 +224,14 @@ fn fti_options(generation: fti::Generation, stored: Option<i32>, convert: &Conve
     Ok(options)
 }
 
-/// The library knows nothing of links and devices in the place of the file.
-fn real(path: &Path) -> Result<PathBuf, Trouble> {
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-        return Err(Trouble::new("this format can be written to a file only").of(files::name(&path)));
-    }
-    Ok(path)
+/// Writes a file of FTI. What the system refuses is of that file; what is damaged is of the one that is read.
+fn write_fti(to: &Path, total: u64, job: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Trouble> {
+    let target = Destination::of(to)?;
+    with_progress(total, || job(target.path())).map_err(|error| match error {
+        Error::Io { .. } => Trouble::from(error).of(files::name(to)),
+        _ => error.into(),
+    })?;
+    target.replaced()
 }
 
 /// Attributes that keep what FTI-FF has beside its variables.
@@ -243,7 +244,7 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
     let header = checkpoint.header();
     let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
     let mut progress = Progress::new("converting", Some(total), 0);
-    let mut writer = writer(convert)?;
+    let (mut writer, target) = writer(convert)?;
     for variable in checkpoint.variables() {
         // It may lie in several pieces, and be larger than the memory.
         let file = pack::scratch(&convert.to)?;
@@ -262,6 +263,7 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
         writer.attribute(CKPT_ID, id.to_string().as_bytes())?;
     }
     writer.commit()?;
+    target.replaced()?;
     if checkpoint.containers().len() > checkpoint.variables().len() {
         note("lost: the division of variables into containers");
     }
@@ -271,9 +273,10 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
     Ok(GOOD)
 }
 
-fn writer(convert: &Convert) -> Result<index::Writer<'static>, Trouble> {
+fn writer(convert: &Convert) -> Result<(index::Writer<'static>, Destination), Trouble> {
     let options = index::WriterOptions::new().style(FrameStyle::Lz4).threads(pack::threads(None));
-    Ok(options.create(real(&convert.to)?)?)
+    let target = Destination::of(&convert.to)?;
+    Ok((options.create(target.path())?, target))
 }
 
 /// Regions become variables, whose ids are their names.
@@ -307,9 +310,7 @@ fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Con
         variables.push(fti::Protected::new(*id, data));
     }
     drop(progress);
-    with_progress(reader.data_size(), || {
-        fti::Writer::new().checkpoint(real(&convert.to)?, &options, &variables).map_err(Trouble::from)
-    })?;
+    write_fti(&convert.to, reader.data_size(), |path| fti::Writer::new().checkpoint(path, &options, &variables))?;
     if !named {
         note("lost: the names of the regions; the variables have their numbers, counted from 0, for ids");
     }
@@ -323,11 +324,12 @@ fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Con
 
 /// Each section becomes a region, named by its type.
 fn from_container(container: &Container<'_>, convert: &Convert) -> Result<u8, Trouble> {
-    let mut writer = writer(convert)?;
+    let (mut writer, target) = writer(convert)?;
     for section in first_of_types(container) {
         writer.add(&format!("section-{}", section.kind()), section.data()?)?;
     }
     writer.commit()?;
+    target.replaced()?;
     Ok(GOOD)
 }
 

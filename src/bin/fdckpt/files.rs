@@ -1,6 +1,6 @@
 //! Files that are read and written, and the signals that end it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::os::fd::AsFd;
@@ -80,6 +80,47 @@ pub fn name(path: &Path) -> String {
     if is_dash(path) { "standard input".to_owned() } else { ui::printable(&path.to_string_lossy()) }
 }
 
+/// A file that the library replaces, which knows nothing of links, devices and permissions.
+pub struct Destination {
+    path: PathBuf,
+    /// Those of the file that is there.
+    permissions: Option<Permissions>,
+}
+
+impl Destination {
+    pub fn of(path: &Path) -> Result<Self, Trouble> {
+        if is_dash(path) {
+            return Err(Trouble::new("standard output: this can be written to a file only"));
+        }
+        let of_file = |trouble: Trouble| trouble.of(name(path));
+        match fs::metadata(path) {
+            Ok(there) if there.is_dir() => Err(of_file(Trouble::new("this is a folder, not a file"))),
+            Ok(there) if !there.is_file() => Err(of_file(Trouble::new("this can be written to a file only"))),
+            // A link stays one, and what it leads to is replaced.
+            Ok(there) => Ok(Self {
+                path: fs::canonicalize(path).map_err(|error| of_file(error.into()))?,
+                permissions: Some(there.permissions()),
+            }),
+            Err(_) => Ok(Self { path: path.to_owned(), permissions: None }),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is to be done once it was replaced.
+    pub fn replaced(self) -> Result<(), Trouble> {
+        let Some(permissions) = self.permissions else { return Ok(()) };
+        fs::set_permissions(&self.path, permissions).map_err(|error| Trouble::from(error).of(name(&self.path)))
+    }
+}
+
+/// Gives a new file the permissions of that which it is to replace.
+pub fn keep_permissions(new: &Replacement, there: &Metadata) -> io::Result<()> {
+    File::from(new.as_fd().try_clone_to_owned()?).set_permissions(there.permissions())
+}
+
 /// Where data goes to: standard output, or a file that has its name only when it is complete.
 pub enum Output {
     Stdout(io::Stdout),
@@ -106,7 +147,7 @@ impl Output {
             Ok(there) => {
                 let path = fs::canonicalize(path)?;
                 let new = Replacement::begin(&path, Durability::FileAndFolder)?;
-                File::from(new.as_fd().try_clone_to_owned()?).set_permissions(there.permissions())?;
+                keep_permissions(&new, &there)?;
                 return Ok(Self::File(new, path));
             }
             Err(_) => {}

@@ -1,6 +1,6 @@
 //! save, restore and salvage: self-describing checkpoints of files and folders.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +12,7 @@ use fdckpt::{Durability, FrameStyle, MappedFile, Replacement};
 
 use crate::cli::{Restore, Salvage, Save, Style, Writing};
 use crate::extract;
-use crate::files::{self, Output};
+use crate::files::{self, Destination, Output};
 use crate::kind::{self, Kind};
 use crate::ui::{self, BAD, GOOD, Progress, Trouble, bytes, count, note, printable};
 
@@ -60,13 +60,14 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
     }
     let options = writer_options(&save.writing, &progress);
     let is_special = fs::metadata(&save.output).is_ok_and(|there| !there.is_file() && !there.is_dir());
+    let mut target = None;
     let mut writer = if to_stdout {
         options.durability(Durability::None).write_to(io::stdout())?
     } else if is_special {
         let file = File::options().write(true).open(&save.output);
         options.write_to(file.map_err(|error| Trouble::from(error).of(files::name(&save.output)))?)?
     } else {
-        options.create(real(&save.output)?)?
+        options.create(target.insert(Destination::of(&save.output)?).path())?
     };
     for attribute in &save.attributes {
         let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
@@ -76,6 +77,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
         add(&mut writer, item, &save.output)?;
     }
     let summary = writer.commit()?;
+    target.map_or(Ok(()), Destination::replaced)?;
     drop(progress);
     let text = told(&summary, began);
     if to_stdout {
@@ -99,16 +101,6 @@ fn told(summary: &Summary, began: Instant) -> String {
         bytes(summary.stored),
         began.elapsed().as_secs_f64()
     )
-}
-
-/// The file that a link leads to: links stay.
-fn real(path: &Path) -> Result<PathBuf, Trouble> {
-    match fs::metadata(path) {
-        Ok(there) if there.is_dir() => Err(Trouble::new("this is a folder, not a file").of(files::name(path))),
-        Ok(there) if !there.is_file() => Err(Trouble::new("this is no regular file").of(files::name(path))),
-        Ok(_) => Ok(fs::canonicalize(path)?),
-        Err(_) => Ok(path.to_owned()),
-    }
 }
 
 /// All that is to be saved.
@@ -397,17 +389,27 @@ pub fn create_below(folder: &Path, path: &Path) -> Result<Replacement, Trouble> 
         }
     }
     let path = folder.join(path);
-    if fs::symlink_metadata(&path).is_ok_and(|there| there.is_dir()) {
+    let there = fs::symlink_metadata(&path).ok();
+    if there.as_ref().is_some_and(Metadata::is_dir) {
         return Err(Trouble::new("this is a folder").of(files::name(&path)));
     }
-    Replacement::begin(&path, Durability::None).map_err(|error| Trouble::from(error).of(files::name(&path)))
+    let new = Replacement::begin(&path, Durability::None).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
+    if let Some(there) = there.filter(Metadata::is_file) {
+        files::keep_permissions(&new, &there).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
+    }
+    Ok(new)
 }
 
 pub fn salvage(salvage: &Salvage) -> Result<u8, Trouble> {
+    if files::is_dash(&salvage.from) {
+        return Err(Trouble::new("standard input: only what is in a file can be salvaged").advice("write it to a file first"));
+    }
     let size = fs::metadata(&salvage.from).map_err(|error| Trouble::from(error).of(files::name(&salvage.from)))?.len();
     let progress = Mutex::new(Progress::new("salvaging", Some(size), 0));
     let options = writer_options(&salvage.writing, &progress);
-    let found = index::salvage(&salvage.from, real(&salvage.to)?, options)?;
+    let target = Destination::of(&salvage.to)?;
+    let found = index::salvage(&salvage.from, target.path(), options)?;
+    target.replaced()?;
     drop(progress);
     let mut out = ui::Out::new();
     let to = files::name(&salvage.to);
