@@ -203,7 +203,8 @@ fn utf8(part: &Path, path: &Path) -> Result<String, Trouble> {
 fn add(writer: &mut Writer<'_>, item: &Item, target: &Path) -> Result<(), Trouble> {
     let of_item = |error: io::Error| Trouble::from(error).of(files::name(&item.path));
     let file = if files::is_dash(&item.path) {
-        spool(io::stdin().lock(), target).map_err(of_item)?
+        spool(io::stdin().lock(), target)
+            .map_err(|error| Trouble::from(error).of("standard input, which is written to a file without a name first"))?
     } else {
         let file = File::open(&item.path).map_err(of_item)?;
         if file.metadata().map_err(of_item)?.is_file() { file } else { spool(file, target).map_err(of_item)? }
@@ -214,9 +215,10 @@ fn add(writer: &mut Writer<'_>, item: &Item, target: &Path) -> Result<(), Troubl
 
 /// A file without a name, in the folder of another one, for what does not fit into memory.
 pub fn scratch(beside: &Path) -> io::Result<File> {
-    let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty() && !files::is_dash(beside));
-    let folder = folder.map_or_else(|| if files::is_dash(beside) { std::env::temp_dir() } else { ".".into() }, Path::to_owned);
-    tempfile::tempfile_in(folder)
+    // Beside a device or pipe there is no room, or no folder at all (/dev/fd/3).
+    let is_special = files::is_dash(beside) || fs::metadata(beside).is_ok_and(|there| !there.is_file());
+    let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if is_special { tempfile::tempfile() } else { tempfile::tempfile_in(folder) }
 }
 
 fn spool(mut from: impl io::Read, beside: &Path) -> io::Result<File> {
