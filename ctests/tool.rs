@@ -332,6 +332,33 @@ fn a_signal_leaves_no_half_file() {
     }
 }
 
+/// Sizes that no file has, and whose sum no number has.
+#[test]
+fn sizes_that_overflow_are_damage() {
+    let folder = support::fresh_folder("tool-overflow");
+    let [container, fti, out] = ["container", "fti", "out"].map(|name| folder.join(name));
+    let section = |kind| format!(r#"{{"type":{kind},"offset":0,"length":{}}}"#, i64::MAX);
+    let metadata = format!(r#"{{"version":1,"sections":[{},{},{}]}}"#, section(1), section(2), section(3));
+    let size = (metadata.len() as u32).to_le_bytes();
+    fs::write(&container, [b"abc", metadata.as_bytes(), &size, b"CKPT"].concat()).expect("writable");
+    // Generation A has no checksum of what describes the data alone.
+    let mut file = fs::read(golden("fti/A/order_b.fti")).expect("readable");
+    let sizes = [24, 5, 28, 11, 40, 4].map(u64::to_le_bytes);
+    for at in 0..file.len() - 8 {
+        if sizes.iter().any(|size| file[at..].starts_with(size)) {
+            file[at..at + 8].copy_from_slice(&i64::MAX.to_le_bytes());
+        }
+    }
+    fs::write(&fti, &file).expect("writable");
+    for file in [&container, &fti].map(|path| text(path)) {
+        for command in [&["verify", file][..], &["cat", file], &["convert", file, text(&out), "--to", "checkpoint"]] {
+            said(command, 1);
+        }
+    }
+    said(&["convert", text(&fti), text(&out), "--to", "E", "--ckpt-id", "1"], 1);
+    assert!(!out.exists());
+}
+
 /// What was started to go on without its terminal goes on.
 #[test]
 fn a_signal_that_is_ignored_stays_so() {

@@ -11,7 +11,7 @@ use crate::cli::{Convert, Stream, Target};
 use crate::files::{self, Destination, Input, Output};
 use crate::kind::{self, Kind};
 use crate::pack;
-use crate::ui::{GOOD, Progress, Trouble, note};
+use crate::ui::{GOOD, Progress, Trouble, note, total};
 
 pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
     let file = Input::open(&convert.from)?;
@@ -179,7 +179,7 @@ fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert
     if header.pt_fs != -1 || header.max_fs != -1 {
         note("lost: the sizes of files of other ranks (maxFs, ptFs): these files have other sizes in another generation");
     }
-    let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
+    let total = total(checkpoint.variables().iter().map(|variable| variable.size));
     write_fti(&convert.to, total, |path| fti::convert(checkpoint, path, &options))?;
     Ok(GOOD)
 }
@@ -242,7 +242,7 @@ const TIMESTAMP: &str = "fti.timestamp";
 /// Each variable becomes a region, with its id for a name.
 fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, Trouble> {
     let header = checkpoint.header();
-    let total = checkpoint.variables().iter().map(|variable| variable.size).sum();
+    let total = total(checkpoint.variables().iter().map(|variable| variable.size));
     let mut progress = Progress::new("converting", Some(total), 0);
     let (mut writer, target) = writer(convert)?;
     for variable in checkpoint.variables() {

@@ -117,7 +117,7 @@ fn containers(a: &Container<'_>, b: &Container<'_>, found: &mut Vec<Difference>)
         let text = format!("version: {} and {}", a.version(), b.version());
         found.push(Difference { text, json: json!({"version_a": a.version(), "version_b": b.version()}) });
     }
-    let total = a.sections().map(|section| u64::try_from(section.length()).unwrap_or(0)).fold(0, u64::saturating_add);
+    let total = ui::total(a.sections().map(|section| u64::try_from(section.length()).unwrap_or(0)));
     let mut progress = Progress::new("comparing", Some(total), 0);
     for kind in 0..=u8::MAX {
         // The first of a type with the first, the second with the second.

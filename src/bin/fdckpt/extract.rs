@@ -162,7 +162,7 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
     let file = Input::open(&extract.file)?;
     let kind = Kind::of(&file)?;
     let pieces = find(&kind, &extract.file, &extract.name)?;
-    let mut progress = Progress::new("extracting", Some(pieces.iter().map(Piece::size).sum()), 0);
+    let mut progress = Progress::new("extracting", Some(ui::total(pieces.iter().map(Piece::size))), 0);
     let of_file = |trouble: Trouble| trouble.of(files::name(&extract.file));
     let folder = extract.output.as_deref().filter(|path| is_folder(path));
     if let Some(folder) = folder {
@@ -199,7 +199,7 @@ pub fn cat(cat: &Cat) -> Result<u8, Trouble> {
         let found: Result<Vec<_>, _> = cat.names.iter().map(|name| find(&kind, &cat.file, name)).collect();
         found?.into_iter().flatten().collect()
     };
-    let mut progress = Progress::new("reading", Some(pieces.iter().map(Piece::size).sum()), 0);
+    let mut progress = Progress::new("reading", Some(ui::total(pieces.iter().map(Piece::size))), 0);
     let mut out = Output::create(None)?;
     for piece in &pieces {
         piece.write(&mut out, &mut progress).map_err(|trouble| trouble.of(files::name(&cat.file)))?;

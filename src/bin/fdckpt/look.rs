@@ -210,7 +210,7 @@ fn info_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> Result<u8, Troub
     fact(out, "blocks", checkpoint.blocks().len())?;
     fact(out, "containers", checkpoint.containers().len())?;
     let variables = checkpoint.variables();
-    let total = variables.iter().fold(0u64, |sum, variable| sum.saturating_add(variable.size));
+    let total = ui::total(variables.iter().map(|variable| variable.size));
     fact(out, "variables", format!("{}, {}", variables.len(), bytes(total)))?;
     let mut table = Table::new(&[true, true, true, true], &["id", "bytes", "size", "containers"]);
     for variable in variables.iter().take(FEW) {

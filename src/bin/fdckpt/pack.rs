@@ -53,7 +53,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
     }
     let items = items.list;
     let sizes = items.iter().filter_map(|item| fs::metadata(&item.path).ok()).map(|there| there.len());
-    let progress = Mutex::new(Progress::new("saving", Some(sizes.sum()), 0));
+    let progress = Mutex::new(Progress::new("saving", Some(ui::total(sizes)), 0));
     let to_stdout = files::is_dash(&save.output);
     if to_stdout && io::IsTerminal::is_terminal(&io::stdout()) {
         return Err(Trouble::new("standard output is a terminal").advice("name a file with -o"));
@@ -328,7 +328,7 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
         numbers
     };
     let name = |number: usize| reader.entry(number).map_or("", |entry| entry.name());
-    let total = numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()).sum();
+    let total = ui::total(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));
     let mut progress = Progress::new("restoring", Some(total), 0);
     let lost = std::cell::Cell::new(0);
     let tell = |number: usize, why: &str| {

@@ -174,6 +174,11 @@ pub fn count(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Sizes in all. What a file says of them can be too large to be added.
+pub fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// A size in both forms: exact, and to be taken in at a glance.
 pub fn bytes(size: u64) -> String {
     let exact = if size == 1 { "1 byte".to_owned() } else { format!("{size} bytes") };

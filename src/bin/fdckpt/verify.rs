@@ -229,9 +229,9 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
     let variables = checkpoint.variables();
     let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, what);
-    let data: u64 = variables.iter().map(|variable| variable.size).sum();
+    let data = ui::total(variables.iter().map(|variable| variable.size));
     let times = if matches!(checkpoint.generation(), fti::Generation::A | fti::Generation::B) { 2 } else { 1 };
-    let progress = Mutex::new(Progress::new("verifying", Some(times * data), 0));
+    let progress = Mutex::new(Progress::new("verifying", Some(data.saturating_mul(times)), 0));
     let mut note = |finding: &fti::Finding| {
         let severity = match finding.severity {
             fti::Severity::Damage => DAMAGE,
