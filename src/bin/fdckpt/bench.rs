@@ -11,7 +11,7 @@ use fdckpt::{Durability, FrameStyle, MappedFile};
 use crate::cli::Bench;
 use crate::files;
 use crate::pack::{self, each_region};
-use crate::ui::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, short};
+use crate::ui::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, count, short};
 
 /// What one way of saving has taken.
 struct Row {
@@ -60,10 +60,10 @@ pub fn bench(bench: &Bench) -> Result<u8, Trouble> {
     drop(progress);
     let mut out = Out::new();
     let title = format!(
-        "{} in {} files, the best of {} rounds, files in {}",
+        "{} in {}, the best of {}, files in {}",
         bytes(total),
-        maps.len(),
-        bench.rounds,
+        count(maps.len(), "file"),
+        count(bench.rounds, "round"),
         files::name(&bench.dir)
     );
     writeln!(out, "{}", Painted(TITLE, title))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fdckpt::index::FRAME_SIZE_DEFAULT;
@@ -301,6 +302,10 @@ pub struct Salvage {
     pub writing: Writing,
 }
 
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
 #[derive(Args)]
 pub struct Bench {
     /// Files and folders with data like that which is to be saved
@@ -312,7 +317,7 @@ pub struct Bench {
     pub dir: PathBuf,
 
     /// The most threads to measure with; the number of processors if it is not given
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = at_least_one())]
     pub threads: Option<usize>,
 
     /// How many bytes of data a frame has at most: 64K to 1G
@@ -320,7 +325,7 @@ pub struct Bench {
     pub frame_size: u64,
 
     /// How often everything is measured; the best counts
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
     pub rounds: usize,
 
     /// Take no more data than this

@@ -290,7 +290,9 @@ fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Con
     if !was.is_empty() && (is_short(&now) || !is_short(was)) {
         options.timestamp = number(TIMESTAMP);
     }
-    let ids: Option<Vec<i32>> = reader.entries().map(|entry| entry.name().parse().ok()).collect();
+    // A name that is not written as its number (007) would not come back.
+    let id = |name: &str| name.parse().ok().filter(|id: &i32| id.to_string() == name);
+    let ids: Option<Vec<i32>> = reader.entries().map(|entry| id(entry.name())).collect();
     let named = ids.is_some();
     let ids = ids.unwrap_or_else(|| (0..reader.len()).map(|number| number as i32).collect());
     // All variables are needed at once: in a file, as they may be larger than the memory.

@@ -57,8 +57,12 @@ pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
     let Some(folder) = folder else {
         return files::to_stdout(&page(command)?);
     };
-    fs::create_dir_all(folder)?;
-    let write = |name: &str, command: clap::Command| fs::write(folder.join(format!("{name}.1")), page(command)?);
+    let of_path = |path: &Path, error: io::Error| Trouble::from(error).of(files::name(path));
+    fs::create_dir_all(folder).map_err(|error| of_path(folder, error))?;
+    let write = |name: &str, command: clap::Command| {
+        let path = folder.join(format!("{name}.1"));
+        fs::write(&path, page(command)?).map_err(|error| of_path(&path, error))
+    };
     let mut all = command.clone();
     all.build();
     for sub in all.get_subcommands() {
