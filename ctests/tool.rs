@@ -298,10 +298,19 @@ fn a_broken_pipe_is_no_error_to_tell() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
     // Text too.
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
-    let output = support::output(Command::new(TOOL).args(["list", text(&container)]).stdout(full).stderr(Stdio::piped()));
-    assert_eq!(output.status.code(), Some(2), "what can't be written is told");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"), "{output:?}");
+    let container = text(&container);
+    for arguments in [
+        &["list", container][..],
+        &["list", "--json", container],
+        &["verify", "--json", container],
+        &["cat", container],
+        &["man"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let output = support::output(Command::new(TOOL).args(arguments).stdout(full).stderr(Stdio::piped()));
+        assert_eq!(output.status.code(), Some(2), "what can't be written is told");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space left"), "{output:?}");
+    }
 }
 
 /// Ctrl-C leaves the old file, and nothing else.

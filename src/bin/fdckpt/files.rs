@@ -13,7 +13,7 @@ use fdckpt::{Durability, MappedFile, Replacement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::ui::{self, Trouble};
+use crate::ui::{self, Stdout, Trouble};
 
 /// A file as one slice: mapped, or, where that can't be (a pipe), read.
 pub enum Input {
@@ -123,7 +123,7 @@ pub fn keep_permissions(new: &Replacement, there: &Metadata) -> io::Result<()> {
 
 /// Where data goes to: standard output, or a file that has its name only when it is complete.
 pub enum Output {
-    Stdout(io::Stdout),
+    Stdout(Stdout<io::Stdout>),
     File(Replacement, PathBuf),
     /// A device or pipe, which is written to as it is.
     Special(File, PathBuf),
@@ -132,7 +132,7 @@ pub enum Output {
 impl Output {
     pub fn create(path: Option<&Path>) -> Result<Self, Trouble> {
         let Some(path) = path.filter(|path| !is_dash(path)) else {
-            return Ok(Self::Stdout(io::stdout()));
+            return Ok(Self::Stdout(Stdout(io::stdout())));
         };
         Self::file(path).map_err(|trouble| trouble.of(name(path)))
     }
@@ -166,7 +166,6 @@ impl Output {
 
     fn tell(&self, error: io::Error) -> io::Error {
         match self {
-            // The reader has gone.
             Self::Stdout(_) => error,
             Self::File(_, path) | Self::Special(_, path) => io::Error::other(format!("{}: {error}", name(path))),
         }
@@ -197,7 +196,7 @@ impl Write for Output {
 
 /// Writes all of it to standard output.
 pub fn to_stdout(bytes: &[u8]) -> Result<u8, Trouble> {
-    let mut out = io::stdout().lock();
+    let mut out = Stdout(io::stdout().lock());
     out.write_all(bytes)?;
     out.flush()?;
     Ok(ui::GOOD)

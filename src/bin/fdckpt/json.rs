@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::kind::{Format, Kind};
 use crate::look::{ascii, block, hex, layout, stream};
-use crate::ui::{GOOD, Trouble};
+use crate::ui::{GOOD, Stdout, Trouble};
 use crate::verify::fti_finding_json;
 use crate::zip::Archive;
 
 /// An object that is printed field by field.
 pub struct Object {
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Stdout<StdoutLock<'static>>>,
     is_empty: bool,
 }
 
@@ -28,7 +28,7 @@ fn indented(value: &Value, spaces: usize) -> Result<String, Trouble> {
 impl Object {
     /// Begins with what there is to say of each file.
     pub fn of_file(path: &Path, format: &str, size: usize) -> Result<Self, Trouble> {
-        let mut object = Self { out: BufWriter::new(io::stdout().lock()), is_empty: true };
+        let mut object = Self { out: BufWriter::new(Stdout(io::stdout().lock())), is_empty: true };
         object.fields(&json!({"file": path.to_string_lossy(), "format": format, "size": size}))?;
         Ok(object)
     }

@@ -123,12 +123,32 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
+/// Standard output in one of its forms: what fails says where, but for a reader that has gone, of which nothing is said.
+pub struct Stdout<W>(pub W);
+
+fn of_stdout(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => error,
+        _ => io::Error::other(format!("standard output: {error}")),
+    }
+}
+
+impl<W: Write> Write for Stdout<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.write(data).map_err(of_stdout)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(of_stdout)
+    }
+}
+
 /// Standard output for text.
-pub struct Out(BufWriter<anstream::Stdout>);
+pub struct Out(BufWriter<Stdout<anstream::Stdout>>);
 
 impl Out {
     pub fn new() -> Self {
-        Self(BufWriter::new(anstream::stdout()))
+        Self(BufWriter::new(Stdout(anstream::stdout())))
     }
 
     /// Sees to it that all of it was written, without which success is none.
@@ -150,7 +170,7 @@ impl Write for Out {
 
 /// Prints a value as JSON.
 pub fn print_json(value: &serde_json::Value, status: u8) -> Result<u8, Trouble> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Stdout(io::stdout().lock()));
     serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()?;
