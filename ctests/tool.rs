@@ -287,7 +287,11 @@ fn a_broken_pipe_is_no_error_to_tell() {
     let data = fs::read(&big).expect("readable");
     made.set(9, &data).expect("memory");
     fs::write(&container, made.serialize().expect("memory")).expect("writable");
-    for arguments in [["cat", text(&container), "9"], ["extract", text(&container), "9"]] {
+    for arguments in [
+        &["cat", text(&container), "9"][..],
+        &["extract", text(&container), "9"],
+        &["save", "-o", "-", "--style", "raw", text(&big)],
+    ] {
         let mut child =
             Command::new(TOOL).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         let mut stdout = child.stdout.take().expect("piped");

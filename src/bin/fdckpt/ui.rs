@@ -47,7 +47,7 @@ impl Trouble {
         Self { what: if self.what.is_empty() { self.what } else { format!("{file}: {}", self.what) }, ..self }
     }
 
-    /// The reader of standard output has gone: nothing is to be said.
+    /// The reader of what is written has gone: nothing is to be said.
     fn broken_pipe() -> Self {
         Self { status: BROKEN_PIPE, what: String::new(), advice: None }
     }
@@ -55,7 +55,11 @@ impl Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        let damaged = matches!(io::Error::from(error).kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        let kind = io::Error::from(error).kind();
+        if kind == io::ErrorKind::BrokenPipe {
+            return Self::broken_pipe();
+        }
+        let damaged = matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
         let unknown = matches!(error, Error::Unrecognized(_) | Error::InputSize { .. } | Error::InputChanged { .. });
         Self { status: if damaged && !unknown { BAD } else { TROUBLE }, ..Self::new(error.to_string()) }
     }
@@ -76,7 +80,10 @@ impl From<io::Error> for Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self { what: failure.to_string(), ..Self::from(failure.error()) }
+        match Self::from(failure.error()) {
+            trouble if trouble.status == BROKEN_PIPE => trouble,
+            trouble => Self { what: failure.to_string(), ..trouble },
+        }
     }
 }
 
