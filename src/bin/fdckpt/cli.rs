@@ -97,7 +97,7 @@ Examples:
   fdckpt restore state.ckpt 'run/log*'
 
 Files that are there are replaced, each in one step. A region whose name leads out of the folder (/..., ../...) is not restored, nor is one
-where a link is on the way. Regions that are damaged are told, all others restored; the status is 1 then.")]
+where a link is on the way. Regions that are damaged are told, all others restored; the status is 1 then, and 2 where one can't be written.")]
     Restore(Restore),
 
     /// Say which regions, sections or variables of two files differ, and where first

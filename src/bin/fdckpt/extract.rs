@@ -186,7 +186,7 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
 }
 
 fn is_folder(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+    path.is_dir() || files::ends_as_folder(path)
 }
 
 pub fn cat(cat: &Cat) -> Result<u8, Trouble> {

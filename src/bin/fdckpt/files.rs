@@ -75,6 +75,11 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether it is a folder by its name alone.
+pub fn ends_as_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 /// A path as people are told of it.
 pub fn name(path: &Path) -> String {
     if is_dash(path) { "standard input".to_owned() } else { ui::printable(&path.to_string_lossy()) }
@@ -94,6 +99,7 @@ impl Destination {
         }
         let of_file = |trouble: Trouble| trouble.of(name(path));
         match fs::metadata(path) {
+            _ if ends_as_folder(path) => Err(of_file(Trouble::new("this is a folder, not a file"))),
             Ok(there) if there.is_dir() => Err(of_file(Trouble::new("this is a folder, not a file"))),
             Ok(there) if !there.is_file() => Err(of_file(Trouble::new("this can be written to a file only"))),
             // A link stays one, and what it leads to is replaced.
@@ -139,6 +145,7 @@ impl Output {
 
     fn file(path: &Path) -> Result<Self, Trouble> {
         match fs::metadata(path) {
+            _ if ends_as_folder(path) => return Err(Trouble::new("this is a folder, not a file")),
             Ok(there) if there.is_dir() => return Err(Trouble::new("this is a folder, not a file")),
             Ok(there) if !there.is_file() => {
                 return Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned()));

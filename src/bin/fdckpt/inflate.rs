@@ -34,6 +34,9 @@ pub fn inflate(options: &Options) -> Result<u8, Trouble> {
         return Err(Trouble::new("standard output is a terminal")
             .advice("name a file for the output, or - to write it there all the same"));
     }
+    if [&options.index, &options.state].into_iter().flatten().any(|path| files::is_dash(path)) {
+        return Err(Trouble::new("an index or a state needs a file: it is read again"));
+    }
     if files::is_dash(&options.input) {
         return from_stdin(options);
     }

@@ -330,15 +330,15 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
     let name = |number: usize| reader.entry(number).map_or("", |entry| entry.name());
     let total = ui::total(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));
     let mut progress = Progress::new("restoring", Some(total), 0);
-    let lost = std::cell::Cell::new(0);
-    let tell = |number: usize, why: &str| {
-        lost.set(lost.get() + 1);
+    let worst = std::cell::Cell::new(GOOD);
+    let tell = |number: usize, why: &str, status: u8| {
+        worst.set(worst.get().max(status));
         ui::complain(format_args!("{}: not restored: {}: {why}", files::name(&restore.file), printable(name(number))));
     };
     // Names that lead out of the folder are found before anything is written.
     let (inside, outside): (Vec<usize>, Vec<usize>) = numbers.into_iter().partition(|number| place(name(*number)).is_some());
     for number in outside {
-        tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)");
+        tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)", BAD);
     }
     let place_of = |number: usize| files::name(&restore.directory.join(name(number)));
     // The region that is being written, without a file where none can be made: that is told once, not for each piece.
@@ -350,7 +350,7 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
             progress.add(piece.len() as u64);
             if open.as_ref().is_none_or(|(of, _)| *of != number) {
                 let path = place(name(number)).unwrap_or_default();
-                let file = create_below(&restore.directory, &path).map_err(|trouble| tell(number, &trouble.what));
+                let file = create_below(&restore.directory, &path).map_err(|trouble| tell(number, &trouble.what, trouble.status));
                 open = Some((number, file.ok()));
             }
             if let Some((_, Some(file))) = &mut open {
@@ -362,11 +362,11 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
             Ok(())
         },
         &mut |number, failure| {
-            tell(number, &failure.error().to_string());
+            tell(number, &failure.error().to_string(), BAD);
             Ok(())
         },
     )?;
-    Ok(if lost.get() == 0 { GOOD } else { BAD })
+    Ok(worst.get())
 }
 
 /// Where a region goes to below a folder; `None` where its name leads out of it.
