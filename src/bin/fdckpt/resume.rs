@@ -57,13 +57,10 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 fn open_locked(part: &Path) -> Result<File, Trouble> {
     loop {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(part)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                let trouble = Trouble::new("another process is decompressing to this file");
-                return Err(trouble.advice("wait for it, end it, or name another output"));
-            }
-            // Some file systems have no locks.
-            Ok(()) | Err(_) => {}
+        // Some file systems have no locks: other failures are passed over.
+        if let Err(Errno::WOULDBLOCK) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            let trouble = Trouble::new("another process is decompressing to this file");
+            return Err(trouble.advice("wait for it, end it, or name another output"));
         }
         // The other one may have completed or removed it before it gave the lock back.
         let there = fs::metadata(part).ok();
