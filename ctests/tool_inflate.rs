@@ -204,6 +204,13 @@ fn one_at_a_time_writes_an_output() {
     assert!(status == 2 && said.contains("another process"), "{said}");
     assert!(fs::read(&part).expect("readable") == begun, "what the other one has written");
     drop(other);
+    // Nor is what a link leads to written.
+    let victim = folder.join("victim");
+    fs::rename(&part, &victim).expect("writable");
+    std::os::unix::fs::symlink(&victim, &part).expect("writable");
+    let (status, said) = bad(&[text(&input), text(&out)]);
+    assert!(status == 2 && said.contains("out.fdckpt-part") && fs::read(&victim).expect("readable") == begun, "{said}");
+    fs::remove_file(&part).expect("it is there");
     good(&[text(&input), text(&out)]);
     assert!(fs::read(&out).expect("readable") == plain);
 }

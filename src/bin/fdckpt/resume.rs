@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use fdckpt::inflate::Form;
 use fdckpt::{Container, Durability, Replacement};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
@@ -55,8 +55,10 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 /// Opens the file for the output, for this process alone: two that write to it would spoil it for each other.
 fn open_locked(part: &Path) -> Result<File, Trouble> {
+    // A link of this name could lead to a file of somebody else's choice.
+    let flags = OFlags::NOFOLLOW.bits() as i32;
     loop {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(part)?;
+        let file = File::options().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(part)?;
         // Some file systems have no locks: other failures are passed over.
         if let Err(Errno::WOULDBLOCK) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             let trouble = Trouble::new("another process is decompressing to this file");
