@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kind::{Format, Kind};
 use crate::look::{ascii, block, hex, layout, stream};
-use crate::ui::{GOOD, Stdout, Trouble};
+use crate::ui::{GOOD, Stdout, Trouble, json_text};
 use crate::verify::fti_finding_json;
 use crate::zip::Archive;
 
@@ -21,8 +21,7 @@ pub struct Object {
 
 /// As it is printed with so many spaces in front of each line but the first.
 fn indented(value: &Value, spaces: usize) -> Result<String, Trouble> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-    Ok(text.replace('\n', &format!("\n{}", " ".repeat(spaces))))
+    Ok(json_text(value)?.replace('\n', &format!("\n{}", " ".repeat(spaces))))
 }
 
 impl Object {

@@ -175,19 +175,40 @@ impl Write for Out {
     }
 }
 
+/// A value as JSON, in which serde_json leaves some of what would disturb a terminal as it is.
+pub fn json_text(value: &serde_json::Value) -> io::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let is_disturbing = |c: char| c != '\n' && disturbs(c);
+    if !text.contains(is_disturbing) {
+        return Ok(text);
+    }
+    Ok(text.chars().fold(String::new(), |mut text, c| {
+        if is_disturbing(c) {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+        text
+    }))
+}
+
 /// Prints a value as JSON.
 pub fn print_json(value: &serde_json::Value, status: u8) -> Result<u8, Trouble> {
     let mut out = BufWriter::new(Stdout(io::stdout().lock()));
-    serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from)?;
-    out.write_all(b"\n")?;
+    writeln!(out, "{}", json_text(value)?)?;
     out.flush()?;
     Ok(status)
+}
+
+/// Whether a character does something to a terminal, or changes the order of others.
+fn disturbs(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A name that comes from a file: what would disturb a terminal is escaped.
 pub fn printable(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, c| {
-        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if disturbs(c) {
             text.extend(c.escape_default());
         } else {
             text.push(c);
