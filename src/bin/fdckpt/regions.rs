@@ -52,10 +52,11 @@ fn ratio(data: u64, stored: u64) -> String {
 
 /// A value of an attribute, as text if it is some.
 fn value_text(value: &[u8]) -> String {
-    match std::str::from_utf8(value) {
-        Ok(text) => printable(text),
-        Err(_) => format!("0x{}", crate::look::hex(value)),
-    }
+    std::str::from_utf8(value).map_or_else(|_| format!("0x{}", crate::look::hex(value)), str::to_owned)
+}
+
+fn printable_value(value: &[u8]) -> String {
+    printable(&value_text(value))
 }
 
 pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look) -> Result<u8, Trouble> {
@@ -87,7 +88,7 @@ pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look) -> Result<u8, Trouble
     fact(&mut out, "frames", format!("{} ({lz4} lz4, {raw} raw)", reader.frame_count()))?;
     fact(&mut out, "checksums", if reader.has_checksums() { "yes" } else { "no" })?;
     for (key, value) in reader.attributes() {
-        fact(&mut out, "attribute", format!("{} = {}", printable(key), value_text(value)))?;
+        fact(&mut out, "attribute", format!("{} = {}", printable(key), printable_value(value)))?;
     }
     fact(&mut out, "regions", reader.len())?;
     print_entries(&mut out, reader, FEW)?;
@@ -188,13 +189,13 @@ fn entry_json(reader: &Reader<'_>, entry: &Entry<'_>) -> Value {
 pub fn diff(a: &Reader<'_>, b: &Reader<'_>, found: &mut Vec<Difference>) -> Result<(), Trouble> {
     for (key, value) in a.attributes() {
         if b.attribute(key) != Some(value) {
-            let other = b.attribute(key).map_or_else(|| "nothing".to_owned(), value_text);
-            let text = format!("attribute {}: {} and {other}", printable(key), value_text(value));
+            let other = b.attribute(key).map_or_else(|| "nothing".to_owned(), printable_value);
+            let text = format!("attribute {}: {} and {other}", printable(key), printable_value(value));
             found.push(Difference { text, json: json!({"attribute": key}) });
         }
     }
     for (key, value) in b.attributes().filter(|(key, _)| a.attribute(key).is_none()) {
-        let text = format!("attribute {}: nothing and {}", printable(key), value_text(value));
+        let text = format!("attribute {}: nothing and {}", printable(key), printable_value(value));
         found.push(Difference { text, json: json!({"attribute": key}) });
     }
     let mut progress = Progress::new("comparing", Some(a.data_size()), 0);

@@ -168,7 +168,7 @@ fn check_checkpoint(reader: &Reader<'_>, size: &str) -> Result<Report, Trouble> 
         report.status = BAD;
         lost.sort_unstable();
         let sound = reader.entries().filter(|entry| lost.binary_search(&entry.number()).is_err());
-        report.readable = Some(sound.map(|entry| ui::printable(entry.name())).collect());
+        report.readable = Some(sound.map(|entry| entry.name().to_owned()).collect());
     }
     Ok(report)
 }
@@ -329,7 +329,7 @@ fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<
 fn shortened(names: &[String]) -> String {
     const FEW: usize = 20;
     let more = names.len().saturating_sub(FEW);
-    let text = names[..names.len() - more].join(", ");
+    let text = names[..names.len() - more].iter().map(|name| ui::printable(name)).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
