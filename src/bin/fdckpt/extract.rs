@@ -173,7 +173,7 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
         }
         return Ok(GOOD);
     }
-    if let ([_, _, ..], Some(out)) = (&pieces[..], extract.output.as_deref().filter(|path| !files::is_dash(path))) {
+    if let ([_, _, ..], Some(out)) = (&pieces[..], extract.output.as_deref().filter(|path| !files::is_stdout(path))) {
         let what = format!("{} fits {} pieces, which do not go into one file", ui::printable(&extract.name), pieces.len());
         return Err(Trouble::new(what).of(files::name(out)).advice("name a folder, with a / at its end"));
     }

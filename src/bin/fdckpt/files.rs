@@ -75,6 +75,15 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether what is written there goes to standard output. Where that is a file, it is written from where it is, as `>>` asks for, and not
+/// replaced.
+pub fn is_stdout(path: &Path) -> bool {
+    is_dash(path) || ["/dev/stdout", STDOUT, "/dev/fd/1"].iter().any(|stdout| path.as_os_str() == *stdout)
+}
+
+/// The file that standard output leads to.
+pub const STDOUT: &str = "/proc/self/fd/1";
+
 /// Whether it is a folder by its name alone.
 pub fn ends_as_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
@@ -94,7 +103,7 @@ pub struct Destination {
 
 impl Destination {
     pub fn of(path: &Path) -> Result<Self, Trouble> {
-        if is_dash(path) {
+        if is_stdout(path) {
             return Err(Trouble::new("standard output: this can be written to a file only"));
         }
         let of_file = |trouble: Trouble| trouble.of(name(path));
@@ -137,7 +146,7 @@ pub enum Output {
 
 impl Output {
     pub fn create(path: Option<&Path>) -> Result<Self, Trouble> {
-        let Some(path) = path.filter(|path| !is_dash(path)) else {
+        let Some(path) = path.filter(|path| !is_stdout(path)) else {
             return Ok(Self::Stdout(Stdout(io::stdout())));
         };
         Self::file(path).map_err(|trouble| trouble.of(name(path)))

@@ -34,7 +34,7 @@ pub fn inflate(options: &Options) -> Result<u8, Trouble> {
         return Err(Trouble::new("standard output is a terminal")
             .advice("name a file for the output, or - to write it there all the same"));
     }
-    if [&options.index, &options.state].into_iter().flatten().any(|path| files::is_dash(path)) {
+    if [&options.index, &options.state].into_iter().flatten().any(|path| files::is_stdout(path)) {
         return Err(Trouble::new("an index or a state needs a file: it is read again"));
     }
     if files::is_dash(&options.input) {
@@ -47,7 +47,7 @@ pub fn inflate(options: &Options) -> Result<u8, Trouble> {
     if options.index.is_some() || options.at.is_some() || options.len.is_some() {
         return part(&source, options, to_terminal).map_err(of_file);
     }
-    let target = options.output.as_deref().filter(|path| !files::is_dash(path));
+    let target = options.output.as_deref().filter(|path| !files::is_stdout(path));
     let is_file = |path: &&Path| fs::metadata(path).is_ok_and(|there| there.is_file()) || !path.exists();
     match target.filter(is_file) {
         Some(target) if matches!(file, Input::Mapped(_)) => {

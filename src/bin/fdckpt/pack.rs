@@ -47,14 +47,15 @@ struct Item {
 
 pub fn save(save: &Save) -> Result<u8, Trouble> {
     let began = Instant::now();
-    let mut items = Items { list: Vec::new(), target: fs::canonicalize(&save.output).ok().filter(|path| path.is_file()) };
+    let to_stdout = files::is_stdout(&save.output);
+    let target = fs::canonicalize(if to_stdout { Path::new(files::STDOUT) } else { &save.output }).ok();
+    let mut items = Items { list: Vec::new(), target: target.filter(|path| path.is_file()) };
     for path in &save.paths {
         items.collect(path)?;
     }
     let items = items.list;
     let sizes = items.iter().filter_map(|item| fs::metadata(&item.path).ok()).map(|there| there.len());
     let progress = Mutex::new(Progress::new("saving", Some(ui::total(sizes)), 0));
-    let to_stdout = files::is_dash(&save.output);
     if to_stdout && io::IsTerminal::is_terminal(&io::stdout()) {
         return Err(Trouble::new("standard output is a terminal").advice("name a file with -o"));
     }
@@ -216,7 +217,7 @@ fn add(writer: &mut Writer<'_>, item: &Item, target: &Path) -> Result<(), Troubl
 /// A file without a name, in the folder of another one, for what does not fit into memory.
 pub fn scratch(beside: &Path) -> io::Result<File> {
     // Beside a device or pipe there is no room, or no folder at all (/dev/fd/3).
-    let is_special = files::is_dash(beside) || fs::metadata(beside).is_ok_and(|there| !there.is_file());
+    let is_special = files::is_stdout(beside) || fs::metadata(beside).is_ok_and(|there| !there.is_file());
     let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if is_special { tempfile::tempfile() } else { tempfile::tempfile_in(folder) }
 }
