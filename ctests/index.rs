@@ -334,7 +334,10 @@ fn a_million_regions() {
         assert_eq!(u64::from_le_bytes(data), number);
     }
     let read = start.elapsed() / (count / 11) as u32;
-    println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}");
+    let start = std::time::Instant::now();
+    assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_sound());
+    let verified = start.elapsed();
+    println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}, all verified in {verified:?}");
 }
 
 proptest! {

@@ -40,7 +40,7 @@ struct Part<'m> {
 pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync + 'j;
 
 /// When the bytes of a frame are to be compared with their checksum.
-enum Verified {
+pub(super) enum Verified {
     /// Unless they were before.
     Before,
     /// Also if they were before.
@@ -376,9 +376,15 @@ impl Reader<'_> {
         }
     }
 
-    /// All data of a frame, verified even if the options say that reading does without.
-    pub(super) fn frame_data<'s>(&'s self, number: usize, frame: &Frame, loader: &'s mut Loader) -> Result<&'s [u8], Error> {
-        let stored = self.stored(number, frame, Verified::ForSure)?;
+    /// All data of a frame.
+    pub(super) fn frame_data<'s>(
+        &'s self,
+        number: usize,
+        frame: &Frame,
+        verified: Verified,
+        loader: &'s mut Loader,
+    ) -> Result<&'s [u8], Error> {
+        let stored = self.stored(number, frame, verified)?;
         match frame.style {
             FrameStyle::Raw => Ok(stored),
             FrameStyle::Lz4 => loader.decode_apart(number, stored, frame, (frame.data.end - frame.data.start) as usize),
