@@ -401,9 +401,25 @@ fn salvage_finds_what_is_left() {
     assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
     assert_eq!(reader.read_to_vec(reader.find("unverified/lz4@0").unwrap().number()).unwrap(), regions[0].1);
     assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    // What is salvaged from that has checksums now, and is no better known.
+    let (again, twice) = (folder.join("c"), fs::read(&to).unwrap());
+    for damaged in [false, true] {
+        let mut bytes = twice.clone();
+        bytes[10] ^= u8::from(damaged);
+        fs::write(&path, bytes).unwrap();
+        let what = salvage(&path, &again, with()).unwrap();
+        assert!(what.index && what.verified + what.partial == 0 && what.unverified > 0, "{what:?}");
+        let reader = Reader::open(&again).unwrap();
+        assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
+        assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    }
     let second = reader.entry(1).unwrap();
     assert!(second.name().starts_with("unverified/lz4@") && second.size() == 2 * 65_536, "{second:?}");
     assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[..2 * 65_536]);
+    // Nothing is nothing that was verified.
+    let (what, reader) = salvaged(b"");
+    assert_eq!((what, reader.len()), (Default::default(), 0));
+    assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
     // RAW can't be told from anything.
     let file = write_to(&path, options(), &regions);
     let (what, reader) = salvaged(&file[..1500]);

@@ -2400,7 +2400,8 @@ int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
  they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
  all that is between comes as unverified/raw@OFFSET.
 
- Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified".
+ Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
+ unverified in it stays so.
 
  Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
  FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.

@@ -43,8 +43,10 @@ const UNVERIFIED: &str = "unverified/";
 /// So many steps for each byte are spent on looking for frames. Real data takes few; what was made to take many is given up then.
 const PATIENCE: u64 = 64;
 
-/// The attribute that tells of it.
+/// The attribute that tells of it, and its values.
 const ATTRIBUTE: &str = "fdckpt.salvaged";
+const VERIFIED: &[u8] = b"verified";
+const NOT_VERIFIED: &[u8] = b"unverified";
 
 /// Reads what can be read of the file `from`, and writes it to a new checkpoint `to`, as `options` say.
 ///
@@ -56,7 +58,8 @@ const ATTRIBUTE: &str = "fdckpt.salvaged";
 /// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it. RAW frames can't be told from anything else: all
 /// stretches between them come as `unverified/raw@OFFSET`.
 ///
-/// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`.
+/// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`. Where `from` was salvaged itself, what is
+/// unverified in it stays so.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::OutOfMemory`]; as for [`Writer::add`].
@@ -77,8 +80,8 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOpti
         }
         None => by_chunks(source.bytes(), &mut writer, &mut salvaged)?,
     }
-    let marked = if salvaged.unverified == 0 { "verified" } else { "unverified" };
-    writer.attribute(ATTRIBUTE, marked.as_bytes())?;
+    let marked = if salvaged.index && salvaged.unverified == 0 { VERIFIED } else { NOT_VERIFIED };
+    writer.attribute(ATTRIBUTE, marked)?;
     writer.commit()?;
     Ok(salvaged)
 }
@@ -102,7 +105,7 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
         match reader.read_to_vec(entry.number()) {
             Ok(data) if reader.has_checksums() => {
                 writer.add(entry.name(), &data)?;
-                salvaged.verified += 1;
+                *(if is_verified(reader, entry.name()) { &mut salvaged.verified } else { &mut salvaged.unverified }) += 1;
             }
             Ok(data) => {
                 writer.add(&name(UNVERIFIED, entry.name(), None)?, &data)?;
@@ -116,6 +119,12 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
         }
     }
     Ok(())
+}
+
+/// Whether it is known that a region that can be read is what was saved: checksums that salvaging made do not tell.
+fn is_verified(reader: &Reader<'_>, region: &str) -> bool {
+    let was_not = region.starts_with(UNVERIFIED) && reader.attribute(ATTRIBUTE) == Some(NOT_VERIFIED);
+    reader.has_checksums() && !was_not
 }
 
 /// The sound pieces of a region.
@@ -150,7 +159,7 @@ fn put_run(
     salvaged: &mut Salvaged,
 ) -> Result<(), Failure> {
     let Some((at, data)) = run.filter(|(_, data)| !data.is_empty()) else { return Ok(()) };
-    let verified = reader.has_checksums();
+    let verified = is_verified(reader, region);
     writer.add(&name(if verified { PARTIAL } else { UNVERIFIED }, region, Some(at))?, &data)?;
     *(if verified { &mut salvaged.partial } else { &mut salvaged.unverified }) += 1;
     Ok(())
