@@ -78,8 +78,8 @@ pub(super) struct Building {
     frames: Vec<u8>,
     /// All but the ends of names.
     regions: Vec<(u64, u64, u32)>,
+    keys: Names,
     attributes: Vec<u8>,
-    attribute_count: u64,
     /// Bytes of data of all regions, and of all frames so far.
     data: u64,
     framed: u64,
@@ -118,20 +118,13 @@ impl Building {
 
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
         let size = u32::try_from(value.len()).map_err(|_| Error::TooLarge { size: value.len() as u64 })?;
-        let mut at = 0;
-        while let Some((end, other, _)) = attribute_at(&self.attributes, at) {
-            if other == key {
-                return Err(Error::NameTaken);
-            }
-            at = end;
-        }
         self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len()).map_err(|_| Error::OutOfMemory)?;
+        self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.attributes.extend_from_slice(&size.to_le_bytes());
         self.attributes.extend_from_slice(key.as_bytes());
         self.attributes.push(0);
         self.attributes.extend_from_slice(value);
-        self.attribute_count += 1;
         Ok(())
     }
 
@@ -151,7 +144,7 @@ impl Building {
             self.data,
             self.stored,
             names.len() as u64,
-            self.attribute_count,
+            self.keys.len() as u64,
             self.attributes.len() as u64,
             slots.len() as u64,
             self.largest_frame,

@@ -47,7 +47,7 @@ impl Names {
     pub(super) fn add(&mut self, name: &str) -> Result<(), Error> {
         let number = self.len();
         if number >= NAMES_MAX {
-            return Err(Error::Argument("there are too many regions: at most 4294967294 are possible"));
+            return Err(Error::Argument("there are too many names: at most 4294967294 are possible"));
         }
         let end = u32::try_from(self.bytes.len() + name.len() + 1);
         let end = end.map_err(|_| Error::Argument("all names together are larger than 4 GiB"))?;
