@@ -427,6 +427,25 @@ fn salvage_finds_what_is_left() {
     assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
 }
 
+/// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the square.
+#[test]
+fn salvage_looks_for_an_index_so_long_and_no_longer() {
+    let folder = support::fresh_folder("index-patience");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let file = write_to(&path, options(), &named(&[10]));
+    for (count, found) in [(20, true), (1000, false)] {
+        let (mut bytes, end) = (file.clone(), file.len() + 96 * count);
+        for at in (file.len()..end).step_by(96) {
+            bytes.extend(b"FDCKIDX\n\x01\0\0\0\x01\0\0\0");
+            // Of regions, frames and names none, and attributes to the end.
+            let attributes = (end - at).saturating_sub(96 + 8);
+            [0, 0, 0, at, 0, 0, attributes, 0, 0, 0].iter().for_each(|&field| bytes.extend((field as u64).to_le_bytes()));
+        }
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(salvage(&path, &to, options()).unwrap().index, found, "{count}");
+    }
+}
+
 /// Temporary files of dead processes go, those of living ones stay.
 #[test]
 fn abandoned_files_are_removed() {

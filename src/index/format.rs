@@ -192,15 +192,39 @@ fn short_number(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |field| u32::from_le_bytes(*field))
 }
 
+/// The numbers that an index begins with.
+fn fields(index: &[u8]) -> [u64; 10] {
+    std::array::from_fn(|place| number(index, 16 + 8 * place))
+}
+
+/// How many bytes an index has, as it says itself.
+fn size_said(index: &[u8]) -> Option<u64> {
+    let [regions, frames, _, _, names, _, attributes, slots, ..] = fields(index);
+    let sizes = [
+        Some((HEADER + SUM) as u64),
+        frames.checked_mul(FRAME as u64),
+        regions.checked_mul(REGION as u64),
+        slots.checked_mul(SLOT as u64),
+        Some(names),
+        Some(attributes),
+    ];
+    sizes.into_iter().try_fold(0u64, |total, size| total.checked_add(size?))
+}
+
 impl Table {
-    /// Reads the index that `file[at..]` begins with, `size` bytes of it or, if that is not known, as many as it says itself. It comes
-    /// right behind the frames.
+    /// How many bytes the index that `file[at..]` begins with has, as it says itself; if it says that it lies there, and the file has so many.
+    pub(super) fn size_at(file: &[u8], at: usize) -> Option<usize> {
+        let index = file.get(at..).filter(|index| index.starts_with(&MAGIC))?;
+        let [_, _, _, stored, ..] = fields(index);
+        size_said(index).filter(|size| stored == at as u64 && *size <= index.len() as u64).map(|size| size as usize)
+    }
+
+    /// Reads the index that is the `size` bytes at `at` of the file. It comes right behind the frames.
     ///
     /// All that others rely on is checked: whoever asks for regions and frames afterwards gets what is inside of the file, and in order.
-    pub(super) fn parse(file: &[u8], at: usize, size: Option<usize>) -> Result<Self, Error> {
+    pub(super) fn parse(file: &[u8], at: usize, size: usize) -> Result<Self, Error> {
         let refuse = |offset: usize, what| Err(Error::Malformed { offset: (at + offset) as u64, what });
-        let index = &file[at..];
-        let index = size.and_then(|size| index.get(..size)).unwrap_or(index);
+        let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
             return Err(Error::Unrecognized("this is not a self-describing checkpoint: there is no index where it should be"));
         }
@@ -212,27 +236,11 @@ impl Table {
                 "this checkpoint is of a version that this library does not know (or its version is damaged)",
             ));
         }
-        let flags = short_number(index, 12);
-        let field = |place: usize| number(index, 16 + 8 * place);
-        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] =
-            std::array::from_fn(field);
-        let sizes = [
-            Some(HEADER as u64),
-            frames.checked_mul(FRAME as u64),
-            regions.checked_mul(REGION as u64),
-            slots.checked_mul(SLOT as u64),
-            Some(names),
-            Some(attributes),
-            Some(SUM as u64),
-        ];
-        let total = sizes.into_iter().try_fold(0u64, |total, size| total.checked_add(size?));
-        match total {
-            Some(total) if size.is_none() && total <= index.len() as u64 => {
-                return Self::parse(file, at, Some(total as usize));
-            }
-            Some(total) if total == index.len() as u64 => {}
-            _ => return refuse(16, "the index is not as large as it says: it is damaged, or truncated"),
+        if size_said(index) != Some(index.len() as u64) {
+            return refuse(16, "the index is not as large as it says: it is damaged, or truncated");
         }
+        let flags = short_number(index, 12);
+        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = fields(index);
         let (content, sum) = index.split_at(index.len() - SUM);
         if checksum(content) != number(sum, 0) {
             return refuse(content.len(), "the checksum of the index is wrong: it is damaged");

@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         spooled: Option<Spooled>,
         file: Option<Box<str>>,
     ) -> Result<Self, Failure> {
-        let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, Some(index.len())));
+        let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, index.len()));
         let reader = table.and_then(|table| Self::with_table(options, source, table));
         match reader {
             Ok(reader) => Ok(Self { spooled, file, ..reader }),

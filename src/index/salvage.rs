@@ -40,7 +40,8 @@ pub struct Salvaged {
 const PARTIAL: &str = "partial/";
 const UNVERIFIED: &str = "unverified/";
 
-/// So many steps for each byte are spent on looking for frames. Real data takes few; what was made to take many is given up then.
+/// So many steps for each byte are spent on looking for an index, and for frames. Real data takes few; what was made to take many is given
+/// up then.
 const PATIENCE: u64 = 64;
 
 /// The attribute that tells of it, and its values.
@@ -88,12 +89,18 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOpti
 
 /// The index, where the container says or anywhere else.
 fn find_table(bytes: &[u8]) -> Option<Table> {
-    let said = find_index(bytes).and_then(|index| Table::parse(bytes, index.start, Some(index.len())));
+    let said = find_index(bytes).and_then(|index| Table::parse(bytes, index.start, index.len()));
     if let Ok(table) = said {
         return Some(table);
     }
     let places = (0..bytes.len()).rev().filter(|&at| bytes[at] == MAGIC[0] && bytes[at..].starts_with(&MAGIC));
-    places.filter_map(|at| Table::parse(bytes, at, None).ok()).next()
+    let mut patience = PATIENCE * bytes.len() as u64;
+    let mut candidates = places.filter_map(|at| Some((at, Table::size_at(bytes, at)?))).take_while(|&(_, size)| {
+        let left = patience.checked_sub(size as u64);
+        patience = left.unwrap_or(0);
+        left.is_some()
+    });
+    candidates.find_map(|(at, size)| Table::parse(bytes, at, size).ok())
 }
 
 fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
