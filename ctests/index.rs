@@ -395,6 +395,14 @@ fn salvage_finds_what_is_left() {
     let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
     assert_eq!(names, ["region 0", "partial/region 1@0", "partial/region 1@196608", "region 2"]);
     assert_eq!(reader.read_to_vec(2).unwrap(), regions[1].1[196_608..]);
+    // One that several regions share.
+    let shared = write_to(&path, options().frame_size(65_536), &named(&[16_000, 16_000, 16_000, 16_000, 5000, 5000, 0, 5000]));
+    let mut damaged = shared.clone();
+    damaged[40_000] ^= 1;
+    let (what, reader) = salvaged(&damaged);
+    assert_eq!((what.verified, what.lost, what.partial), (4, 4, 0), "{what:?}");
+    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    assert_eq!(names, ["region 4", "region 5", "region 6", "region 7"]);
     // All from the middle of the frames on is missing.
     let (what, reader) = salvaged(&file[..frame.offset as usize + 1000]);
     assert!(!what.index && what.verified == 0 && what.unverified > 0, "{what:?}");

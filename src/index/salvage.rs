@@ -107,7 +107,13 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
     for (key, value) in reader.attributes().filter(|(key, _)| *key != ATTRIBUTE) {
         writer.attribute(key, value)?;
     }
+    // Many regions can lie in one frame: what is lost with it is not read, and its frame not hashed, again and again.
+    let mut damaged = None;
     for entry in reader.entries() {
+        if entry.frame().is_some_and(|frame| damaged == Some(frame as u64)) && entry.frame_count() == 1 {
+            salvaged.lost += 1;
+            continue;
+        }
         writer.set_style(entry.style())?;
         match reader.read_to_vec(entry.number()) {
             Ok(data) if reader.has_checksums() => {
@@ -119,7 +125,9 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
                 salvaged.unverified += 1;
             }
             Err(failure) if failure.error() == Error::OutOfMemory => return Err(failure),
-            Err(_) => {
+            Err(failure) => {
+                // Without checksums what lies before the damage can be read.
+                damaged = failure.frame().filter(|_| reader.has_checksums());
                 salvaged.lost += 1;
                 by_frames(reader, entry.number(), writer, salvaged)?;
             }
