@@ -435,6 +435,34 @@ fn salvage_finds_what_is_left() {
     assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
 }
 
+/// Whatever regions are called, what is left of them is not lost for want of a name.
+#[test]
+fn salvage_finds_names() {
+    let folder = support::fresh_folder("index-salvage-names");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let long = ["\u{e9}".repeat(32_767), "x".to_owned()].concat();
+    let regions = [(long, data(1, 200_000)), ("x".to_owned(), data(2, 200_000)), ("partial/x@65536".to_owned(), data(3, 100))];
+    let mut file = write_to(&path, options().frame_size(65_536), &regions);
+    file[5] ^= 1;
+    file[200_005] ^= 1;
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, &to, options()).unwrap();
+    assert_eq!((what.verified, what.partial, what.lost), (1, 2, 2), "{what:?}");
+    let reader = Reader::open(&to).unwrap();
+    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536"));
+    assert_eq!(names[1..], ["partial/x@65536'1", "partial/x@65536"]);
+    assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[65_536..]);
+    assert_eq!(reader.read_to_vec(2).unwrap(), regions[2].1);
+    // From other hands a name can be there twice.
+    let twice = [("x".to_owned(), data(4, 100)), ("x".to_owned(), data(5, 100))];
+    fs::write(&path, by_the_specification(&twice, &[200])).unwrap();
+    assert_eq!(salvage(&path, &to, options()).unwrap().verified, 2);
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["x", "x'1"]);
+    assert_eq!(reader.read_to_vec(1).unwrap(), twice[1].1);
+}
+
 /// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the square.
 #[test]
 fn salvage_looks_for_an_index_so_long_and_no_longer() {

@@ -2400,6 +2400,9 @@ int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
  they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
  all that is between comes as unverified/raw@OFFSET.
 
+ Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
+ for it.
+
  Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
  unverified in it stays so.
 

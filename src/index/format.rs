@@ -78,7 +78,7 @@ pub(super) struct Building {
     frames: Vec<u8>,
     /// All but the ends of names.
     regions: Vec<(u64, u64, u32)>,
-    keys: Names,
+    pub(super) keys: Names,
     attributes: Vec<u8>,
     /// Bytes of data of all regions, and of all frames so far.
     data: u64,

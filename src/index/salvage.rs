@@ -1,14 +1,15 @@
 //! Getting out of a damaged or truncated file what is left of it.
 
+use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::failure::file_name;
 use super::format::{MAGIC, Table};
-use super::reader::{Reader, find_index};
+use super::reader::{Entry, Reader, find_index};
 use super::source::Source;
-use super::{Failure, ReaderOptions, Writer, WriterOptions};
+use super::{Failure, NAME_MAX, ReaderOptions, Writer, WriterOptions};
 use crate::bytes::get_u24;
 use crate::codec::decoder::Decoder;
 use crate::codec::source::{Mmio, Source as From};
@@ -59,6 +60,8 @@ const NOT_VERIFIED: &[u8] = b"unverified";
 /// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it. RAW frames can't be told from anything else: all
 /// stretches between them come as `unverified/raw@OFFSET`.
 ///
+/// Where a name would be that of another region, `'` and the region's number are added; where one would be too long, the begin of NAME stands for it.
+///
 /// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`. Where `from` was salvaged itself, what is
 /// unverified in it stays so.
 ///
@@ -105,7 +108,10 @@ fn find_table(bytes: &[u8]) -> Option<Table> {
 
 fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
     for (key, value) in reader.attributes().filter(|(key, _)| *key != ATTRIBUTE) {
-        writer.attribute(key, value)?;
+        // As when it is asked for, the first one counts.
+        if !writer.index().keys.has(key) {
+            writer.attribute(key, value)?;
+        }
     }
     // Many regions can lie in one frame: what is lost with it is not read, and its frame not hashed, again and again.
     let mut damaged = None;
@@ -117,11 +123,15 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
         writer.set_style(entry.style())?;
         match reader.read_to_vec(entry.number()) {
             Ok(data) if reader.has_checksums() => {
-                writer.add(entry.name(), &data)?;
+                if writer.index().names.has(entry.name()) {
+                    writer.add(&free_name(reader, writer, "", &entry, None)?, &data)?;
+                } else {
+                    writer.add(entry.name(), &data)?;
+                }
                 *(if is_verified(reader, entry.name()) { &mut salvaged.verified } else { &mut salvaged.unverified }) += 1;
             }
             Ok(data) => {
-                writer.add(&name(UNVERIFIED, entry.name(), None)?, &data)?;
+                writer.add(&free_name(reader, writer, UNVERIFIED, &entry, None)?, &data)?;
                 salvaged.unverified += 1;
             }
             Err(failure) if failure.error() == Error::OutOfMemory => return Err(failure),
@@ -129,7 +139,7 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
                 // Without checksums what lies before the damage can be read.
                 damaged = failure.frame().filter(|_| reader.has_checksums());
                 salvaged.lost += 1;
-                by_frames(reader, entry.number(), writer, salvaged)?;
+                by_frames(reader, &entry, writer, salvaged)?;
             }
         }
     }
@@ -143,9 +153,9 @@ fn is_verified(reader: &Reader<'_>, region: &str) -> bool {
 }
 
 /// The sound pieces of a region.
-fn by_frames(reader: &Reader<'_>, number: usize, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
+fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
     let view = reader.view();
-    let Some(region) = view.region(number) else { return Ok(()) };
+    let Some(region) = view.region(entry.number()) else { return Ok(()) };
     let mut run: Option<(u64, Vec<u8>)> = None;
     let frames = (region.first_frame..).map_while(|frame| view.frame(frame));
     for frame in frames.take_while(|frame| frame.data.start < region.data.end) {
@@ -155,34 +165,55 @@ fn by_frames(reader: &Reader<'_>, number: usize, writer: &mut Writer<'_>, salvag
         let (before, size) = (data.len(), (end - begin) as usize);
         data.try_reserve(size).map_err(|_| Error::OutOfMemory)?;
         data.resize(before + size, 0);
-        match reader.read_at(number, offset, &mut data[before..]) {
+        match reader.read_at(entry.number(), offset, &mut data[before..]) {
             Ok(()) => run = Some((at, data)),
             Err(_) => {
                 data.truncate(before);
-                put_run(reader, region.name, Some((at, data)), writer, salvaged)?;
+                put_run(reader, entry, Some((at, data)), writer, salvaged)?;
             }
         }
     }
-    put_run(reader, region.name, run, writer, salvaged)
+    put_run(reader, entry, run, writer, salvaged)
 }
 
 fn put_run(
     reader: &Reader<'_>,
-    region: &str,
+    entry: &Entry<'_>,
     run: Option<(u64, Vec<u8>)>,
     writer: &mut Writer<'_>,
     salvaged: &mut Salvaged,
 ) -> Result<(), Failure> {
     let Some((at, data)) = run.filter(|(_, data)| !data.is_empty()) else { return Ok(()) };
-    let verified = is_verified(reader, region);
-    writer.add(&name(if verified { PARTIAL } else { UNVERIFIED }, region, Some(at))?, &data)?;
+    let verified = is_verified(reader, entry.name());
+    let prefix = if verified { PARTIAL } else { UNVERIFIED };
+    writer.add(&free_name(reader, writer, prefix, entry, Some(at))?, &data)?;
     *(if verified { &mut salvaged.partial } else { &mut salvaged.unverified }) += 1;
     Ok(())
 }
 
+/// A name for what is left of a region, which no region has or is yet to get: where it is taken, the region's number is added. Of the region's
+/// name that leaves no room for the rest, the begin.
+fn free_name(
+    reader: &Reader<'_>,
+    writer: &Writer<'_>,
+    prefix: &str,
+    entry: &Entry<'_>,
+    at: Option<u64>,
+) -> Result<String, Error> {
+    let mut end = entry.name().len().min(NAME_MAX - 64);
+    while !entry.name().is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut text = name(prefix, &entry.name()[..end], at)?;
+    while reader.find(&text).is_some() || writer.index().names.has(&text) {
+        text.try_reserve(24).map_err(|_| Error::OutOfMemory)?;
+        write!(text, "'{}", entry.number()).map_err(|_| Error::Internal)?;
+    }
+    Ok(text)
+}
+
 /// A name for a piece.
 fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, Error> {
-    use std::fmt::Write;
     let mut text = String::new();
     text.try_reserve(prefix.len() + name.len() + 24).map_err(|_| Error::OutOfMemory)?;
     text.push_str(prefix);

@@ -153,6 +153,11 @@ impl<'w> Writer<'w> {
         Ok(summary)
     }
 
+    /// The index so far.
+    pub(super) fn index(&self) -> &Building {
+        &self.index
+    }
+
     /// Does something with the output, which is gone if that fails.
     fn or_fail(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Failure>) -> Result<(), Failure> {
         let result = match self.output.take() {
