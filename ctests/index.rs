@@ -638,6 +638,10 @@ fn the_readmes_example_runs() {
     let path = folder.join("state.ckpt");
     let said = support::run(Command::new(folder.join("example")).arg(&path));
     assert_eq!(said, "cell 17: 37 degrees, number 289\n");
+    // What it says of a failure is what went wrong.
+    let failed = Command::new(folder.join("example")).arg("/no/such/folder/file").env("FDCKPT_LOG", "off").output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success() && said.contains("/no/such/folder/file: opening the folder"), "{said}");
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }
