@@ -248,6 +248,24 @@ fn progress_is_told_and_can_cancel() {
     };
     let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
     assert_eq!((failure.error(), calls), (Error::Cancelled, 2));
+    // Whoever of several threads has done what: the end is told.
+    let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
+    for _ in 0..50 {
+        let mut told = 0;
+        let mut observe = |progress: fdckpt::index::Progress| {
+            told = progress.data;
+            ControlFlow::Continue(())
+        };
+        reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
+        assert_eq!(told, 400_000);
+        let mut told = 0;
+        let mut observe = |progress: fdckpt::index::Progress| {
+            told = progress.data;
+            ControlFlow::Continue(())
+        };
+        reader.verify_with(&mut |damage| panic!("{damage:?}"), Some(&mut observe)).unwrap();
+        assert_eq!(told, 400_000);
+    }
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub struct fdckpt_progress_t {
     pub stored: u64,
 }
 
-/// Is told of progress after each frame (where several threads read, after each that the calling one has done), by the thread that called the
-/// library, with the context of the options. Returns 0 to go on; anything
+/// Is told of progress after each frame (where several threads read, after each that the calling one has done, and when all is done), by the
+/// thread that called the library, with the context of the options. Returns 0 to go on; anything
 /// else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
 pub type fdckpt_progress_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, progress: *const fdckpt_progress_t) -> c_int>;
 

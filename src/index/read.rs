@@ -152,7 +152,8 @@ impl Reader<'_> {
         self.read_many_with(requests, None)
     }
 
-    /// As [`read_many`](Self::read_many). `observer` is told of progress, by the thread that calls. [`ControlFlow::Break`] cancels.
+    /// As [`read_many`](Self::read_many). `observer` is told of progress, by the thread that calls: after each frame that this one has done
+    /// and, of several threads, when all is done. [`ControlFlow::Break`] cancels.
     ///
     /// # Errors
     /// [`Error::Cancelled`], and as for [`read`](Self::read).
@@ -331,8 +332,8 @@ impl Reader<'_> {
         Ok(stored.len() as u64)
     }
 
-    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`. A
-    /// failure ends it all; of several it is that of the lowest job that is returned.
+    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`, and, as
+    /// others may be at it longer, once all are done. A failure ends it all; of several it is that of the lowest job that is returned.
     pub(super) fn spread<E: Send>(
         &self,
         jobs: usize,
@@ -372,6 +373,7 @@ impl Reader<'_> {
         let mut failure = failure;
         match failure.get_mut().take() {
             Some((_, what, error)) => Err((Some(what), error)),
+            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, Error::Cancelled)),
             None => result.map_err(|error| (None, error)),
         }
     }
