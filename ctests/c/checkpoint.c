@@ -219,6 +219,7 @@ check_failures( void ) {
     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
     CHECK_EQ( fdckpt_writer_add( writer, "there", "x", 1UL ), FDCKPT_OK );
     CHECK_EQ( fdckpt_writer_add( writer, bad[i], "x", 1UL ), FDCKPT_ERR_ARGUMENT );
+    CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
     CHECK_EQ( fdckpt_writer_add( writer, "fine", "x", 1UL ), FDCKPT_ERR_ARGUMENT ); /* As before */
     CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
     if( i==3UL ) CHECK( !strcmp( fdckpt_last_error()->name, "there" ) && !strcmp( fdckpt_last_error()->file, path ) );
@@ -248,11 +249,12 @@ check_failures( void ) {
   cancel_after = 3;
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_ERR_CANCELLED );
   CHECK_EQ( fdckpt_reader_load( reader, "none", copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
-  CHECK( !strcmp( fdckpt_last_error()->name, "none" ) );
+  CHECK( !strcmp( fdckpt_last_error()->name, "none" ) && fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
   CHECK_EQ( fdckpt_reader_read( reader, 3UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read( reader, ~0UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read( reader, 1UL, copy, 5UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read( reader, 1UL, NULL, 4UL ), FDCKPT_ERR_ARGUMENT );
+  CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
   CHECK_EQ( fdckpt_reader_read_at( reader, 1UL, 3UL, copy, 2UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 1UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_map( reader, 0UL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );

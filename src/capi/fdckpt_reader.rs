@@ -607,8 +607,11 @@ unsafe fn call(
     reader: *const fdckpt_reader_t,
     body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Failure>,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    guard::run_about(function, || body(unsafe { guard::check(reader.cast_mut())?.as_ref() }))
+    guard::run_about(function, || {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { guard::check(reader.cast_mut())?.as_ref() };
+        body(handle).map_err(|failure| handle.reader.about_file(failure))
+    })
 }
 
 /// # Safety

@@ -165,8 +165,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
-            let (name, data) = (guard::text(name)?, guard::bytes(data, size)?);
-            writer.add(name, data)
+            let name = guard::text(name)?;
+            writer.add(name, guard::bytes(data, size).map_err(|error| Failure::from(error).named(name))?)
         })
     }
 }
@@ -195,8 +195,8 @@ pub unsafe extern "C" fn fdckpt_writer_attribute(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_attribute", writer, |writer| {
-            let (key, value) = (guard::text(key)?, guard::bytes(value, size)?);
-            writer.attribute(key, value)
+            let key = guard::text(key)?;
+            writer.attribute(key, guard::bytes(value, size).map_err(|error| Failure::from(error).named(key))?)
         })
     }
 }
@@ -248,7 +248,8 @@ unsafe fn call(
     guard::run_about(function, || {
         // SAFETY: the caller's promise.
         let handle = unsafe { guard::check(writer)?.as_mut() };
-        let result = body(handle.writer.as_mut().map_err(|failure| failure.clone())?);
+        let writer = handle.writer.as_mut().map_err(|failure| failure.clone())?;
+        let result = body(writer).map_err(|failure| writer.about_file(failure));
         if let Err(failure) = &result {
             // Also where it was an argument that C alone can get wrong.
             handle.writer = Err(failure.clone());

@@ -210,7 +210,12 @@ impl<'a> Reader<'a> {
 
     /// A failure that is about the whole file.
     pub(crate) fn failure(&self, error: Error) -> Failure {
-        Failure::from(error).in_file(self.file.as_deref())
+        self.about_file(error.into())
+    }
+
+    /// The same failure, as one of this file.
+    pub(crate) fn about_file(&self, failure: Failure) -> Failure {
+        failure.in_file(self.file.as_deref())
     }
 
     pub(super) fn view(&self) -> View<'_> {
