@@ -83,6 +83,28 @@ fn what_is_damaged_is_named() {
     assert_eq!((told, verdict.lost_regions, verdict.damaged_frames), (vec![2], 1, 1));
 }
 
+/// Without checksums what lies before the damage can be read, whatever was read before.
+#[test]
+fn what_lies_before_the_damage() {
+    let folder = support::fresh_folder("index-damage-before");
+    let path = folder.join("a");
+    let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4).checksums(false);
+    let mut writer = options.create(&path).unwrap();
+    let data: Vec<u8> = (0..250_000usize).map(|at| (at * at / 7 % 251 >> (at % 3)) as u8).collect();
+    for (number, part) in data.chunks(10_000).enumerate() {
+        writer.add(&number.to_string(), part).unwrap();
+    }
+    writer.commit().unwrap();
+    let mut file = fs::read(&path).unwrap();
+    // The size of the last one of the four chunks.
+    let size = |at: usize| 3 + usize::from(file[at]) + (usize::from(file[at + 1]) << 8) + (usize::from(file[at + 2]) << 16);
+    let last = (0..3).fold(0, |at, _| at + size(at));
+    file[last..last + 3].fill(0);
+    let reader = open(&file).unwrap();
+    let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
+    assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
+}
+
 #[test]
 fn random_damage() {
     let count = std::env::var("FDCKPT_INDEX_DAMAGE").map_or(150, |count| count.parse::<u64>().expect("a number"));

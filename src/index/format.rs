@@ -117,7 +117,8 @@ impl Building {
     }
 
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let size = u32::try_from(value.len()).map_err(|_| Error::TooLarge { size: value.len() as u64 })?;
+        let size = u32::try_from(value.len());
+        let size = size.map_err(|_| Error::Argument("the value has 4 GiB or more: what is so large can be a region"))?;
         self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len()).map_err(|_| Error::OutOfMemory)?;
         self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());

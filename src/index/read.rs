@@ -86,18 +86,24 @@ impl Loader {
     fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], Error> {
         if self.frame != Some(number) || self.ready < least {
             let size = (frame.data.end - frame.data.start) as usize;
-            // Whoever wants more of a frame than before, will go on. A chunk comes whole, or not at all.
-            let least = if self.frame == Some(number) { size } else { least.next_multiple_of(CHUNK_MAX).min(size) };
+            // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
+            // nothing to what was asked for.
+            let least = least.next_multiple_of(CHUNK_MAX).min(size);
+            let mut ready = if self.frame == Some(number) { size } else { least };
             self.frame = None;
             let mut scratch = std::mem::take(&mut self.scratch);
-            if scratch.len() < least {
-                scratch.try_reserve_exact(least - scratch.len()).map_err(|_| Error::OutOfMemory)?;
-                scratch.resize(least, 0);
+            if scratch.len() < ready {
+                scratch.try_reserve_exact(ready - scratch.len()).map_err(|_| Error::OutOfMemory)?;
+                scratch.resize(ready, 0);
             }
-            let result = self.decode(stored, frame, &mut scratch[..least]);
+            let mut result = self.decode(stored, frame, &mut scratch[..ready]);
+            if result.is_err() && least < ready {
+                ready = least;
+                result = self.decode(stored, frame, &mut scratch[..ready]);
+            }
             self.scratch = scratch;
             result?;
-            (self.frame, self.ready) = (Some(number), least);
+            (self.frame, self.ready) = (Some(number), ready);
         }
         Ok(&self.scratch[..self.ready])
     }
