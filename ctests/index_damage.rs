@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 
 use fdckpt::FrameStyle;
-use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions};
+use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions, salvage};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -103,6 +103,9 @@ fn what_lies_before_the_damage() {
     let reader = open(&file).unwrap();
     let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
     assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, folder.join("b"), WriterOptions::new().durability(Durability::None)).unwrap();
+    assert_eq!((what.unverified, what.lost), (19, 6));
 }
 
 #[test]

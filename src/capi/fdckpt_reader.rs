@@ -567,6 +567,9 @@ pub struct fdckpt_salvaged_t {
 /// Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
 /// for it.
 ///
+/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
+/// file, decompressed.
+///
 /// Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
 /// unverified in it stays so.
 ///

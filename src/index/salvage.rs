@@ -62,6 +62,9 @@ const NOT_VERIFIED: &[u8] = b"unverified";
 ///
 /// Where a name would be that of another region, `'` and the region's number are added; where one would be too long, the begin of NAME stands for it.
 ///
+/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
+/// file, decompressed.
+///
 /// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`. Where `from` was salvaged itself, what is
 /// unverified in it stays so.
 ///
@@ -113,7 +116,7 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
             writer.attribute(key, value)?;
         }
     }
-    // Many regions can lie in one frame: what is lost with it is not read, and its frame not hashed, again and again.
+    // Many regions can lie in one frame. What comes behind one that is lost there is lost too: it is not tried again and again.
     let mut damaged = None;
     for entry in reader.entries() {
         if entry.frame().is_some_and(|frame| damaged == Some(frame as u64)) && entry.frame_count() == 1 {
@@ -136,8 +139,7 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
             }
             Err(failure) if failure.error() == Error::OutOfMemory => return Err(failure),
             Err(failure) => {
-                // Without checksums what lies before the damage can be read.
-                damaged = failure.frame().filter(|_| reader.has_checksums());
+                damaged = failure.frame();
                 salvaged.lost += 1;
                 by_frames(reader, &entry, writer, salvaged)?;
             }
