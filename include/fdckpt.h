@@ -1094,7 +1094,8 @@ typedef struct fdckpt_progress_t {
 /*
  Is told of progress after each frame (where several threads read, after each that the calling one has done, and when all is done), by the
  thread that called the library, with the context of the options. Returns 0 to go on; anything
- else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
+ else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception. It can't use the writer that
+ it is told of (such a call is refused, and changes nothing), nor close the reader.
  */
 typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_t *progress);
 

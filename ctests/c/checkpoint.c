@@ -264,6 +264,34 @@ check_failures( void ) {
   fdckpt_reader_close( reader );
 }
 
+/* Who is told of progress can't use the writer meanwhile. */
+
+static int
+meddle( void * context, fdckpt_progress_t const * now ) {
+  fdckpt_writer_t * writer = *(fdckpt_writer_t **)context;
+  CHECK( now->data );
+  CHECK_EQ( fdckpt_writer_add( writer, "meddled", "x", 1UL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
+  fdckpt_writer_abort( writer );
+  fdckpt_writer_free( writer );
+  return 0;
+}
+
+static void
+check_meddling( void ) {
+  fdckpt_writer_t * writer;
+  fdckpt_writer_options_t options = { .progress = meddle, .context = &writer, .durability = FDCKPT_SYNC_NONE, .style = 2 };
+  writer = fdckpt_writer_open( path, &options );
+  CHECK_EQ( fdckpt_writer_add( writer, "grid", grid, LARGE ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_add( writer, "small", "x", 1UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
+  fdckpt_writer_free( writer );
+  fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+  CHECK_EQ( fdckpt_reader_count( reader ), 2UL );
+  CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_OK );
+  fdckpt_reader_close( reader );
+}
+
 static void
 check_null( void ) {
   fdckpt_entry_t        entry;
@@ -338,6 +366,7 @@ main( void ) {
   check_pipes();
   check_damage();
   check_failures();
+  check_meddling();
   check_null();
   unlink( path );
   CHECK( !rmdir( folder ) ); /* Nothing else is left */
