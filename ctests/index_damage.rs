@@ -90,7 +90,7 @@ fn what_lies_before_the_damage() {
     let path = folder.join("a");
     let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4).checksums(false);
     let mut writer = options.create(&path).unwrap();
-    let data: Vec<u8> = (0..250_000usize).map(|at| (at * at / 7 % 251 >> (at % 3)) as u8).collect();
+    let data: Vec<u8> = (0..250_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
     for (number, part) in data.chunks(10_000).enumerate() {
         writer.add(&number.to_string(), part).unwrap();
     }
