@@ -208,6 +208,10 @@ fn what_can_not_be_is_refused_and_fails_the_whole() {
     for size in [0, 65_535, (1 << 30) + 1] {
         assert!(matches!(options().frame_size(size).create(&path).unwrap_err().error(), Error::Argument(_)));
     }
+    for name in ["", "folder/", "folder/.", "folder/.."] {
+        let failure = options().create(folder.join(name)).unwrap_err();
+        assert!(matches!(failure.error(), Error::Argument(why) if why.contains("does not end in the name")), "{name}: {failure}");
+    }
     let file = write_to(&path, options(), &named(&[10, 20]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
     let error = |result: Result<(), fdckpt::index::Failure>| result.unwrap_err().error();
