@@ -208,6 +208,10 @@ fn what_can_not_be_is_refused_and_fails_the_whole() {
     for size in [0, 65_535, (1 << 30) + 1] {
         assert!(matches!(options().frame_size(size).create(&path).unwrap_err().error(), Error::Argument(_)));
     }
+    for name in ["", "folder/", "folder/.", "folder/.."] {
+        let failure = options().create(folder.join(name)).unwrap_err();
+        assert!(matches!(failure.error(), Error::Argument(why) if why.contains("does not end in the name")), "{name}: {failure}");
+    }
     let file = write_to(&path, options(), &named(&[10, 20]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
     let error = |result: Result<(), fdckpt::index::Failure>| result.unwrap_err().error();
@@ -248,6 +252,24 @@ fn progress_is_told_and_can_cancel() {
     };
     let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
     assert_eq!((failure.error(), calls), (Error::Cancelled, 2));
+    // Whoever of several threads has done what: the end is told.
+    let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
+    for _ in 0..50 {
+        let mut told = 0;
+        let mut observe = |progress: fdckpt::index::Progress| {
+            told = progress.data;
+            ControlFlow::Continue(())
+        };
+        reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
+        assert_eq!(told, 400_000);
+        let mut told = 0;
+        let mut observe = |progress: fdckpt::index::Progress| {
+            told = progress.data;
+            ControlFlow::Continue(())
+        };
+        reader.verify_with(&mut |damage| panic!("{damage:?}"), Some(&mut observe)).unwrap();
+        assert_eq!(told, 400_000);
+    }
 }
 
 #[test]
@@ -334,7 +356,10 @@ fn a_million_regions() {
         assert_eq!(u64::from_le_bytes(data), number);
     }
     let read = start.elapsed() / (count / 11) as u32;
-    println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}");
+    let start = std::time::Instant::now();
+    assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_sound());
+    let verified = start.elapsed();
+    println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}, all verified in {verified:?}");
 }
 
 proptest! {
@@ -392,20 +417,91 @@ fn salvage_finds_what_is_left() {
     let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
     assert_eq!(names, ["region 0", "partial/region 1@0", "partial/region 1@196608", "region 2"]);
     assert_eq!(reader.read_to_vec(2).unwrap(), regions[1].1[196_608..]);
+    // One that several regions share.
+    let shared = write_to(&path, options().frame_size(65_536), &named(&[16_000, 16_000, 16_000, 16_000, 5000, 5000, 0, 5000]));
+    let mut damaged = shared.clone();
+    damaged[40_000] ^= 1;
+    let (what, reader) = salvaged(&damaged);
+    assert_eq!((what.verified, what.lost, what.partial), (4, 4, 0), "{what:?}");
+    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    assert_eq!(names, ["region 4", "region 5", "region 6", "region 7"]);
     // All from the middle of the frames on is missing.
     let (what, reader) = salvaged(&file[..frame.offset as usize + 1000]);
     assert!(!what.index && what.verified == 0 && what.unverified > 0, "{what:?}");
     assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
     assert_eq!(reader.read_to_vec(reader.find("unverified/lz4@0").unwrap().number()).unwrap(), regions[0].1);
     assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    // What is salvaged from that has checksums now, and is no better known.
+    let (again, twice) = (folder.join("c"), fs::read(&to).unwrap());
+    for damaged in [false, true] {
+        let mut bytes = twice.clone();
+        bytes[10] ^= u8::from(damaged);
+        fs::write(&path, bytes).unwrap();
+        let what = salvage(&path, &again, with()).unwrap();
+        assert!(what.index && what.verified + what.partial == 0 && what.unverified > 0, "{what:?}");
+        let reader = Reader::open(&again).unwrap();
+        assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
+        assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    }
     let second = reader.entry(1).unwrap();
     assert!(second.name().starts_with("unverified/lz4@") && second.size() == 2 * 65_536, "{second:?}");
     assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[..2 * 65_536]);
+    // Nothing is nothing that was verified.
+    let (what, reader) = salvaged(b"");
+    assert_eq!((what, reader.len()), (Default::default(), 0));
+    assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
     // RAW can't be told from anything.
     let file = write_to(&path, options(), &regions);
     let (what, reader) = salvaged(&file[..1500]);
     assert_eq!((what.index, what.unverified), (false, 1));
     assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
+}
+
+/// Whatever regions are called, what is left of them is not lost for want of a name.
+#[test]
+fn salvage_finds_names() {
+    let folder = support::fresh_folder("index-salvage-names");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let long = ["\u{e9}".repeat(32_767), "x".to_owned()].concat();
+    let regions = [(long, data(1, 200_000)), ("x".to_owned(), data(2, 200_000)), ("partial/x@65536".to_owned(), data(3, 100))];
+    let mut file = write_to(&path, options().frame_size(65_536), &regions);
+    file[5] ^= 1;
+    file[200_005] ^= 1;
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, &to, options()).unwrap();
+    assert_eq!((what.verified, what.partial, what.lost), (1, 2, 2), "{what:?}");
+    let reader = Reader::open(&to).unwrap();
+    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536"));
+    assert_eq!(names[1..], ["partial/x@65536'1", "partial/x@65536"]);
+    assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[65_536..]);
+    assert_eq!(reader.read_to_vec(2).unwrap(), regions[2].1);
+    // From other hands a name can be there twice.
+    let twice = [("x".to_owned(), data(4, 100)), ("x".to_owned(), data(5, 100))];
+    fs::write(&path, by_the_specification(&twice, &[200])).unwrap();
+    assert_eq!(salvage(&path, &to, options()).unwrap().verified, 2);
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["x", "x'1"]);
+    assert_eq!(reader.read_to_vec(1).unwrap(), twice[1].1);
+}
+
+/// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the square.
+#[test]
+fn salvage_looks_for_an_index_so_long_and_no_longer() {
+    let folder = support::fresh_folder("index-patience");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let file = write_to(&path, options(), &named(&[10]));
+    for (count, found) in [(20, true), (1000, false)] {
+        let (mut bytes, end) = (file.clone(), file.len() + 96 * count);
+        for at in (file.len()..end).step_by(96) {
+            bytes.extend(b"FDCKIDX\n\x01\0\0\0\x01\0\0\0");
+            // Of regions, frames and names none, and attributes to the end.
+            let attributes = (end - at).saturating_sub(96 + 8);
+            [0, 0, 0, at, 0, 0, attributes, 0, 0, 0].iter().for_each(|&field| bytes.extend((field as u64).to_le_bytes()));
+        }
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(salvage(&path, &to, options()).unwrap().index, found, "{count}");
+    }
 }
 
 /// Temporary files of dead processes go, those of living ones stay.
@@ -564,6 +660,10 @@ fn the_readmes_example_runs() {
     let path = folder.join("state.ckpt");
     let said = support::run(Command::new(folder.join("example")).arg(&path));
     assert_eq!(said, "cell 17: 37 degrees, number 289\n");
+    // What it says of a failure is what went wrong.
+    let failed = Command::new(folder.join("example")).arg("/no/such/folder/file").env("FDCKPT_LOG", "off").output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success() && said.contains("/no/such/folder/file: opening the folder"), "{said}");
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

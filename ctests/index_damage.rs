@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 
 use fdckpt::FrameStyle;
-use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions};
+use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions, salvage};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -81,6 +81,31 @@ fn what_is_damaged_is_named() {
     let mut told = Vec::new();
     let verdict = reader.verify(&mut |damage| told.extend(damage.region.map(|(number, _)| number))).unwrap();
     assert_eq!((told, verdict.lost_regions, verdict.damaged_frames), (vec![2], 1, 1));
+}
+
+/// Without checksums what lies before the damage can be read, whatever was read before.
+#[test]
+fn what_lies_before_the_damage() {
+    let folder = support::fresh_folder("index-damage-before");
+    let path = folder.join("a");
+    let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4).checksums(false);
+    let mut writer = options.create(&path).unwrap();
+    let data: Vec<u8> = (0..250_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
+    for (number, part) in data.chunks(10_000).enumerate() {
+        writer.add(&number.to_string(), part).unwrap();
+    }
+    writer.commit().unwrap();
+    let mut file = fs::read(&path).unwrap();
+    // The size of the last one of the four chunks.
+    let size = |at: usize| 3 + usize::from(file[at]) + (usize::from(file[at + 1]) << 8) + (usize::from(file[at + 2]) << 16);
+    let last = (0..3).fold(0, |at, _| at + size(at));
+    file[last..last + 3].fill(0);
+    let reader = open(&file).unwrap();
+    let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
+    assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, folder.join("b"), WriterOptions::new().durability(Durability::None)).unwrap();
+    assert_eq!((what.unverified, what.lost), (19, 6));
 }
 
 #[test]

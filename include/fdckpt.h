@@ -1092,9 +1092,10 @@ typedef struct fdckpt_progress_t {
 } fdckpt_progress_t;
 
 /*
- Is told of progress after each frame (where several threads read, after each that the calling one has done), by the thread that called the
- library, with the context of the options. Returns 0 to go on; anything
- else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
+ Is told of progress after each frame (where several threads read, after each that the calling one has done, and when all is done), by the
+ thread that called the library, with the context of the options. Returns 0 to go on; anything
+ else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception. It can't use the writer that
+ it is told of (such a call is refused, and changes nothing), nor close the reader.
  */
 typedef int (*fdckpt_progress_fn_t)(void *context, const struct fdckpt_progress_t *progress);
 
@@ -2400,7 +2401,14 @@ int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
  they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
  all that is between comes as unverified/raw@OFFSET.
 
- Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified".
+ Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
+ for it.
+
+ It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
+ file, decompressed.
+
+ Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
+ unverified in it stays so.
 
  Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
  FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.

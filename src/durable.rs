@@ -80,7 +80,9 @@ impl Replacement {
     /// [`Error::Io`]; [`Error::Argument`] where the path has no file name, or a NUL in it; [`Error::OutOfMemory`].
     pub fn begin(path: impl AsRef<Path>, durability: Durability) -> Result<Self, Error> {
         let path = path.as_ref();
-        let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?;
+        // To `Path` the name in "folder/" and "folder/." is that of the folder; who writes so, means no file.
+        let name = path.file_name().filter(|name| path.as_os_str().as_bytes().ends_with(name.as_bytes()));
+        let name = name.ok_or(Error::Argument("the path does not end in the name of a file"))?;
         let name = c_string(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_string(if parent.is_empty() { b"." } else { parent })?;

@@ -194,7 +194,7 @@ pub enum Error {
     },
     /// There is a region, or an attribute, of this name already.
     NameTaken,
-    /// There is no region of this name or number.
+    /// There is no region, frame or attribute of this name or number.
     NoSuchRegion,
     /// The memory given for a region is not of its size.
     RegionSize {
@@ -399,7 +399,7 @@ impl fmt::Display for Error {
                 write!(f, "the checkpoint has a variable {id}, which is not protected: protect all, or recover one by one")
             }
             Self::NameTaken => f.write_str("there is one of this name already"),
-            Self::NoSuchRegion => f.write_str("there is no such region"),
+            Self::NoSuchRegion => f.write_str("there is none of this name or number"),
             Self::RegionSize { size, given } => write!(f, "the region has {size} bytes, the memory given for it {given}"),
             Self::OutOfRegion { offset, length, size } => {
                 write!(f, "the region has {size} bytes, and not {length} from offset {offset} of it on")

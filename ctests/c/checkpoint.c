@@ -219,6 +219,7 @@ check_failures( void ) {
     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
     CHECK_EQ( fdckpt_writer_add( writer, "there", "x", 1UL ), FDCKPT_OK );
     CHECK_EQ( fdckpt_writer_add( writer, bad[i], "x", 1UL ), FDCKPT_ERR_ARGUMENT );
+    CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
     CHECK_EQ( fdckpt_writer_add( writer, "fine", "x", 1UL ), FDCKPT_ERR_ARGUMENT ); /* As before */
     CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
     if( i==3UL ) CHECK( !strcmp( fdckpt_last_error()->name, "there" ) && !strcmp( fdckpt_last_error()->file, path ) );
@@ -248,17 +249,46 @@ check_failures( void ) {
   cancel_after = 3;
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_ERR_CANCELLED );
   CHECK_EQ( fdckpt_reader_load( reader, "none", copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
-  CHECK( !strcmp( fdckpt_last_error()->name, "none" ) );
+  CHECK( !strcmp( fdckpt_last_error()->name, "none" ) && fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
   CHECK_EQ( fdckpt_reader_read( reader, 3UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read( reader, ~0UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read( reader, 1UL, copy, 5UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read( reader, 1UL, NULL, 4UL ), FDCKPT_ERR_ARGUMENT );
+  CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
   CHECK_EQ( fdckpt_reader_read_at( reader, 1UL, 3UL, copy, 2UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 1UL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_map( reader, 0UL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_info( reader, NULL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_entry( reader, 0UL, NULL ), FDCKPT_ERR_ARGUMENT );
   CHECK_EQ( fdckpt_reader_find( reader, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
+  fdckpt_reader_close( reader );
+}
+
+/* Who is told of progress can't use the writer meanwhile. */
+
+static int
+meddle( void * context, fdckpt_progress_t const * now ) {
+  fdckpt_writer_t * writer = *(fdckpt_writer_t **)context;
+  CHECK( now->data );
+  CHECK_EQ( fdckpt_writer_add( writer, "meddled", "x", 1UL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
+  fdckpt_writer_abort( writer );
+  fdckpt_writer_free( writer );
+  return 0;
+}
+
+static void
+check_meddling( void ) {
+  fdckpt_writer_t * writer;
+  fdckpt_writer_options_t options = { .progress = meddle, .context = &writer, .durability = FDCKPT_SYNC_NONE, .style = 2 };
+  writer = fdckpt_writer_open( path, &options );
+  CHECK_EQ( fdckpt_writer_add( writer, "grid", grid, LARGE ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_add( writer, "small", "x", 1UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
+  fdckpt_writer_free( writer );
+  fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+  CHECK_EQ( fdckpt_reader_count( reader ), 2UL );
+  CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_OK );
   fdckpt_reader_close( reader );
 }
 
@@ -336,6 +366,7 @@ main( void ) {
   check_pipes();
   check_damage();
   check_failures();
+  check_meddling();
   check_null();
   unlink( path );
   CHECK( !rmdir( folder ) ); /* Nothing else is left */

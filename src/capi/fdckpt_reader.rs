@@ -564,7 +564,14 @@ pub struct fdckpt_salvaged_t {
 /// they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
 /// all that is between comes as unverified/raw@OFFSET.
 ///
-/// Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified".
+/// Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
+/// for it.
+///
+/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
+/// file, decompressed.
+///
+/// Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
+/// unverified in it stays so.
 ///
 /// Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
 /// FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
@@ -603,8 +610,11 @@ unsafe fn call(
     reader: *const fdckpt_reader_t,
     body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Failure>,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    guard::run_about(function, || body(unsafe { guard::check(reader.cast_mut())?.as_ref() }))
+    guard::run_about(function, || {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { guard::check(reader.cast_mut())?.as_ref() };
+        body(handle).map_err(|failure| handle.reader.about_file(failure))
+    })
 }
 
 /// # Safety

@@ -5,6 +5,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::mem;
 use std::ops::ControlFlow;
+use std::ptr::NonNull;
 
 use super::fdckpt_fti;
 use super::guard;
@@ -21,6 +22,39 @@ use crate::index::{FRAME_SIZE_DEFAULT, Failure, Progress, Writer, WriterOptions}
 pub struct fdckpt_writer_t {
     /// Or why there is none: it was committed or aborted, or a call failed.
     writer: Result<Writer<'static>, Failure>,
+    /// A call is underway: what the host calls meanwhile, to be told of progress, must not have the writer as well.
+    at_work: bool,
+}
+
+/// The state of a writer's handle as long as a call has it.
+struct AtWork(NonNull<fdckpt_writer_t>);
+
+impl AtWork {
+    /// # Safety
+    /// `writer` may be NULL or misaligned; otherwise fdckpt_writer_open or its like returned it, it was not freed, and no other thread uses it.
+    unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, Error> {
+        let handle = guard::check(writer)?;
+        // SAFETY: the caller's promise. Who is at work, has borrowed the other member alone.
+        let at_work = unsafe { &mut (*handle.as_ptr()).at_work };
+        if mem::replace(at_work, true) {
+            return Err(Error::Argument(
+                "the writer is at work: a progress callback can't use it, and cancels by what it returns",
+            ));
+        }
+        Ok(Self(handle))
+    }
+
+    fn writer(&mut self) -> &mut Result<Writer<'static>, Failure> {
+        // SAFETY: as in `begin`; there is no second one of the same handle.
+        unsafe { &mut (*self.0.as_ptr()).writer }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        // SAFETY: as in `begin`.
+        unsafe { (*self.0.as_ptr()).at_work = false };
+    }
 }
 
 /// The styles of frames, as in fd_checkpt.h: the data as it is, which is what 0 means too, and fastest.
@@ -46,9 +80,10 @@ pub struct fdckpt_progress_t {
     pub stored: u64,
 }
 
-/// Is told of progress after each frame (where several threads read, after each that the calling one has done), by the thread that called the
-/// library, with the context of the options. Returns 0 to go on; anything
-/// else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception.
+/// Is told of progress after each frame (where several threads read, after each that the calling one has done, and when all is done), by the
+/// thread that called the library, with the context of the options. Returns 0 to go on; anything
+/// else cancels, and the call fails with FDCKPT_ERR_CANCELLED. It must return: no longjmp, no C++ exception. It can't use the writer that
+/// it is told of (such a call is refused, and changes nothing), nor close the reader.
 pub type fdckpt_progress_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, progress: *const fdckpt_progress_t) -> c_int>;
 
 /// How a checkpoint is to be saved. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
@@ -131,7 +166,7 @@ pub unsafe extern "C" fn fdckpt_writer_open(
     guard::make_about(c"fdckpt_writer_open", || {
         // SAFETY: the caller keeps to the comment above.
         let (path, options) = unsafe { (fdckpt_fti::path(path)?, fdckpt_writer_options_t::read(options)?) };
-        Ok(fdckpt_writer_t { writer: Ok(options.create(path)?) })
+        Ok(fdckpt_writer_t { writer: Ok(options.create(path)?), at_work: false })
     })
 }
 
@@ -145,7 +180,7 @@ pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt
     guard::make_about(c"fdckpt_writer_open_fd", || {
         // SAFETY: the caller keeps to the comment above.
         let options = unsafe { fdckpt_writer_options_t::read(options)? };
-        Ok(fdckpt_writer_t { writer: Ok(options.write_to(guard::descriptor(fd)?)?) })
+        Ok(fdckpt_writer_t { writer: Ok(options.write_to(guard::descriptor(fd)?)?), at_work: false })
     })
 }
 
@@ -165,8 +200,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
-            let (name, data) = (guard::text(name)?, guard::bytes(data, size)?);
-            writer.add(name, data)
+            let name = guard::text(name)?;
+            writer.add(name, guard::bytes(data, size).map_err(|error| Failure::from(error).named(name))?)
         })
     }
 }
@@ -195,8 +230,8 @@ pub unsafe extern "C" fn fdckpt_writer_attribute(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_attribute", writer, |writer| {
-            let (key, value) = (guard::text(key)?, guard::bytes(value, size)?);
-            writer.attribute(key, value)
+            let key = guard::text(key)?;
+            writer.attribute(key, guard::bytes(value, size).map_err(|error| Failure::from(error).named(key))?)
         })
     }
 }
@@ -210,9 +245,9 @@ pub unsafe extern "C" fn fdckpt_writer_attribute(
 pub unsafe extern "C" fn fdckpt_writer_commit(writer: *mut fdckpt_writer_t) -> c_int {
     guard::run_about(c"fdckpt_writer_commit", || {
         // SAFETY: the caller keeps to the comment above.
-        let handle = unsafe { guard::check(writer)?.as_mut() };
-        let result = mem::replace(&mut handle.writer, Err(Error::Failed.into())).and_then(Writer::commit);
-        handle.writer = Err(result.as_ref().err().cloned().unwrap_or(Error::Failed.into()));
+        let mut handle = unsafe { AtWork::begin(writer)? };
+        let result = mem::replace(handle.writer(), Err(Error::Failed.into())).and_then(Writer::commit);
+        *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(Error::Failed.into()));
         result.map(drop)
     })
 }
@@ -226,7 +261,7 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
     }
     guard::run_about(c"fdckpt_writer_abort", || {
         // SAFETY: the caller keeps to the comment above.
-        unsafe { guard::check(writer)?.as_mut() }.writer = Err(Error::Failed.into());
+        *unsafe { AtWork::begin(writer)? }.writer() = Err(Error::Failed.into());
         Ok(())
     });
 }
@@ -234,8 +269,17 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
 /// fdckpt_writer_free frees a writer. If it was not committed, what was written is discarded. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::free(c"fdckpt_writer_free", writer) }
+    if writer.is_null() {
+        return;
+    }
+    guard::run_about(c"fdckpt_writer_free", || {
+        // SAFETY: the caller keeps to the comment above.
+        unsafe {
+            drop(AtWork::begin(writer)?);
+            guard::free(c"fdckpt_writer_free", writer);
+        }
+        Ok(())
+    });
 }
 
 /// # Safety
@@ -247,11 +291,12 @@ unsafe fn call(
 ) -> c_int {
     guard::run_about(function, || {
         // SAFETY: the caller's promise.
-        let handle = unsafe { guard::check(writer)?.as_mut() };
-        let result = body(handle.writer.as_mut().map_err(|failure| failure.clone())?);
+        let mut handle = unsafe { AtWork::begin(writer)? };
+        let writer = handle.writer().as_mut().map_err(|failure| failure.clone())?;
+        let result = body(writer).map_err(|failure| writer.about_file(failure));
         if let Err(failure) = &result {
             // Also where it was an argument that C alone can get wrong.
-            handle.writer = Err(failure.clone());
+            *handle.writer() = Err(failure.clone());
         }
         result
     })

@@ -78,8 +78,8 @@ pub(super) struct Building {
     frames: Vec<u8>,
     /// All but the ends of names.
     regions: Vec<(u64, u64, u32)>,
+    pub(super) keys: Names,
     attributes: Vec<u8>,
-    attribute_count: u64,
     /// Bytes of data of all regions, and of all frames so far.
     data: u64,
     framed: u64,
@@ -117,21 +117,15 @@ impl Building {
     }
 
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let size = u32::try_from(value.len()).map_err(|_| Error::TooLarge { size: value.len() as u64 })?;
-        let mut at = 0;
-        while let Some((end, other, _)) = attribute_at(&self.attributes, at) {
-            if other == key {
-                return Err(Error::NameTaken);
-            }
-            at = end;
-        }
+        let size = u32::try_from(value.len());
+        let size = size.map_err(|_| Error::Argument("the value has 4 GiB or more: what is so large can be a region"))?;
         self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len()).map_err(|_| Error::OutOfMemory)?;
+        self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.attributes.extend_from_slice(&size.to_le_bytes());
         self.attributes.extend_from_slice(key.as_bytes());
         self.attributes.push(0);
         self.attributes.extend_from_slice(value);
-        self.attribute_count += 1;
         Ok(())
     }
 
@@ -151,7 +145,7 @@ impl Building {
             self.data,
             self.stored,
             names.len() as u64,
-            self.attribute_count,
+            self.keys.len() as u64,
             self.attributes.len() as u64,
             slots.len() as u64,
             self.largest_frame,
@@ -199,15 +193,39 @@ fn short_number(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |field| u32::from_le_bytes(*field))
 }
 
+/// The numbers that an index begins with.
+fn fields(index: &[u8]) -> [u64; 10] {
+    std::array::from_fn(|place| number(index, 16 + 8 * place))
+}
+
+/// How many bytes an index has, as it says itself.
+fn size_said(index: &[u8]) -> Option<u64> {
+    let [regions, frames, _, _, names, _, attributes, slots, ..] = fields(index);
+    let sizes = [
+        Some((HEADER + SUM) as u64),
+        frames.checked_mul(FRAME as u64),
+        regions.checked_mul(REGION as u64),
+        slots.checked_mul(SLOT as u64),
+        Some(names),
+        Some(attributes),
+    ];
+    sizes.into_iter().try_fold(0u64, |total, size| total.checked_add(size?))
+}
+
 impl Table {
-    /// Reads the index that `file[at..]` begins with, `size` bytes of it or, if that is not known, as many as it says itself. It comes
-    /// right behind the frames.
+    /// How many bytes the index that `file[at..]` begins with has, as it says itself; if it says that it lies there, and the file has so many.
+    pub(super) fn size_at(file: &[u8], at: usize) -> Option<usize> {
+        let index = file.get(at..).filter(|index| index.starts_with(&MAGIC))?;
+        let [_, _, _, stored, ..] = fields(index);
+        size_said(index).filter(|size| stored == at as u64 && *size <= index.len() as u64).map(|size| size as usize)
+    }
+
+    /// Reads the index that is the `size` bytes at `at` of the file. It comes right behind the frames.
     ///
     /// All that others rely on is checked: whoever asks for regions and frames afterwards gets what is inside of the file, and in order.
-    pub(super) fn parse(file: &[u8], at: usize, size: Option<usize>) -> Result<Self, Error> {
+    pub(super) fn parse(file: &[u8], at: usize, size: usize) -> Result<Self, Error> {
         let refuse = |offset: usize, what| Err(Error::Malformed { offset: (at + offset) as u64, what });
-        let index = &file[at..];
-        let index = size.and_then(|size| index.get(..size)).unwrap_or(index);
+        let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
             return Err(Error::Unrecognized("this is not a self-describing checkpoint: there is no index where it should be"));
         }
@@ -219,27 +237,11 @@ impl Table {
                 "this checkpoint is of a version that this library does not know (or its version is damaged)",
             ));
         }
-        let flags = short_number(index, 12);
-        let field = |place: usize| number(index, 16 + 8 * place);
-        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] =
-            std::array::from_fn(field);
-        let sizes = [
-            Some(HEADER as u64),
-            frames.checked_mul(FRAME as u64),
-            regions.checked_mul(REGION as u64),
-            slots.checked_mul(SLOT as u64),
-            Some(names),
-            Some(attributes),
-            Some(SUM as u64),
-        ];
-        let total = sizes.into_iter().try_fold(0u64, |total, size| total.checked_add(size?));
-        match total {
-            Some(total) if size.is_none() && total <= index.len() as u64 => {
-                return Self::parse(file, at, Some(total as usize));
-            }
-            Some(total) if total == index.len() as u64 => {}
-            _ => return refuse(16, "the index is not as large as it says: it is damaged, or truncated"),
+        if size_said(index) != Some(index.len() as u64) {
+            return refuse(16, "the index is not as large as it says: it is damaged, or truncated");
         }
+        let flags = short_number(index, 12);
+        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = fields(index);
         let (content, sum) = index.split_at(index.len() - SUM);
         if checksum(content) != number(sum, 0) {
             return refuse(content.len(), "the checksum of the index is wrong: it is damaged");

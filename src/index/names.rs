@@ -43,15 +43,19 @@ impl Names {
         (&self.bytes, &self.ends, &self.slots)
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        places(name, self.slots.len()).map_while(|place| self.at(place)).any(|other| self.get(other) == name)
+    }
+
     /// Adds a name. On failure nothing has changed.
     pub(super) fn add(&mut self, name: &str) -> Result<(), Error> {
         let number = self.len();
         if number >= NAMES_MAX {
-            return Err(Error::Argument("there are too many regions: at most 4294967294 are possible"));
+            return Err(Error::Argument("there are too many names: at most 4294967294 are possible"));
         }
         let end = u32::try_from(self.bytes.len() + name.len() + 1);
         let end = end.map_err(|_| Error::Argument("all names together are larger than 4 GiB"))?;
-        if places(name, self.slots.len()).map_while(|place| self.at(place)).any(|other| self.get(other) == name) {
+        if self.has(name) {
             return Err(Error::NameTaken);
         }
         let reserved = self.bytes.try_reserve(name.len() + 1).and_then(|()| self.ends.try_reserve(1));

@@ -40,7 +40,7 @@ struct Part<'m> {
 pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync + 'j;
 
 /// When the bytes of a frame are to be compared with their checksum.
-enum Verified {
+pub(super) enum Verified {
     /// Unless they were before.
     Before,
     /// Also if they were before.
@@ -86,18 +86,24 @@ impl Loader {
     fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], Error> {
         if self.frame != Some(number) || self.ready < least {
             let size = (frame.data.end - frame.data.start) as usize;
-            // Whoever wants more of a frame than before, will go on. A chunk comes whole, or not at all.
-            let least = if self.frame == Some(number) { size } else { least.next_multiple_of(CHUNK_MAX).min(size) };
+            // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
+            // nothing to what was asked for.
+            let least = least.next_multiple_of(CHUNK_MAX).min(size);
+            let mut ready = if self.frame == Some(number) { size } else { least };
             self.frame = None;
             let mut scratch = std::mem::take(&mut self.scratch);
-            if scratch.len() < least {
-                scratch.try_reserve_exact(least - scratch.len()).map_err(|_| Error::OutOfMemory)?;
-                scratch.resize(least, 0);
+            if scratch.len() < ready {
+                scratch.try_reserve_exact(ready - scratch.len()).map_err(|_| Error::OutOfMemory)?;
+                scratch.resize(ready, 0);
             }
-            let result = self.decode(stored, frame, &mut scratch[..least]);
+            let mut result = self.decode(stored, frame, &mut scratch[..ready]);
+            if result.is_err() && least < ready {
+                ready = least;
+                result = self.decode(stored, frame, &mut scratch[..ready]);
+            }
             self.scratch = scratch;
             result?;
-            (self.frame, self.ready) = (Some(number), least);
+            (self.frame, self.ready) = (Some(number), ready);
         }
         Ok(&self.scratch[..self.ready])
     }
@@ -152,7 +158,8 @@ impl Reader<'_> {
         self.read_many_with(requests, None)
     }
 
-    /// As [`read_many`](Self::read_many). `observer` is told of progress, by the thread that calls. [`ControlFlow::Break`] cancels.
+    /// As [`read_many`](Self::read_many). `observer` is told of progress, by the thread that calls: after each frame that this one has done
+    /// and, of several threads, when all is done. [`ControlFlow::Break`] cancels.
     ///
     /// # Errors
     /// [`Error::Cancelled`], and as for [`read`](Self::read).
@@ -331,8 +338,8 @@ impl Reader<'_> {
         Ok(stored.len() as u64)
     }
 
-    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`. A
-    /// failure ends it all; of several it is that of the lowest job that is returned.
+    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`, and, as
+    /// others may be at it longer, once all are done. A failure ends it all; of several it is that of the lowest job that is returned.
     pub(super) fn spread<E: Send>(
         &self,
         jobs: usize,
@@ -372,13 +379,20 @@ impl Reader<'_> {
         let mut failure = failure;
         match failure.get_mut().take() {
             Some((_, what, error)) => Err((Some(what), error)),
+            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, Error::Cancelled)),
             None => result.map_err(|error| (None, error)),
         }
     }
 
-    /// All data of a frame, verified even if the options say that reading does without.
-    pub(super) fn frame_data<'s>(&'s self, number: usize, frame: &Frame, loader: &'s mut Loader) -> Result<&'s [u8], Error> {
-        let stored = self.stored(number, frame, Verified::ForSure)?;
+    /// All data of a frame.
+    pub(super) fn frame_data<'s>(
+        &'s self,
+        number: usize,
+        frame: &Frame,
+        verified: Verified,
+        loader: &'s mut Loader,
+    ) -> Result<&'s [u8], Error> {
+        let stored = self.stored(number, frame, verified)?;
         match frame.style {
             FrameStyle::Raw => Ok(stored),
             FrameStyle::Lz4 => loader.decode_apart(number, stored, frame, (frame.data.end - frame.data.start) as usize),

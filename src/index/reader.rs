@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         spooled: Option<Spooled>,
         file: Option<Box<str>>,
     ) -> Result<Self, Failure> {
-        let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, Some(index.len())));
+        let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, index.len()));
         let reader = table.and_then(|table| Self::with_table(options, source, table));
         match reader {
             Ok(reader) => Ok(Self { spooled, file, ..reader }),
@@ -210,7 +210,12 @@ impl<'a> Reader<'a> {
 
     /// A failure that is about the whole file.
     pub(crate) fn failure(&self, error: Error) -> Failure {
-        Failure::from(error).in_file(self.file.as_deref())
+        self.about_file(error.into())
+    }
+
+    /// The same failure, as one of this file.
+    pub(crate) fn about_file(&self, failure: Failure) -> Failure {
+        failure.in_file(self.file.as_deref())
     }
 
     pub(super) fn view(&self) -> View<'_> {

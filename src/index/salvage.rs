@@ -1,14 +1,15 @@
 //! Getting out of a damaged or truncated file what is left of it.
 
+use std::fmt::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::failure::file_name;
 use super::format::{MAGIC, Table};
-use super::reader::{Reader, find_index};
+use super::reader::{Entry, Reader, find_index};
 use super::source::Source;
-use super::{Failure, ReaderOptions, Writer, WriterOptions};
+use super::{Failure, NAME_MAX, ReaderOptions, Writer, WriterOptions};
 use crate::bytes::get_u24;
 use crate::codec::decoder::Decoder;
 use crate::codec::source::{Mmio, Source as From};
@@ -40,11 +41,14 @@ pub struct Salvaged {
 const PARTIAL: &str = "partial/";
 const UNVERIFIED: &str = "unverified/";
 
-/// So many steps for each byte are spent on looking for frames. Real data takes few; what was made to take many is given up then.
+/// So many steps for each byte are spent on looking for an index, and for frames. Real data takes few; what was made to take many is given
+/// up then.
 const PATIENCE: u64 = 64;
 
-/// The attribute that tells of it.
+/// The attribute that tells of it, and its values.
 const ATTRIBUTE: &str = "fdckpt.salvaged";
+const VERIFIED: &[u8] = b"verified";
+const NOT_VERIFIED: &[u8] = b"unverified";
 
 /// Reads what can be read of the file `from`, and writes it to a new checkpoint `to`, as `options` say.
 ///
@@ -56,7 +60,13 @@ const ATTRIBUTE: &str = "fdckpt.salvaged";
 /// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it. RAW frames can't be told from anything else: all
 /// stretches between them come as `unverified/raw@OFFSET`.
 ///
-/// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`.
+/// Where a name would be that of another region, `'` and the region's number are added; where one would be too long, the begin of NAME stands for it.
+///
+/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
+/// file, decompressed.
+///
+/// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`. Where `from` was salvaged itself, what is
+/// unverified in it stays so.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::OutOfMemory`]; as for [`Writer::add`].
@@ -77,51 +87,77 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOpti
         }
         None => by_chunks(source.bytes(), &mut writer, &mut salvaged)?,
     }
-    let marked = if salvaged.unverified == 0 { "verified" } else { "unverified" };
-    writer.attribute(ATTRIBUTE, marked.as_bytes())?;
+    let marked = if salvaged.index && salvaged.unverified == 0 { VERIFIED } else { NOT_VERIFIED };
+    writer.attribute(ATTRIBUTE, marked)?;
     writer.commit()?;
     Ok(salvaged)
 }
 
 /// The index, where the container says or anywhere else.
 fn find_table(bytes: &[u8]) -> Option<Table> {
-    let said = find_index(bytes).and_then(|index| Table::parse(bytes, index.start, Some(index.len())));
+    let said = find_index(bytes).and_then(|index| Table::parse(bytes, index.start, index.len()));
     if let Ok(table) = said {
         return Some(table);
     }
     let places = (0..bytes.len()).rev().filter(|&at| bytes[at] == MAGIC[0] && bytes[at..].starts_with(&MAGIC));
-    places.filter_map(|at| Table::parse(bytes, at, None).ok()).next()
+    let mut patience = PATIENCE * bytes.len() as u64;
+    let mut candidates = places.filter_map(|at| Some((at, Table::size_at(bytes, at)?))).take_while(|&(_, size)| {
+        let left = patience.checked_sub(size as u64);
+        patience = left.unwrap_or(0);
+        left.is_some()
+    });
+    candidates.find_map(|(at, size)| Table::parse(bytes, at, size).ok())
 }
 
 fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
     for (key, value) in reader.attributes().filter(|(key, _)| *key != ATTRIBUTE) {
-        writer.attribute(key, value)?;
+        // As when it is asked for, the first one counts.
+        if !writer.index().keys.has(key) {
+            writer.attribute(key, value)?;
+        }
     }
+    // Many regions can lie in one frame. What comes behind one that is lost there is lost too: it is not tried again and again.
+    let mut damaged = None;
     for entry in reader.entries() {
+        if entry.frame().is_some_and(|frame| damaged == Some(frame as u64)) && entry.frame_count() == 1 {
+            salvaged.lost += 1;
+            continue;
+        }
         writer.set_style(entry.style())?;
         match reader.read_to_vec(entry.number()) {
             Ok(data) if reader.has_checksums() => {
-                writer.add(entry.name(), &data)?;
-                salvaged.verified += 1;
+                if writer.index().names.has(entry.name()) {
+                    writer.add(&free_name(reader, writer, "", &entry, None)?, &data)?;
+                } else {
+                    writer.add(entry.name(), &data)?;
+                }
+                *(if is_verified(reader, entry.name()) { &mut salvaged.verified } else { &mut salvaged.unverified }) += 1;
             }
             Ok(data) => {
-                writer.add(&name(UNVERIFIED, entry.name(), None)?, &data)?;
+                writer.add(&free_name(reader, writer, UNVERIFIED, &entry, None)?, &data)?;
                 salvaged.unverified += 1;
             }
             Err(failure) if failure.error() == Error::OutOfMemory => return Err(failure),
-            Err(_) => {
+            Err(failure) => {
+                damaged = failure.frame();
                 salvaged.lost += 1;
-                by_frames(reader, entry.number(), writer, salvaged)?;
+                by_frames(reader, &entry, writer, salvaged)?;
             }
         }
     }
     Ok(())
 }
 
+/// Whether it is known that a region that can be read is what was saved: checksums that salvaging made do not tell.
+fn is_verified(reader: &Reader<'_>, region: &str) -> bool {
+    let was_not = region.starts_with(UNVERIFIED) && reader.attribute(ATTRIBUTE) == Some(NOT_VERIFIED);
+    reader.has_checksums() && !was_not
+}
+
 /// The sound pieces of a region.
-fn by_frames(reader: &Reader<'_>, number: usize, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
+fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
     let view = reader.view();
-    let Some(region) = view.region(number) else { return Ok(()) };
+    let Some(region) = view.region(entry.number()) else { return Ok(()) };
     let mut run: Option<(u64, Vec<u8>)> = None;
     let frames = (region.first_frame..).map_while(|frame| view.frame(frame));
     for frame in frames.take_while(|frame| frame.data.start < region.data.end) {
@@ -131,34 +167,55 @@ fn by_frames(reader: &Reader<'_>, number: usize, writer: &mut Writer<'_>, salvag
         let (before, size) = (data.len(), (end - begin) as usize);
         data.try_reserve(size).map_err(|_| Error::OutOfMemory)?;
         data.resize(before + size, 0);
-        match reader.read_at(number, offset, &mut data[before..]) {
+        match reader.read_at(entry.number(), offset, &mut data[before..]) {
             Ok(()) => run = Some((at, data)),
             Err(_) => {
                 data.truncate(before);
-                put_run(reader, region.name, Some((at, data)), writer, salvaged)?;
+                put_run(reader, entry, Some((at, data)), writer, salvaged)?;
             }
         }
     }
-    put_run(reader, region.name, run, writer, salvaged)
+    put_run(reader, entry, run, writer, salvaged)
 }
 
 fn put_run(
     reader: &Reader<'_>,
-    region: &str,
+    entry: &Entry<'_>,
     run: Option<(u64, Vec<u8>)>,
     writer: &mut Writer<'_>,
     salvaged: &mut Salvaged,
 ) -> Result<(), Failure> {
     let Some((at, data)) = run.filter(|(_, data)| !data.is_empty()) else { return Ok(()) };
-    let verified = reader.has_checksums();
-    writer.add(&name(if verified { PARTIAL } else { UNVERIFIED }, region, Some(at))?, &data)?;
+    let verified = is_verified(reader, entry.name());
+    let prefix = if verified { PARTIAL } else { UNVERIFIED };
+    writer.add(&free_name(reader, writer, prefix, entry, Some(at))?, &data)?;
     *(if verified { &mut salvaged.partial } else { &mut salvaged.unverified }) += 1;
     Ok(())
 }
 
+/// A name for what is left of a region, which no region has or is yet to get: where it is taken, the region's number is added. Of the region's
+/// name that leaves no room for the rest, the begin.
+fn free_name(
+    reader: &Reader<'_>,
+    writer: &Writer<'_>,
+    prefix: &str,
+    entry: &Entry<'_>,
+    at: Option<u64>,
+) -> Result<String, Error> {
+    let mut end = entry.name().len().min(NAME_MAX - 64);
+    while !entry.name().is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut text = name(prefix, &entry.name()[..end], at)?;
+    while reader.find(&text).is_some() || writer.index().names.has(&text) {
+        text.try_reserve(24).map_err(|_| Error::OutOfMemory)?;
+        write!(text, "'{}", entry.number()).map_err(|_| Error::Internal)?;
+    }
+    Ok(text)
+}
+
 /// A name for a piece.
 fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, Error> {
-    use std::fmt::Write;
     let mut text = String::new();
     text.try_reserve(prefix.len() + name.len() + 24).map_err(|_| Error::OutOfMemory)?;
     text.push_str(prefix);

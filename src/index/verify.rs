@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::OfParts;
-use super::read::Loader;
+use super::read::{Loader, Verified};
 use super::reader::Reader;
 use super::{Failure, Progress, checksum};
 use crate::container::Container;
@@ -119,7 +119,7 @@ impl Reader<'_> {
     ) -> Result<(u64, u64), Error> {
         let view = self.view();
         let frame = view.frame(number).ok_or(Error::Internal)?;
-        match self.frame_data(number, &frame, loader) {
+        match self.frame_data(number, &frame, Verified::ForSure, loader) {
             Err(error @ (Error::OutOfMemory | Error::Internal)) => return Err(error),
             Err(_) => state.store(DAMAGED, Ordering::Relaxed),
             Ok(_) if !self.has_checksums() => {}
@@ -140,7 +140,8 @@ impl Reader<'_> {
         Ok((frame.data.end - frame.data.start, frame.stored.end - frame.stored.start))
     }
 
-    /// Tells of each region that is lost.
+    /// Tells of each region that is lost. Frames that are sound are known to be: hashed again for each region in them, many regions in one
+    /// would take time in proportion to the square.
     fn judge(&self, states: &[(u64, u64)], verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), Error> {
         verdict.damaged_frames = states.iter().filter(|(state, _)| state & DAMAGED != 0).count() as u64;
         let view = self.view();
@@ -161,7 +162,7 @@ impl Reader<'_> {
                 let is_part = bounds.data.start < region.data.start || region.data.end < bounds.data.end;
                 if is_part && states[frame].0 & DAMAGED == 0 {
                     // Others than this library's writer may have it so.
-                    let data = self.frame_data(frame, &bounds, &mut loader)?;
+                    let data = self.frame_data(frame, &bounds, Verified::Before, &mut loader)?;
                     parts.add(checksum(part_of(data, &bounds.data, &region.data)));
                 } else {
                     parts.add(states[frame].1);
@@ -169,7 +170,10 @@ impl Reader<'_> {
                 if states[frame].0 & DAMAGED != 0 {
                     if last.0 != frame {
                         // Once more, for the reason.
-                        last = (frame, self.frame_data(frame, &bounds, &mut loader).err().unwrap_or(Error::Internal));
+                        last = (
+                            frame,
+                            self.frame_data(frame, &bounds, Verified::ForSure, &mut loader).err().unwrap_or(Error::Internal),
+                        );
                     }
                     found = Some((Some(frame), last.1));
                 }
@@ -199,7 +203,7 @@ impl Reader<'_> {
     /// The checksum of a region that lies in one frame.
     fn region_sum(&self, region: &super::format::Region<'_>, loader: &mut Loader) -> Result<u64, Error> {
         let frame = self.view().frame(region.first_frame).ok_or(Error::Internal)?;
-        let data = self.frame_data(region.first_frame, &frame, loader)?;
+        let data = self.frame_data(region.first_frame, &frame, Verified::Before, loader)?;
         Ok(checksum(part_of(data, &frame.data, &region.data)))
     }
 

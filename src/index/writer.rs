@@ -153,13 +153,23 @@ impl<'w> Writer<'w> {
         Ok(summary)
     }
 
+    /// The same failure, as one of this file.
+    pub(crate) fn about_file(&self, failure: Failure) -> Failure {
+        failure.in_file(self.file.as_deref())
+    }
+
+    /// The index so far.
+    pub(super) fn index(&self) -> &Building {
+        &self.index
+    }
+
     /// Does something with the output, which is gone if that fails.
     fn or_fail(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Failure>) -> Result<(), Failure> {
         let result = match self.output.take() {
             None => Err(Error::Failed.into()),
             Some(mut output) => body(self, &mut output).map(|()| self.output = Some(output)),
         };
-        result.map_err(|failure| failure.in_file(self.file.as_deref()))
+        result.map_err(|failure| self.about_file(failure))
     }
 
     fn add_region(&mut self, output: &mut Output<'w>, name: &str, data: &[u8]) -> Result<(), Failure> {

@@ -68,7 +68,7 @@ impl Drop for Locked {
 }
 
 /// Makes a file without a name, for reading and writing, in the folder that the environment variable TMPDIR names, or /tmp. It is gone
-/// when it is closed.
+/// when it is closed. That folder may be anybody's: as long as the file has a name, nobody else can open it.
 pub(crate) fn create_unnamed() -> Result<OwnedFd, Errno> {
     // SAFETY: getenv takes a C string; what it returns is one, and is read at once. As everywhere in C, a host that changes the
     // environment while other threads read it breaks the rules itself.
@@ -77,15 +77,22 @@ pub(crate) fn create_unnamed() -> Result<OwnedFd, Errno> {
         let path = if found.is_null() || *found == 0 { c"/tmp" } else { CStr::from_ptr(found) };
         open_folder(path, false)?
     };
+    create_unnamed_in(folder.as_fd())
+}
+
+fn create_unnamed_in(folder: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     for tries in 0.. {
         let name = temporary_name(unlikely_number());
         let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
-        match create_new(folder.as_fd(), name) {
+        match open_with(folder.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600) {
             Err(errno) if errno.is_exists() && tries < 100 => {}
             result => {
                 let file = result?;
-                remove(folder.as_fd(), name)?;
-                return Ok(file);
+                match remove(folder, name) {
+                    // Whoever saves to that folder may have taken it for an abandoned one.
+                    Err(errno) if !errno.is_missing() => return Err(errno),
+                    _ => return Ok(file),
+                }
             }
         }
     }
@@ -163,10 +170,14 @@ pub(crate) fn remove_abandoned(folder: BorrowedFd<'_>) {
 }
 
 fn open_at(folder: c_int, name: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
-    const NEW_FILE: libc::c_uint = 0o666;
+    open_with(folder, name, flags, 0o666)
+}
+
+/// As [`open_at`]; a new file gets these permissions, less those that the process keeps from new files.
+fn open_with(folder: c_int, name: &CStr, flags: c_int, mode: libc::c_uint) -> Result<OwnedFd, Errno> {
     loop {
         // SAFETY: the name is a C string; the mode is given, whether or not the flags ask for it.
-        match done(|| unsafe { libc::openat(folder, name.as_ptr(), flags | libc::O_CLOEXEC, NEW_FILE) }) {
+        match done(|| unsafe { libc::openat(folder, name.as_ptr(), flags | libc::O_CLOEXEC, mode) }) {
             // SAFETY: just opened, and nobody else has it.
             Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
             Err(errno) if errno.is_interrupted() => {}
@@ -223,4 +234,33 @@ pub(crate) fn unlikely_number() -> u64 {
 
 fn done(call: impl FnOnce() -> c_int) -> Result<c_int, Errno> {
     uncancelled(|| call() as isize).map(|result| result as c_int)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Nobody else can have opened it, and whoever tidies up the folder does not get in its way.
+    #[test]
+    fn files_without_names() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = File::open(temporary.path()).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    remove_abandoned(folder.as_fd());
+                }
+            });
+            let made: Result<Vec<OwnedFd>, Errno> = (0..500).map(|_| create_unnamed_in(folder.as_fd())).collect();
+            done.store(true, Ordering::Relaxed);
+            for file in made.unwrap() {
+                let about = File::from(file).metadata().unwrap();
+                assert_eq!((about.mode() & 0o077, about.nlink()), (0, 0));
+            }
+        });
+    }
 }
