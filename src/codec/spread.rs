@@ -109,6 +109,10 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
     if threads < 2 || chunks < WORTH_IT {
         return Ok(());
     }
+    // At the end of a region LZ4 is to judge what fits, one chunk after the other, of which there can be many yet.
+    if end.make_room(chunk_bound(CHUNK_MAX))?.len() < chunk_bound(CHUNK_MAX) {
+        return Ok(());
+    }
     if SKIPPED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |skipped| skipped.checked_sub(1)).is_ok() {
         return Ok(());
     }
