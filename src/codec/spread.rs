@@ -269,6 +269,8 @@ impl<'b> Board<'b> {
         let (mut slots, mut spare) = (Vec::new(), Vec::new());
         slots.try_reserve_exact(segments.len()).ok()?;
         slots.resize_with(segments.len(), || Slot::Open);
+        // The state before the first one can't be guessed: it is for the thread that made the call, whoever begins sooner.
+        slots[0] = Slot::Kept;
         spare.try_reserve_exact(ahead(helpers, true)).ok()?;
         Some(Self {
             buffer: main.buffer(),
@@ -558,6 +560,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Calls `with` with a board for a buffer of so many chunks that begins a stream, and what else there is in such a call.
+    fn with_board(chunks: usize, threads: usize, with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>)) {
+        let buffer = vec![7; (chunks + 1) * CHUNK_MAX];
+        let (mut region, mut offset) = (vec![0; 2 * buffer.len()], 0);
+        let region = crate::sys::memory::RegionMut::new(&mut region);
+        let mut end = Sink::Mmio(crate::codec::sink::Mmio { offset: &mut offset, region });
+        let mut lz4 = crate::sys::lz4::OwnedCompressor::new().unwrap();
+        let mut lz4 = lz4.borrow();
+        lz4.reset();
+        lz4.compress(0, &buffer[..CHUNK_MAX], &mut vec![0; chunk_bound(CHUNK_MAX)]).unwrap();
+        let mut main = lz4.in_place(&buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
+        let board = Board::new(&main, plan(chunks, threads), threads).unwrap();
+        with(&board, &mut main, &mut end);
+    }
+
+    #[test]
+    fn no_helper_takes_the_first_segment() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            let (begun, _) = board.begin().unwrap();
+            assert_eq!(begun.segment, 1);
+        });
     }
 
     #[test]
