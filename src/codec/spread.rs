@@ -195,6 +195,8 @@ struct State {
     slots: Vec<Slot>,
     /// Memory of segments that are written.
     spare: Vec<Output>,
+    /// For so many more there can be memory.
+    unmade: usize,
 }
 
 /// What has become of a segment.
@@ -217,6 +219,11 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Whether there is memory for another segment: more than for two of each thread there never is, also where helpers are late with theirs.
+    fn has_memory(&self) -> bool {
+        self.unmade > 0 || !self.spare.is_empty()
     }
 
     /// The first segments that nobody has begun.
@@ -271,7 +278,8 @@ impl<'b> Board<'b> {
         slots.resize_with(segments.len(), || Slot::Open);
         // The state before the first one can't be guessed: it is for the thread that made the call, whoever begins sooner.
         slots[0] = Slot::Kept;
-        spare.try_reserve_exact(ahead(helpers, true)).ok()?;
+        let unmade = ahead(helpers, true);
+        spare.try_reserve_exact(unmade).ok()?;
         Some(Self {
             buffer: main.buffer(),
             base: main.done(),
@@ -284,7 +292,7 @@ impl<'b> Board<'b> {
             right: AtomicBool::new(false),
             useless: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare }),
+            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare, unmade }),
         })
     }
 
@@ -315,7 +323,9 @@ impl<'b> Board<'b> {
             let mut state = self.lock();
             state.is_proven |= self.right.load(Ordering::Relaxed);
             state.written = segment + 1;
-            state.spare.extend(output);
+            // If a helper was through too late, its memory is free too.
+            let late = state.take(segment);
+            state.spare.extend(output.into_iter().chain(late));
             self.state.tell();
             // Where guesses have been right, one that is no use says little: of small segments there are some.
             if written < last || self.useless.load(Ordering::Relaxed) > usize::from(state.is_proven) {
@@ -480,21 +490,26 @@ impl<'b> Board<'b> {
             match next {
                 _ if self.stopped() => return None,
                 None => return None,
-                Some(next) if next < state.written + ahead(self.helpers, state.is_proven) => {
+                Some(next) if next < state.written + ahead(self.helpers, state.is_proven) && state.has_memory() => {
                     state.slots[next] = Slot::Begun;
                     state.busy += 1;
-                    return Some((Begun { board: self, segment: next }, state.spare.pop()));
+                    let spare = state.spare.pop();
+                    state.unmade -= usize::from(spare.is_none());
+                    return Some((Begun { board: self, segment: next }, spare));
                 }
                 Some(_) => state.wait(),
             }
         }
     }
 
-    fn put(&self, segment: usize, slot: Slot) {
+    /// Takes back a segment that a helper had begun, with what became of it, if anything.
+    fn put(&self, segment: usize, output: Option<Output>) {
         let mut state = self.lock();
         state.busy -= 1;
-        if matches!(state.slots[segment], Slot::Begun) {
-            state.slots[segment] = slot;
+        match output {
+            Some(late) if segment < state.written => state.spare.push(late),
+            Some(output) => state.slots[segment] = Slot::Done(output),
+            None => {}
         }
         drop(state);
         self.state.tell();
@@ -529,14 +544,14 @@ struct Begun<'b> {
 
 impl Begun<'_> {
     fn done(self, output: Output) {
-        self.board.put(self.segment, Slot::Done(output));
+        self.board.put(self.segment, Some(output));
         std::mem::forget(self);
     }
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.board.put(self.segment, Slot::Begun);
+        self.board.put(self.segment, None);
     }
 }
 
@@ -582,6 +597,35 @@ mod tests {
         with_board(WORTH_IT, 2, |board, _, _| {
             let (begun, _) = board.begin().unwrap();
             assert_eq!(begun.segment, 1);
+        });
+    }
+
+    #[test]
+    fn memory_of_helpers_that_are_late_is_used_again_and_no_more_than_two_for_each_thread() {
+        with_board(20 * WORTH_IT, 3, |board, main, end| {
+            let output = || Output::new(1).unwrap();
+            // Through before anybody has come to it, and too late.
+            let [early, late] = std::array::from_fn(|_| board.begin().unwrap().0);
+            early.done(output());
+            board.write_in_order(main, end).unwrap();
+            assert_eq!(board.lock().spare.len(), 1);
+            late.done(output());
+            let state = board.lock();
+            assert!(state.written == board.segments.len() && state.spare.len() == 2 && state.unmade == 4 && state.busy == 0);
+        });
+        with_board(20 * WORTH_IT, 3, |board, _, _| {
+            let late: Vec<_> = (0..6)
+                .map(|written| {
+                    board.lock().written = 3 * written;
+                    board.begin().unwrap()
+                })
+                .collect();
+            let help = || assert!(board.begin().is_none(), "until the call ends");
+            threads::with_helpers(1, &help, || {
+                let _stop = StopAtEnd(board);
+                board.lock().wait_at_most(Duration::from_millis(20));
+            });
+            drop(late);
         });
     }
 
