@@ -1380,8 +1380,9 @@ void fdckpt_discard_replacements(void);
  are not told a number.
 
  The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
- them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
- called at any time.
+ them but for what they cause themselves: a host's handler of SIGSEGV or SIGBUS, say, which makes memory accessible, is called by
+ whichever thread comes upon it. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of
+ the process. Can be called at any time.
  */
 void fdckpt_set_threads(unsigned int threads);
 
@@ -1482,7 +1483,7 @@ int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
 
 /*
  fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
- 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them but for what they cause themselves, as SIGSEGV.
 
  Returns the pool, or NULL if threads is negative or memory could not be had.
  */

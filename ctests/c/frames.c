@@ -342,6 +342,53 @@ signals_and_cancelling( void ) {
   close( null );
 }
 
+/* A host that finds out by faults what memory is used, is told of those
+   of other threads too. */
+
+static ulong const       page = 65536UL;
+static atomic_ulong      fault_cnt;
+static atomic_ulong      faults_elsewhere;
+static uchar *           guarded;
+
+static void
+on_fault( int         number,
+          siginfo_t * info,
+          void *      context ) {
+  (void)number; (void)context;
+  ulong at = (ulong)(uintptr_t)info->si_addr-(ulong)(uintptr_t)guarded;
+  if( at>=DATA_SZ ) abort();
+  atomic_fetch_add( &fault_cnt, 1UL );
+  if( !pthread_equal( pthread_self(), main_thread ) ) atomic_fetch_add( &faults_elsewhere, 1UL );
+  mprotect( guarded+at/page*page, page, PROT_READ | PROT_WRITE );
+}
+
+static void
+faults( void ) {
+  main_thread = pthread_self();
+  guarded     = (uchar *)mmap( NULL, DATA_SZ, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L );
+  if( !CHECK( guarded!=MAP_FAILED ) ) return;
+  memcpy( guarded, data, DATA_SZ );
+  struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO }, old;
+  sigaction( SIGSEGV, &action, &old );
+  uchar *         region = (uchar *)test_alloc( REGION_SZ );
+  fdckpt_buffer_t part [ FRAMES ];
+  fdckpt_frame_t  parts[ FRAMES ];
+  for( ulong i=0UL; i<FRAMES; i++ ) {
+    part [i] = (fdckpt_buffer_t){ .mem=guarded+i*(DATA_SZ/FRAMES), .sz=DATA_SZ/FRAMES };
+    parts[i] = (fdckpt_frame_t){ .style=LZ4, .buf_cnt=1UL, .bufs=&part[i] };
+  }
+  /* How soon they begin is up to the system. */
+  for( int i=0; i<200 && !atomic_load( &faults_elsewhere ); i++ ) {
+    CHECK( !mprotect( guarded, DATA_SZ, PROT_NONE ) );
+    CHECK_EQ( fdckpt_frames_checkpt_mmio( parts, FRAMES, region, REGION_SZ, NULL, 4 ), FDCKPT_OK );
+    CHECK( atomic_load( &fault_cnt )>=DATA_SZ/page );
+  }
+  CHECK( atomic_load( &faults_elsewhere )>0UL );
+  sigaction( SIGSEGV, &old, NULL );
+  free( region );
+  munmap( guarded, DATA_SZ );
+}
+
 /* One large buffer, in one frame ************************************/
 
 static void
@@ -458,6 +505,7 @@ main( void ) {
   one_buffer();
   pool();
   signals_and_cancelling();
+  faults();
   arguments();
   free( data );
   free( made );

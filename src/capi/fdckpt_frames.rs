@@ -361,7 +361,7 @@ pub unsafe extern "C" fn fdckpt_frames_restore_file(
 }
 
 /// fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
-/// 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+/// 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them but for what they cause themselves, as SIGSEGV.
 ///
 /// Returns the pool, or NULL if threads is negative or memory could not be had.
 #[unsafe(no_mangle)]

@@ -54,6 +54,11 @@ fn processors() -> usize {
     }
 }
 
+/// Signals of what a thread does itself. Where they are blocked, the system ends the process instead, also one that has a handler: which
+/// finds out what memory is written to, say, or fetches what is read.
+const OF_THE_THREAD: [libc::c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+
 /// Bytes of stack of a thread that helps.
 const STACK_SIZE: usize = 512 << 10;
 
@@ -74,8 +79,8 @@ impl Help<'_> {
 /// Does `work` on this thread while up to `helpers` other threads do `help`, fewer if not so many can be started. Returns when all
 /// of them have: `work` sees to it that `help` comes to its end, also where `work` panics. Panics if one of the helpers did.
 ///
-/// They are those of the pool that this thread uses, or are started for the call. Signals are not delivered to them, and the host can't
-/// cancel them.
+/// They are those of the pool that this thread uses, or are started for the call. Signals are not delivered to them but for what they
+/// cause themselves, and the host can't cancel them.
 pub(crate) fn with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce() -> R) -> R {
     let help = Help { help, panicked: AtomicBool::new(false) };
     let mut result = None;
@@ -155,9 +160,12 @@ impl Team {
                 return;
             }
             libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_SIZE);
-            let (mut all, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
-            libc::sigfillset(all.as_mut_ptr());
-            if libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0 {
+            let (mut most, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+            libc::sigfillset(most.as_mut_ptr());
+            for signal in OF_THE_THREAD {
+                libc::sigdelset(most.as_mut_ptr(), signal);
+            }
+            if libc::pthread_sigmask(libc::SIG_BLOCK, most.as_ptr(), old.as_mut_ptr()) == 0 {
                 for _ in 0..count {
                     let mut thread = MaybeUninit::uninit();
                     if libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), function, argument) != 0 {
