@@ -243,8 +243,17 @@ threads_are( int want ) {
   return thread_cnt()==want;
 }
 
+#if TEST_PROGRAM
+/* As programs have that are parallel themselves. It is taken of the stack of
+   each thread, of which some must be left nevertheless. */
+static _Thread_local volatile uchar of_thread[ 600000 ];
+#endif
+
 static void
 pool( void ) {
+#if TEST_PROGRAM
+  of_thread[0] = 1;
+#endif
   int before = thread_cnt();
   CHECK( fdckpt_pool_new( -1 )==NULL );
   CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_ARGUMENT );

@@ -59,8 +59,19 @@ fn processors() -> usize {
 const OF_THE_THREAD: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
-/// Bytes of stack of a thread that helps.
+/// Bytes of stack of a thread that helps, besides what the system needs of it.
 const STACK_SIZE: usize = 512 << 10;
+
+/// Bytes of a thread's stack that the C library takes for itself: among others, the host's thread-local variables are there. Those of
+/// some programs would leave nothing of [`STACK_SIZE`]. It does not tell by a function that is declared, but to the runtimes of languages.
+fn taken_of_stack(attributes: &libc::pthread_attr_t) -> usize {
+    type Function = unsafe extern "C" fn(*const libc::pthread_attr_t) -> libc::size_t;
+    // SAFETY: where there is such a function, it is of this type, and reads the attributes at most.
+    unsafe {
+        let function = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
+        std::mem::transmute::<*mut c_void, Option<Function>>(function).map_or(0, |function| function(attributes))
+    }
+}
 
 /// What the threads share that help in one call.
 pub(super) struct Help<'h> {
@@ -159,7 +170,8 @@ impl Team {
             if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
                 return;
             }
-            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_SIZE);
+            let stack_size = STACK_SIZE + taken_of_stack(attributes.assume_init_ref());
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_size);
             let (mut most, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
             libc::sigfillset(most.as_mut_ptr());
             for signal in OF_THE_THREAD {
