@@ -56,8 +56,7 @@ fn processors() -> usize {
 
 /// Signals of what a thread does itself. Where they are blocked, the system ends the process instead, also one that has a handler: which
 /// finds out what memory is written to, say, or fetches what is read.
-const OF_THE_THREAD: [libc::c_int; 6] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+const OF_THE_THREAD: [libc::c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
 /// Bytes of stack of a thread that helps, besides what the system needs of it.
 const STACK_SIZE: usize = 512 << 10;
