@@ -19,8 +19,12 @@ static ALLOWED: AtomicUsize = AtomicUsize::new(0);
 
 /// Allows each call of the process `threads` threads, the caller's included; 0 stands for as many as there are processors.
 pub(crate) fn allow(threads: usize) {
-    let threads = if threads == 0 { processors() } else { threads };
-    ALLOWED.store(threads.min(THREADS_MAX) + 1, Ordering::Relaxed);
+    ALLOWED.store(limited(threads) + 1, Ordering::Relaxed);
+}
+
+/// As many threads as that, or as there are processors, but no more than can be.
+fn limited(threads: usize) -> usize {
+    if threads == 0 { processors() } else { threads }.min(THREADS_MAX)
 }
 
 /// How many threads a call may use: those of the pool that this thread uses, else what [`allow`] said last, else what `FDCKPT_THREADS` in the environment says, else one.
@@ -30,7 +34,9 @@ pub(crate) fn allowed() -> usize {
     }
     match ALLOWED.load(Ordering::Relaxed) {
         0 => {
-            allow(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
+            let threads = limited(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
+            // What another thread has asked for meanwhile counts.
+            _ = ALLOWED.compare_exchange(0, threads + 1, Ordering::Relaxed, Ordering::Relaxed);
             allowed()
         }
         threads => threads - 1,
