@@ -380,6 +380,13 @@ fn what_the_system_refuses_is_an_error_of_the_first_frame_that_is_not_there() {
         // A pipe has no offsets.
         let failed = settings().checkpt_file(&mut frames(&slices), &to).unwrap_err();
         assert!(matches!(failed.error, Error::Io { .. }), "{failed}");
+        // Nor has what appends: nothing is written.
+        let appended = tempfile::NamedTempFile::new().unwrap();
+        let append = std::fs::File::options().append(true).open(appended.path()).unwrap();
+        let failed = settings().checkpt_file(&mut frames(&slices), &append).unwrap_err();
+        assert!(failed.frame == 0 && matches!(failed.error, Error::Argument(_)), "{failed}");
+        assert_eq!(append.metadata().unwrap().len(), 0);
+        assert!(settings().checkpt_stream(&mut frames(&slices), &append).is_ok());
         let mut one = [&mut [0; 4][..]];
         let mut wanted = [FrameMut::new(FrameStyle::Raw, 0, &mut one)];
         assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io { .. }));

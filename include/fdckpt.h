@@ -1445,7 +1445,7 @@ int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
  fdckpt_frames_checkpt_mmio.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
- written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
+ written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT, which includes a file that is open for appending (O_APPEND).
  */
 int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,

@@ -296,7 +296,7 @@ pub unsafe extern "C" fn fdckpt_frames_checkpt_stream(
 /// fdckpt_frames_checkpt_mmio.
 ///
 /// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
-/// written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
+/// written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT, which includes a file that is open for appending (O_APPEND).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_checkpt_file(
     frames: *mut fdckpt_frame_t,

@@ -279,8 +279,8 @@ impl Frames {
     /// not change. Otherwise as [`checkpt_mmio`](Self::checkpt_mmio).
     ///
     /// # Errors
-    /// [`Error::Io`] where writing fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of
-    /// others.
+    /// [`Error::Argument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
+    /// fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of others.
     pub fn checkpt_file(&mut self, frames: &mut [Frame<'_>], file: impl AsFd) -> Result<u64, FrameError> {
         checkpt::to_file(self, frames, file.as_fd())
     }
