@@ -464,6 +464,9 @@ impl<'b> Board<'b> {
         ahead.start(self.base + begin * CHUNK_MAX, cursor_after(self.cursor, begin));
         (output.len, output.marked) = (0, 0);
         for _ in begin..first {
+            if self.stopped() {
+                return None;
+            }
             compress_chunk(ahead, &mut output.bytes)?;
             self.progress.fetch_add(1, Ordering::Relaxed);
             count(&WARM_UP_BYTES, CHUNK_MAX);
@@ -590,6 +593,19 @@ mod tests {
         let mut main = lz4.in_place(&buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
         let board = Board::new(&main, plan(chunks, threads), threads).unwrap();
         with(&board, &mut main, &mut end);
+    }
+
+    #[test]
+    fn helpers_do_no_more_when_the_call_ends() {
+        with_board(2 * WORTH_IT, 2, |board, _, _| {
+            let output = || Output::new(SEGMENT_MAX + SEGMENT_MIN).unwrap();
+            let mut ahead = Ahead::new(board.buffer).unwrap();
+            assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_some());
+            assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
+            drop(StopAtEnd(board));
+            assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_none());
+            assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
+        });
     }
 
     #[test]
