@@ -51,13 +51,15 @@ pub(crate) fn number(threads: usize) -> usize {
 /// How many processors the process may run on.
 fn processors() -> usize {
     // SAFETY: a set is plain bits, of which the call writes no more than there are.
-    unsafe {
+    let processors = unsafe {
         let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init();
         match libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) {
-            0 => usize::try_from(libc::CPU_COUNT(&set)).unwrap_or(1).max(1),
-            _ => 1,
+            0 => libc::CPU_COUNT(&set).into(),
+            // A machine can have more of them than a set has bits.
+            _ => libc::sysconf(libc::_SC_NPROCESSORS_ONLN),
         }
-    }
+    };
+    usize::try_from(processors).unwrap_or(1).max(1)
 }
 
 /// Signals of what a thread does itself. Where they are blocked, the system ends the process instead, also one that has a handler: which
