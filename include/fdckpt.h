@@ -1415,9 +1415,9 @@ int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
  with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
  named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 
- LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
- 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
- what fdckpt_set_threads says.
+ Frames take memory until they are at their place: for each thread at most three times as much as the largest LZ4 frame, but that
+ is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more: larger ones are made
+ one at a time, by all threads together where their buffers are large, and take what fdckpt_set_threads says.
  */
 int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,

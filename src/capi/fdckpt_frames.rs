@@ -248,9 +248,9 @@ pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, fram
 /// with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
 /// named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 ///
-/// LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
-/// 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
-/// what fdckpt_set_threads says.
+/// Frames take memory until they are at their place: for each thread at most three times as much as the largest LZ4 frame, but that
+/// is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more: larger ones are made
+/// one at a time, by all threads together where their buffers are large, and take what fdckpt_set_threads says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_checkpt_mmio(
     frames: *mut fdckpt_frame_t,
