@@ -333,6 +333,32 @@ fn damage_is_reported_with_its_frame_and_place() {
             assert_eq!(restore_all(&contents, &ends, |wanted| settings.restore_file(wanted, &file)), Err(expected));
         }
     }
+    // Damage before a frame that can be nowhere, whatever its size.
+    for (size, at) in [(9, u64::MAX - 5), (1 << 20, u64::MAX - 5), (1 << 20, u64::MAX)] {
+        let (mut small, mut large) = (vec![0; 3_000], vec![0; size]);
+        for damaged in [true, false] {
+            let mut bytes = checkpoint.clone();
+            if damaged {
+                bytes[..3].fill(0);
+            }
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            for way in 0..2 {
+                let (mut first, mut second) = ([&mut small[..]], [&mut large[..]]);
+                let mut wanted = [FrameMut::new(FrameStyle::Lz4, 0, &mut first), FrameMut::new(FrameStyle::Raw, at, &mut second)];
+                let settings = Frames::new().threads(2);
+                let result =
+                    if way == 0 { settings.restore_mmio(&mut wanted, &bytes) } else { settings.restore_file(&mut wanted, &file) };
+                let failed = result.unwrap_err();
+                assert_eq!(failed.frame, usize::from(!damaged), "{failed}");
+                match (damaged, way) {
+                    (true, _) => assert!(matches!(failed.error, Error::Corrupt { offset: 0, .. }), "{failed}"),
+                    (_, 0) => assert!(matches!(failed.error, Error::SeekPastEnd { .. }), "{failed}"),
+                    _ => assert!(matches!(failed.error, Error::TooLarge { .. }), "{failed}"),
+                }
+            }
+        }
+    }
     // Cut off.
     for cut in [0, 1, 1_000_000, checkpoint.len() - 1] {
         let bytes = &checkpoint[..cut];
@@ -380,6 +406,13 @@ fn what_the_system_refuses_is_an_error_of_the_first_frame_that_is_not_there() {
         // A pipe has no offsets.
         let failed = settings().checkpt_file(&mut frames(&slices), &to).unwrap_err();
         assert!(matches!(failed.error, Error::Io { .. }), "{failed}");
+        // Nor has what appends: nothing is written.
+        let appended = tempfile::NamedTempFile::new().unwrap();
+        let append = std::fs::File::options().append(true).open(appended.path()).unwrap();
+        let failed = settings().checkpt_file(&mut frames(&slices), &append).unwrap_err();
+        assert!(failed.frame == 0 && matches!(failed.error, Error::Argument(_)), "{failed}");
+        assert_eq!(append.metadata().unwrap().len(), 0);
+        assert!(settings().checkpt_stream(&mut frames(&slices), &append).is_ok());
         let mut one = [&mut [0; 4][..]];
         let mut wanted = [FrameMut::new(FrameStyle::Raw, 0, &mut one)];
         assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io { .. }));

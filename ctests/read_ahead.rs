@@ -157,6 +157,53 @@ fn damage_and_ends_are_found_at_the_same_place() {
     }
 }
 
+/// A disk can't be read any more behind the frame: nobody asked for that.
+#[test]
+fn an_error_behind_what_is_restored_is_none() {
+    let _alone = alone();
+    let data = data(6 << 20);
+    let (mut file, _) = file(&data, &[vec![6 << 20]]);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    // The memory of this process as a file: it has the checkpoint, and directly behind it what can't be read.
+    let size = bytes.len().next_multiple_of(65_536);
+    // SAFETY: fresh memory, from which the last part is taken back; what is left is as large as what is written, and stays.
+    let begin = unsafe {
+        let memory = libc::mmap(
+            std::ptr::null_mut(),
+            2 * size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        assert!(memory != libc::MAP_FAILED && libc::munmap(memory.add(size), size) == 0);
+        let begin = memory.cast::<u8>().add(size - bytes.len());
+        begin.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        begin as u64
+    };
+    for threads in [1, 2] {
+        set_threads(threads);
+        for buffer in [BUFFERS[2], 1 << 20, 30 << 20] {
+            let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+            let mut restore = Restore::stream_with_buffer(memory.try_clone().unwrap(), buffer).unwrap();
+            memory.seek(SeekFrom::Start(begin)).unwrap();
+            let (mut restored, mut between) = (vec![0; data.len()], [0; 8]);
+            restore.open(FrameStyle::Lz4).unwrap();
+            assert_eq!(restore.data(&mut restored), Ok(()), "{threads} threads, buffer {buffer}");
+            assert!(restored == data);
+            let end = restore.close().unwrap();
+            restore.open(FrameStyle::Raw).unwrap();
+            restore.data(&mut between[..7]).unwrap();
+            assert_eq!(&between, b"between\0");
+            let error = restore.data(&mut between).unwrap_err();
+            assert!(matches!(error, Error::Io { offset, .. } if offset == end + 7), "{error}");
+        }
+    }
+    set_threads(1);
+}
+
 /// How many bytes wait in a pipe.
 fn waiting(pipe: &OwnedFd) -> usize {
     let mut count = 0;

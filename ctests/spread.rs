@@ -182,6 +182,17 @@ fn a_region_gets_full_at_the_same_chunk() {
     }
 }
 
+/// Where a region of a compressible buffer ends, many chunks fit in what is no more than room for any one. These are none to start threads for.
+#[test]
+fn no_thread_is_started_for_the_end_of_a_region() {
+    let _alone = alone();
+    let data = vec![1; 600 * CHUNK];
+    let (one, _) = with_threads(1, || region(&data, 2 * data.len()).unwrap());
+    let (several, counted) = with_threads(4, || region(&data, one.len()).unwrap());
+    assert!(one == several);
+    assert!(counted.warm_up_bytes < data.len() as u64, "{counted:?}");
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_leaves_no_threads() {
     let _alone = alone();

@@ -1381,8 +1381,9 @@ void fdckpt_discard_replacements(void);
  are not told a number.
 
  The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
- them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
- called at any time.
+ them but for what they cause themselves: a host's handler of SIGSEGV or SIGBUS, say, which makes memory accessible, is called by
+ whichever thread comes upon it. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of
+ the process. Can be called at any time.
  */
 void fdckpt_set_threads(unsigned int threads);
 
@@ -1415,9 +1416,9 @@ int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
  with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
  named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
 
- LZ4 frames take memory until they are at their place: for each thread at most three times as much as the largest frame, or as
- 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large, and take
- what fdckpt_set_threads says.
+ Frames take memory until they are at their place: for each thread at most three times as much as the largest LZ4 frame, but that
+ is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more: larger ones are made
+ one at a time, by all threads together where their buffers are large, and take what fdckpt_set_threads says.
  */
 int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
@@ -1445,7 +1446,7 @@ int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
  fdckpt_frames_checkpt_mmio.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
- written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT.
+ written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT, which includes a file that is open for appending (O_APPEND).
  */
 int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
@@ -1483,7 +1484,7 @@ int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
 
 /*
  fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
- 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them.
+ 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them but for what they cause themselves, as SIGSEGV.
 
  Returns the pool, or NULL if threads is negative or memory could not be had.
  */

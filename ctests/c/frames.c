@@ -243,8 +243,17 @@ threads_are( int want ) {
   return thread_cnt()==want;
 }
 
+#if TEST_PROGRAM
+/* As programs have that are parallel themselves. It is taken of the stack of
+   each thread, of which some must be left nevertheless. */
+static _Thread_local volatile uchar of_thread[ 600000 ];
+#endif
+
 static void
 pool( void ) {
+#if TEST_PROGRAM
+  of_thread[0] = 1;
+#endif
   int before = thread_cnt();
   CHECK( fdckpt_pool_new( -1 )==NULL );
   CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_ARGUMENT );
@@ -340,6 +349,52 @@ signals_and_cancelling( void ) {
   if( TEST_PROGRAM ) CHECK( threads_are( before ) );
   CHECK_EQ( test_fd_count(), fds );
   close( null );
+}
+
+/* A host that finds out by faults what memory is used, is told of those
+   of other threads too. */
+
+static ulong const       page = 65536UL;
+static uchar *           guarded;
+static atomic_ulong      faults_elsewhere;
+
+static void
+on_fault( int         number,
+          siginfo_t * info,
+          void *      context ) {
+  (void)number; (void)context;
+  ulong at = (ulong)(uintptr_t)info->si_addr-(ulong)(uintptr_t)guarded;
+  if( at>=DATA_SZ ) abort();
+  if( !pthread_equal( pthread_self(), main_thread ) ) atomic_fetch_add( &faults_elsewhere, 1UL );
+  mprotect( guarded+at/page*page, page, PROT_READ | PROT_WRITE );
+}
+
+static void
+faults( void ) {
+  main_thread = pthread_self();
+  guarded     = (uchar *)mmap( NULL, DATA_SZ, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L );
+  if( !CHECK( guarded!=MAP_FAILED ) ) return;
+  memcpy( guarded, data, DATA_SZ );
+  struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO }, old;
+  sigaction( SIGSEGV, &action, &old );
+  uchar *         region = (uchar *)test_alloc( REGION_SZ );
+  fdckpt_buffer_t part [ FRAMES ];
+  fdckpt_frame_t  parts[ FRAMES ];
+  for( ulong i=0UL; i<FRAMES; i++ ) {
+    part [i] = (fdckpt_buffer_t){ .mem=guarded+i*(DATA_SZ/FRAMES), .sz=DATA_SZ/FRAMES };
+    parts[i] = (fdckpt_frame_t){ .style=LZ4, .buf_cnt=1UL, .bufs=&part[i] };
+  }
+  /* How soon they begin is up to the system. */
+  int fails = 0;
+  for( int i=0; i<200 && !atomic_load( &faults_elsewhere ); i++ ) {
+    fails += !!mprotect( guarded, DATA_SZ, PROT_NONE );
+    fails += !!fdckpt_frames_checkpt_mmio( parts, FRAMES, region, REGION_SZ, NULL, 4 );
+  }
+  CHECK_EQ( fails, 0 );
+  CHECK( atomic_load( &faults_elsewhere )>0UL );
+  sigaction( SIGSEGV, &old, NULL );
+  free( region );
+  munmap( guarded, DATA_SZ );
 }
 
 /* One large buffer, in one frame ************************************/
@@ -458,6 +513,7 @@ main( void ) {
   one_buffer();
   pool();
   signals_and_cancelling();
+  faults();
   arguments();
   free( data );
   free( made );

@@ -95,6 +95,51 @@ check_cancel( int way ) {
   close( fd[1] );
 }
 
+/* The same where a call opens and closes files. */
+
+static char       cancelled_folder[] = "/tmp/fdckpt-host-XXXXXX";
+static atomic_int completed;
+
+static void *
+save_and_load( void * arg ) {
+  (void)arg;
+  pthread_cancel( pthread_self() ); /* Nothing here is a cancellation point */
+  char path[ 64 ];
+  snprintf( path, sizeof(path), "%s/saved", cancelled_folder );
+  memset( big, 'x', sizeof(big) );
+  fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
+  if( !fdckpt_writer_add( writer, "big", big, sizeof(big) ) && !fdckpt_writer_commit( writer ) ) completed |= 1;
+  fdckpt_writer_free( writer );
+  memset( big, 0, sizeof(big) );
+  fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
+  if( !fdckpt_reader_load( reader, "big", big, sizeof(big) ) && big[ sizeof(big)-1UL ]=='x' ) completed |= 2;
+  fdckpt_reader_close( reader );
+  snprintf( path, sizeof(path), "%s/none/saved", cancelled_folder );
+  if( !fdckpt_reader_open( path, NULL ) ) completed |= 4;
+  writer = fdckpt_writer_open( cancelled_folder, NULL );
+  fdckpt_writer_free( writer );
+  completed |= 8;
+  pthread_testcancel();
+  return NULL;
+}
+
+static void
+check_cancel_with_files( void ) {
+  if( !CHECK( mkdtemp( cancelled_folder ) ) ) return;
+  int       fds = test_fd_count();
+  pthread_t thread;
+  void *    result = NULL;
+  CHECK_EQ( pthread_create( &thread, NULL, save_and_load, NULL ), 0 );
+  CHECK_EQ( pthread_join( thread, &result ), 0 );
+  CHECK( result==PTHREAD_CANCELED );
+  CHECK_EQ( completed, 15 );
+  CHECK_EQ( test_fd_count(), fds );
+  char path[ 64 ];
+  snprintf( path, sizeof(path), "%s/saved", cancelled_folder );
+  CHECK_EQ( unlink( path ), 0 );
+  CHECK_EQ( rmdir( cancelled_folder ), 0 );
+}
+
 /* Signal handlers.  Calls fail in the main program, and others in a
    handler that interrupts it there. */
 
@@ -218,6 +263,7 @@ main( int     argc,
   test_begin();
   fdckpt_set_log( test_quiet, NULL );
   for( int way=0; way<WAYS; way++ ) check_cancel( way );
+  check_cancel_with_files();
   check_signals();
   check_fork();
   check_end();

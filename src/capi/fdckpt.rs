@@ -102,8 +102,9 @@ pub struct fdckpt_spread_statistics_t {
 /// are not told a number.
 ///
 /// The threads are started by the call and are gone when it returns; if they can't be, there are fewer. Signals are not delivered to
-/// them. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of the process. Can be
-/// called at any time.
+/// them but for what they cause themselves: a host's handler of SIGSEGV or SIGBUS, say, which makes memory accessible, is called by
+/// whichever thread comes upon it. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of
+/// the process. Can be called at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_threads(threads: c_uint) {
     set_threads(threads as usize);

@@ -15,6 +15,7 @@ use crate::parallel::FrameError;
 use crate::sys::errno::Errno;
 use crate::sys::map::Map;
 use crate::sys::memory::{Region, RegionMut};
+use crate::sys::process::Uncancelled;
 
 /// Calls the engine of the handle at `pointer`, and returns a code.
 ///
@@ -151,8 +152,10 @@ pub(super) fn not_null<T>(pointer: *const T, otherwise: &'static str) -> Result<
     if pointer.is_null() { Err(Error::Argument(otherwise)) } else { Ok(()) }
 }
 
-/// Runs what a function of fdckpt.h does, and returns a code.
+/// Runs what a function of fdckpt.h does, and returns a code. It is not cancelled meanwhile: files are opened and closed at many places, each
+/// of which would be one to end the thread at, or rather the process.
 pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Error>) -> c_int {
+    let _uncancelled = Uncancelled::begin();
     match no_panic(body) {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report_fdckpt(function, &error),
@@ -161,6 +164,7 @@ pub(super) fn run(function: &'static CStr, body: impl FnOnce() -> Result<(), Err
 
 /// As [`run`], for what can tell which file, frame and region a failure is about.
 pub(super) fn run_about(function: &'static CStr, body: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    let _uncancelled = Uncancelled::begin();
     match no_panic_about(body) {
         Ok(()) => FDCKPT_OK,
         Err(failure) => log::report_failure(function, &failure),
@@ -194,6 +198,7 @@ pub(super) unsafe fn text<'t>(text: *const c_char) -> Result<&'t str, Error> {
 
 /// As [`run`], where it is about one of many frames.
 pub(super) fn run_frames(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    let _uncancelled = Uncancelled::begin();
     match catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(FrameError { frame: 0, error: Error::Internal })) {
         Ok(()) => FDCKPT_OK,
         Err(failed) => log::report_frame(function, &failed),

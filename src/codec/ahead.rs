@@ -40,17 +40,16 @@ struct Piece<'b> {
 }
 
 impl Piece<'_> {
-    /// Fills what is behind the front.
+    /// Fills what is behind the front. What comes before an error counts, and may be all that is asked for.
     fn fill(&mut self, stream_fd: std::os::fd::BorrowedFd<'_>) {
-        let room = &mut self.bytes[FRONT..];
-        let size = room.len();
-        let got = fd::read_at_least(stream_fd, room, &mut [], size);
-        self.end = match got {
-            Ok(got) if got < size => Some(None),
-            Ok(_) => None,
-            Err(errno) => Some(Some(errno)),
-        };
-        (self.lo, self.hi) = (FRONT, FRONT + got.unwrap_or(0));
+        (self.lo, self.hi, self.end) = (FRONT, FRONT, None);
+        while self.end.is_none() && self.hi < self.bytes.len() {
+            match fd::read_at_least(stream_fd, &mut self.bytes[self.hi..], &mut [], 1) {
+                Ok(0) => self.end = Some(None),
+                Ok(got) => self.hi += got,
+                Err(errno) => self.end = Some(Some(errno)),
+            }
+        }
     }
 
     fn left(&self) -> usize {

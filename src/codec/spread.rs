@@ -109,6 +109,10 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
     if threads < 2 || chunks < WORTH_IT {
         return Ok(());
     }
+    // At the end of a region LZ4 is to judge what fits, one chunk after the other, of which there can be many yet.
+    if end.make_room(chunk_bound(CHUNK_MAX))?.len() < chunk_bound(CHUNK_MAX) {
+        return Ok(());
+    }
     if SKIPPED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |skipped| skipped.checked_sub(1)).is_ok() {
         return Ok(());
     }
@@ -191,6 +195,8 @@ struct State {
     slots: Vec<Slot>,
     /// Memory of segments that are written.
     spare: Vec<Output>,
+    /// For so many more there can be memory.
+    unmade: usize,
 }
 
 /// What has become of a segment.
@@ -213,6 +219,11 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Whether there is memory for another segment: more than for two of each thread there never is, also where helpers are late with theirs.
+    fn has_memory(&self) -> bool {
+        self.unmade > 0 || !self.spare.is_empty()
     }
 
     /// The first segments that nobody has begun.
@@ -265,7 +276,10 @@ impl<'b> Board<'b> {
         let (mut slots, mut spare) = (Vec::new(), Vec::new());
         slots.try_reserve_exact(segments.len()).ok()?;
         slots.resize_with(segments.len(), || Slot::Open);
-        spare.try_reserve_exact(ahead(helpers, true)).ok()?;
+        // The state before the first one can't be guessed: it is for the thread that made the call, whoever begins sooner.
+        slots[0] = Slot::Kept;
+        let unmade = ahead(helpers, true);
+        spare.try_reserve_exact(unmade).ok()?;
         Some(Self {
             buffer: main.buffer(),
             base: main.done(),
@@ -278,7 +292,7 @@ impl<'b> Board<'b> {
             right: AtomicBool::new(false),
             useless: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare }),
+            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare, unmade }),
         })
     }
 
@@ -309,7 +323,9 @@ impl<'b> Board<'b> {
             let mut state = self.lock();
             state.is_proven |= self.right.load(Ordering::Relaxed);
             state.written = segment + 1;
-            state.spare.extend(output);
+            // If a helper was through too late, its memory is free too.
+            let late = state.take(segment);
+            state.spare.extend(output.into_iter().chain(late));
             self.state.tell();
             // Where guesses have been right, one that is no use says little: of small segments there are some.
             if written < last || self.useless.load(Ordering::Relaxed) > usize::from(state.is_proven) {
@@ -448,6 +464,9 @@ impl<'b> Board<'b> {
         ahead.start(self.base + begin * CHUNK_MAX, cursor_after(self.cursor, begin));
         (output.len, output.marked) = (0, 0);
         for _ in begin..first {
+            if self.stopped() {
+                return None;
+            }
             compress_chunk(ahead, &mut output.bytes)?;
             self.progress.fetch_add(1, Ordering::Relaxed);
             count(&WARM_UP_BYTES, CHUNK_MAX);
@@ -474,21 +493,26 @@ impl<'b> Board<'b> {
             match next {
                 _ if self.stopped() => return None,
                 None => return None,
-                Some(next) if next < state.written + ahead(self.helpers, state.is_proven) => {
+                Some(next) if next < state.written + ahead(self.helpers, state.is_proven) && state.has_memory() => {
                     state.slots[next] = Slot::Begun;
                     state.busy += 1;
-                    return Some((Begun { board: self, segment: next }, state.spare.pop()));
+                    let spare = state.spare.pop();
+                    state.unmade -= usize::from(spare.is_none());
+                    return Some((Begun { board: self, segment: next }, spare));
                 }
                 Some(_) => state.wait(),
             }
         }
     }
 
-    fn put(&self, segment: usize, slot: Slot) {
+    /// Takes back a segment that a helper had begun, with what became of it, if anything.
+    fn put(&self, segment: usize, output: Option<Output>) {
         let mut state = self.lock();
         state.busy -= 1;
-        if matches!(state.slots[segment], Slot::Begun) {
-            state.slots[segment] = slot;
+        match output {
+            Some(late) if segment < state.written => state.spare.push(late),
+            Some(output) => state.slots[segment] = Slot::Done(output),
+            None => {}
         }
         drop(state);
         self.state.tell();
@@ -523,14 +547,14 @@ struct Begun<'b> {
 
 impl Begun<'_> {
     fn done(self, output: Output) {
-        self.board.put(self.segment, Slot::Done(output));
+        self.board.put(self.segment, Some(output));
         std::mem::forget(self);
     }
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.board.put(self.segment, Slot::Begun);
+        self.board.put(self.segment, None);
     }
 }
 
@@ -554,6 +578,71 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Calls `with` with a board for a buffer of so many chunks that begins a stream, and what else there is in such a call.
+    fn with_board(chunks: usize, threads: usize, with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>)) {
+        let buffer = vec![7; (chunks + 1) * CHUNK_MAX];
+        let (mut region, mut offset) = (vec![0; 2 * buffer.len()], 0);
+        let region = crate::sys::memory::RegionMut::new(&mut region);
+        let mut end = Sink::Mmio(crate::codec::sink::Mmio { offset: &mut offset, region });
+        let mut lz4 = crate::sys::lz4::OwnedCompressor::new().unwrap();
+        let mut lz4 = lz4.borrow();
+        lz4.reset();
+        lz4.compress(0, &buffer[..CHUNK_MAX], &mut vec![0; chunk_bound(CHUNK_MAX)]).unwrap();
+        let mut main = lz4.in_place(&buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
+        let board = Board::new(&main, plan(chunks, threads), threads).unwrap();
+        with(&board, &mut main, &mut end);
+    }
+
+    #[test]
+    fn helpers_do_no_more_when_the_call_ends() {
+        with_board(2 * WORTH_IT, 2, |board, _, _| {
+            let output = || Output::new(SEGMENT_MAX + SEGMENT_MIN).unwrap();
+            let mut ahead = Ahead::new(board.buffer).unwrap();
+            assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_some());
+            assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
+            drop(StopAtEnd(board));
+            assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_none());
+            assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
+        });
+    }
+
+    #[test]
+    fn no_helper_takes_the_first_segment() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            let (begun, _) = board.begin().unwrap();
+            assert_eq!(begun.segment, 1);
+        });
+    }
+
+    #[test]
+    fn memory_of_helpers_that_are_late_is_used_again_and_no_more_than_two_for_each_thread() {
+        with_board(20 * WORTH_IT, 3, |board, main, end| {
+            let output = || Output::new(1).unwrap();
+            // Through before anybody has come to it, and too late.
+            let [early, late] = std::array::from_fn(|_| board.begin().unwrap().0);
+            early.done(output());
+            board.write_in_order(main, end).unwrap();
+            assert_eq!(board.lock().spare.len(), 1);
+            late.done(output());
+            let state = board.lock();
+            assert!(state.written == board.segments.len() && state.spare.len() == 2 && state.unmade == 4 && state.busy == 0);
+        });
+        with_board(20 * WORTH_IT, 3, |board, _, _| {
+            let late: Vec<_> = (0..6)
+                .map(|written| {
+                    board.lock().written = 3 * written;
+                    board.begin().unwrap()
+                })
+                .collect();
+            let help = || assert!(board.begin().is_none(), "until the call ends");
+            threads::with_helpers(1, &help, || {
+                let _stop = StopAtEnd(board);
+                board.lock().wait_at_most(Duration::from_millis(20));
+            });
+            drop(late);
+        });
     }
 
     #[test]

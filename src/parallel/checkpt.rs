@@ -286,6 +286,11 @@ pub(super) fn to_stream(settings: &mut Frames, frames: &mut [Frame<'_>], fd: Bor
 
 /// Makes frames and writes them where they belong, several at a time.
 pub(super) fn to_file(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
+    if fd::appends(fd) {
+        // Frames would come in the order in which they are done.
+        let error = Error::Argument("the file is open for appending (O_APPEND), so nothing can be written at an offset of it");
+        return Err(FrameError { frame: 0, error });
+    }
     checkpt(settings, frames, &mut Written { fd, at_offset: true })
 }
 

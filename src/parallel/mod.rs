@@ -186,9 +186,10 @@ impl fmt::Debug for ThreadPool {
 /// # }
 /// ```
 ///
-/// Making LZ4 frames takes memory for what the threads have made and nobody has taken yet: for each thread at most three times as much as the
-/// largest frame, or 32 MiB, if that is less; larger ones are made one at a time, by all threads together where their buffers are large,
-/// and take no more than [`set_threads`](crate::set_threads) says. Restoring takes half a MiB for each thread.
+/// Making frames takes memory for what the threads have made and nobody has taken yet: for each thread at most three times as much as the
+/// largest LZ4 frame, but that is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more:
+/// larger ones are made one at a time, by all threads together where their buffers are large, and take no more than
+/// [`set_threads`](crate::set_threads) says. Restoring takes half a MiB for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frames {
     threads: usize,
@@ -279,8 +280,8 @@ impl Frames {
     /// not change. Otherwise as [`checkpt_mmio`](Self::checkpt_mmio).
     ///
     /// # Errors
-    /// [`Error::Io`] where writing fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of
-    /// others.
+    /// [`Error::Argument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
+    /// fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of others.
     pub fn checkpt_file(&mut self, frames: &mut [Frame<'_>], file: impl AsFd) -> Result<u64, FrameError> {
         checkpt::to_file(self, frames, file.as_fd())
     }

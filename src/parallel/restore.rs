@@ -86,7 +86,7 @@ impl Job<'_, '_, '_> {
 struct Jobs<'j, 'f, 'b>(Vec<Numbered<'j, 'f, 'b>>);
 
 impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
-    /// The jobs for these frames. Fails with the number of a frame that can't be.
+    /// The jobs for these frames. Fails where memory is short, with the number of a frame.
     fn plan(&mut self, frames: &'j mut [FrameMut<'f, 'b>]) -> Result<(), (usize, Error)> {
         let (mut rest, mut number) = (frames, 0);
         while !rest.is_empty() {
@@ -101,11 +101,11 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
             }
             let (these, behind) = rest.split_at_mut(count);
             rest = behind;
-            let result = if size > TOGETHER && these[0].style == FrameStyle::Raw {
+            let result = match end_of(these[0].offset, size) {
                 // It is the only one.
-                self.plan_raw(number, &mut these[0])
-            } else {
-                self.push(number, size, Job::Frames(these))
+                Ok(end) if size > TOGETHER && these[0].style == FrameStyle::Raw => self.plan_raw(number, &mut these[0], end),
+                // Also one that ends beyond all offsets, which fails when it is its turn.
+                _ => self.push(number, size, Job::Frames(these)),
             };
             result.map_err(|error| (number, error))?;
             number += count;
@@ -119,9 +119,9 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
         Ok(())
     }
 
-    fn plan_raw(&mut self, number: usize, frame: &'j mut FrameMut<'f, 'b>) -> Result<(), Error> {
+    fn plan_raw(&mut self, number: usize, frame: &'j mut FrameMut<'f, 'b>, end: u64) -> Result<(), Error> {
         let mut offset = frame.offset;
-        frame.end = end_of(offset, frame.size())?;
+        frame.end = end;
         let mut rest = &mut *frame.buffers;
         while !rest.is_empty() {
             let (mut count, mut size) = (0, 0);

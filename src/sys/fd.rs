@@ -131,6 +131,13 @@ pub(crate) fn is_regular_file(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     }
 }
 
+/// Whether all that is written goes to the file's end, also what is to go elsewhere.
+pub(crate) fn appends(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: takes and changes no memory.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_APPEND != 0
+}
+
 /// Size and position of the file, if it has both (a pipe has none).
 pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Option<(i64, i64)> {
     // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.

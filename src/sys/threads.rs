@@ -19,8 +19,12 @@ static ALLOWED: AtomicUsize = AtomicUsize::new(0);
 
 /// Allows each call of the process `threads` threads, the caller's included; 0 stands for as many as there are processors.
 pub(crate) fn allow(threads: usize) {
-    let threads = if threads == 0 { processors() } else { threads };
-    ALLOWED.store(threads.min(THREADS_MAX) + 1, Ordering::Relaxed);
+    ALLOWED.store(limited(threads) + 1, Ordering::Relaxed);
+}
+
+/// As many threads as that, or as there are processors, but no more than can be.
+fn limited(threads: usize) -> usize {
+    if threads == 0 { processors() } else { threads }.min(THREADS_MAX)
 }
 
 /// How many threads a call may use: those of the pool that this thread uses, else what [`allow`] said last, else what `FDCKPT_THREADS` in the environment says, else one.
@@ -30,7 +34,9 @@ pub(crate) fn allowed() -> usize {
     }
     match ALLOWED.load(Ordering::Relaxed) {
         0 => {
-            allow(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
+            let threads = limited(environment_number(c"FDCKPT_THREADS").unwrap_or(1));
+            // What another thread has asked for meanwhile counts.
+            _ = ALLOWED.compare_exchange(0, threads + 1, Ordering::Relaxed, Ordering::Relaxed);
             allowed()
         }
         threads => threads - 1,
@@ -45,17 +51,34 @@ pub(crate) fn number(threads: usize) -> usize {
 /// How many processors the process may run on.
 fn processors() -> usize {
     // SAFETY: a set is plain bits, of which the call writes no more than there are.
-    unsafe {
+    let processors = unsafe {
         let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init();
         match libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) {
-            0 => usize::try_from(libc::CPU_COUNT(&set)).unwrap_or(1).max(1),
-            _ => 1,
+            0 => libc::CPU_COUNT(&set).into(),
+            // A machine can have more of them than a set has bits.
+            _ => libc::sysconf(libc::_SC_NPROCESSORS_ONLN),
         }
-    }
+    };
+    usize::try_from(processors).unwrap_or(1).max(1)
 }
 
-/// Bytes of stack of a thread that helps.
+/// Signals of what a thread does itself. Where they are blocked, the system ends the process instead, also one that has a handler: which
+/// finds out what memory is written to, say, or fetches what is read.
+const OF_THE_THREAD: [libc::c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+
+/// Bytes of stack of a thread that helps, besides what the system needs of it.
 const STACK_SIZE: usize = 512 << 10;
+
+/// Bytes of a thread's stack that the C library takes for itself: among others, the host's thread-local variables are there. Those of
+/// some programs would leave nothing of [`STACK_SIZE`]. It does not tell by a function that is declared, but to the runtimes of languages.
+fn taken_of_stack(attributes: &libc::pthread_attr_t) -> usize {
+    type Function = unsafe extern "C" fn(*const libc::pthread_attr_t) -> libc::size_t;
+    // SAFETY: where there is such a function, it is of this type, and reads the attributes at most.
+    unsafe {
+        let function = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
+        std::mem::transmute::<*mut c_void, Option<Function>>(function).map_or(0, |function| function(attributes))
+    }
+}
 
 /// What the threads share that help in one call.
 pub(super) struct Help<'h> {
@@ -74,8 +97,8 @@ impl Help<'_> {
 /// Does `work` on this thread while up to `helpers` other threads do `help`, fewer if not so many can be started. Returns when all
 /// of them have: `work` sees to it that `help` comes to its end, also where `work` panics. Panics if one of the helpers did.
 ///
-/// They are those of the pool that this thread uses, or are started for the call. Signals are not delivered to them, and the host can't
-/// cancel them.
+/// They are those of the pool that this thread uses, or are started for the call. Signals are not delivered to them but for what they
+/// cause themselves, and the host can't cancel them.
 pub(crate) fn with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce() -> R) -> R {
     let help = Help { help, panicked: AtomicBool::new(false) };
     let mut result = None;
@@ -154,10 +177,14 @@ impl Team {
             if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
                 return;
             }
-            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK_SIZE);
-            let (mut all, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
-            libc::sigfillset(all.as_mut_ptr());
-            if libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0 {
+            let stack_size = STACK_SIZE + taken_of_stack(attributes.assume_init_ref());
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_size);
+            let (mut most, mut old) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+            libc::sigfillset(most.as_mut_ptr());
+            for signal in OF_THE_THREAD {
+                libc::sigdelset(most.as_mut_ptr(), signal);
+            }
+            if libc::pthread_sigmask(libc::SIG_BLOCK, most.as_ptr(), old.as_mut_ptr()) == 0 {
                 for _ in 0..count {
                     let mut thread = MaybeUninit::uninit();
                     if libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), function, argument) != 0 {
