@@ -9,6 +9,7 @@ use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use fdckpt::Error;
 use fdckpt::fti::{
@@ -520,6 +521,78 @@ fn a_damaged_journal_is_none() {
         assert_eq!(try_it(&longer), Ok(true));
         assert_ne!(fs::read(&path).unwrap(), old);
     }
+}
+
+/// Two who update the same file at once, be it there already or not: what one of them was told to be prepared, is so until it is settled.
+#[test]
+fn two_at_once_do_not_disturb_each_other() {
+    for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
+        let folder = quick_folder();
+        let path = &folder.path().join("file");
+        let update = &with(512, BlockHash::Md5, UpdateMode::Safe);
+        if is_there {
+            Writer::new().update(path, &with_time(Generation::E), update, &[]).unwrap();
+        }
+        let end = Instant::now() + Duration::from_millis(500);
+        let prepares = |me: i32| {
+            let (mut options, mut count) = (with_time(Generation::E), 0);
+            while count < 2 || Instant::now() < end {
+                options.ckpt_id = 2 * count + me;
+                let data = vec![options.ckpt_id as u8; 20_000 + count as usize % 3 * 500];
+                match Writer::new().prepare(path, &options, update, &[Protected::new(1, &data)]) {
+                    Err(Error::FileBusy | Error::UpdatePrepared) => continue,
+                    prepared => prepared.unwrap(),
+                };
+                let told = in_peace(|| pending(path)).unwrap().map(|it| (it.prepared, it.ckpt_id));
+                assert_eq!(told, Some((true, options.ckpt_id)));
+                assert_eq!(in_peace(|| settle(path, decision)), Ok(true));
+                count += 1;
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| prepares(1));
+            prepares(0);
+        });
+        assert!(path.exists() == is_there && pending(path) == Ok(None));
+    }
+}
+
+/// What is done as soon as nobody else is at it.
+fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
+    loop {
+        match job() {
+            Err(Error::FileBusy) => std::thread::yield_now(),
+            result => return result,
+        }
+    }
+}
+
+/// A checkpoint that takes the place of the file while an update of that is ended: not a byte of it changes.
+#[test]
+fn what_takes_the_place_of_a_file_is_not_updated() {
+    let folder = quick_folder();
+    let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
+    let (options, update) = (with_time(Generation::E), with(65_535, BlockHash::Md5, UpdateMode::Safe));
+    let mut writer = Writer::new();
+    let of = |byte: u8| vec![byte; 16 << 20];
+    writer.update(&path, &options, &update, &[Protected::new(1, &of(1))]).unwrap();
+    writer.prepare(&path, &options, &update, &[Protected::new(1, &of(2))]).unwrap();
+    Writer::new().checkpoint(&other, &options, &[Protected::new(1, &of(3))]).unwrap();
+    let wanted = fs::read(&other).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    let settled = std::thread::scope(|scope| {
+        let settling = scope.spawn(|| in_peace(|| settle(&path, Decision::Commit)));
+        // It is locked as long as the journal is read.
+        // SAFETY: takes no memory.
+        while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            // SAFETY: as before.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            std::thread::yield_now();
+        }
+        fs::rename(&other, &path).unwrap();
+        settling.join().unwrap()
+    });
+    assert!(fs::read(&path).unwrap() == wanted, "{settled:?}");
 }
 
 /// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.

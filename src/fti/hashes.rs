@@ -58,7 +58,7 @@ pub(super) fn load(
     (kind, size): (BlockHash, usize),
 ) -> Result<Option<Hashes>, Error> {
     let mut hashes = Hashes::empty(layout, kind, size)?;
-    let Ok(Some(map)) = place.map(Beside::Hashes) else { return Ok(None) };
+    let Ok(Some(map)) = place.map_hashes() else { return Ok(None) };
     let region = map.region();
     let read = read(region.get(0, region.size()).unwrap_or_default(), &mut hashes, identity);
     Ok(read.then_some(hashes))

@@ -185,7 +185,10 @@ impl Writer {
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;
-        let (file, before) = place.open(true)?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
+        let opened = place.open(true)?;
+        place.check_unbegun(opened.as_ref())?;
+        let file = opened.as_ref().map(|(file, _)| file);
+        let before = opened.as_ref().map_or_else(Identity::none, |(_, it)| *it);
 
         // What the file has.
         let mut base = self.bases.take(&before).filter(|_| file.is_some());
@@ -229,10 +232,10 @@ impl Writer {
                     UpdateMode::InPlace => updated.full,
                 };
             let carried = layout.copy()?;
-            let change = Change { place: &place, options, file: file.as_ref(), before, pieces: &pieces };
+            let change = Change { place: &place, options, file: opened.as_ref(), pieces: &pieces };
             let done = if replaces {
                 let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
-                replace(path, options, &all, &layout, &meta.fptrs, known.and(file.as_ref()), after.size)
+                replace(path, options, &all, &layout, &meta.fptrs, known.and(file), after.size)
             } else if update.mode == UpdateMode::InPlace {
                 change.apply(after.size)
             } else {
@@ -451,17 +454,17 @@ fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) ->
 struct Change<'c> {
     place: &'c Place,
     options: &'c Options,
-    file: Option<&'c Locked>,
-    before: Identity,
+    file: Option<&'c (Locked, Identity)>,
     pieces: &'c [Piece<'c>],
 }
 
 impl Change<'_> {
     /// Writes the pieces to their places in the file, which is there.
     fn apply(&self, size: u64) -> Result<(), Error> {
-        let file = self.file.ok_or(Error::Internal)?.as_fd();
+        let (file, before) = self.file.ok_or(Error::Internal)?;
+        let file = file.as_fd();
         each(self.options.threads, self.pieces, &|piece| journal::write_at(file, piece.bytes, piece.offset))?;
-        if self.before.size > size {
+        if before.size > size {
             journal::set_size(file, size)?;
         }
         if self.options.durability >= Durability::File { journal::sync(file) } else { Ok(()) }
@@ -469,7 +472,7 @@ impl Change<'_> {
 
     /// Writes the pieces to the journal, and when that is safe, to their places, unless it is only to be prepared.
     fn by_journal(&self, description: &[u8], head: &Head) -> Result<(), Error> {
-        let journal = self.place.begin_journal()?;
+        let journal = self.place.begin_journal(self.file)?;
         let (is_durable, journal) = (self.options.durability >= Durability::File, journal.as_fd());
         let written = (|| {
             let mut placed = Vec::new();

@@ -42,6 +42,27 @@ pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     }
 }
 
+/// Which file it is, whatever its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId(libc::dev_t, libc::ino_t);
+
+/// Which file is open.
+pub(crate) fn id(fd: BorrowedFd<'_>) -> Result<FileId, Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| FileId(stat.st_dev, stat.st_ino))
+    }
+}
+
+/// Which file of the folder has the name; nothing where there is none.
+pub(crate) fn id_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<Option<FileId>, Errno> {
+    match open_at(folder.as_raw_fd(), name, libc::O_PATH) {
+        Err(errno) if errno.is_missing() => Ok(None),
+        file => id(file?.as_fd()).map(Some),
+    }
+}
+
 /// A file that nobody else has locked, until this is dropped.
 pub(crate) struct Locked(OwnedFd);
 
