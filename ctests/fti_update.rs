@@ -595,6 +595,18 @@ fn what_takes_the_place_of_a_file_is_not_updated() {
     assert!(fs::read(&path).unwrap() == wanted, "{settled:?}");
 }
 
+/// A name may be so long that the journal's is too long: then there is none.
+#[test]
+fn a_file_with_a_long_name_is_read() {
+    let folder = quick_folder();
+    let program = twenty_blocks();
+    for length in [247, 248, 255] {
+        let path = folder.path().join("n".repeat(length));
+        Writer::new().checkpoint(&path, &with_time(Generation::E), &program.protected()).unwrap();
+        assert_eq!((finish_update(&path), pending(&path)), (Ok(false), Ok(None)));
+    }
+}
+
 /// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
 #[test]
 fn ranks_of_mpi_go_on_together() {

@@ -195,7 +195,8 @@ impl Place {
     /// A file beside it, if it is there and has something in it.
     fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
         let file = match file::open_in(self.folder.as_fd(), self.name_of(which)) {
-            Err(errno) if errno.is_missing() => return Ok(None),
+            // Nobody can have made one whose name would be too long.
+            Err(errno) if errno.is_missing() || errno.is_name_too_long() => return Ok(None),
             result => result.map_err(|errno| failed(Doing::Opening, errno))?,
         };
         let size = file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))?;

@@ -53,6 +53,10 @@ impl Errno {
         self.0 == libc::ENOENT
     }
 
+    pub(crate) fn is_name_too_long(self) -> bool {
+        self.0 == libc::ENAMETOOLONG
+    }
+
     pub(crate) fn is_invalid(self) -> bool {
         self.0 == libc::EINVAL
     }
