@@ -1788,8 +1788,8 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
  has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
  NULL, which stands for what is usual, and _updated may be NULL.
 
- What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
- any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+ What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
+ any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
  difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
  whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 

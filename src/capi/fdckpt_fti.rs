@@ -300,8 +300,8 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
 /// NULL, which stands for what is usual, and _updated may be NULL.
 ///
-/// What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
-/// any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+/// What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
+/// any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
 /// difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
 /// whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 ///
@@ -449,10 +449,10 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     unsafe {
         guard::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
-            let map = fti::open(self::path(path)?)?;
+            let (map, file) = fti::open_known(self::path(path)?)?;
             let region = map.region();
             let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
-            let writer = Writer::resume(&checkpoint)?;
+            let writer = Writer::resume_from(&checkpoint, Some(file))?;
             let mut variables = Vec::new();
             variables.try_reserve_exact(fti.protected.len()).map_err(|_| Error::OutOfMemory)?;
             for place in &fti.protected {

@@ -12,7 +12,7 @@ use super::{Checkpoint, Durability, Options, Protected, hashes};
 use crate::durable::Replacement;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
-use crate::sys::file::Locked;
+use crate::sys::file::{self, FileId, Locked};
 use crate::sys::map::Map;
 use crate::sys::threads;
 
@@ -90,6 +90,8 @@ struct Base {
     layout: Layout,
     /// Nothing after a restart.
     hashes: Option<Hashes>,
+    /// The file that was found to be sound after a restart, if it is known which one that is: a copy in the same state may be damaged.
+    sound: Option<FileId>,
 }
 
 /// States that the file may be in, none without an update: the last one; where an update has failed or was prepared, also that which it
@@ -99,9 +101,9 @@ pub(super) struct Bases([Option<Base>; 2]);
 
 impl Bases {
     /// That of a file that is read.
-    pub(super) fn resumed(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
+    pub(super) fn resumed(checkpoint: &Checkpoint<'_>, sound: Option<FileId>) -> Result<Self, Error> {
         let (identity, layout) = (Identity::of(checkpoint.file), Layout::of(checkpoint)?);
-        Ok(Self([Some(Base { identity, layout, hashes: None }), None]))
+        Ok(Self([Some(Base { identity, layout, hashes: None, sound }), None]))
     }
 
     fn take(&mut self, identity: &Identity) -> Option<Base> {
@@ -130,8 +132,8 @@ impl Writer {
     /// [`checkpoint`](Self::checkpoint) writes it, of which as much is written as has changed since the last update, by blocks.
     ///
     /// What the file has, this writer knows from its own last update; after a restart, where the hashes were kept, and the file is the one
-    /// that the writer [goes on with](Self::resume). In any other case, also where somebody else has changed the file since, all data is written. Ordinary
-    /// checkpoints between updates make no difference.
+    /// that the writer [goes on with](Self::resume): itself, since whether a copy of it is sound too is not known. In any other case, also
+    /// where somebody else has changed the file since, all data is written. Ordinary checkpoints between updates make no difference.
     ///
     /// # Errors
     /// [`Error::Argument`] also for generations A and B and for sizes of blocks that can't be; [`Error::FileBusy`];
@@ -196,7 +198,11 @@ impl Writer {
             let kind = (update.hash, update.block_size);
             if let Some(base) = &mut base {
                 let fits = base.hashes.as_ref().is_some_and(|hashes| (hashes.kind, hashes.size) == kind);
-                if !fits && update.keep_hashes {
+                let is_sound = match (base.sound, file) {
+                    (Some(sound), Some(file)) => journal::id(file.as_fd())? == sound,
+                    _ => true,
+                };
+                if !fits && update.keep_hashes && is_sound {
                     base.hashes = hashes::load(&place, &base.layout, &before, kind)?;
                 } else if !fits {
                     base.hashes = None;
@@ -252,7 +258,7 @@ impl Writer {
             };
             // Nothing is known of a file that was written in part.
             let is_torn = done.is_err() && update.mode == UpdateMode::InPlace && !replaces;
-            Ok((Base { identity: after, layout, hashes: Some(hashes) }, carried, updated, done, is_torn))
+            Ok((Base { identity: after, layout, hashes: Some(hashes), sound: None }, carried, updated, done, is_torn))
         })();
         match result {
             Err(error) => {
