@@ -402,6 +402,14 @@ fn what_is_prepared_waits_for_a_decision() {
     assert_eq!(settle(&path, Decision::Abandon), Err(Error::FileChanged));
     assert_eq!(settle(&path, Decision::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
+    // Nor one of a file that was damaged before, until that is removed.
+    fs::write(&path, &torn).unwrap();
+    resumed(&path).prepare(&path, &options, &update, &program.protected()).unwrap();
+    let said = settle(&path, Decision::Abandon).unwrap_err();
+    assert!(said == Error::FileChanged && said.to_string().contains("remove"), "{said}");
+    fs::remove_file(&path).unwrap();
+    assert_eq!((pending(&path), settle(&path, Decision::Abandon)), (Ok(None), Ok(false)));
+    fs::write(&path, &torn).unwrap();
     // Nor is a journal taken for one of a file that somebody else has made since.
     fs::write(journal_of(&path), &journal).unwrap();
     let mut other = Vec::new();
@@ -627,6 +635,20 @@ fn ranks_of_mpi_go_on_together() {
             .env("TMPDIR", folder.path()),
     );
     assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
+
+    // A file of which no update could be abandoned is gone before one is prepared.
+    let start = |steps: &str| {
+        let mut mpirun = Command::new("mpirun");
+        mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+        mpirun.args(["--oversubscribe", "-n", "2"]).arg(build.join("mpi_heat")).arg(folder.path());
+        support::run(mpirun.args(["damaged", steps, "differential"]))
+    };
+    start("5");
+    let files = [0, 1].map(|rank| folder.path().join(format!("global/damaged/dCP/dCPFile-Rank{rank}.fti")));
+    let mut damaged = fs::read(&files[1]).unwrap();
+    damaged[1000] ^= 1;
+    fs::write(&files[1], damaged).unwrap();
+    assert!(start("0").contains("checkpoint: none") && files[0].exists() && !files[1].exists());
 
     // Files are named, placed and told of the others as those of FTI (golden `ranks3_*`): its second and third checkpoint are left.
     let mut mpirun = Command::new("mpirun");

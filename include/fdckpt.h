@@ -1829,7 +1829,8 @@ int fdckpt_fti_prepare(struct fdckpt_fti_t *fti,
  process can do so, also after a restart. Where nothing is pending, it does nothing.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
- FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it.
+ FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it. (Or the file was
+ damaged before it was prepared: remove it, and nothing is pending.)
  */
 int fdckpt_fti_settle(const char *path,
                       int decision);

@@ -292,8 +292,8 @@ impl Writer {
 /// Decides on the update of the file `path` that was [prepared](Writer::prepare). Returns whether there was one.
 ///
 /// # Errors
-/// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part;
-/// [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
+/// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part (or the file
+/// was damaged before: where it is removed, nothing is pending); [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn settle(path: impl AsRef<Path>, decision: Decision) -> Result<bool, Error> {
     let place = Place::of(path.as_ref(), true);
     where_there_is(place, |place| match decision {
