@@ -172,7 +172,7 @@ impl Place {
 
     /// Fails if somebody has begun an update of this file, which is locked now, after [`finish`](Self::finish) has looked.
     pub(super) fn check_unbegun(&self, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
-        match self.open_beside(Beside::Journal)? {
+        match self.open_filled(Beside::Journal)? {
             None => Ok(()),
             Some(journal) => self.check_unbegun_in(&self.lock_journal(journal, file.is_some())?, file),
         }
@@ -192,20 +192,31 @@ impl Place {
         }
     }
 
-    /// A file beside it, if it is there and has something in it.
+    /// Sees to it that a crash does not bring back what was in the journal, before the file is replaced: the new one may be in the state
+    /// in which the journal would be done once more.
+    pub(super) fn sync_journal(&self) -> Result<(), Error> {
+        self.open_beside(Beside::Journal)?.map_or(Ok(()), |journal| sync(journal.as_fd()))
+    }
+
+    /// A file beside it, if it is there.
     fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
-        let file = match file::open_in(self.folder.as_fd(), self.name_of(which)) {
+        match file::open_in(self.folder.as_fd(), self.name_of(which)) {
             // Nobody can have made one whose name would be too long.
-            Err(errno) if errno.is_missing() || errno.is_name_too_long() => return Ok(None),
-            result => result.map_err(|errno| failed(Doing::Opening, errno))?,
-        };
+            Err(errno) if errno.is_missing() || errno.is_name_too_long() => Ok(None),
+            result => result.map(Some).map_err(|errno| failed(Doing::Opening, errno)),
+        }
+    }
+
+    /// A file beside it, if it is there and has something in it.
+    fn open_filled(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
+        let Some(file) = self.open_beside(which)? else { return Ok(None) };
         let size = file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))?;
         Ok(Some(file).filter(|_| size > 0))
     }
 
     /// The hashes that were kept, if there are any.
     pub(super) fn map_hashes(&self) -> Result<Option<Map>, Error> {
-        self.open_beside(Beside::Hashes)?.map(map).transpose()
+        self.open_filled(Beside::Hashes)?.map(map).transpose()
     }
 
     /// Empties the journal.
@@ -222,7 +233,7 @@ impl Place {
         found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
         // Most often there is none. Should there be one, only who has locked file and journal reads it: others could empty it meanwhile.
-        let Some(journal) = self.open_beside(Beside::Journal)? else { return Ok(None) };
+        let Some(journal) = self.open_filled(Beside::Journal)? else { return Ok(None) };
         let file = self.open(false)?;
         let journal = self.lock_journal(journal, file.is_some())?;
         self.unfinished_in(&journal, file.as_ref(), found)

@@ -240,6 +240,9 @@ impl Writer {
             let carried = layout.copy()?;
             let change = Change { place: &place, options, file: opened.as_ref(), pieces: &pieces };
             let done = if replaces {
+                if options.durability >= Durability::File {
+                    place.sync_journal()?;
+                }
                 let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
                 replace(path, options, &all, &layout, &meta.fptrs, known.and(file), after.size)
             } else if update.mode == UpdateMode::InPlace {
