@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -601,6 +602,24 @@ fn what_takes_the_place_of_a_file_is_not_updated() {
         settling.join().unwrap()
     });
     assert!(fs::read(&path).unwrap() == wanted, "{settled:?}");
+}
+
+/// Who may read the file, and nobody else, may read what an update makes: its journal, its hashes, and the file that takes its place.
+#[test]
+fn permissions_stay() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let (mut program, mut writer) = (twenty_blocks(), Writer::new());
+    let (options, mut update) = (with_time(Generation::E), with(512, BlockHash::Md5, UpdateMode::Safe));
+    writer.update(&path, &options, &update, &program.protected()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let modes = || fs::read_dir(&folder).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
+    update.keep_hashes = true;
+    program.memory.get_mut(&1).unwrap().0[0] ^= 1;
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 1);
+    assert_eq!(modes(), [0o640; 3]);
+    assert!(Writer::new().update(&path, &options, &update, &program.protected()).unwrap().full);
+    assert_eq!(modes(), [0o640; 3]);
 }
 
 /// A name may be so long that the journal's is too long: then there is none.

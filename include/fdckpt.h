@@ -1798,7 +1798,7 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
  FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
  it may be damaged. In both, the next update that succeeds makes it whole.
 
- Nobody may read the file meanwhile. It must not be a symbolic link.
+ Nobody may read the file meanwhile. It must not be a symbolic link. It keeps its permissions, and what is made beside it gets them.
  */
 int fdckpt_fti_update(struct fdckpt_fti_t *fti,
                       const char *path,

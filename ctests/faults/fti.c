@@ -266,7 +266,8 @@ update_run( int             s,
             || kind->kind==KIND_CLOSE || kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD;
   /* Emptying the journal when all is done; the folder's sync, where there is none; what is kept beside the file. */
   int may_be = kind->kind==KIND_CUT || (kind->kind==KIND_SYNC && f==EINVAL) || (kind->kind==KIND_ALLOC && threads>1)
-            || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
+            || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_STAT
+                             || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
   if( !injected || again ) CHECK_EQ( code, 0 );
   else if( !may_be )       CHECK( code );
   if( code ) {

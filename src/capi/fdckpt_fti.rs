@@ -310,7 +310,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
 /// it may be damaged. In both, the next update that succeeds makes it whole.
 ///
-/// Nobody may read the file meanwhile. It must not be a symbolic link.
+/// Nobody may read the file meanwhile. It must not be a symbolic link. It keeps its permissions, and what is made beside it gets them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_update(
     fti: *mut fdckpt_fti_t,

@@ -145,19 +145,24 @@ impl Place {
         }
     }
 
-    /// A file beside it, to be written.
-    pub(super) fn open_or_create(&self, which: Beside) -> Result<OwnedFd, Error> {
+    /// A file beside it, to be written; a new one is for those that `file` is for, if that is there.
+    pub(super) fn open_or_create(&self, which: Beside, file: Option<&Locked>) -> Result<OwnedFd, Error> {
         let name = self.name_of(which);
-        let file = match file::create_new(self.folder.as_fd(), name) {
+        let made = match file::create_new(self.folder.as_fd(), name) {
             Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+            Ok(made) => match file {
+                Some(file) => file::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
+                None => Ok(made),
+            },
             result => result,
         };
-        file.map_err(|errno| failed(Doing::Creating, errno))
+        made.map_err(|errno| failed(Doing::Creating, errno))
     }
 
     /// An empty journal, which others leave alone, for an update of this file (which is locked), or of none.
     pub(super) fn begin_journal(&self, file: Option<&(Locked, Identity)>) -> Result<Locked, Error> {
-        let journal = self.lock_journal(self.open_or_create(Beside::Journal)?, file.is_some())?;
+        let journal = self.open_or_create(Beside::Journal, file.map(|(file, _)| file))?;
+        let journal = self.lock_journal(journal, file.is_some())?;
         self.check_unbegun_in(&journal, file)?;
         discard(journal.as_fd())?;
         Ok(journal)

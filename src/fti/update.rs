@@ -244,7 +244,8 @@ impl Writer {
                     place.sync_journal()?;
                 }
                 let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
-                replace(path, options, &all, &layout, &meta.fptrs, known.and(file), after.size)
+                let file = file.map(|file| (file, known.is_some()));
+                replace(path, options, &all, &layout, &meta.fptrs, file, after.size)
             } else if update.mode == UpdateMode::InPlace {
                 change.apply(after.size)
             } else {
@@ -283,7 +284,7 @@ impl Writer {
                     && update.keep_hashes
                     && let Some(hashes) = &new.hashes
                 {
-                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity).is_ok();
+                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity, file).is_ok();
                 }
                 self.bases = Bases([base, Some(new)]);
                 done.map(|()| updated)
@@ -407,19 +408,23 @@ fn pieces_of_all<'m>(
     Ok(pieces)
 }
 
-/// Puts a new file in the place of the old one, of which it gets the slack.
+/// Puts a new file in the place of the old one, of which it gets the permissions, and the slack where it is known what that has.
 fn replace(
     path: &Path,
     options: &Options,
     pieces: &[Piece<'_>],
     layout: &Layout,
     fptrs: &[u64],
-    old: Option<&Locked>,
+    old: Option<(&Locked, bool)>,
     size: u64,
 ) -> Result<(), Error> {
     let file = Replacement::begin(path, options.durability)?;
+    if let Some((old, _)) = old {
+        let copied = file::copy_permissions(old.as_fd(), file.as_fd());
+        copied.map_err(|errno| journal::failed(Doing::Creating, errno))?;
+    }
     file.set_size(size)?;
-    if let Some(old) = old {
+    if let Some((old, true)) = old {
         let map = Map::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
         let region = map.region();
         for (slot, fptr) in layout.slots.iter().zip(fptrs) {

@@ -42,6 +42,17 @@ pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     }
 }
 
+/// Gives a file the permissions of another one, where the file system has some.
+pub(crate) fn copy_permissions(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(from.as_raw_fd(), &mut stat))?;
+        _ = done(|| libc::fchmod(to.as_raw_fd(), stat.st_mode & 0o777));
+    }
+    Ok(())
+}
+
 /// Which file it is, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(libc::dev_t, libc::ino_t);
