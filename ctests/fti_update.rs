@@ -622,6 +622,21 @@ fn permissions_stay() {
     assert_eq!(modes(), [0o640; 3]);
 }
 
+/// What is prepared can be committed on a device that is full by then.
+#[test]
+fn room_to_grow_is_set_aside() {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
+    let path = folder.path().join("file");
+    let (options, update, data) = (with_time(Generation::E), UpdateOptions::default(), vec![1; 3 << 20]);
+    let mut writer = Writer::new();
+    writer.update(&path, &options, &update, &[Protected::new(1, &data[..1 << 20])]).unwrap();
+    let size = fs::metadata(&path).unwrap().len();
+    writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).unwrap();
+    let grown = fs::metadata(&path).unwrap();
+    assert!(grown.len() == size && grown.blocks() * 512 >= 3 << 20, "{grown:?}");
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+}
+
 /// A name may be so long that the journal's is too long: then there is none.
 #[test]
 fn a_file_with_a_long_name_is_read() {

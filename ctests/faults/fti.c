@@ -178,6 +178,7 @@ update_begin( int threads,
   fdckpt_fti_t *       fti     = protect();
   unlink( journal );
   unlink( hashes );
+  CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small)-10UL ) );
   CHECK( !fdckpt_fti_update( fti, path, &options, &update, NULL ) );
   return fti;
 }
@@ -197,6 +198,7 @@ update_call( fdckpt_fti_t * fti,
   fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
   fdckpt_fti_update_t  update  = {
     .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE, .keep_hashes = what==PLACE };
+  CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) ); /* It grows */
   return what==PREPARE || what==COMMIT ? fdckpt_fti_prepare( fti, path, &options, &update, NULL )
                                        : fdckpt_fti_update ( fti, path, &options, &update, NULL );
 }

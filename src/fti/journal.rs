@@ -492,6 +492,12 @@ pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
     fd::truncate(file, size as i64).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size, errno })
 }
 
+/// Sees to it that a file which is to grow from one size to another one finds room on the device.
+pub(super) fn reserve(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Error> {
+    let room = if to > from { file::reserve(file, from, to - from) } else { Ok(()) };
+    room.map_err(|errno| Error::Io { doing: Doing::Writing, offset: from, errno })
+}
+
 pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {
     file::sync(file).map_err(|errno| failed(Doing::Syncing, errno))
 }

@@ -489,6 +489,10 @@ impl Change<'_> {
         let journal = self.place.begin_journal(self.file)?;
         let (is_durable, journal) = (self.options.durability >= Durability::File, journal.as_fd());
         let written = (|| {
+            // Once the journal is whole, there is no way back.
+            if let Some((file, before)) = self.file {
+                journal::reserve(file.as_fd(), before.size, head.after.size)?;
+            }
             let mut placed = Vec::new();
             placed.try_reserve_exact(self.pieces.len()).map_err(|_| Error::OutOfMemory)?;
             let mut offset = description.len() as u64;

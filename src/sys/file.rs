@@ -53,6 +53,23 @@ pub(crate) fn copy_permissions(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Resu
     Ok(())
 }
 
+/// Has room set aside for these bytes of a file, which stays as long as it is. Fails where the device is full; whether the file system
+/// can do that at all, is not told.
+pub(crate) fn reserve(fd: BorrowedFd<'_>, offset: u64, size: u64) -> Result<(), Errno> {
+    // Signals that come all the time could interrupt it each time.
+    const TRIES: usize = 16;
+    for _ in 0..TRIES {
+        // SAFETY: takes and changes no memory.
+        let reserved = done(|| unsafe { libc::fallocate(fd.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, offset as i64, size as i64) });
+        match reserved {
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) if errno.is_full() => return Err(errno),
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
 /// Which file it is, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(libc::dev_t, libc::ino_t);
