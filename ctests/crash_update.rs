@@ -387,6 +387,29 @@ fn an_update_that_was_ended_is_not_done_once_more() {
     });
 }
 
+/// A file of generation A that becomes one of E: its header is in front, and may be there still when other parts are new.
+#[test]
+fn a_file_with_its_header_in_front_gets_its_new_state() {
+    let folder = quick_folder();
+    let path = folder.path().join(NAME);
+    let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
+    for generation in [Generation::A, Generation::B] {
+        let (mut writer, old) = (Writer::new(), Options::new(generation, 0));
+        writer.checkpoint(&path, &old, &[Protected::new(1, &first[0]), Protected::new(2, &first[1])]).unwrap();
+        let old = fs::read(&path).unwrap();
+        let of_second = [Protected::new(1, &second[0]), Protected::new(2, &second[1])];
+        writer.prepare(&path, &options(1, Durability::None), &update(UpdateMode::Safe), &of_second).unwrap();
+        let journal = fs::read(path.with_extension("fti.journal")).unwrap();
+        assert_eq!(settle(&path, Decision::Commit), Ok(true));
+        let new = fs::read(&path).unwrap();
+        let (mut torn, end) = (old.clone(), old.len().min(new.len()));
+        torn[5000..end].copy_from_slice(&new[5000..end]);
+        put(&path, &(Some(torn), Some(journal)));
+        assert_eq!(settle(&path, Decision::Commit), Ok(true), "{generation}");
+        assert!(fs::read(&path).unwrap() == new);
+    }
+}
+
 /// The test of the test: without a journal, or without syncs, a crash leaves other things too, which the checks of the format notice.
 #[test]
 fn without_journal_or_syncs_a_crash_of_the_machine_leaves_other_things() {

@@ -307,8 +307,7 @@ impl Place {
                     let region = map.region();
                     let bytes = region.get(0, region.size()).unwrap_or_default();
                     // Part of it may have been written already.
-                    let checkpoint = Checkpoint::parse(bytes).map_err(|_| Error::FileChanged)?;
-                    if !checkpoint.verify(1, &mut |_| {})?.is_sound() {
+                    if !is_sound(bytes)? {
                         return Err(Error::FileChanged);
                     }
                 }
@@ -457,8 +456,12 @@ impl<'j> Journal<'j> {
         }
         let map = map(file)?;
         let region = map.region();
-        // Data can have a checkpoint in it: one that is all of the file tells its size.
-        Ok(parse::size_by_header(region.get(0, region.size()).unwrap_or_default()) != Some(identity.size))
+        let bytes = region.get(0, region.size()).unwrap_or_default();
+        // Data can have a checkpoint in it: one that is all of the file tells its size. A header in front says nothing of what is behind it.
+        Ok(match parse::size_by_header(bytes) {
+            Some((size, is_in_front)) if size == identity.size => is_in_front && !is_sound(bytes)?,
+            _ => true,
+        })
     }
 }
 
@@ -466,6 +469,15 @@ impl<'j> Journal<'j> {
 #[doc(hidden)]
 pub fn fuzz_journal(bytes: &[u8]) -> Option<u64> {
     Journal::parse(bytes).map(|journal| journal.records().map(|(_, bytes)| bytes.len() as u64).sum())
+}
+
+/// Whether a file is a checkpoint without damage.
+fn is_sound(file: &[u8]) -> Result<bool, Error> {
+    match Checkpoint::parse(file) {
+        Err(Error::OutOfMemory) => Err(Error::OutOfMemory),
+        Err(_) => Ok(false),
+        Ok(checkpoint) => Ok(checkpoint.verify(1, &mut |_| {})?.is_sound()),
+    }
 }
 
 /// Which file is open.
