@@ -1816,7 +1816,7 @@ int fdckpt_fti_update(struct fdckpt_fti_t *fti,
 
  The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
 
- Returns as fdckpt_fti_update; after each failure the file has its old state and nothing is pending.
+ Returns as fdckpt_fti_update; after each failure the file has its old state, and nothing is pending but what was before.
  */
 int fdckpt_fti_prepare(struct fdckpt_fti_t *fti,
                        const char *path,
@@ -1865,8 +1865,9 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
  FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 
- An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
- one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+ An update that a crash has interrupted is ended first, as each function does that opens a file of FTI by the name under which it is
+ updated (not by a link): that writes to the file. Where one is prepared, that is FDCKPT_ERR_STATE, and fdckpt_fti_settle decides on it; so
+ it is where somebody else is at it.
 
  The file is mapped: nobody may change or shorten it meanwhile.
  */
