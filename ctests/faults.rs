@@ -195,7 +195,7 @@ fn rust_scenario() {
 fn the_shim_has_what_the_library_calls() {
     const CAN_FAIL: &str = "read read64 readv pread pread64 preadv preadv64 preadv2 write writev pwrite pwrite64 pwritev pwritev64 \
         pwritev2 lseek lseek64 fstat fstat64 fstatat fstatat64 __fxstat __fxstat64 statx poll ppoll __poll_chk __read_chk select \
-        mmap mmap64 munmap mremap msync ftruncate ftruncate64 fsync fdatasync rename copy_file_range sendfile splice open openat openat64 renameat renameat2 flock close pthread_create \
+        mmap mmap64 munmap mremap msync ftruncate ftruncate64 fallocate fallocate64 fsync fdatasync rename copy_file_range sendfile splice open openat openat64 renameat renameat2 flock close pthread_create \
         malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc";
     let symbols = |file: &Path, which: &str| -> Vec<String> {
         let listing = support::run(Command::new("nm").args(["-D", which]).arg(file));

@@ -7,8 +7,10 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use fdckpt::Error;
 use fdckpt::fti::{
@@ -401,6 +403,14 @@ fn what_is_prepared_waits_for_a_decision() {
     assert_eq!(settle(&path, Decision::Abandon), Err(Error::FileChanged));
     assert_eq!(settle(&path, Decision::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
+    // Nor one of a file that was damaged before, until that is removed.
+    fs::write(&path, &torn).unwrap();
+    resumed(&path).prepare(&path, &options, &update, &program.protected()).unwrap();
+    let said = settle(&path, Decision::Abandon).unwrap_err();
+    assert!(said == Error::FileChanged && said.to_string().contains("remove"), "{said}");
+    fs::remove_file(&path).unwrap();
+    assert_eq!((pending(&path), settle(&path, Decision::Abandon)), (Ok(None), Ok(false)));
+    fs::write(&path, &torn).unwrap();
     // Nor is a journal taken for one of a file that somebody else has made since.
     fs::write(journal_of(&path), &journal).unwrap();
     let mut other = Vec::new();
@@ -522,6 +532,123 @@ fn a_damaged_journal_is_none() {
     }
 }
 
+/// Two who update the same file at once, be it there already or not: what one of them was told to be prepared, is so until it is settled.
+#[test]
+fn two_at_once_do_not_disturb_each_other() {
+    for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
+        let folder = quick_folder();
+        let path = &folder.path().join("file");
+        let update = &with(512, BlockHash::Md5, UpdateMode::Safe);
+        if is_there {
+            Writer::new().update(path, &with_time(Generation::E), update, &[]).unwrap();
+        }
+        let end = Instant::now() + Duration::from_millis(500);
+        let prepares = |me: i32| {
+            let (mut options, mut count) = (with_time(Generation::E), 0);
+            while count < 2 || Instant::now() < end {
+                options.ckpt_id = 2 * count + me;
+                let data = vec![options.ckpt_id as u8; 20_000 + count as usize % 3 * 500];
+                match Writer::new().prepare(path, &options, update, &[Protected::new(1, &data)]) {
+                    Err(Error::FileBusy | Error::UpdatePrepared) => continue,
+                    prepared => prepared.unwrap(),
+                };
+                let told = in_peace(|| pending(path)).unwrap().map(|it| (it.prepared, it.ckpt_id));
+                assert_eq!(told, Some((true, options.ckpt_id)));
+                assert_eq!(in_peace(|| settle(path, decision)), Ok(true));
+                count += 1;
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| prepares(1));
+            prepares(0);
+        });
+        assert!(path.exists() == is_there && pending(path) == Ok(None));
+    }
+}
+
+/// What is done as soon as nobody else is at it.
+fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
+    loop {
+        match job() {
+            Err(Error::FileBusy) => std::thread::yield_now(),
+            result => return result,
+        }
+    }
+}
+
+/// A checkpoint that takes the place of the file while an update of that is ended: not a byte of it changes.
+#[test]
+fn what_takes_the_place_of_a_file_is_not_updated() {
+    let folder = quick_folder();
+    let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
+    let (options, update) = (with_time(Generation::E), with(65_535, BlockHash::Md5, UpdateMode::Safe));
+    let mut writer = Writer::new();
+    let of = |byte: u8| vec![byte; 16 << 20];
+    writer.update(&path, &options, &update, &[Protected::new(1, &of(1))]).unwrap();
+    writer.prepare(&path, &options, &update, &[Protected::new(1, &of(2))]).unwrap();
+    Writer::new().checkpoint(&other, &options, &[Protected::new(1, &of(3))]).unwrap();
+    let wanted = fs::read(&other).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    let settled = std::thread::scope(|scope| {
+        let settling = scope.spawn(|| in_peace(|| settle(&path, Decision::Commit)));
+        // It is locked as long as the journal is read.
+        // SAFETY: takes no memory.
+        while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            // SAFETY: as before.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            std::thread::yield_now();
+        }
+        fs::rename(&other, &path).unwrap();
+        settling.join().unwrap()
+    });
+    assert!(fs::read(&path).unwrap() == wanted, "{settled:?}");
+}
+
+/// Who may read the file, and nobody else, may read what an update makes: its journal, its hashes, and the file that takes its place.
+#[test]
+fn permissions_stay() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let (mut program, mut writer) = (twenty_blocks(), Writer::new());
+    let (options, mut update) = (with_time(Generation::E), with(512, BlockHash::Md5, UpdateMode::Safe));
+    writer.update(&path, &options, &update, &program.protected()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let modes = || fs::read_dir(&folder).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
+    update.keep_hashes = true;
+    program.memory.get_mut(&1).unwrap().0[0] ^= 1;
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 1);
+    assert_eq!(modes(), [0o640; 3]);
+    assert!(Writer::new().update(&path, &options, &update, &program.protected()).unwrap().full);
+    assert_eq!(modes(), [0o640; 3]);
+}
+
+/// What is prepared can be committed on a device that is full by then.
+#[test]
+fn room_to_grow_is_set_aside() {
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
+    let path = folder.path().join("file");
+    let (options, update, data) = (with_time(Generation::E), UpdateOptions::default(), vec![1; 3 << 20]);
+    let mut writer = Writer::new();
+    writer.update(&path, &options, &update, &[Protected::new(1, &data[..1 << 20])]).unwrap();
+    let size = fs::metadata(&path).unwrap().len();
+    writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).unwrap();
+    let grown = fs::metadata(&path).unwrap();
+    assert!(grown.len() == size && grown.blocks() * 512 >= 3 << 20, "{grown:?}");
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+}
+
+/// A name may be so long that the journal's is too long: then there is none.
+#[test]
+fn a_file_with_a_long_name_is_read() {
+    let folder = quick_folder();
+    let program = twenty_blocks();
+    for length in [247, 248, 255] {
+        let path = folder.path().join("n".repeat(length));
+        Writer::new().checkpoint(&path, &with_time(Generation::E), &program.protected()).unwrap();
+        assert_eq!((finish_update(&path), pending(&path)), (Ok(false), Ok(None)));
+    }
+}
+
 /// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
 #[test]
 fn ranks_of_mpi_go_on_together() {
@@ -542,6 +669,20 @@ fn ranks_of_mpi_go_on_together() {
             .env("TMPDIR", folder.path()),
     );
     assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
+
+    // A file of which no update could be abandoned is gone before one is prepared.
+    let start = |steps: &str| {
+        let mut mpirun = Command::new("mpirun");
+        mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+        mpirun.args(["--oversubscribe", "-n", "2"]).arg(build.join("mpi_heat")).arg(folder.path());
+        support::run(mpirun.args(["damaged", steps, "differential"]))
+    };
+    start("5");
+    let files = [0, 1].map(|rank| folder.path().join(format!("global/damaged/dCP/dCPFile-Rank{rank}.fti")));
+    let mut damaged = fs::read(&files[1]).unwrap();
+    damaged[1000] ^= 1;
+    fs::write(&files[1], damaged).unwrap();
+    assert!(start("0").contains("checkpoint: none") && files[0].exists() && !files[1].exists());
 
     // Files are named, placed and told of the others as those of FTI (golden `ranks3_*`): its second and third checkpoint are left.
     let mut mpirun = Command::new("mpirun");

@@ -265,6 +265,11 @@ agree_differential( void ) {
     MPI_Abort( MPI_COMM_WORLD, 1 );
   }
   id = id_in( path );
+  if( !id ) { /* An update of a damaged file could be prepared, but not abandoned */
+    char away[ 4200 ];
+    snprintf( away, sizeof(away), "%s.damaged", path );
+    rename( path, away );
+  }
   if( all_have( id )==any_has( id ) ) return id;
   if( !rank ) fprintf( stderr, "not all ranks have a sound file of one checkpoint: from the begin\n" );
   return 0;

@@ -375,7 +375,8 @@ impl fmt::Display for Error {
             Self::MemoryTooSmall { size, needed } => write!(f, "{needed} bytes are needed, the memory given has {size}"),
             Self::NotCanonical { findings } => write!(f, "the file is not as it would be written: {findings} findings"),
             Self::FileChanged => f.write_str(
-                "the file is not the one that the container was read from, or has changed since: read it again, then append",
+                "the file is another one than before, or has changed since: read a container again, then append to it; an update that \
+                 can't be abandoned was committed in part, so commit it, or its file was damaged before, so remove that",
             ),
             Self::FileBusy => f.write_str("the file is being updated by somebody else: try again when that is done"),
             Self::UpdatePrepared => f.write_str(

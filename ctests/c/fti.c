@@ -295,6 +295,26 @@ update_and_recover( int generation,
   WORKS( fdckpt_fti_update( fti, path, &options, NULL, &updated ) ); /* Other blocks: all is written */
   CHECK_EQ( updated.full,   1  );
   CHECK_EQ( updated.blocks, 19 );
+
+  /* Damage, and a copy of the file that is recovered in its place: what was kept of the file says nothing of the damage. */
+  WORKS( fdckpt_fti_update( fti, path, &options, &update, NULL ) );
+  ulong   file_sz;
+  int     fd    = open( path, O_RDONLY );
+  uchar * bytes = test_slurp( fd, &file_sz );
+  close( fd );
+  write_file( other, bytes, file_sz );
+  bytes[ 7 ]++;
+  fd = open( path, O_WRONLY );
+  CHECK( pwrite( fd, bytes, 10UL, 0L )==10L );
+  close( fd );
+  free( bytes );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_recover( fti, path, threads ) );
+  WORKS( fdckpt_fti_recover( fti, other, threads ) );
+  WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
+  CHECK_EQ( updated.full, 1 );
+  WORKS( fdckpt_fti_recover( fti, path, threads ) );
+  CHECK( !memcmp( grid, want, sz ) );
+  unlink( other );
   fdckpt_fti_free( fti );
   char name[ 160 ];
   snprintf( name, sizeof(name), "%s.hashes",  path ); unlink( name );

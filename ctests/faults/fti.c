@@ -178,6 +178,7 @@ update_begin( int threads,
   fdckpt_fti_t *       fti     = protect();
   unlink( journal );
   unlink( hashes );
+  CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small)-10UL ) );
   CHECK( !fdckpt_fti_update( fti, path, &options, &update, NULL ) );
   return fti;
 }
@@ -197,6 +198,7 @@ update_call( fdckpt_fti_t * fti,
   fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
   fdckpt_fti_update_t  update  = {
     .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE, .keep_hashes = what==PLACE };
+  CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) ); /* It grows */
   return what==PREPARE || what==COMMIT ? fdckpt_fti_prepare( fti, path, &options, &update, NULL )
                                        : fdckpt_fti_update ( fti, path, &options, &update, NULL );
 }
@@ -266,7 +268,8 @@ update_run( int             s,
             || kind->kind==KIND_CLOSE || kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD;
   /* Emptying the journal when all is done; the folder's sync, where there is none; what is kept beside the file. */
   int may_be = kind->kind==KIND_CUT || (kind->kind==KIND_SYNC && f==EINVAL) || (kind->kind==KIND_ALLOC && threads>1)
-            || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
+            || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_STAT
+                             || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
   if( !injected || again ) CHECK_EQ( code, 0 );
   else if( !may_be )       CHECK( code );
   if( code ) {

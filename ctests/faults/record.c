@@ -65,7 +65,7 @@ openat( int          folder,
   va_end( args );
   int fd = REAL( openat )( folder, name, flags, mode );
   if( flags & O_CREAT ) { if( fd>=0 ) note( "", 0UL, "create %d %s\n", fd, name ); }
-  else if( fd>=0 && (flags & O_ACCMODE)==O_RDWR ) note( "", 0UL, "open %d %s\n", fd, name );
+  else if( fd>=0 && !(flags & (O_DIRECTORY|O_PATH)) ) note( "", 0UL, "open %d %s\n", fd, name );
   return fd;
 }
 

@@ -281,6 +281,15 @@ ftruncate( int   fd,
   return REAL( ftruncate )( fd, sz );
 }
 
+int
+fallocate( int   fd,
+           int   mode,
+           off_t offset,
+           off_t sz ) {
+  if( is_watched( fd ) && fails( KIND_CUT ) ) return -1;
+  return REAL( fallocate )( fd, mode, offset, sz );
+}
+
 /* Names *************************************************************/
 
 int

@@ -300,8 +300,8 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
 /// NULL, which stands for what is usual, and _updated may be NULL.
 ///
-/// What is in the file, the object knows from its own last update; after a restart and fdckpt_fti_recover, from hashes that were kept. In
-/// any other case, also where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
+/// What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
+/// any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
 /// difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
 /// whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 ///
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
 /// it may be damaged. In both, the next update that succeeds makes it whole.
 ///
-/// Nobody may read the file meanwhile. It must not be a symbolic link.
+/// Nobody may read the file meanwhile. It must not be a symbolic link. It keeps its permissions, and what is made beside it gets them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_update(
     fti: *mut fdckpt_fti_t,
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn fdckpt_fti_update(
 ///
 /// The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
 ///
-/// Returns as fdckpt_fti_update; after each failure the file has its old state and nothing is pending.
+/// Returns as fdckpt_fti_update; after each failure the file has its old state, and nothing is pending but what was before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_prepare(
     fti: *mut fdckpt_fti_t,
@@ -375,7 +375,8 @@ unsafe fn change<'p>(
 /// process can do so, also after a restart. Where nothing is pending, it does nothing.
 ///
 /// Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
-/// FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it.
+/// FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it. (Or the file was
+/// damaged before it was prepared: remove it, and nothing is pending.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_settle(path: *const c_char, decision: c_int) -> c_int {
     guard::run(c"fdckpt_fti_settle", || {
@@ -439,8 +440,9 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c
 /// it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
 /// FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 ///
-/// An update that a crash has interrupted is ended first, as each function does that opens a file of FTI: that writes to the file. Where
-/// one is prepared, that is FDCKPT_ERR_STATE: fdckpt_fti_settle decides on it.
+/// An update that a crash has interrupted is ended first, as each function does that opens a file of FTI by the name under which it is
+/// updated (not by a link): that writes to the file. Where one is prepared, that is FDCKPT_ERR_STATE, and fdckpt_fti_settle decides on it; so
+/// it is where somebody else is at it.
 ///
 /// The file is mapped: nobody may change or shorten it meanwhile.
 #[unsafe(no_mangle)]
@@ -449,10 +451,10 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     unsafe {
         guard::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
-            let map = fti::open(self::path(path)?)?;
+            let (map, file) = fti::open_known(self::path(path)?)?;
             let region = map.region();
             let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
-            let writer = Writer::resume(&checkpoint)?;
+            let writer = Writer::resume_from(&checkpoint, Some(file))?;
             let mut variables = Vec::new();
             variables.try_reserve_exact(fti.protected.len()).map_err(|_| Error::OutOfMemory)?;
             for place in &fti.protected {

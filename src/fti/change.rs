@@ -1,6 +1,7 @@
 //! Comparing two files, and making one acceptable to FTI.
 
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::{Checkpoint, Durability};
 use crate::durable::{self, Replacement};
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
-use crate::sys::file;
+use crate::sys::file::{self, FileId};
 use crate::sys::map::Map;
 
 /// Where two checkpoints differ.
@@ -210,10 +211,17 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
 
 /// Maps a file for reading, when an update of it that a crash has interrupted has been ended.
 pub(crate) fn open(path: &Path) -> Result<Map, Error> {
+    open_known(path).map(|(map, _)| map)
+}
+
+/// The same, and which file it is.
+pub(crate) fn open_known(path: &Path) -> Result<(Map, FileId), Error> {
     super::finish_update(path)?;
     let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
     let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
-    Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))
+    let id = file::id(file.as_fd()).map_err(failed(Doing::Opening))?;
+    let map = Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))?;
+    Ok((map, id))
 }
 
 /// The path as C has it.

@@ -9,6 +9,7 @@ use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
 use crate::error::Error;
+use crate::sys::file::Locked;
 
 /// The types of the container's sections.
 const DESCRIPTION: u8 = 130;
@@ -38,13 +39,13 @@ fn describe(hashes: &Hashes, identity: &Identity) -> [u8; SIZE] {
 
 /// Keeps the hashes of a file in this state. They are written over those of the last one, and not synced: what a crash makes of them, is
 /// noticed.
-pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity) -> Result<(), Error> {
+pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity, file: Option<&Locked>) -> Result<(), Error> {
     let description = describe(hashes, identity);
     let mut container = Container::new();
     container.set(DESCRIPTION, &description[..])?;
     container.set(HASHES, &hashes.bytes[..])?;
     let bytes = container.serialize()?;
-    let file = place.open_or_create(Beside::Hashes)?;
+    let file = place.open_or_create(Beside::Hashes, file)?;
     journal::write_at(file.as_fd(), &bytes, 0)?;
     journal::set_size(file.as_fd(), bytes.len() as u64)
 }
@@ -58,7 +59,7 @@ pub(super) fn load(
     (kind, size): (BlockHash, usize),
 ) -> Result<Option<Hashes>, Error> {
     let mut hashes = Hashes::empty(layout, kind, size)?;
-    let Ok(Some(map)) = place.map(Beside::Hashes) else { return Ok(None) };
+    let Ok(Some(map)) = place.map_hashes() else { return Ok(None) };
     let region = map.region();
     let read = read(region.get(0, region.size()).unwrap_or_default(), &mut hashes, identity);
     Ok(read.then_some(hashes))

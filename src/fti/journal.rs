@@ -13,7 +13,7 @@ use super::{Checkpoint, parse};
 use crate::durable;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
-use crate::sys::file::Locked;
+use crate::sys::file::{FileId, Locked};
 use crate::sys::map::Map;
 use crate::sys::{fd, file};
 
@@ -109,13 +109,28 @@ impl Place {
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
     pub(super) fn open(&self, to_change: bool) -> Result<Option<(Locked, Identity)>, Error> {
         let open = if to_change { file::open_to_change } else { file::open_in };
-        let file = match open(self.folder.as_fd(), &self.name) {
-            Err(errno) if errno.is_missing() => return Ok(None),
-            result => result.map_err(|errno| failed(Doing::Opening, errno))?,
-        };
-        let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
-        let identity = Identity::of_file(file.as_fd())?;
-        Ok(Some((file, identity)))
+        loop {
+            let file = match open(self.folder.as_fd(), &self.name) {
+                Err(errno) if errno.is_missing() => return Ok(None),
+                result => result.map_err(|errno| failed(Doing::Opening, errno))?,
+            };
+            let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
+            // Another one can have taken its place before it was locked.
+            if self.is_current(file.as_fd())? {
+                let identity = Identity::of_file(file.as_fd())?;
+                return Ok(Some((file, identity)));
+            }
+        }
+    }
+
+    /// Whether this is the file that has the name.
+    fn is_current(&self, file: BorrowedFd<'_>) -> Result<bool, Error> {
+        Ok(self.id()? == Some(id(file)?))
+    }
+
+    /// Which file has the name.
+    fn id(&self) -> Result<Option<FileId>, Error> {
+        file::id_in(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Opening, errno))
     }
 
     /// Makes the file that is not there.
@@ -130,21 +145,47 @@ impl Place {
         }
     }
 
-    /// A file beside it, to be written.
-    pub(super) fn open_or_create(&self, which: Beside) -> Result<OwnedFd, Error> {
+    /// A file beside it, to be written; a new one is for those that `file` is for, if that is there.
+    pub(super) fn open_or_create(&self, which: Beside, file: Option<&Locked>) -> Result<OwnedFd, Error> {
         let name = self.name_of(which);
-        let file = match file::create_new(self.folder.as_fd(), name) {
+        let made = match file::create_new(self.folder.as_fd(), name) {
             Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+            Ok(made) => match file {
+                Some(file) => file::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
+                None => Ok(made),
+            },
             result => result,
         };
-        file.map_err(|errno| failed(Doing::Creating, errno))
+        made.map_err(|errno| failed(Doing::Creating, errno))
     }
 
-    /// An empty journal.
-    pub(super) fn begin_journal(&self) -> Result<OwnedFd, Error> {
-        let journal = self.open_or_create(Beside::Journal)?;
+    /// An empty journal, which others leave alone, for an update of this file (which is locked), or of none.
+    pub(super) fn begin_journal(&self, file: Option<&(Locked, Identity)>) -> Result<Locked, Error> {
+        let journal = self.open_or_create(Beside::Journal, file.map(|(file, _)| file))?;
+        let journal = self.lock_journal(journal, file.is_some())?;
+        self.check_unbegun_in(&journal, file)?;
         discard(journal.as_fd())?;
         Ok(journal)
+    }
+
+    /// Keeps others from the journal. A file that is there is locked before; where it is not there, this lock alone keeps others from
+    /// making it.
+    fn lock_journal(&self, journal: OwnedFd, file_is_there: bool) -> Result<Locked, Error> {
+        let journal = Locked::try_new(journal).ok_or(Error::FileBusy)?;
+        if self.id()?.is_some() == file_is_there { Ok(journal) } else { Err(Error::FileBusy) }
+    }
+
+    /// Fails if somebody has begun an update of this file, which is locked now, after [`finish`](Self::finish) has looked.
+    pub(super) fn check_unbegun(&self, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
+        match self.open_filled(Beside::Journal)? {
+            None => Ok(()),
+            Some(journal) => self.check_unbegun_in(&self.lock_journal(journal, file.is_some())?, file),
+        }
+    }
+
+    fn check_unbegun_in(&self, journal: &Locked, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
+        let begun = |journal: &Journal<'_>| if journal.prepared { Error::UpdatePrepared } else { Error::FileBusy };
+        self.unfinished_in(journal, file, |journal, _| Err(begun(journal))).map(|_: Option<()>| ())
     }
 
     /// Has the names in the folder written to the device.
@@ -156,16 +197,31 @@ impl Place {
         }
     }
 
-    /// A file beside it, if it is there and has something in it.
-    pub(super) fn map(&self, which: Beside) -> Result<Option<Map>, Error> {
-        let file = match file::open_in(self.folder.as_fd(), self.name_of(which)) {
-            Err(errno) if errno.is_missing() => return Ok(None),
-            result => result.map_err(|errno| failed(Doing::Opening, errno))?,
-        };
-        if file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
-            return Ok(None);
+    /// Sees to it that a crash does not bring back what was in the journal, before the file is replaced: the new one may be in the state
+    /// in which the journal would be done once more.
+    pub(super) fn sync_journal(&self) -> Result<(), Error> {
+        self.open_beside(Beside::Journal)?.map_or(Ok(()), |journal| sync(journal.as_fd()))
+    }
+
+    /// A file beside it, if it is there.
+    fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
+        match file::open_in(self.folder.as_fd(), self.name_of(which)) {
+            // Nobody can have made one whose name would be too long.
+            Err(errno) if errno.is_missing() || errno.is_name_too_long() => Ok(None),
+            result => result.map(Some).map_err(|errno| failed(Doing::Opening, errno)),
         }
-        Map::of(file).map(Some).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
+    }
+
+    /// A file beside it, if it is there and has something in it.
+    fn open_filled(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
+        let Some(file) = self.open_beside(which)? else { return Ok(None) };
+        let size = file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))?;
+        Ok(Some(file).filter(|_| size > 0))
+    }
+
+    /// The hashes that were kept, if there are any.
+    pub(super) fn map_hashes(&self) -> Result<Option<Map>, Error> {
+        self.open_filled(Beside::Hashes)?.map(map).transpose()
     }
 
     /// Empties the journal.
@@ -181,18 +237,30 @@ impl Place {
         &self,
         found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        // Most often there is none. Should there be one, only who has locked the file reads it: others could empty it meanwhile.
-        if self.map(Beside::Journal)?.is_none() {
+        // Most often there is none. Should there be one, only who has locked file and journal reads it: others could empty it meanwhile.
+        let Some(journal) = self.open_filled(Beside::Journal)? else { return Ok(None) };
+        let file = self.open(false)?;
+        let journal = self.lock_journal(journal, file.is_some())?;
+        self.unfinished_in(&journal, file.as_ref(), found)
+    }
+
+    /// The same for a file and a journal that are locked.
+    fn unfinished_in<R>(
+        &self,
+        journal: &Locked,
+        file: Option<&(Locked, Identity)>,
+        found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
+    ) -> Result<Option<R>, Error> {
+        if file::size(journal.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
             return Ok(None);
         }
-        let file = self.open(false)?;
-        let Some(map) = self.map(Beside::Journal)? else { return Ok(None) };
+        let map = map(journal)?;
         let region = map.region();
         let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
-        if !journal.is_for(file.as_ref())? {
+        if !journal.is_for(file)? {
             return Ok(None);
         }
-        found(&journal, file.as_ref()).map(Some)
+        found(&journal, file).map(Some)
     }
 
     /// Ends the update that the journal has, if it has one, so that the file is as it was to be. One that was prepared is not for
@@ -210,6 +278,12 @@ impl Place {
                 }
             };
             let to_change = to_change.as_fd();
+            // A checkpoint that has taken the place of the file since it was locked is not to be touched.
+            if let Some((file, _)) = file
+                && id(file.as_fd())? != id(to_change)?
+            {
+                return Err(Error::FileBusy);
+            }
             journal.records().try_for_each(|(offset, bytes)| write_at(to_change, bytes, offset))?;
             if size > journal.after.size {
                 set_size(to_change, journal.after.size)?;
@@ -229,12 +303,11 @@ impl Place {
             match file {
                 None => {}
                 Some((file, identity)) if *identity == journal.before => {
-                    let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
+                    let map = map(file)?;
                     let region = map.region();
                     let bytes = region.get(0, region.size()).unwrap_or_default();
                     // Part of it may have been written already.
-                    let checkpoint = Checkpoint::parse(bytes).map_err(|_| Error::FileChanged)?;
-                    if !checkpoint.verify(1, &mut |_| {})?.is_sound() {
+                    if !is_sound(bytes)? {
                         return Err(Error::FileChanged);
                     }
                 }
@@ -381,10 +454,14 @@ impl<'j> Journal<'j> {
         if identity.size == 0 {
             return Ok(true);
         }
-        let map = Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))?;
+        let map = map(file)?;
         let region = map.region();
-        // Data can have a checkpoint in it: one that is all of the file tells its size.
-        Ok(parse::size_by_header(region.get(0, region.size()).unwrap_or_default()) != Some(identity.size))
+        let bytes = region.get(0, region.size()).unwrap_or_default();
+        // Data can have a checkpoint in it: one that is all of the file tells its size. A header in front says nothing of what is behind it.
+        Ok(match parse::size_by_header(bytes) {
+            Some((size, is_in_front)) if size == identity.size => is_in_front && !is_sound(bytes)?,
+            _ => true,
+        })
     }
 }
 
@@ -392,6 +469,24 @@ impl<'j> Journal<'j> {
 #[doc(hidden)]
 pub fn fuzz_journal(bytes: &[u8]) -> Option<u64> {
     Journal::parse(bytes).map(|journal| journal.records().map(|(_, bytes)| bytes.len() as u64).sum())
+}
+
+/// Whether a file is a checkpoint without damage.
+fn is_sound(file: &[u8]) -> Result<bool, Error> {
+    match Checkpoint::parse(file) {
+        Err(Error::OutOfMemory) => Err(Error::OutOfMemory),
+        Err(_) => Ok(false),
+        Ok(checkpoint) => Ok(checkpoint.verify(1, &mut |_| {})?.is_sound()),
+    }
+}
+
+/// Which file is open.
+pub(super) fn id(file: BorrowedFd<'_>) -> Result<FileId, Error> {
+    file::id(file).map_err(|errno| failed(Doing::Opening, errno))
+}
+
+fn map(file: impl AsFd) -> Result<Map, Error> {
+    Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
 }
 
 /// Empties a journal.
@@ -407,6 +502,12 @@ pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Resul
 
 pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
     fd::truncate(file, size as i64).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size, errno })
+}
+
+/// Sees to it that a file which is to grow from one size to another one finds room on the device.
+pub(super) fn reserve(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Error> {
+    let room = if to > from { file::reserve(file, from, to - from) } else { Ok(()) };
+    room.map_err(|errno| Error::Io { doing: Doing::Writing, offset: from, errno })
 }
 
 pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {

@@ -52,7 +52,7 @@ mod write;
 pub use crate::durable::Durability;
 pub use blocks::BlockHash;
 pub use change::{Difference, diff, repair};
-pub(crate) use change::{c_path, open};
+pub(crate) use change::{c_path, open, open_known};
 pub use finding::{Field, Finding, Severity, Value};
 #[doc(hidden)]
 pub use journal::fuzz_journal;

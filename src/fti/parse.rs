@@ -320,10 +320,11 @@ pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH]> {
     HEADER_LAST.iter().find_map(place)?.checked_add(CHECKSUM).and_then(|at| tail[at..].first_chunk().copied())
 }
 
-/// The size that the file's header tells, if it has the right hash.
-pub(super) fn size_by_header(file: &[u8]) -> Option<u64> {
+/// The size that the file's header tells, if it has the right hash, and whether it is in front.
+pub(super) fn size_by_header(file: &[u8]) -> Option<(u64, bool)> {
     let (generation, at) = sound_header(file)?;
-    u64::try_from(Header::read(generation, file, at).fs).ok()
+    let size = u64::try_from(Header::read(generation, file, at).fs).ok()?;
+    Some((size, generation.is_header_first()))
 }
 
 /// A header with the right hash, where it belongs. Should there be one at both ends (data can be a checkpoint itself), it is the one

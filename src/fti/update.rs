@@ -12,7 +12,7 @@ use super::{Checkpoint, Durability, Options, Protected, hashes};
 use crate::durable::Replacement;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
-use crate::sys::file::Locked;
+use crate::sys::file::{self, FileId, Locked};
 use crate::sys::map::Map;
 use crate::sys::threads;
 
@@ -90,6 +90,8 @@ struct Base {
     layout: Layout,
     /// Nothing after a restart.
     hashes: Option<Hashes>,
+    /// The file that was found to be sound after a restart, if it is known which one that is: a copy in the same state may be damaged.
+    sound: Option<FileId>,
 }
 
 /// States that the file may be in, none without an update: the last one; where an update has failed or was prepared, also that which it
@@ -99,9 +101,9 @@ pub(super) struct Bases([Option<Base>; 2]);
 
 impl Bases {
     /// That of a file that is read.
-    pub(super) fn resumed(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
+    pub(super) fn resumed(checkpoint: &Checkpoint<'_>, sound: Option<FileId>) -> Result<Self, Error> {
         let (identity, layout) = (Identity::of(checkpoint.file), Layout::of(checkpoint)?);
-        Ok(Self([Some(Base { identity, layout, hashes: None }), None]))
+        Ok(Self([Some(Base { identity, layout, hashes: None, sound }), None]))
     }
 
     fn take(&mut self, identity: &Identity) -> Option<Base> {
@@ -130,8 +132,8 @@ impl Writer {
     /// [`checkpoint`](Self::checkpoint) writes it, of which as much is written as has changed since the last update, by blocks.
     ///
     /// What the file has, this writer knows from its own last update; after a restart, where the hashes were kept, and the file is the one
-    /// that the writer [goes on with](Self::resume). In any other case, also where somebody else has changed the file since, all data is written. Ordinary
-    /// checkpoints between updates make no difference.
+    /// that the writer [goes on with](Self::resume): itself, since whether a copy of it is sound too is not known. In any other case, also
+    /// where somebody else has changed the file since, all data is written. Ordinary checkpoints between updates make no difference.
     ///
     /// # Errors
     /// [`Error::Argument`] also for generations A and B and for sizes of blocks that can't be; [`Error::FileBusy`];
@@ -185,7 +187,10 @@ impl Writer {
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;
-        let (file, before) = place.open(true)?.map_or((None, Identity::none()), |(file, it)| (Some(file), it));
+        let opened = place.open(true)?;
+        place.check_unbegun(opened.as_ref())?;
+        let file = opened.as_ref().map(|(file, _)| file);
+        let before = opened.as_ref().map_or_else(Identity::none, |(_, it)| *it);
 
         // What the file has.
         let mut base = self.bases.take(&before).filter(|_| file.is_some());
@@ -193,7 +198,11 @@ impl Writer {
             let kind = (update.hash, update.block_size);
             if let Some(base) = &mut base {
                 let fits = base.hashes.as_ref().is_some_and(|hashes| (hashes.kind, hashes.size) == kind);
-                if !fits && update.keep_hashes {
+                let is_sound = match (base.sound, file) {
+                    (Some(sound), Some(file)) => journal::id(file.as_fd())? == sound,
+                    _ => true,
+                };
+                if !fits && update.keep_hashes && is_sound {
                     base.hashes = hashes::load(&place, &base.layout, &before, kind)?;
                 } else if !fits {
                     base.hashes = None;
@@ -229,10 +238,14 @@ impl Writer {
                     UpdateMode::InPlace => updated.full,
                 };
             let carried = layout.copy()?;
-            let change = Change { place: &place, options, file: file.as_ref(), before, pieces: &pieces };
+            let change = Change { place: &place, options, file: opened.as_ref(), pieces: &pieces };
             let done = if replaces {
+                if options.durability >= Durability::File {
+                    place.sync_journal()?;
+                }
                 let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
-                replace(path, options, &all, &layout, &meta.fptrs, known.and(file.as_ref()), after.size)
+                let file = file.map(|file| (file, known.is_some()));
+                replace(path, options, &all, &layout, &meta.fptrs, file, after.size)
             } else if update.mode == UpdateMode::InPlace {
                 change.apply(after.size)
             } else {
@@ -249,7 +262,7 @@ impl Writer {
             };
             // Nothing is known of a file that was written in part.
             let is_torn = done.is_err() && update.mode == UpdateMode::InPlace && !replaces;
-            Ok((Base { identity: after, layout, hashes: Some(hashes) }, carried, updated, done, is_torn))
+            Ok((Base { identity: after, layout, hashes: Some(hashes), sound: None }, carried, updated, done, is_torn))
         })();
         match result {
             Err(error) => {
@@ -271,7 +284,7 @@ impl Writer {
                     && update.keep_hashes
                     && let Some(hashes) = &new.hashes
                 {
-                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity).is_ok();
+                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity, file).is_ok();
                 }
                 self.bases = Bases([base, Some(new)]);
                 done.map(|()| updated)
@@ -283,8 +296,8 @@ impl Writer {
 /// Decides on the update of the file `path` that was [prepared](Writer::prepare). Returns whether there was one.
 ///
 /// # Errors
-/// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part;
-/// [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
+/// [`Error::FileChanged`] where it can't be abandoned, since the file is not as it was: the update was committed in part (or the file
+/// was damaged before: where it is removed, nothing is pending); [`Error::FileBusy`]; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn settle(path: impl AsRef<Path>, decision: Decision) -> Result<bool, Error> {
     let place = Place::of(path.as_ref(), true);
     where_there_is(place, |place| match decision {
@@ -395,19 +408,23 @@ fn pieces_of_all<'m>(
     Ok(pieces)
 }
 
-/// Puts a new file in the place of the old one, of which it gets the slack.
+/// Puts a new file in the place of the old one, of which it gets the permissions, and the slack where it is known what that has.
 fn replace(
     path: &Path,
     options: &Options,
     pieces: &[Piece<'_>],
     layout: &Layout,
     fptrs: &[u64],
-    old: Option<&Locked>,
+    old: Option<(&Locked, bool)>,
     size: u64,
 ) -> Result<(), Error> {
     let file = Replacement::begin(path, options.durability)?;
+    if let Some((old, _)) = old {
+        let copied = file::copy_permissions(old.as_fd(), file.as_fd());
+        copied.map_err(|errno| journal::failed(Doing::Creating, errno))?;
+    }
     file.set_size(size)?;
-    if let Some(old) = old {
+    if let Some((old, true)) = old {
         let map = Map::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
         let region = map.region();
         for (slot, fptr) in layout.slots.iter().zip(fptrs) {
@@ -451,17 +468,17 @@ fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) ->
 struct Change<'c> {
     place: &'c Place,
     options: &'c Options,
-    file: Option<&'c Locked>,
-    before: Identity,
+    file: Option<&'c (Locked, Identity)>,
     pieces: &'c [Piece<'c>],
 }
 
 impl Change<'_> {
     /// Writes the pieces to their places in the file, which is there.
     fn apply(&self, size: u64) -> Result<(), Error> {
-        let file = self.file.ok_or(Error::Internal)?.as_fd();
+        let (file, before) = self.file.ok_or(Error::Internal)?;
+        let file = file.as_fd();
         each(self.options.threads, self.pieces, &|piece| journal::write_at(file, piece.bytes, piece.offset))?;
-        if self.before.size > size {
+        if before.size > size {
             journal::set_size(file, size)?;
         }
         if self.options.durability >= Durability::File { journal::sync(file) } else { Ok(()) }
@@ -469,9 +486,13 @@ impl Change<'_> {
 
     /// Writes the pieces to the journal, and when that is safe, to their places, unless it is only to be prepared.
     fn by_journal(&self, description: &[u8], head: &Head) -> Result<(), Error> {
-        let journal = self.place.begin_journal()?;
+        let journal = self.place.begin_journal(self.file)?;
         let (is_durable, journal) = (self.options.durability >= Durability::File, journal.as_fd());
         let written = (|| {
+            // Once the journal is whole, there is no way back.
+            if let Some((file, before)) = self.file {
+                journal::reserve(file.as_fd(), before.size, head.after.size)?;
+            }
             let mut placed = Vec::new();
             placed.try_reserve_exact(self.pieces.len()).map_err(|_| Error::OutOfMemory)?;
             let mut offset = description.len() as u64;

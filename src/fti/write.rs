@@ -11,6 +11,7 @@ use super::update::Bases;
 use super::{Checkpoint, Durability, Field, Generation};
 use crate::durable::Replacement;
 use crate::error::Error;
+use crate::sys::file::FileId;
 use crate::sys::threads;
 
 /// So much is hashed and written at a time.
@@ -111,8 +112,13 @@ impl Writer {
     /// # Errors
     /// [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
     pub fn resume(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
+        Self::resume_from(checkpoint, None)
+    }
+
+    /// The same, where it is known from which file the checkpoint was read.
+    pub(crate) fn resume_from(checkpoint: &Checkpoint<'_>, file: Option<FileId>) -> Result<Self, Error> {
         checkpoint.check()?;
-        Ok(Self { layout: Layout::of(checkpoint)?, bases: Bases::resumed(checkpoint)? })
+        Ok(Self { layout: Layout::of(checkpoint)?, bases: Bases::resumed(checkpoint, file)? })
     }
 
     /// Size of the file that [`checkpoint`](Self::checkpoint) would write of these variables, in bytes.

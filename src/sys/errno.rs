@@ -53,6 +53,14 @@ impl Errno {
         self.0 == libc::ENOENT
     }
 
+    pub(crate) fn is_name_too_long(self) -> bool {
+        self.0 == libc::ENAMETOOLONG
+    }
+
+    pub(super) fn is_full(self) -> bool {
+        self.0 == libc::ENOSPC || self.0 == libc::EDQUOT
+    }
+
     pub(crate) fn is_invalid(self) -> bool {
         self.0 == libc::EINVAL
     }

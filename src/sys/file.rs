@@ -42,6 +42,55 @@ pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     }
 }
 
+/// Gives a file the permissions of another one, where the file system has some.
+pub(crate) fn copy_permissions(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(from.as_raw_fd(), &mut stat))?;
+        _ = done(|| libc::fchmod(to.as_raw_fd(), stat.st_mode & 0o777));
+    }
+    Ok(())
+}
+
+/// Has room set aside for these bytes of a file, which stays as long as it is. Fails where the device is full; whether the file system
+/// can do that at all, is not told.
+pub(crate) fn reserve(fd: BorrowedFd<'_>, offset: u64, size: u64) -> Result<(), Errno> {
+    // Signals that come all the time could interrupt it each time.
+    const TRIES: usize = 16;
+    for _ in 0..TRIES {
+        // SAFETY: takes and changes no memory.
+        let reserved = done(|| unsafe { libc::fallocate(fd.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, offset as i64, size as i64) });
+        match reserved {
+            Err(errno) if errno.is_interrupted() => {}
+            Err(errno) if errno.is_full() => return Err(errno),
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
+/// Which file it is, whatever its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId(libc::dev_t, libc::ino_t);
+
+/// Which file is open.
+pub(crate) fn id(fd: BorrowedFd<'_>) -> Result<FileId, Errno> {
+    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| FileId(stat.st_dev, stat.st_ino))
+    }
+}
+
+/// Which file of the folder has the name; nothing where there is none.
+pub(crate) fn id_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<Option<FileId>, Errno> {
+    match open_at(folder.as_raw_fd(), name, libc::O_PATH) {
+        Err(errno) if errno.is_missing() => Ok(None),
+        file => id(file?.as_fd()).map(Some),
+    }
+}
+
 /// A file that nobody else has locked, until this is dropped.
 pub(crate) struct Locked(OwnedFd);
 
