@@ -323,6 +323,7 @@ fn files_are_mapped_whatever_their_size() {
         let bytes: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(at) >> 7) as u8).collect();
         fs::write(&path, &bytes).unwrap();
         assert!(*MappedFile::open(&path).unwrap() == bytes);
+        assert_eq!(format!("{:?}", MappedFile::open(&path).unwrap()), format!("MappedFile {{ size: {} }}", bytes.len()));
         assert!(MappedFile::of(File::open(&path).unwrap()).unwrap().as_ref() == bytes);
     }
     let error = MappedFile::open(folder.join("none")).unwrap_err();
@@ -351,6 +352,8 @@ fn a_replacement_is_all_or_nothing() {
         is(b"old", 0);
     }
     let mut new = Replacement::begin(&path, Durability::FileAndFolder).unwrap();
+    let name = path.file_name().unwrap();
+    assert_eq!(format!("{new:?}"), format!("Replacement {{ name: {name:?}, durability: FileAndFolder, .. }}"));
     new.write_all(b"one piece, ").unwrap();
     new.write_all(b"and another").unwrap();
     new.write_at(b"ONE", 0).unwrap();

@@ -336,3 +336,25 @@ impl Fields<'_> {
         Some(*field)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_footer_is_of_its_kind_and_size() {
+        let bytes = |kind, size| {
+            let mut record = Record::new(kind);
+            record.put([0; 28]);
+            record.put(if size == PAYLOAD_V6 { 6u16 } else { 5 }.to_le_bytes());
+            record.put([0; 2]);
+            record.put(FOOTER_MAGIC);
+            record.used = HEADER + size;
+            record.finish().to_vec()
+        };
+        assert!(footer(&bytes(FOOTER, PAYLOAD_V6), PAYLOAD_V6).is_some());
+        assert!(footer(&bytes(FOOTER, PAYLOAD_V5), PAYLOAD_V5).is_some());
+        assert!(footer(&bytes(INDEX, PAYLOAD_V6), PAYLOAD_V6).is_none());
+        assert!(footer(&bytes(FOOTER, PAYLOAD_V6), PAYLOAD_V5).is_none());
+    }
+}
