@@ -476,8 +476,29 @@ mod tests {
             (Error::UnknownStyle { style: 3 }, ErrorKind::Unsupported),
             (Error::Internal, ErrorKind::Other),
             (Error::NoFrame, ErrorKind::InvalidInput),
+            (Error::Cancelled, ErrorKind::Other),
+            (Error::NameTaken, ErrorKind::AlreadyExists),
+            (Error::NoSuchRegion, ErrorKind::NotFound),
+            (Error::NotMappable, ErrorKind::Unsupported),
+            (Error::NoSuchSection { kind: 1 }, ErrorKind::NotFound),
+            (Error::NoSuchIndex { index: 1 }, ErrorKind::NotFound),
+            (Error::NoSuchVariable { id: 1 }, ErrorKind::NotFound),
         ] {
             assert_eq!(io::Error::from(error).kind(), kind, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_place_tells_it() {
+        for (error, offset) in [
+            (Error::Io { doing: Doing::Reading, offset: 5, errno: Errno::OUT_OF_MEMORY }, Some(5)),
+            (Error::Io { doing: Doing::Closing, offset: 5, errno: Errno::OUT_OF_MEMORY }, None),
+            (Error::NoRoom { offset: 5, left: 0, style: FrameStyle::Raw }, Some(5)),
+            (Error::Truncated { offset: 5 }, Some(5)),
+            (Error::InputChanged { from: 5, to: 9 }, Some(5)),
+            (Error::NoFrame, None),
+        ] {
+            assert_eq!(error.offset(), offset, "{error}");
         }
     }
 }

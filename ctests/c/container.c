@@ -398,6 +398,9 @@ check_blockindex( void ) {
   uchar * file = serialize( container, &sz );
   cnt = 0UL;
   NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_blockindex_read( file, sz, read, 2UL, &cnt, &footer ) );
+  char needed[80];
+  snprintf( needed, sizeof(needed), "%zu bytes are needed, the memory given has %zu", 3UL*sizeof(block), 2UL*sizeof(block) );
+  CHECK( strstr( fdckpt_last_error()->text, needed ) );
   CHECK_EQ( cnt, 3UL );
   NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_blockindex_read( file, sz, read, 0UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 3UL );
