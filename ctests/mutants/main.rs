@@ -79,21 +79,22 @@ fn main() {
 
     work.copy_repository();
     let mutants = work.list(&places);
-    let tried = work.put_in(&mutants);
-    println!("{} mutants, {} of them in the build", mutants.len(), tried.len());
+    let (tried, wrong) = work.put_in(&mutants);
+    println!("{} mutants, {} of them in the build, {} do not compile", mutants.len(), tried.len(), wrong.len());
     let binaries = work.build_tests();
     let tests = work.try_tests(&binaries);
     println!("{} tests, {} s", tests.len(), tests.iter().map(|test| test.time.as_secs_f64()).sum::<f64>() as u64);
     let seconds = std::env::var("SECONDS").map_or(60, |seconds| seconds.parse().expect("SECONDS is a number"));
     let outcomes = work.try_mutants(&tried, &tests, Duration::from_secs(seconds), &folder.join("results.txt"));
-    report(&mutants, &outcomes);
+    report(&mutants, &outcomes, &wrong);
 }
 
-fn report(mutants: &[Mutant], outcomes: &HashMap<u32, Outcome>) {
+fn report(mutants: &[Mutant], outcomes: &HashMap<u32, Outcome>, wrong: &HashSet<u32>) {
     let mut counts = BTreeMap::new();
     for mutant in mutants {
         let what = match outcomes.get(&mutant.number) {
-            None => "left to cargo-mutants",
+            None if wrong.contains(&mutant.number) => "do not compile",
+            None => "left to cargo-mutants, being fixed at compile time",
             Some(Outcome::Noticed { .. }) => "noticed",
             Some(Outcome::TooSlow { .. }) => "noticed (too slow)",
             Some(Outcome::Unnoticed) => "NOT NOTICED",
@@ -151,8 +152,8 @@ impl Work {
         mutants
     }
 
-    /// Rewrites the copy so that it has the mutants that compile, which are returned.
-    fn put_in<'m>(&self, mutants: &'m [Mutant]) -> Vec<&'m Mutant> {
+    /// Rewrites the copy so that it has the mutants that compile, which are returned, and those that do not.
+    fn put_in<'m>(&self, mutants: &'m [Mutant]) -> (Vec<&'m Mutant>, HashSet<u32>) {
         let mut originals: BTreeMap<&str, String> = BTreeMap::new();
         for mutant in mutants {
             let read = || fs::read_to_string(self.tree.join(&mutant.file)).expect("the source can be read");
@@ -160,12 +161,12 @@ impl Work {
         }
         let root = self.tree.join("src/lib.rs");
         let plain_root = fs::read_to_string(&root).expect("the source can be read");
-        let mut left_out = HashSet::new();
+        let mut wrong = HashSet::new();
         loop {
             fs::write(&root, &plain_root).expect("the copy can be changed");
             let mut there = HashSet::new();
             for (file, original) in &originals {
-                let of_file = |mutant: &&Mutant| mutant.file == *file && !left_out.contains(&mutant.number);
+                let of_file = |mutant: &&Mutant| mutant.file == *file && !wrong.contains(&mutant.number);
                 let of_file: Vec<_> = mutants.iter().filter(of_file).collect();
                 let path = if file.starts_with("src/bin/") { "fdckpt::__mutant" } else { "crate::__mutant" };
                 let text = rewrite::rewrite(original, &of_file, path);
@@ -174,11 +175,11 @@ impl Work {
             }
             let with_switch = fs::read_to_string(&root).expect("the source can be read") + include_str!("switch.rs");
             fs::write(&root, with_switch).expect("the copy can be changed");
-            let wrong = self.do_not_compile(mutants);
-            if wrong.is_empty() {
-                return mutants.iter().filter(|mutant| there.contains(&mutant.number)).collect();
+            let more = self.do_not_compile(mutants);
+            if more.is_empty() {
+                return (mutants.iter().filter(|mutant| there.contains(&mutant.number)).collect(), wrong);
             }
-            left_out.extend(wrong);
+            wrong.extend(more);
         }
     }
 
