@@ -6,7 +6,7 @@ mod support;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -317,6 +317,19 @@ fn a_broken_pipe_is_no_error_to_tell() {
     }
 }
 
+/// What is started by nohup, or behind a shell's `&`, ignores signals, and so would what these tests start.
+fn signals_not_ignored(command: &mut Command) -> &mut Command {
+    let defaults = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: may be called between fork and exec, and sets no handler.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: see there.
+    unsafe { command.pre_exec(defaults) }
+}
+
 /// Ctrl-C leaves the old file, and nothing else.
 #[test]
 fn a_signal_leaves_no_half_file() {
@@ -326,7 +339,7 @@ fn a_signal_leaves_no_half_file() {
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut command = Command::new(TOOL);
         command.args(["inflate", "-", "--format", "deflate", text(&out)]).stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it runs");
+        let mut child = signals_not_ignored(&mut command).spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("piped");
         // Stored blocks without an end.
         for _ in 0..3 {
@@ -403,7 +416,7 @@ fn a_signal_leaves_no_scratch_folder() {
     fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
     let mut command = Command::new(TOOL);
     command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("it runs");
+    let child = signals_not_ignored(&mut command).spawn().expect("it runs");
     let files = || fs::read_dir(&folder).expect("readable").count();
     while files() < 2 {
         std::thread::sleep(Duration::from_millis(1));
