@@ -184,9 +184,10 @@ QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --tes
 
 ROOM ?= codec
 
-mutants: ## Change src/ROOM in small ways, one at a time, and see whether the tests notice (an hour a room)
+mutants: ## Change src/ROOM in small ways, and see whether the tests notice, of which each change gets SECONDS
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
-	FDCKPT_IDENTITY=500 FDCKPT_CORRUPTION=500 $(CARGO) mutants --output $(TARGET) --file 'src/$(ROOM)/**' --cap-lints true -- $(QUICK_TESTS)
+	CARGO_TARGET_DIR="$(abspath $(TARGET))/mutants/tool" $(CARGO) build --release --quiet --manifest-path ctests/mutants/Cargo.toml
+	SECONDS=$(SECONDS) $(TARGET)/mutants/tool/release/mutants $(TARGET)/mutants $(addprefix src/,$(ROOM))
 
 mutants-by-hand: ## The same for exported and other unsafe functions, which cargo-mutants passes over, from a list
 	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK_TESTS) --test faults

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fdckpt::{Checkpt, Error, Frame, FrameError, FrameMut, FrameStyle, Frames};
+use fdckpt::{Checkpt, Error, Frame, FrameError, FrameMut, FrameStyle, Frames, ThreadPool};
 use model::{OK, Op};
 
 /// A frame's style and its buffers.
@@ -227,27 +227,72 @@ fn too_little_room_is_noticed_at_the_same_frame() {
         let (expected, _) = one_handle(&contents, size + size / 100 + 200_000).unwrap();
         let mut next = random(seed);
         for room in [expected.len(), expected.len().saturating_sub(1), next(expected.len()), next(expected.len()), 0] {
-            for threads in [1, 2, 5] {
-                let slices = slices(&contents);
-                let (mut made, mut region) = (frames(&slices), vec![0; room]);
-                let result = Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region);
-                match one_handle(&contents, room) {
-                    Ok((bytes, _)) => {
-                        assert_eq!(result, Ok(bytes.len() as u64));
-                        assert!(region[..bytes.len()] == bytes);
-                    }
-                    Err((failed, (bytes, ends))) => {
-                        assert_eq!(result, Err(failed), "{room} bytes, {threads} threads");
-                        // Those before are made.
-                        assert!(region[..bytes.len()] == bytes);
-                        for (frame, ends) in made.iter().zip(ends.windows(2)) {
-                            assert_eq!(frame.range(), ends[0]..ends[1]);
-                        }
-                    }
+            check_room(&contents, room, &[1, 2, 5]);
+        }
+    }
+    // RAW frames that are taken in parts: small buffers together, large ones from where they are; all of a buffer goes in, or nothing.
+    let contents: Vec<Content> = vec![
+        (FrameStyle::Raw, (0..30).map(|n| vec![n; 40_000 + n as usize]).collect()),
+        (FrameStyle::Raw, vec![vec![1; 100], vec![2; 9 << 20], vec![3; 70_000]]),
+        (FrameStyle::Lz4, vec![vec![4; 300]]),
+    ];
+    let first = contents[0].1.iter().map(Vec::len).sum::<usize>();
+    for room in [first - 1, first - 40_029, first - 40_030, 600_000, first, first + 99, first + 100, first + (5 << 20)] {
+        check_room(&contents, room, &[1, 3]);
+    }
+    let large = first + 100 + (9 << 20);
+    for room in [large - 1, large, large + 1, large + 69_999, large + 70_000, large + 70_300] {
+        check_room(&contents, room, &[1, 3]);
+    }
+}
+
+/// Makes the frames in memory of this size, which one handle does too.
+fn check_room(contents: &[Content], room: usize, threads: &[usize]) {
+    let alone = one_handle(contents, room);
+    for &threads in threads {
+        let slices = slices(contents);
+        let (mut made, mut region) = (frames(&slices), vec![0; room]);
+        let result = Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region);
+        match &alone {
+            Ok((bytes, _)) => {
+                assert_eq!(result, Ok(bytes.len() as u64));
+                assert!(region[..bytes.len()] == *bytes);
+            }
+            Err((failed, (bytes, ends))) => {
+                assert_eq!(result, Err(*failed), "{room} bytes, {threads} threads");
+                // Those before are made.
+                assert!(region[..bytes.len()] == *bytes);
+                for (frame, ends) in made.iter().zip(ends.windows(2)) {
+                    assert_eq!(frame.range(), ends[0]..ends[1]);
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_file_ends_where_offsets_do() {
+    let file = tempfile::tempfile().unwrap();
+    let buffers = [&[7; 100][..]];
+    for threads in [1, 2] {
+        for (begin, expected) in [(i64::MAX as u64 - 99, 100), (i64::MAX as u64 - 1, 100)] {
+            let mut made = [Frame::new(FrameStyle::Raw, &buffers)];
+            let failed = Frames::new().at(begin).threads(threads).checkpt_file(&mut made, &file).unwrap_err();
+            assert_eq!((failed.frame, failed.error), (0, Error::TooLarge { size: expected }));
+        }
+    }
+    assert_eq!(file.metadata().unwrap().len(), 0);
+}
+
+#[test]
+fn pools_and_failures_tell_what_they_are() {
+    use std::error::Error as _;
+    let pool = ThreadPool::new(3).unwrap();
+    assert_eq!(pool.threads(), 3);
+    assert_eq!(format!("{pool:?}"), "ThreadPool { threads: 3, .. }");
+    assert_eq!(Frames::new().at(7).threads(2).offset(), 7);
+    let failed = Frames::new().checkpt_mmio(&mut [Frame::new(FrameStyle::Raw, &[b"data"])], &mut []).unwrap_err();
+    assert_eq!(failed.source().unwrap().to_string(), failed.error.to_string());
 }
 
 /// What the original made of some sequences of calls (ctests/golden/fd_checkpt): each frame of them, and their bytes.

@@ -149,3 +149,51 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frame and size of each job.
+    fn plan(frames: &[(FrameStyle, &[u64])]) -> Vec<(usize, u64, &'static str)> {
+        let mut memory = vec![0; frames.iter().flat_map(|(_, sizes)| *sizes).sum::<u64>() as usize];
+        let mut rest = &mut memory[..];
+        let mut cut = |size: &u64| rest.split_off_mut(..*size as usize).unwrap();
+        let mut buffers: Vec<Vec<&mut [u8]>> = frames.iter().map(|(_, sizes)| sizes.iter().map(&mut cut).collect()).collect();
+        let wanted = frames.iter().zip(&mut buffers).map(|((style, _), buffers)| FrameMut::new(*style, 5, buffers));
+        let mut wanted: Vec<_> = wanted.collect();
+        let mut jobs = Jobs(Vec::new());
+        jobs.plan(&mut wanted).unwrap();
+        let kind = |job: Job<'_, '_, '_>| match job {
+            Job::Frames(_) => "frames",
+            Job::Buffers(..) => "buffers",
+            Job::Part(..) => "part",
+        };
+        let jobs = jobs.0.into_iter();
+        jobs.map(|job| (job.frame, job.size, kind(job.job.into_inner().unwrap().unwrap()))).collect()
+    }
+
+    #[test]
+    fn small_ones_together_and_large_raw_frames_in_parts() {
+        const RAW: FrameStyle = FrameStyle::Raw;
+        const LZ4: FrameStyle = FrameStyle::Lz4;
+        const PART: u64 = super::PART as u64;
+        assert_eq!(plan(&[]), []);
+        assert_eq!(plan(&[(RAW, &[]), (LZ4, &[5]), (RAW, &[1, 2])]), [(0, 8, "frames")]);
+        let half = TOGETHER / 2;
+        assert_eq!(plan(&[(RAW, &[half]), (LZ4, &[half]), (RAW, &[1])]), [(0, TOGETHER, "frames"), (2, 1, "frames")]);
+        assert_eq!(plan(&[(RAW, &[TOGETHER]), (LZ4, &[TOGETHER + 1])]), [(0, TOGETHER, "frames"), (1, TOGETHER + 1, "frames")]);
+        let large = [(LZ4, &[1][..]), (RAW, &[half, half, 1, 2 * PART + 3, 7])];
+        let expected = [
+            (0, 1, "frames"),
+            (1, TOGETHER, "buffers"),
+            (1, 1, "buffers"),
+            (1, PART, "part"),
+            (1, PART, "part"),
+            (1, 3, "part"),
+            (1, 7, "buffers"),
+        ];
+        assert_eq!(plan(&large), expected);
+        assert_eq!(plan(&[(RAW, &[TOGETHER, 1])]), [(0, TOGETHER, "buffers"), (0, 1, "buffers")]);
+    }
+}

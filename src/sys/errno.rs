@@ -150,6 +150,7 @@ mod tests {
     #[test]
     fn says_what_it_means() {
         assert_eq!(Errno(libc::ENOSPC).to_string(), "No space left on device");
+        assert_eq!(format!("{:?}", Errno(libc::EIO)), "Errno(5: Input/output error)");
         assert_eq!(Errno(123_456).to_string(), "system error 123456");
         assert_eq!(std::io::Error::from(Errno(libc::EINTR)).kind(), std::io::ErrorKind::Interrupted);
     }

@@ -224,3 +224,50 @@ pub(crate) fn unlikely_number() -> u64 {
 fn done(call: impl FnOnce() -> c_int) -> Result<c_int, Errno> {
     uncancelled(|| call() as isize).map(|result| result as c_int)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{IN_CHILD, passes_with};
+    use std::os::unix::ffi::OsStrExt;
+
+    fn c(path: &std::path::Path) -> std::ffi::CString {
+        std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_folder_is_none_where_there_is_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for to_sync in [false, true] {
+            assert_eq!(open_folder(&c(file.path()), to_sync).unwrap_err().raw(), libc::ENOTDIR);
+            assert!(open_folder(&c(&std::env::temp_dir()), to_sync).is_ok());
+        }
+    }
+
+    /// In the folder that TMPDIR names, or /tmp where that is not set, or empty.
+    #[test]
+    fn a_file_without_a_name() {
+        if std::env::var_os(IN_CHILD).is_some() {
+            let is_missing = std::env::var("TMPDIR").is_ok_and(|path| path == "/missing");
+            match create_unnamed() {
+                Ok(file) => assert!(!is_missing && size(file.as_fd()) == Ok(0) && !has_name(file.as_fd())),
+                Err(errno) => assert!(is_missing && errno.is_missing(), "{errno}"),
+            }
+            return;
+        }
+        for value in [None, Some(""), Some("/tmp"), Some("/missing")] {
+            assert!(passes_with("sys::file::tests::a_file_without_a_name", "TMPDIR", value), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn data_goes_to_its_offset() {
+        let file = create_unnamed().unwrap();
+        crate::sys::fd::write_all_at(file.as_fd(), b"cd", 2).unwrap();
+        crate::sys::fd::write_all_at(file.as_fd(), b"ab", 0).unwrap();
+        assert_eq!(size(file.as_fd()), Ok(4));
+        let (mut read, mut rest) = ([0; 4], []);
+        assert_eq!(crate::sys::fd::read_at_least_from(file.as_fd(), Some(0), &mut read, &mut rest, 4), Ok(4));
+        assert_eq!(&read, b"abcd");
+    }
+}

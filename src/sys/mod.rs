@@ -16,6 +16,18 @@ pub(crate) mod pool;
 pub(crate) mod process;
 pub(crate) mod threads;
 
+/// Runs a test of this program in a process of its own, where the environment has a variable, or not. Whether it passed.
+#[cfg(test)]
+fn passes_with(test: &str, name: &str, value: Option<&str>) -> bool {
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", test]).env(IN_CHILD, "1").env_remove(name).envs(value.map(|value| (name, value)));
+    let output = program.output().unwrap();
+    output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed")
+}
+
+#[cfg(test)]
+const IN_CHILD: &str = "FDCKPT_TEST_IN_CHILD";
+
 // The engine's ABI and its offsets are laid out for LP64 little-endian Unix systems.
 #[cfg(not(all(unix, target_pointer_width = "64", target_endian = "little")))]
 compile_error!("fdckpt supports 64-bit little-endian Unix systems (LP64) only");

@@ -144,6 +144,16 @@ mod tests {
     }
 
     #[test]
+    fn the_time_goes_on_into_the_next_second() {
+        let monitor = Monitor::new(());
+        let before = std::time::Instant::now();
+        // Nearly always past the end of this second.
+        (0..3).for_each(|_| monitor.lock().wait_at_most(Duration::from_nanos(999_999_999) / 4));
+        monitor.lock().wait_at_most(Duration::from_nanos(999_999_999));
+        assert!(before.elapsed() >= Duration::from_millis(999));
+    }
+
+    #[test]
     fn who_waits_is_told() {
         let monitor = Monitor::new(0);
         // Each waits for its turn, odd and even.

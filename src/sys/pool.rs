@@ -216,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn help_is_called_once_for_each_helper() {
+        let pool = Pool::new(6).unwrap();
+        pool.used_in(|| {
+            for _ in 0..20 {
+                let called = AtomicUsize::new(0);
+                let help = || _ = called.fetch_add(1, Ordering::SeqCst);
+                let wait = || (0..1000).for_each(|_| std::thread::yield_now());
+                with_helpers(3, &help, wait);
+                assert!(called.into_inner() <= 3);
+            }
+        });
+    }
+
+    #[test]
     fn a_call_that_comes_while_it_helps_is_done_without() {
         let pool = Pool::new(2).unwrap();
         pool.used_in(|| {

@@ -192,6 +192,7 @@ extern "C" fn begin(help: *mut c_void) -> *mut c_void {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{IN_CHILD, passes_with};
     use std::collections::HashSet;
     use std::sync::Mutex;
 
@@ -222,9 +223,38 @@ mod tests {
         allow(usize::MAX);
         assert_eq!(allowed(), THREADS_MAX);
         allow(0);
-        assert!(allowed() >= 1);
+        assert_eq!(allowed(), processors());
+        assert_eq!((number(0), number(5), number(usize::MAX)), (allowed(), 5, THREADS_MAX));
         allow(1);
-        assert_eq!(allowed(), 1);
+        assert_eq!((allowed(), number(0)), (1, 1));
+    }
+
+    #[test]
+    fn processors_are_those_that_the_thread_may_run_on() {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        let of = |range: &str| match range.split_once('-') {
+            Some((first, last)) => last.parse::<usize>().unwrap() - first.parse::<usize>().unwrap() + 1,
+            None => 1,
+        };
+        assert_eq!(processors(), list.trim().split(',').map(of).sum());
+    }
+
+    #[test]
+    fn as_many_as_the_environment_says() {
+        if std::env::var_os(IN_CHILD).is_some() {
+            let expected = match std::env::var("FDCKPT_THREADS").as_deref() {
+                Ok("7") => 7,
+                Ok("0") => processors(),
+                _ => 1,
+            };
+            assert_eq!(allowed(), expected);
+            return;
+        }
+        for value in [None, Some("7"), Some("0"), Some(""), Some("many"), Some("-2")] {
+            let test = "sys::threads::tests::as_many_as_the_environment_says";
+            assert!(passes_with(test, "FDCKPT_THREADS", value), "{value:?}");
+        }
     }
 
     #[test]

@@ -148,4 +148,89 @@ mod tests {
         decompressor.reset();
         assert_eq!(decompressor.decompress(0, 3, &[]), None);
     }
+
+    /// What the quick ways rely on, they look for themselves.
+    #[test]
+    fn what_does_not_follow_is_not_followed() {
+        let chunk = [7; 8];
+        let mut compressor = OwnedCompressor::new().unwrap();
+        let mut compressor = compressor.borrow();
+        compressor.renew(false);
+        assert!(compressor.follow(0, &chunk).is_none(), "nothing is before");
+        compressor.compress(0, &[1; 16], &mut [0; 64]).unwrap();
+        for at in [0, 1, 15, 17, 24, RING_SIZE - 8, RING_SIZE - 7, RING_SIZE, RING_SIZE + 1, usize::MAX] {
+            assert!(compressor.follow(at, &chunk).is_none(), "{at}");
+        }
+        let following = compressor.follow(16, &chunk).unwrap();
+        assert_eq!((following.start, following.bytes), (16, &[[1; 8], [1; 8], [7; 8]].concat()[..]));
+
+        let mut decompressor = OwnedDecompressor::new().unwrap();
+        let mut decompressor = decompressor.borrow();
+        decompressor.reset();
+        let mut to = chunk;
+        assert!(!decompressor.follow(0, &mut to, |_, _| true), "nothing is before");
+        decompressor.decompress(0, 3, &[0x30, b'a', b'b', b'c']).unwrap();
+        for at in [0, 1, 2, 4, RING_SIZE - 8, RING_SIZE - 7, RING_SIZE, RING_SIZE + 1, usize::MAX] {
+            assert!(!decompressor.follow(at, &mut to, |_, _| true), "{at}");
+        }
+        assert!(!decompressor.follow(3, &mut to, |_, _| false), "it is not decoded");
+        assert!(decompressor.follow(3, &mut to, |before, _| before == b"abc"));
+        assert!(decompressor.follow(11, &mut to, |before, _| before == [&b"abc"[..], &[7; 8]].concat()));
+    }
+
+    /// The ring filled to its end with chunks of `len` bytes.
+    fn filled(compressor: &mut Compressor, data: &[u8], len: usize) -> usize {
+        let mut to = vec![0; 2 * len + 64];
+        data.chunks(len).enumerate().for_each(|(index, chunk)| _ = compressor.compress(index * len, chunk, &mut to).unwrap());
+        data.len()
+    }
+
+    #[test]
+    fn in_place_only_behind_a_window_that_is_in_the_ring() {
+        let data: Vec<u8> = (0..2 * WINDOW as u32).map(|n| (u64::from(n).pow(2) % 251) as u8).collect();
+        let mut compressor = OwnedCompressor::new().unwrap();
+        let mut compressor = compressor.borrow();
+        compressor.renew(false);
+        let cursor = filled(&mut compressor, &data[..WINDOW - 8], 8);
+        assert!(compressor.in_place(&data, WINDOW, cursor).is_none(), "LZ4 has seen less than a window");
+        compressor.compress(cursor, &data[WINDOW - 8..WINDOW], &mut [0; 64]).unwrap();
+        for (done, cursor, buffer) in [
+            (WINDOW - 1, WINDOW, data.len()),
+            (0, WINDOW, data.len()),
+            (WINDOW, WINDOW, WINDOW),
+            (WINDOW, WINDOW - 1, data.len()),
+            (WINDOW, 0, data.len()),
+            (WINDOW, RING_SIZE + 1, data.len()),
+        ] {
+            assert!(compressor.in_place(&data[..buffer], done, cursor).is_none(), "{done} {cursor} {buffer}");
+        }
+        assert!(compressor.in_place(&data, WINDOW, WINDOW).is_some());
+    }
+
+    /// Nothing refers to the buffer any more: the next chunk is the first of a stream.
+    #[test]
+    fn what_is_not_finished_is_forgotten() {
+        let data: Vec<u8> = (0..3 * WINDOW as u32).map(|n| (u64::from(n) * u64::from(n / 7) % 251) as u8).collect();
+        let mut compressor = OwnedCompressor::new().unwrap();
+        let mut compressor = compressor.borrow();
+        compressor.renew(false);
+        let cursor = filled(&mut compressor, &data[..WINDOW], 4096);
+        let mut to = vec![0; 8192];
+        let mut in_place = compressor.in_place(&data, WINDOW, cursor).unwrap();
+        in_place.compress(4096, &mut to).unwrap();
+        drop(in_place);
+        assert!(compressor.follow(cursor, &[0; 8]).is_none());
+        let size = compressor.compress(0, &data[..64], &mut to).unwrap();
+
+        let mut decompressor = OwnedDecompressor::new().unwrap();
+        let mut decompressor = decompressor.borrow();
+        decompressor.reset();
+        assert_eq!(decompressor.decompress(0, 64, &to[..size]), Some(&data[..64]));
+        let mut buffer = [0; 64];
+        let mut in_place = decompressor.in_place(&mut buffer).unwrap();
+        in_place.decompress(3, &[0x30, b'a', b'b', b'c']).unwrap();
+        drop(in_place);
+        // Two literals, then four bytes that are 66 before.
+        assert_eq!(decompressor.decompress(2, 6, &[0x20, 1, 2, 66, 0]), None);
+    }
 }
