@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{BufRead, Read};
 
-use deflate::encode::{Encoder, Token};
+use deflate::encode::{Encoder, Token, codes};
 use deflate::run::{Outcome, go_on, in_one_go, in_pieces, other_deflate, other_deflate64};
 use deflate::{Random, random_stream};
 use fdckpt::Error;
@@ -178,6 +178,62 @@ fn cut_anywhere() {
                 let error = std::io::copy(&mut reader, &mut std::io::sink()).expect_err("it is cut off");
                 assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
             }
+        }
+    }
+}
+
+/// Symbols with the longest codes and the most extra bits, 60 of them, from each bit of a byte on.
+#[test]
+fn the_longest_symbols_byte_by_byte() {
+    let mut random = Random(60);
+    let mut encoder = Encoder::new(true);
+    let bytes: Vec<u8> = (0..60_000).map(|_| random.next() as u8).collect();
+    encoder.stored(&bytes, false, 0);
+    let before = encoder.stream.len();
+    // Codes of 1, 2, 3 ... 14, 15 and 15 bits.
+    let (mut literals, mut distances) = (vec![0; 286], vec![0; 32]);
+    let symbols = [97, 256].into_iter().chain(98..111).chain([285]);
+    symbols.zip(1..).for_each(|(symbol, length)| literals[symbol] = length.min(15));
+    (0..15).chain([31]).zip(1..).for_each(|(symbol, length)| distances[symbol] = length.min(15));
+    encoder.dynamic_header(&literals, &distances, true);
+    let matches =
+        (0..8).flat_map(|i| [Token::Literal(b'a'), Token::Match { symbol: 285, length: 500 + i, distance: 60_000 - 99 * i }]);
+    encoder.symbols(&matches.collect::<Vec<_>>(), &codes(&literals), &codes(&distances));
+    let (stream, plain) = encoder.finish();
+    assert!(other_deflate64(&stream) == Some(plain.clone()), "the other decoder");
+
+    let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+    let mut output = go_on(&mut inflate, &stream[..before], 1 << 16).output;
+    for (at, byte) in stream.iter().enumerate().skip(before) {
+        let next = go_on(&mut inflate, &[*byte], 1 << 16);
+        output.extend(next.output);
+        assert_eq!((next.result, next.taken), ((at + 1 == stream.len()).then_some(Ok(())), at as u64 + 1));
+        let (checkpoint, _) = inflate.checkpoint(Form::Full).expect("a checkpoint");
+        inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+        inflate.restore(&checkpoint).expect("it is sound");
+    }
+    assert!(output == plain);
+}
+
+/// Matches of nothing but zero bits, so that more bits than there are of a symbol look the same as none.
+#[test]
+fn extra_bits_that_are_zero() {
+    for deflate64 in [false, true] {
+        let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
+        for (symbol, length) in [(265, 11), (277, 67), (284, 227), (285, 3)] {
+            if symbol == 285 && !deflate64 {
+                continue;
+            }
+            let (mut literals, mut distances) = (vec![0; 286], vec![0; 30]);
+            (literals[97], literals[256], literals[symbol]) = (2, 2, 1);
+            (distances[7], distances[8]) = (1, 1);
+            let mut encoder = Encoder::new(deflate64);
+            encoder.stored(b"a few letters", false, 0);
+            encoder.dynamic_header(&literals, &distances, true);
+            let tokens = vec![Token::Match { symbol, length, distance: 13 }; 100];
+            encoder.symbols(&tokens, &codes(&literals), &codes(&distances));
+            let (stream, plain) = encoder.finish();
+            assert!(in_one_go(format, &stream).output == plain, "{format:?} {symbol}");
         }
     }
 }

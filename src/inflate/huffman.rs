@@ -132,10 +132,10 @@ impl<const ROOT: usize, const SIZE: usize> Table<ROOT, SIZE> {
                 if code & ((1 << ROOT) - 1) != prefix {
                     prefix = code & ((1 << ROOT) - 1);
                     start = end;
-                    // As wide as it takes until the codes that begin so are used up.
+                    // As wide as it takes until the codes that begin so are used up: the longest ones at the latest, as the set is complete.
                     width = length - ROOT;
                     let mut room = (1i32 << width) - i32::from(counts[length]) + done as i32;
-                    while room > 0 && ROOT + width < LONGEST {
+                    while room > 0 {
                         width += 1;
                         room = (room << 1) - i32::from(counts[ROOT + width]);
                     }
