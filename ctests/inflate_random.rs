@@ -298,6 +298,71 @@ fn readers_go_on_from_checkpoints() {
     assert!(output == plain);
 }
 
+/// What came of a connection that stays open is read to the end, without asking for more than came.
+#[test]
+fn readers_do_not_wait_for_more() {
+    /// Pieces, and then nothing yet.
+    struct Connection<'p>(std::collections::VecDeque<&'p [u8]>);
+    impl Read for Connection<'_> {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            unreachable!("it is read by fill_buf")
+        }
+    }
+    impl BufRead for Connection<'_> {
+        fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+            while self.0.front().is_some_and(|piece| piece.is_empty()) {
+                self.0.pop_front();
+            }
+            self.0.front().copied().ok_or(std::io::ErrorKind::WouldBlock.into())
+        }
+        fn consume(&mut self, count: usize) {
+            self.0[0] = &self.0[0][count..];
+        }
+    }
+
+    let plain = [b"what is said, ".repeat(500), b"and said again".to_vec()].concat();
+    let raw = miniz_oxide::deflate::compress_to_vec(&plain, 6);
+    let zlib = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
+    let mut gzip = member(&mut Random(1), &raw, &plain);
+    let members = gzip.len();
+    gzip.extend(member(&mut Random(2), &raw, &plain));
+    for (format, stream, ends) in [
+        (Format::Deflate, &raw, vec![raw.len()]),
+        (Format::Zlib, &zlib, vec![zlib.len()]),
+        (Format::Zlib, &zlib, vec![zlib.len() - 4, 4]),
+        // Whether another member follows can't be known; but those that came are read.
+        (Format::Gzip, &gzip, vec![gzip.len()]),
+        (Format::Gzip, &gzip, vec![members, gzip.len() - members]),
+        (Format::Gzip, &gzip, vec![members - 8, 8, gzip.len() - members]),
+    ] {
+        for size in [10, 100_000] {
+            let mut rest = &stream[..];
+            let pieces = ends.iter().map(|&size| rest.split_off(..size).expect("they are its pieces")).collect();
+            let mut reader = Reader::new(Connection(pieces), format).expect("there is memory");
+            let (mut output, mut buffer) = (Vec::<u8>::new(), vec![0; size]);
+            let end = loop {
+                match reader.read(&mut buffer) {
+                    Ok(0) => break None,
+                    Ok(count) => output.extend(&buffer[..count]),
+                    Err(error) => break Some(error.kind()),
+                }
+            };
+            assert_eq!(end, (format == Format::Gzip).then_some(std::io::ErrorKind::WouldBlock), "{format:?} {ends:?} {size}");
+            assert!(output == plain.repeat(if format == Format::Gzip { 2 } else { 1 }), "{format:?} {ends:?} {size}");
+        }
+    }
+
+    // By the reader's buffer and without it.
+    let mut reader = Reader::new(&zlib[..], Format::Zlib).expect("there is memory");
+    assert!(plain.starts_with(reader.fill_buf().expect("it is sound")));
+    reader.consume(1000);
+    let mut output = plain[..1000].to_vec();
+    reader.read_to_end(&mut output).expect("it is sound");
+    assert!(output == plain);
+    let text = format!("{reader:?}");
+    assert!(text.contains(&format!("format: Zlib, total_in: {}, total_out: {}", zlib.len(), plain.len())), "{text}");
+}
+
 /// What fuzzing found worth keeping.
 #[test]
 fn kept_cases_of_the_fuzzers() {

@@ -306,6 +306,14 @@ mod tests {
         let long: Vec<u8> = (1..=15).chain([15]).collect();
         check(&mut literals, &long);
         check(&mut distances, &long);
+        // As many second tables as there can be: the last codes are one bit too long to be found at once.
+        let crowded = |root: u8, count: usize| -> Vec<u8> {
+            let rest = (1 << (root + 1)) - count;
+            let short = (0..=root).filter(|bit| rest >> bit & 1 != 0).map(|bit| root + 1 - bit);
+            short.chain(std::iter::repeat_n(root + 1, count)).collect()
+        };
+        check(&mut literals, &crowded(11, 276));
+        check(&mut distances, &crowded(9, 24));
         check(&mut distances, &[0, 1, 0]);
         check(&mut distances, &[0; 32]);
     }
