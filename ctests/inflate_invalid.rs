@@ -324,6 +324,25 @@ fn checkpoints_with_more_than_belongs_there() {
     sum_up(&mut other);
     refused_as_checkpoint(Format::Gzip, &other, "a compressed window in a header");
 
+    // Of each field less is held than it has.
+    let stages =
+        [(1, 10), (2, 2), (3, 1), (4, 1), (5, 1), (6, 2), (7, 8), (8, 1)].map(|(stage, size)| (Format::Gzip, stage, size));
+    for (format, stage, size) in
+        stages.into_iter().chain([(1, 2), (7, 4), (8, 1)].map(|(stage, size)| (Format::Zlib, stage, size)))
+    {
+        let start = Inflate::new(format).and_then(|inflate| inflate.checkpoint(Form::Full));
+        let (mut other, _) = start.expect("the start");
+        for held in [size - 1, size, 255] {
+            (other[10], other[14]) = (stage, held);
+            sum_up(&mut other);
+            if held < size {
+                accepted(format, &other, "a part of a field");
+            } else {
+                refused_as_checkpoint(format, &other, "more than a part of a field");
+            }
+        }
+    }
+
     // Around raw data there is no header.
     let mut other = checkpoint(0, 0, &[], None);
     other[10] = 1;
@@ -360,10 +379,14 @@ fn checkpoints_with_more_than_belongs_there() {
 
 #[test]
 fn windows_of_checkpoints() {
-    // Of any size there can be, as they are or compressed.
+    // Of any size there can be, as they are or compressed. From each the longest match can follow.
     let most = 262_144;
-    for size in [0, 1, most - 1, most, most + 1] {
+    for size in [0, 1, 65_538, 200_000, most - 1, most, most + 1] {
         let window: Vec<u8> = (0..size).map(|place| (place / 1000) as u8).collect();
+        let mut encoder = Encoder::new(true);
+        encoder.plain = window.clone();
+        encoder.fixed(&[LETTERS[0], Token::Match { symbol: 285, length: 65538, distance: 1 }, LETTERS[1]], true);
+        let (stream, plain) = encoder.finish();
         let frame = lz4_frame(&window);
         assert_eq!(frame.is_empty(), window.is_empty());
         for frame in [None, Some(&frame[..])] {
@@ -376,6 +399,7 @@ fn windows_of_checkpoints() {
             inflate.restore(&checkpoint).unwrap_or_else(|error| panic!("{size}: {error}"));
             // What was not returned comes first.
             assert!(go_on(&mut inflate, &[], 10_000).output == window, "{size}");
+            assert!(go_on(&mut inflate, &stream, 1000).output == plain[window.len()..], "{size}");
         }
     }
     // A frame, and nothing else.
