@@ -64,16 +64,16 @@ fn blocks() {
 }
 
 /// Those of literals and lengths, and of distances.
-fn fixed_codes() -> (Vec<(usize, u32)>, Vec<(usize, u32)>) {
+fn fixed_codes() -> [Vec<(usize, u32)>; 2] {
     let lengths = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
-    (codes(&lengths), codes(&[5; 32]))
+    [codes(&lengths), codes(&[5; 32])]
 }
 
 #[test]
 fn symbols() {
     for deflate64 in [false, true] {
         // Fixed blocks: literal/length symbols 286 and 287, and in Deflate distance symbols 30 and 31, mean nothing.
-        let (literals, distances) = fixed_codes();
+        let [literals, distances] = fixed_codes();
         for symbol in [286, 287] {
             let mut encoder = start(deflate64);
             encoder.put(0b010, 3);
@@ -107,7 +107,7 @@ fn symbols() {
 fn behind_a_match() {
     for deflate64 in [false, true] {
         let mut encoder = start(deflate64);
-        let (literals, distances) = fixed_codes();
+        let [literals, distances] = fixed_codes();
         encoder.put(0b010, 3);
         // 227 and 23 bytes, from 7 and 1 before.
         encoder.put(literals[284].0, literals[284].1);
