@@ -402,6 +402,15 @@ fn windows_of_checkpoints() {
             assert!(go_on(&mut inflate, &stream, 1000).output == plain[window.len()..], "{size}");
         }
     }
+    // Too little for a blob's other fields.
+    for form in [0, 1] {
+        let mut cut = checkpoint(0, 0, &[], None);
+        cut[11] = form;
+        while cut.pop().is_some() && cut.len() >= 76 {
+            resized(&mut cut);
+            refused_as_checkpoint(Format::Deflate64, &cut, "cut off");
+        }
+    }
     // A frame, and nothing else.
     let window: Vec<u8> = (0..5000).map(|place| (place / 100) as u8).collect();
     let mut frame = lz4_frame(&window);

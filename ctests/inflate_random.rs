@@ -32,6 +32,9 @@ fn made_streams_in_pieces() {
             );
             let other = if deflate64 { other_deflate64(&stream) } else { other_deflate(&stream) };
             assert!(other.as_ref() == Some(&plain), "{seed} {format:?}: the other decoder");
+            // The end of a buffer is often within a match.
+            let mut inflate = Inflate::new(format).expect("there is memory");
+            assert!(go_on(&mut inflate, &stream, 4096 + random.below(9000)) == whole, "{seed} {format:?} with small buffers");
             let pieces = in_pieces(format, &stream, &mut random, 3, plain.len());
             assert!(pieces == whole, "{seed} {format:?} in pieces: {:?} {} {}", pieces.result, pieces.taken, pieces.output.len());
         }
