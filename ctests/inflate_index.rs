@@ -140,9 +140,10 @@ fn reading_begins_at_the_nearest_point() {
     let mut input = Counting::new(&stream, usize::MAX);
     let mut reader = index.reader(&mut input).expect("its input");
     reader.seek(SeekFrom::Start(1_000_000)).expect("inside");
-    for from in (1_000_000..1_200_000).step_by(100) {
+    let mut part = [0; 1000];
+    for from in (1_000_000..1_200_000).step_by(1000) {
         reader.read_exact(&mut part).expect("it is sound");
-        assert_eq!(part, plain[from..][..100]);
+        assert!(part == plain[from..][..1000]);
     }
     drop(reader);
     // 200,000 bytes of 2,000,000, each read to check it and perhaps once more.
