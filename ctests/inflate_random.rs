@@ -331,6 +331,7 @@ fn readers_do_not_wait_for_more() {
     gzip.extend(member(&mut Random(2), &raw, &plain));
     for (format, stream, ends) in [
         (Format::Deflate, &raw, vec![raw.len()]),
+        (Format::Deflate, &raw, vec![1; raw.len()]),
         (Format::Zlib, &zlib, vec![zlib.len()]),
         (Format::Zlib, &zlib, vec![zlib.len() - 4, 4]),
         // Whether another member follows can't be known; but those that came are read.
