@@ -89,33 +89,101 @@ fn any_part_is_that_of_the_whole() {
     }
 }
 
-/// What follows a point is decoded from there: input before it is not even read.
+/// An input that counts the bytes that are read of it, gives at most so many at once, and is interrupted now and then if those are few.
+struct Counting<'s> {
+    input: Cursor<&'s [u8]>,
+    at_once: usize,
+    count: usize,
+    calls: usize,
+}
+
+impl<'s> Counting<'s> {
+    fn new(input: &'s [u8], at_once: usize) -> Self {
+        Self { input: Cursor::new(input), at_once, count: 0, calls: 0 }
+    }
+}
+
+impl Read for Counting<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.calls += 1;
+        if self.at_once < 100 && self.calls.is_multiple_of(3) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let most = self.at_once.min(to.len());
+        let count = self.input.read(&mut to[..most])?;
+        self.count += count;
+        Ok(count)
+    }
+}
+
+impl Seek for Counting<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.input.seek(to)
+    }
+}
+
+/// What follows a point is decoded from there: input before it is not even read. And reading on goes on.
 #[test]
 fn reading_begins_at_the_nearest_point() {
-    struct Counting<'s>(Cursor<&'s [u8]>, u64);
-    impl Read for Counting<'_> {
-        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            let count = self.0.read(to)?;
-            self.1 += count as u64;
-            Ok(count)
-        }
-    }
-    impl Seek for Counting<'_> {
-        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-            self.0.seek(to)
-        }
-    }
     let mut random = Random(5);
     let plain: Vec<u8> = (0..2_000_000).map(|_| random.small(256) as u8 & 15).collect();
     let stream = compress(&plain, true);
     let index = build(&stream, Format::Deflate64, 20_000);
-    let mut input = Counting(Cursor::new(&stream), 0);
+    let mut input = Counting::new(&stream, usize::MAX);
     let mut reader = index.reader(&mut input).expect("its input");
     let mut part = [0; 100];
     reader.read_at(1_234_567, &mut part).expect("it is sound");
     assert_eq!(part, plain[1_234_567..][..100]);
     drop(reader);
-    assert!(input.1 < 3 * stream.len() as u64 / 100, "{} of {}", input.1, stream.len());
+    assert!(input.count < 3 * stream.len() / 100, "{} of {}", input.count, stream.len());
+
+    let mut input = Counting::new(&stream, usize::MAX);
+    let mut reader = index.reader(&mut input).expect("its input");
+    reader.seek(SeekFrom::Start(1_000_000)).expect("inside");
+    let mut part = [0; 1000];
+    for from in (1_000_000..1_200_000).step_by(1000) {
+        reader.read_exact(&mut part).expect("it is sound");
+        assert!(part == plain[from..][..1000]);
+    }
+    drop(reader);
+    // 200,000 bytes of 2,000,000, each read to check it and perhaps once more.
+    assert!(input.count < 3 * stream.len() / 10, "{} of {}", input.count, stream.len());
+}
+
+/// Pieces of input of which some give no output at all, and interruptions.
+#[test]
+fn input_that_comes_in_a_few_bytes() {
+    let mut random = Random(6);
+    let plain: Vec<u8> = (0..150_000).map(|_| random.next() as u8 & 63).collect();
+    let stream = compress(&plain, false);
+    assert!(stream.len() > 1 << 16, "more than is read at once");
+    let index = Index::build(Counting::new(&stream, 5), io::sink(), Format::Deflate, 1 << 40).expect("it is sound");
+    let mut reader = index.reader(Counting::new(&stream, 5)).expect("its input");
+    let mut output = Vec::new();
+    reader.read_to_end(&mut output).expect("it is sound");
+    assert!(output == plain);
+}
+
+/// The input is read to its end: further members of gzip may come after any piece, and of anything else a lot can follow.
+#[test]
+fn what_follows_belongs_to_the_input() {
+    let (format, stream, plain) = streams(4).swap_remove(3);
+    let two = [&stream[..], &stream].concat();
+    let index = Index::build(stream.chain(&stream[..]), io::sink(), format, 20_000).expect("it is sound");
+    assert_eq!((index.input_size(), index.output_size()), (two.len() as u64, 2 * plain.len() as u64));
+    let mut output = Vec::new();
+    index.reader(Cursor::new(&two)).expect("its input").read_to_end(&mut output).expect("it is sound");
+    assert!(output == [&plain[..], &plain].concat());
+
+    for (format, mut stream, plain) in streams(4) {
+        stream.extend([0; 200_000]);
+        let index = build(&stream, format, 20_000);
+        assert_eq!((index.input_size(), index.output_size()), (stream.len() as u64, plain.len() as u64));
+        let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
+        let mut last = [0; 10];
+        reader.read_at(plain.len() as u64 - 10, &mut last).expect("it is sound");
+        assert_eq!(last, plain[plain.len() - 10..]);
+    }
 }
 
 #[test]
@@ -163,6 +231,35 @@ fn other_inputs_are_refused() {
     }
 }
 
+/// Makes the checksum of the points right.
+fn seal(mut table: Vec<u8>) -> Vec<u8> {
+    let end = table.len() - 4;
+    let sum = crc32fast::hash(&table[..end]);
+    table[end..].copy_from_slice(&sum.to_le_bytes());
+    table
+}
+
+/// Nobody waits for output that does not come.
+#[test]
+fn an_index_that_tells_of_more_output_than_there_is() {
+    for (format, mut stream, plain) in streams(2) {
+        for what_follows in ["", "what follows"] {
+            stream.extend(what_follows.bytes());
+            let index = build(&stream, format, plain.len() as u64 / 3);
+            let mut container = index.to_container().expect("memory");
+            let mut table = container.get(128).expect("points").to_vec();
+            table[32..40].copy_from_slice(&(plain.len() as u64 + 1).to_le_bytes());
+            container.set(128, seal(table)).expect("memory");
+            let file = container.serialize().expect("memory");
+            let index = Index::parse(&file).expect("nothing contradicts itself");
+            let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
+            let mut output = Vec::new();
+            let error = ours(reader.read_to_end(&mut output).expect_err("there is less"));
+            assert!(matches!(error, Error::Checkpoint(_)) && output == plain, "{format:?}: {error:?}");
+        }
+    }
+}
+
 #[test]
 fn damaged_and_foreign_indexes_are_refused() {
     let (format, stream, plain) = streams(1).swap_remove(3);
@@ -197,10 +294,7 @@ fn damaged_and_foreign_indexes_are_refused() {
     for place in 9..table.len() - 4 {
         let mut table = table.to_vec();
         table[place] ^= 0x10;
-        let end = table.len() - 4;
-        let sum = crc32fast::hash(&table[..end]);
-        table[end..].copy_from_slice(&sum.to_le_bytes());
-        let file = with(&table, checkpoints);
+        let file = with(&seal(table), checkpoints);
         let Ok(index) = Index::parse(&file) else {
             refused += 1;
             continue;
@@ -217,6 +311,14 @@ fn damaged_and_foreign_indexes_are_refused() {
         failed += usize::from(read.is_err());
     }
     assert!(refused > 100 && failed > 20, "{refused} {failed}");
+    // What is told of a point is where it is.
+    let mut other = table.to_vec();
+    other[48 + 2 * 36 + 8..][..8].fill(0xff);
+    let file = with(&seal(other), checkpoints);
+    let section =
+        Container::parse(&file).expect("a container").sections().find(|section| section.kind() == 128).expect("points").offset();
+    let what = "the index has a point that can't be";
+    assert_eq!(Index::parse(&file).err(), Some(Error::Malformed { offset: section as u64 + 48 + 2 * 36, what }));
     for cut in [0, 8, 47, 51, table.len() - 36, table.len() - 1] {
         assert!(Index::parse(&with(&table[..cut], checkpoints)).is_err(), "cut to {cut}");
     }

@@ -1,13 +1,14 @@
 //! Streams that are not sound: each is refused with what is wrong and where, however it is cut; and refused by another decoder too.
+//! Checkpoints that are not sound, although their checksums are right: refused, and nothing has changed.
 
 #[path = "deflate/mod.rs"]
 mod deflate;
 
 use deflate::encode::{Encoder, Token, codes};
-use deflate::run::{in_one_go, in_pieces, other_deflate, other_deflate64};
+use deflate::run::{blob_sum, go_on, in_one_go, in_pieces, other_deflate, other_deflate64, sum_up};
 use deflate::{Random, random_stream};
-use fdckpt::Error;
-use fdckpt::inflate::{Fault, Format};
+use fdckpt::inflate::{Fault, Form, Format, Inflate};
+use fdckpt::{Checkpt, Error, FrameStyle};
 
 const LETTERS: [Token; 3] = [Token::Literal(b'a'), Token::Literal(b'b'), Token::Literal(b'c')];
 
@@ -36,6 +37,8 @@ fn refused(mut encoder: Encoder, at: u64, fault: Fault) {
         let pieces = in_pieces(format, &encoder.stream, &mut Random(seed), 2, plain.len());
         assert_eq!((pieces.result, pieces.output), (whole.result, plain.clone()), "in pieces");
     }
+    let pieces = go_on(&mut Inflate::new(format).expect("there is memory"), &encoder.stream, 3);
+    assert_eq!((pieces.result, pieces.output), (whole.result, plain), "all input at once, and output in pieces");
     let other = if deflate64 { other_deflate64(&encoder.stream) } else { other_deflate(&encoder.stream) };
     // deflate64 0.1.12 takes codes that are incomplete, and is not asked about them.
     let incomplete = matches!(fault, Fault::LiteralCodesIncomplete | Fault::DistanceCodesIncomplete | Fault::LengthCodes);
@@ -60,24 +63,17 @@ fn blocks() {
     }
 }
 
+/// Those of literals and lengths, and of distances.
+fn fixed_codes() -> [Vec<(usize, u32)>; 2] {
+    let lengths = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
+    [codes(&lengths), codes(&[5; 32])]
+}
+
 #[test]
 fn symbols() {
     for deflate64 in [false, true] {
         // Fixed blocks: literal/length symbols 286 and 287, and in Deflate distance symbols 30 and 31, mean nothing.
-        let lengths: Vec<u8> = (0..288)
-            .map(|s| {
-                if s < 144 {
-                    8
-                } else if s < 256 {
-                    9
-                } else if s < 280 {
-                    7
-                } else {
-                    8
-                }
-            })
-            .collect();
-        let (literals, distances) = (codes(&lengths), codes(&[5; 32]));
+        let [literals, distances] = fixed_codes();
         for symbol in [286, 287] {
             let mut encoder = start(deflate64);
             encoder.put(0b010, 3);
@@ -103,6 +99,27 @@ fn symbols() {
         encoder.put(distances[6].0, distances[6].1);
         encoder.put(0, 2);
         refused(encoder, at, Fault::DistanceTooFar);
+    }
+}
+
+/// A match can be decoded whole before there is room for its output: that is returned before a fault behind it is told.
+#[test]
+fn behind_a_match() {
+    for deflate64 in [false, true] {
+        let mut encoder = start(deflate64);
+        let [literals, distances] = fixed_codes();
+        encoder.put(0b010, 3);
+        // 227 and 23 bytes, from 7 and 1 before.
+        encoder.put(literals[284].0, literals[284].1);
+        encoder.put(23, 5);
+        encoder.put(distances[5].0, distances[5].1);
+        encoder.put(1, 1);
+        for _ in 0..250 {
+            encoder.plain.push(encoder.plain[encoder.plain.len() - 8]);
+        }
+        let at = encoder.at();
+        encoder.put(literals[286].0, literals[286].1);
+        refused(encoder, at, Fault::LiteralCode);
     }
 }
 
@@ -229,4 +246,176 @@ fn headers_and_trailers() {
     let mut broken = gzip[..10].to_vec();
     broken.extend([0x07, 0, 0, 0]);
     check(Format::Gzip, &broken, 9, 3, Some((Fault::BlockType, 10)));
+}
+
+/// A full checkpoint: of a raw Deflate64 stream between blocks, with these numbers; `window` as it is or as a frame.
+fn checkpoint(written: u64, unread: u32, window: &[u8], frame: Option<&[u8]>) -> Vec<u8> {
+    let (mut checkpoint, _) =
+        Inflate::new(Format::Deflate64).and_then(|inflate| inflate.checkpoint(Form::Full)).expect("the start");
+    checkpoint[11] = frame.is_some().into();
+    checkpoint[56..64].copy_from_slice(&(written - u64::from(unread)).to_le_bytes());
+    let (blob, end) = (76, 76 + 346);
+    checkpoint.truncate(end);
+    checkpoint[blob + 334..blob + 342].copy_from_slice(&written.to_le_bytes());
+    checkpoint[blob + 342..].copy_from_slice(&unread.to_le_bytes());
+    let sum = blob_sum(&[&checkpoint[blob..], window].concat());
+    checkpoint.extend(frame.unwrap_or(window));
+    checkpoint.extend(sum.to_le_bytes());
+    resized(&mut checkpoint);
+    checkpoint
+}
+
+/// Makes right again what depends on the size of what follows the head.
+fn resized(checkpoint: &mut [u8]) {
+    let ahead = usize::from(u16::from_le_bytes([checkpoint[12], checkpoint[13]]));
+    let body = checkpoint.len() - 76 - ahead;
+    checkpoint[44..48].copy_from_slice(&(body as u32).to_le_bytes());
+    sum_up(checkpoint);
+}
+
+/// With `count` bytes more that were read ahead.
+fn read_ahead(mut checkpoint: Vec<u8>, count: u16) -> Vec<u8> {
+    checkpoint[12..14].copy_from_slice(&count.to_le_bytes());
+    let total_in = u64::from_le_bytes(checkpoint[48..56].try_into().expect("8 bytes")) + u64::from(count);
+    checkpoint[48..56].copy_from_slice(&total_in.to_le_bytes());
+    checkpoint.splice(72..72, std::iter::repeat_n(0, count.into()));
+    resized(&mut checkpoint);
+    checkpoint
+}
+
+fn lz4_frame(bytes: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; bytes.len() + 1000];
+    let mut checkpt = Checkpt::mmio(&mut frame).expect("there is memory");
+    checkpt.open(FrameStyle::Lz4).and_then(|_| checkpt.data(bytes)).expect("there is room");
+    let size = checkpt.close().expect("there is room") as usize;
+    drop(checkpt);
+    frame.truncate(size);
+    frame
+}
+
+fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
+    let mut inflate = Inflate::new(format).expect("there is memory");
+    // Something to lose.
+    _ = inflate.decompress(&[0x1f, 0x8b, 8][..if format == Format::Gzip { 3 } else { 0 }], &mut []);
+    let before = inflate.checkpoint(Form::Full).expect("there has been no error");
+    let result = inflate.restore(checkpoint);
+    assert!(matches!(result, Err(Error::Checkpoint(_))), "{what}: {result:?}");
+    assert!(inflate.checkpoint(Form::Full) == Ok(before), "{what}: nothing has changed");
+}
+
+#[test]
+fn checkpoints_with_more_than_belongs_there() {
+    let accepted = |format, checkpoint: &[u8], what: &str| {
+        let result = Inflate::new(format).expect("there is memory").restore(checkpoint);
+        assert!(result.is_ok(), "{what}: {result:?}");
+    };
+    // In a gzip header there is no raw data.
+    let mut gzip = Inflate::new(Format::Gzip).expect("there is memory");
+    _ = gzip.decompress(&[0x1f, 0x8b, 8, 0], &mut []);
+    let (header, _) = gzip.checkpoint(Form::Full).expect("there has been no error");
+    accepted(Format::Gzip, &header, "as it was");
+    refused_as_checkpoint(Format::Gzip, &read_ahead(header.clone(), 1), "read ahead in a header");
+    let mut other = header.clone();
+    other.extend(&checkpoint(0, 0, &[], None)[76..]);
+    resized(&mut other);
+    refused_as_checkpoint(Format::Gzip, &other, "a blob in a header");
+    let mut other = header;
+    other[11] = 1;
+    sum_up(&mut other);
+    refused_as_checkpoint(Format::Gzip, &other, "a compressed window in a header");
+
+    // Of each field less is held than it has.
+    let stages =
+        [(1, 10), (2, 2), (3, 1), (4, 1), (5, 1), (6, 2), (7, 8), (8, 1)].map(|(stage, size)| (Format::Gzip, stage, size));
+    for (format, stage, size) in
+        stages.into_iter().chain([(1, 2), (7, 4), (8, 1)].map(|(stage, size)| (Format::Zlib, stage, size)))
+    {
+        let start = Inflate::new(format).and_then(|inflate| inflate.checkpoint(Form::Full));
+        let (mut other, _) = start.expect("the start");
+        for held in [size - 1, size, 255] {
+            (other[10], other[14]) = (stage, held);
+            sum_up(&mut other);
+            if held < size {
+                accepted(format, &other, "a part of a field");
+            } else {
+                refused_as_checkpoint(format, &other, "more than a part of a field");
+            }
+        }
+    }
+
+    // Around raw data there is no header.
+    let mut other = checkpoint(0, 0, &[], None);
+    other[10] = 1;
+    sum_up(&mut other);
+    refused_as_checkpoint(Format::Deflate64, &other, "in the header of a raw stream");
+
+    // Nothing is read ahead of the bytes of a stored block, and of a block's header not all of it.
+    let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+    _ = inflate.decompress(&[0, 5, 0, 0xfa, 0xff, b'a', b'b'], &mut [0; 9]);
+    let (stored, _) = inflate.checkpoint(Form::Full).expect("there has been no error");
+    accepted(Format::Deflate64, &stored, "as it was");
+    for count in [1, 319] {
+        refused_as_checkpoint(Format::Deflate64, &read_ahead(stored.clone(), count), "read ahead in a stored block");
+    }
+    for bit in [8, 9] {
+        let mut between = checkpoint(0, 0, &[], None);
+        between[76] = bit;
+        between[48] = bit.div_ceil(8);
+        sum_up(&mut between);
+        accepted(Format::Deflate64, &between, "between blocks");
+        accepted(Format::Deflate64, &read_ahead(between.clone(), 319), "as much as there can be");
+        for count in [320, 321, 322, u16::MAX] {
+            refused_as_checkpoint(Format::Deflate64, &read_ahead(between.clone(), count), "more read ahead than a header has");
+        }
+    }
+
+    // In the later blob, code lengths where there are none.
+    let (mut later, _) = inflate.checkpoint(Form::Blob0x1001).expect("there has been no error");
+    accepted(Format::Deflate64, &later, "as it was");
+    later[20] = 8;
+    sum_up(&mut later);
+    refused_as_checkpoint(Format::Deflate64, &later, "code lengths in a stored block");
+}
+
+#[test]
+fn windows_of_checkpoints() {
+    // Of any size there can be, as they are or compressed. From each the longest match can follow.
+    let most = 262_144;
+    for size in [0, 1, 65_538, 200_000, most - 1, most, most + 1] {
+        let window: Vec<u8> = (0..size).map(|place| (place / 1000) as u8).collect();
+        let mut encoder = Encoder::new(true);
+        encoder.plain = window.clone();
+        encoder.fixed(&[LETTERS[0], Token::Match { symbol: 285, length: 65538, distance: 1 }, LETTERS[1]], true);
+        let (stream, plain) = encoder.finish();
+        let frame = lz4_frame(&window);
+        assert_eq!(frame.is_empty(), window.is_empty());
+        for frame in [None, Some(&frame[..])] {
+            let checkpoint = checkpoint(size.into(), size, &window, frame);
+            if size > most {
+                refused_as_checkpoint(Format::Deflate64, &checkpoint, "too large a window");
+                continue;
+            }
+            let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+            inflate.restore(&checkpoint).unwrap_or_else(|error| panic!("{size}: {error}"));
+            // What was not returned comes first.
+            assert!(go_on(&mut inflate, &[], 10_000).output == window, "{size}");
+            assert!(go_on(&mut inflate, &stream, 1000).output == plain[window.len()..], "{size}");
+        }
+    }
+    // Too little for a blob's other fields.
+    for form in [0, 1] {
+        let mut cut = checkpoint(0, 0, &[], None);
+        cut[11] = form;
+        while cut.pop().is_some() && cut.len() >= 76 {
+            resized(&mut cut);
+            refused_as_checkpoint(Format::Deflate64, &cut, "cut off");
+        }
+    }
+    // A frame, and nothing else.
+    let window: Vec<u8> = (0..5000).map(|place| (place / 100) as u8).collect();
+    let mut frame = lz4_frame(&window);
+    frame.push(0);
+    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "something behind the frame");
+    frame.truncate(frame.len() - 2);
+    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "a frame that is cut off");
 }

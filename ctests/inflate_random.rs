@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{BufRead, Read};
 
-use deflate::encode::{Encoder, Token};
+use deflate::encode::{Encoder, Token, codes};
 use deflate::run::{Outcome, go_on, in_one_go, in_pieces, other_deflate, other_deflate64};
 use deflate::{Random, random_stream};
 use fdckpt::Error;
@@ -32,6 +32,9 @@ fn made_streams_in_pieces() {
             );
             let other = if deflate64 { other_deflate64(&stream) } else { other_deflate(&stream) };
             assert!(other.as_ref() == Some(&plain), "{seed} {format:?}: the other decoder");
+            // The end of a buffer is often within a match.
+            let mut inflate = Inflate::new(format).expect("there is memory");
+            assert!(go_on(&mut inflate, &stream, 4096 + random.below(9000)) == whole, "{seed} {format:?} with small buffers");
             let pieces = in_pieces(format, &stream, &mut random, 3, plain.len());
             assert!(pieces == whole, "{seed} {format:?} in pieces: {:?} {} {}", pieces.result, pieces.taken, pieces.output.len());
         }
@@ -182,6 +185,62 @@ fn cut_anywhere() {
     }
 }
 
+/// Symbols with the longest codes and the most extra bits, 60 of them, from each bit of a byte on.
+#[test]
+fn the_longest_symbols_byte_by_byte() {
+    let mut random = Random(60);
+    let mut encoder = Encoder::new(true);
+    let bytes: Vec<u8> = (0..60_000).map(|_| random.next() as u8).collect();
+    encoder.stored(&bytes, false, 0);
+    let before = encoder.stream.len();
+    // Codes of 1, 2, 3 ... 14, 15 and 15 bits.
+    let (mut literals, mut distances) = (vec![0; 286], vec![0; 32]);
+    let symbols = [97, 256].into_iter().chain(98..111).chain([285]);
+    symbols.zip(1..).for_each(|(symbol, length)| literals[symbol] = length.min(15));
+    (0..15).chain([31]).zip(1..).for_each(|(symbol, length)| distances[symbol] = length.min(15));
+    encoder.dynamic_header(&literals, &distances, true);
+    let matches =
+        (0..8).flat_map(|i| [Token::Literal(b'a'), Token::Match { symbol: 285, length: 500 + i, distance: 60_000 - 99 * i }]);
+    encoder.symbols(&matches.collect::<Vec<_>>(), &codes(&literals), &codes(&distances));
+    let (stream, plain) = encoder.finish();
+    assert!(other_deflate64(&stream) == Some(plain.clone()), "the other decoder");
+
+    let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+    let mut output = go_on(&mut inflate, &stream[..before], 1 << 16).output;
+    for (at, byte) in stream.iter().enumerate().skip(before) {
+        let next = go_on(&mut inflate, &[*byte], 1 << 16);
+        output.extend(next.output);
+        assert_eq!((next.result, next.taken), ((at + 1 == stream.len()).then_some(Ok(())), at as u64 + 1));
+        let (checkpoint, _) = inflate.checkpoint(Form::Full).expect("a checkpoint");
+        inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+        inflate.restore(&checkpoint).expect("it is sound");
+    }
+    assert!(output == plain);
+}
+
+/// Matches of nothing but zero bits, so that more bits than there are of a symbol look the same as none.
+#[test]
+fn extra_bits_that_are_zero() {
+    for deflate64 in [false, true] {
+        let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
+        for (symbol, length) in [(265, 11), (277, 67), (284, 227), (285, 3)] {
+            if symbol == 285 && !deflate64 {
+                continue;
+            }
+            let (mut literals, mut distances) = (vec![0; 286], vec![0; 30]);
+            (literals[97], literals[256], literals[symbol]) = (2, 2, 1);
+            (distances[7], distances[8]) = (1, 1);
+            let mut encoder = Encoder::new(deflate64);
+            encoder.stored(b"a few letters", false, 0);
+            encoder.dynamic_header(&literals, &distances, true);
+            let tokens = vec![Token::Match { symbol, length, distance: 13 }; 100];
+            encoder.symbols(&tokens, &codes(&literals), &codes(&distances));
+            let (stream, plain) = encoder.finish();
+            assert!(in_one_go(format, &stream).output == plain, "{format:?} {symbol}");
+        }
+    }
+}
+
 /// Checkpoints have all that a match can reach: the farthest one, right behind them.
 #[test]
 fn the_farthest_match_after_a_checkpoint() {
@@ -240,6 +299,72 @@ fn readers_go_on_from_checkpoints() {
         checkpoint = reader.checkpoint(Form::Full).expect("nothing is held");
     }
     assert!(output == plain);
+}
+
+/// What came of a connection that stays open is read to the end, without asking for more than came.
+#[test]
+fn readers_do_not_wait_for_more() {
+    /// Pieces, and then nothing yet.
+    struct Connection<'p>(std::collections::VecDeque<&'p [u8]>);
+    impl Read for Connection<'_> {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            unreachable!("it is read by fill_buf")
+        }
+    }
+    impl BufRead for Connection<'_> {
+        fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+            while self.0.front().is_some_and(|piece| piece.is_empty()) {
+                self.0.pop_front();
+            }
+            self.0.front().copied().ok_or(std::io::ErrorKind::WouldBlock.into())
+        }
+        fn consume(&mut self, count: usize) {
+            self.0[0] = &self.0[0][count..];
+        }
+    }
+
+    let plain = [b"what is said, ".repeat(500), b"and said again".to_vec()].concat();
+    let raw = miniz_oxide::deflate::compress_to_vec(&plain, 6);
+    let zlib = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
+    let mut gzip = member(&mut Random(1), &raw, &plain);
+    let members = gzip.len();
+    gzip.extend(member(&mut Random(2), &raw, &plain));
+    for (format, stream, ends) in [
+        (Format::Deflate, &raw, vec![raw.len()]),
+        (Format::Deflate, &raw, vec![1; raw.len()]),
+        (Format::Zlib, &zlib, vec![zlib.len()]),
+        (Format::Zlib, &zlib, vec![zlib.len() - 4, 4]),
+        // Whether another member follows can't be known; but those that came are read.
+        (Format::Gzip, &gzip, vec![gzip.len()]),
+        (Format::Gzip, &gzip, vec![members, gzip.len() - members]),
+        (Format::Gzip, &gzip, vec![members - 8, 8, gzip.len() - members]),
+    ] {
+        for size in [10, 100_000] {
+            let mut rest = &stream[..];
+            let pieces = ends.iter().map(|&size| rest.split_off(..size).expect("they are its pieces")).collect();
+            let mut reader = Reader::new(Connection(pieces), format).expect("there is memory");
+            let (mut output, mut buffer) = (Vec::<u8>::new(), vec![0; size]);
+            let end = loop {
+                match reader.read(&mut buffer) {
+                    Ok(0) => break None,
+                    Ok(count) => output.extend(&buffer[..count]),
+                    Err(error) => break Some(error.kind()),
+                }
+            };
+            assert_eq!(end, (format == Format::Gzip).then_some(std::io::ErrorKind::WouldBlock), "{format:?} {ends:?} {size}");
+            assert!(output == plain.repeat(if format == Format::Gzip { 2 } else { 1 }), "{format:?} {ends:?} {size}");
+        }
+    }
+
+    // By the reader's buffer and without it.
+    let mut reader = Reader::new(&zlib[..], Format::Zlib).expect("there is memory");
+    assert!(plain.starts_with(reader.fill_buf().expect("it is sound")));
+    reader.consume(1000);
+    let mut output = plain[..1000].to_vec();
+    reader.read_to_end(&mut output).expect("it is sound");
+    assert!(output == plain);
+    let text = format!("{reader:?}");
+    assert!(text.contains(&format!("format: Zlib, total_in: {}, total_out: {}", zlib.len(), plain.len())), "{text}");
 }
 
 /// What fuzzing found worth keeping.

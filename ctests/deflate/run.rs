@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fdckpt::inflate::{Form, Format, Index, Inflate, Status};
+use fdckpt::inflate::{Form, Format, Index, Inflate, Progress, Status};
 use fdckpt::{Container, Error};
 
 use super::Random;
@@ -18,6 +18,11 @@ pub struct Outcome {
 /// With more output than this (a few bytes can become a thousand times as many) a test is not gone on with.
 pub const OUTPUT_MAX: usize = 1 << 23;
 
+/// Without more input there is no more output.
+fn needs_input(inflate: &mut Inflate) {
+    assert_eq!(inflate.decompress(&[], &mut [0]), Progress { consumed: 0, produced: 0, result: Ok(Status::NeedsInput) });
+}
+
 /// Goes on with `inflate` to the end of `input`, with buffers of `size` bytes.
 pub fn go_on(inflate: &mut Inflate, mut input: &[u8], size: usize) -> Outcome {
     let mut output = Vec::new();
@@ -30,9 +35,13 @@ pub fn go_on(inflate: &mut Inflate, mut input: &[u8], size: usize) -> Outcome {
         output.extend(&buffer[..progress.produced]);
         input = &input[progress.consumed..];
         let result = match progress.result {
-            Ok(Status::NeedsOutput) => continue,
+            Ok(Status::NeedsOutput) => {
+                assert_eq!(progress.produced, size, "there is no room left");
+                continue;
+            }
             Ok(Status::NeedsInput) => {
                 assert!(input.is_empty(), "all of it is taken");
+                needs_input(inflate);
                 None
             }
             Ok(Status::Done) => Some(Ok(())),
@@ -67,6 +76,11 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
         output.extend(&buffer[..progress.produced]);
         at += progress.consumed;
         assert_eq!((inflate.total_in(), inflate.total_out()), (at as u64, output.len() as u64));
+        match progress.result {
+            Ok(Status::NeedsInput) => needs_input(&mut inflate),
+            Ok(Status::NeedsOutput) => assert_eq!(progress.produced, room, "there is no room left"),
+            _ => {}
+        }
         let result = match progress.result {
             Ok(Status::Done) if at == stream.len() || at < end => Some(Ok(())),
             Ok(Status::NeedsInput) if at == stream.len() => None,

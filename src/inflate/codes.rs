@@ -136,10 +136,6 @@ fn take_entry(bits: &mut Bits<'_>, entry: u32) -> Option<(u32, u32)> {
     if bits.count < all {
         return None;
     }
-    if entry & (LITERAL | SPECIAL) != 0 && all == code {
-        bits.drop(all);
-        return Some((entry >> 16, 0));
-    }
     let taken = (bits.bits & ((1 << all) - 1)) >> code;
     bits.drop(all);
     Some((entry >> 16, taken as u32))

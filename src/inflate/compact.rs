@@ -55,10 +55,8 @@ pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
     let mut restore = Restore::mmio(frame)?;
     restore.open(FrameStyle::Lz4)?;
     let end = restore.data(&mut blob[HEAD..HEAD + size]).and_then(|()| restore.close());
-    match end {
-        Ok(end) if end == frame.len() as u64 => {}
-        Err(Error::OutOfMemory) => return Err(Error::OutOfMemory),
-        _ => return Err(Error::Checkpoint("is damaged: its window can't be decompressed")),
+    if end != Ok(frame.len() as u64) {
+        return Err(Error::Checkpoint("is damaged: its window can't be decompressed"));
     }
     restore.finish()?;
     Ok(blob)

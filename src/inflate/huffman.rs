@@ -132,10 +132,10 @@ impl<const ROOT: usize, const SIZE: usize> Table<ROOT, SIZE> {
                 if code & ((1 << ROOT) - 1) != prefix {
                     prefix = code & ((1 << ROOT) - 1);
                     start = end;
-                    // As wide as it takes until the codes that begin so are used up.
+                    // As wide as it takes until the codes that begin so are used up: the longest ones at the latest, as the set is complete.
                     width = length - ROOT;
                     let mut room = (1i32 << width) - i32::from(counts[length]) + done as i32;
-                    while room > 0 && ROOT + width < LONGEST {
+                    while room > 0 {
                         width += 1;
                         room = (room << 1) - i32::from(counts[ROOT + width]);
                     }
@@ -306,6 +306,14 @@ mod tests {
         let long: Vec<u8> = (1..=15).chain([15]).collect();
         check(&mut literals, &long);
         check(&mut distances, &long);
+        // As many second tables as there can be: the last codes are one bit too long to be found at once.
+        let crowded = |root: u8, count: usize| -> Vec<u8> {
+            let rest = (1 << (root + 1)) - count;
+            let short = (0..=root).filter(|bit| rest >> bit & 1 != 0).map(|bit| root + 1 - bit);
+            short.chain(std::iter::repeat_n(root + 1, count)).collect()
+        };
+        check(&mut literals, &crowded(11, 276));
+        check(&mut distances, &crowded(9, 24));
         check(&mut distances, &[0, 1, 0]);
         check(&mut distances, &[0; 32]);
     }

@@ -526,8 +526,9 @@ impl<R: Read + Seek> Cursor<R> {
             if progress.produced > 0 {
                 return Ok(progress.produced);
             }
-            let more = progress.consumed > 0 || self.inflate.total_in() < index.input_size && self.at == self.end;
-            if progress.result? != Status::NeedsOutput && !more {
+            progress.result?;
+            // Input is left over only behind the end of the stream.
+            if self.at < self.end || self.inflate.total_in() == index.input_size {
                 return Err(Error::Checkpoint("is not of this stream, which has less output than the index tells").into());
             }
         }

@@ -9,7 +9,8 @@ use crate::error::Error;
 ///
 /// Of gzip streams it reads all members. Input behind the end of the stream is not consumed. If the input ends before the stream does,
 /// reading fails with [`io::ErrorKind::UnexpectedEof`]; if it is not sound, with [`io::ErrorKind::InvalidData`] and an
-/// [`Error`](crate::Error) inside, which has the position.
+/// [`Error`](crate::Error) inside, which has the position. Input is asked for only if there is no output without it, so that one can read
+/// from a connection that stays open.
 ///
 /// ```no_run
 /// use fdckpt::inflate::{Format, Reader};
@@ -75,6 +76,14 @@ impl<R: BufRead> Reader<R> {
 /// Reads into `output`, which is not empty.
 fn read_on<R: BufRead>(inner: &mut R, inflate: &mut Inflate, output: &mut [u8]) -> io::Result<usize> {
     loop {
+        // First without more input, for which one could wait for ever: what is there already, and whether the end was reached.
+        let progress = inflate.decompress(&[], output);
+        if progress.produced > 0 {
+            return Ok(progress.produced);
+        }
+        if progress.result? == Status::Done && inflate.format() != Format::Gzip {
+            return Ok(0);
+        }
         let input = inner.fill_buf()?;
         let ended = input.is_empty();
         let progress = inflate.decompress(input, output);
@@ -86,7 +95,7 @@ fn read_on<R: BufRead>(inner: &mut R, inflate: &mut Inflate, output: &mut [u8]) 
         }
         match progress.result? {
             // Of gzip, what follows may be a further member.
-            Status::Done if ended || more || inflate.format() != Format::Gzip => return Ok(0),
+            Status::Done if ended || more => return Ok(0),
             Status::NeedsInput if ended => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => {}
         }
