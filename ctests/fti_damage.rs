@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fdckpt::Error;
-use fdckpt::fti::{Checkpoint, Durability, Field, Finding, Generation, Severity, repair};
+use fdckpt::fti::{Checkpoint, Durability, Field, Finding, Generation, Protected, Severity, Value, Writer, repair};
 use fti_cases::*;
 use proptest::prelude::*;
 
@@ -96,6 +96,108 @@ fn damage_is_told_by_field_and_place() {
             assert!(recover(&checkpoint, 1).is_err(), "{generation} {name}");
         }
     }
+}
+
+/// Files of which each has another order of containers with data and without.
+fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
+    let sizes: [&[[usize; 4]]; 6] = [
+        &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
+        &[[0, 9, 3, 0], [4, 9, 9, 7]],
+        &[[0, 0, 8, 300]],
+        &[[300, 8, 0, 0], [300, 9, 1, 0], [301, 9, 1, 0]],
+        &[[0, 0, 0, 0], [0, 0, 1, 2], [0, 1, 1, 2]],
+        &[[1, 0, 0, 0], [1, 2, 0, 0], [1, 2, 3, 0], [1, 2, 3, 4]],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let make = |checkpoints: &[[usize; 4]]| {
+        let mut writer = Writer::new();
+        for sizes in checkpoints {
+            let data = [1, 2, 3, 4].map(|id| (id, pattern(id, 1, 0, sizes[id as usize - 1])));
+            let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
+            writer.checkpoint(&path, &with_time(generation), &protected).unwrap();
+        }
+        fs::read(&path).unwrap()
+    };
+    sizes.map(make).to_vec()
+}
+
+/// Numbers by docs/ftiff-format.md: where they are in the file, and how many bytes they have.
+fn numbers(generation: Generation, file: &[u8]) -> Vec<(Field, usize, usize)> {
+    let long = if generation == Generation::D { 4 } else { 8 };
+    let header: &[_] = match generation {
+        Generation::A => &[(Field::CkptSize, 56), (Field::Fs, 64)],
+        Generation::B => &[(Field::CkptSize, 49), (Field::Fs, 57)],
+        Generation::D => &[(Field::CkptSize, 53), (Field::MetaSize, 57), (Field::DataSize, 61), (Field::Fs, 65)],
+        _ => &[(Field::CkptSize, 53), (Field::MetaSize, 61), (Field::DataSize, 69), (Field::Fs, 77)],
+    };
+    let block = [(Field::NumVars, 0, 4), (Field::DbSize, 4, long)];
+    let [container_id, dptr, fptr, size] = match generation {
+        Generation::A => [8, 16, 24, 40],
+        Generation::B | Generation::C => [8, 14, 22, 38],
+        Generation::D => [4, 10, 18, 30],
+        _ => [4, 10, 18, 34],
+    };
+    let container = [
+        (Field::ContainerId, container_id, 4),
+        (Field::Dptr, dptr, 8),
+        (Field::Fptr, fptr, 8),
+        (Field::ContainerSize, size, long),
+    ];
+    let checkpoint = Checkpoint::parse(file).unwrap();
+    let at = |begin: u64| move |&(field, at, width): &(Field, usize, usize)| (field, begin as usize + at, width);
+    let mut all: Vec<_> = header.iter().map(|&(field, at)| (field, checkpoint.header().offset as usize + at, long)).collect();
+    all.extend(checkpoint.blocks().iter().flat_map(|it| block.iter().map(at(it.offset))));
+    all.extend(checkpoint.containers().iter().flat_map(|it| container.iter().map(at(it.offset))));
+    all
+}
+
+fn get(file: &[u8], at: usize, width: usize) -> i64 {
+    if width == 4 {
+        i32::from_le_bytes(file[at..][..4].try_into().unwrap()).into()
+    } else {
+        i64::from_le_bytes(file[at..][..8].try_into().unwrap())
+    }
+}
+
+fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
+    file[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
+}
+
+/// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it should be, and no
+/// other is blamed.
+#[test]
+fn one_wrong_number_is_told_with_what_it_should_be() {
+    let mut tried = 0;
+    for generation in Generation::ALL {
+        for (which, file) in with_several_blocks(generation).into_iter().enumerate() {
+            let sound = Checkpoint::parse(&file).unwrap();
+            assert_eq!(verify(&sound).1, []);
+            for (field, place, width) in numbers(generation, &file) {
+                let right = get(&file, place, width);
+                let wrong =
+                    [0, 1, -1, right + 1, right - 1, right + 2, right + 58, right - 12, 2 * right, 1 << 30, i32::MIN.into()];
+                for wrong in wrong.into_iter().filter(|wrong| *wrong != right) {
+                    let mut damaged = file.clone();
+                    put(&mut damaged, place, width, wrong);
+                    let name = format!("{generation} {which}: {field} at {place} is {wrong} instead of {right}");
+                    let checkpoint = Checkpoint::parse(&damaged).unwrap();
+                    assert_eq!(checkpoint.generation(), generation, "{name}");
+                    let mut told = Vec::new();
+                    checkpoint.verify(1, &mut |finding| told.push(*finding)).unwrap();
+                    // Hashes that cover the number, and data that is not where the number says.
+                    told.retain(|it| !matches!(it.field, Field::MyHash | Field::Checksum));
+                    told.retain(|it| field != Field::Fptr || !matches!(it.field, Field::Data | Field::FileSize));
+                    let facts: Vec<_> =
+                        told.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect();
+                    let wanted = (Severity::Damage, field, place, Value::Number(right), Value::Number(wrong));
+                    assert_eq!(facts, [wanted], "{name}: {told:?}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    println!("{tried} wrong numbers are told");
 }
 
 /// Each bit of a small file of each generation: what is not told to be damage, leaves the data what it is.

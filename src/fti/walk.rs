@@ -96,7 +96,7 @@ impl<'f> Way<'f> {
         next == self.end(at)
     }
 
-    /// A number of containers with which all agrees.
+    /// A number of containers that is right.
     fn other_count(&self, at: At) -> Option<usize> {
         let most = self.most(at);
         if self.generation.is_header_first() {
@@ -104,22 +104,20 @@ impl<'f> Way<'f> {
             let first = (most > 0).then(|| self.of(at, 0, self.format.fptr))?;
             let meta = usize::try_from(first).ok()?.checked_sub(at.meta + self.format.block)?;
             let count = meta / self.format.container;
-            return (meta % self.format.container == 0 && count <= most && self.agrees(at, count)).then_some(count);
+            return (meta % self.format.container == 0 && count <= most && self.is_right(at, count)).then_some(count);
         }
-        let (mut next, mut found) = (at.data, None);
+        let mut next = at.data;
         for index in 0..most {
             let size = self.of(at, index, self.format.container_size);
             if self.of(at, index, self.format.fptr) != next || size < 0 {
                 break;
             }
             next += size;
-            if next == self.end(at) {
-                found = Some(index + 1);
-            } else if next > self.end(at) {
-                break;
+            if next == self.end(at) && self.goes_on(at, index + 1, next) {
+                return Some(index + 1);
             }
         }
-        found
+        None
     }
 
     /// Whether what comes behind a block fits, if its data ends at `end`.
@@ -134,13 +132,20 @@ impl<'f> Way<'f> {
         if is_last {
             return end == self.data_end;
         }
-        let room = next.meta.checked_add(self.meta_size(1)).is_some_and(|end| end <= self.limit);
-        let Some(count) = usize::try_from(self.count_if(room, next)).ok().filter(|_| room) else { return false };
-        self.of(next, 0, self.format.fptr) == self.begin(next, count.min(self.most(next)))
+        if next.meta.checked_add(self.meta_size(1)).is_none_or(|end| end > self.limit) {
+            return false;
+        }
+        let count = usize::try_from(self.count(next)).unwrap_or(0).min(self.most(next));
+        let size = self.of(next, 0, self.format.container_size);
+        self.of(next, 0, self.format.fptr) == self.begin(next, count)
+            && (0..=self.db_size(next)).contains(&size)
+            && self.end(next) <= self.data_end
     }
 
-    fn count_if(&self, room: bool, at: At) -> i64 {
-        if room { self.count(at) } else { -1 }
+    /// Whether the number of containers is right: by the block itself, and, as it says nothing of containers of size 0 at its end, by what
+    /// comes behind it.
+    fn is_right(&self, at: At, count: usize) -> bool {
+        self.agrees(at, count) && self.goes_on(at, count, self.end(at))
     }
 }
 
@@ -177,7 +182,7 @@ impl Checkpoint<'_> {
         generation.is_header_first() || at.meta == way.limit
     }
 
-    /// Whether the first block is sound.
+    /// Whether the first block is sound, but maybe for the number of its containers.
     pub(super) fn first_fits(generation: Generation, file: &[u8], header: &Header) -> bool {
         let way = Way::new(generation, file, header);
         let start = Self::walk_start(generation, file, header);
@@ -186,7 +191,7 @@ impl Checkpoint<'_> {
             return false;
         }
         let count = usize::try_from(way.count(at)).ok().filter(|count| *count <= way.most(at));
-        count.is_some_and(|count| way.agrees(at, count))
+        count.is_some_and(|count| way.is_right(at, count)) || way.other_count(at).is_some()
     }
 
     /// Goes through all blocks. What is wrong with a number is told, and what it should be is gone by.
@@ -239,9 +244,9 @@ impl Checkpoint<'_> {
         let agrees = count.is_some_and(|count| way.agrees(at, count));
         let mut end = way.end(at);
         let mut other = None;
-        if !agrees && *tries > 0 {
+        if *tries > 0 && !count.is_some_and(|count| way.is_right(at, count)) {
             *tries -= 1;
-            other = way.other_count(at).filter(|&other| way.goes_on(at, other, end));
+            other = way.other_count(at).filter(|other| Some(*other) != count);
         }
         if let Some(other) = other {
             self.damage(Field::NumVars, at.meta as u64, other as i128, stored.into())?;
