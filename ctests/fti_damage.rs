@@ -200,6 +200,175 @@ fn one_wrong_number_is_told_with_what_it_should_be() {
     println!("{tried} wrong numbers are told");
 }
 
+/// What is damaged in one variable, or in what nothing depends on, does not keep the others from being recovered; where it is not sure what
+/// belongs to whom, none is.
+#[test]
+fn damage_keeps_from_what_it_is_about() {
+    for generation in Generation::ALL {
+        let file = &with_several_blocks(generation)[0];
+        let sound = Checkpoint::parse(file).unwrap();
+        let original = recover(&sound, 1).unwrap();
+        let header = sound.header().offset as usize;
+        let (chunk_size, width) = match generation {
+            Generation::A => (32, 8),
+            Generation::B | Generation::C => (30, 8),
+            Generation::D => (26, 4),
+            _ => (26, 8),
+        };
+        // Who can still be recovered, if any: all, or all but one.
+        let check = |damaged: &[u8], field: Field, but: Option<i32>, recovered: bool| {
+            let checkpoint = Checkpoint::parse(damaged).unwrap();
+            let of_field =
+                |it: &&Finding| (it.severity, it.field) == (Severity::Damage, field) && (but.is_none() || it.variable == but);
+            let flaw = checkpoint.flaws().iter().find(of_field).expect("it is told before any data is read");
+            for (id, data) in &original {
+                let (mut whole, mut pieces) = (vec![0; checkpoint.variable(*id).unwrap().size as usize], Vec::new());
+                let result = checkpoint.recover_variable(*id, &mut whole);
+                let copied = checkpoint.copy_variable(*id, &mut |piece| {
+                    pieces.extend_from_slice(piece);
+                    Ok(())
+                });
+                if recovered && but != Some(*id) {
+                    assert!(result == Ok(()) && whole == *data, "{generation}: variable {id} in spite of {flaw}: {result:?}");
+                    assert!(copied.is_ok() && pieces == *data, "{generation}: variable {id} in spite of {flaw}: {copied:?}");
+                } else {
+                    let Err(Error::FtiDamaged { field: told, offset, .. }) = result else { panic!("{result:?}") };
+                    assert_eq!((told, offset), (flaw.field, flaw.offset), "{generation}: variable {id}");
+                    assert!(copied.is_err() && pieces.is_empty(), "{generation}: variable {id}");
+                }
+            }
+            assert!(recover(&checkpoint, 1).is_err(), "{generation}: {flaw}");
+        };
+        let with = |place: usize, byte: u8| {
+            let mut damaged = file.clone();
+            damaged[place] = byte;
+            damaged
+        };
+        check(&with(header, b'x'), Field::Checksum, None, true);
+        check(&with(header + 32, 1), Field::Checksum, None, true);
+        check(&with(header + 33, !file[header + 33]), Field::MyHash, None, true);
+        for (field, place, width) in numbers(generation, file) {
+            let mut damaged = file.clone();
+            put(&mut damaged, place, width, get(file, place, width) + 1);
+            check(&damaged, field, None, matches!(field, Field::CkptSize | Field::Fs));
+        }
+        for container in sound.containers() {
+            let offset = container.offset as usize;
+            let mut damaged = file.clone();
+            put(&mut damaged, offset + chunk_size, width, container.container_size + 1);
+            check(&damaged, Field::ChunkSize, Some(container.id), true);
+            let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
+            check(&with(offset + has_content, 2), Field::HasContent, Some(container.id), true);
+            // A chunk that is not the last one of its variable fills its container.
+            let is_followed =
+                |it: &fdckpt::fti::Container| it.id == container.id && it.dptr > container.dptr && it.chunk_size > 0;
+            if container.chunk_size > 0 && sound.containers().iter().any(is_followed) {
+                let mut damaged = file.clone();
+                put(&mut damaged, offset + chunk_size, width, container.chunk_size - 1);
+                check(&damaged, Field::ChunkSize, Some(container.id), true);
+                let checkpoint = Checkpoint::parse(&damaged).unwrap();
+                let [flaw] = checkpoint.flaws() else { panic!("{:?}", checkpoint.flaws()) };
+                assert_eq!((flaw.offset as usize, flaw.expected), (offset + chunk_size, Value::Number(container.container_size)));
+            }
+        }
+        if matches!(generation, Generation::A | Generation::B) {
+            // The last byte is of the last container.
+            let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            check(&file[..file.len() - 1], Field::FileSize, Some(last.id), true);
+        } else {
+            check(&[&file[..], &[0; 9]].concat(), Field::FileSize, None, true);
+        }
+    }
+}
+
+/// What several wrong numbers, or none, tell together.
+#[test]
+fn what_does_not_fit_is_told_where_it_is() {
+    for generation in Generation::ALL {
+        let file = &with_several_blocks(generation)[0];
+        let sound = Checkpoint::parse(file).unwrap();
+        let (header, size) = (sound.header().offset as usize, file.len() as i64);
+        let all = numbers(generation, file);
+        let place_of = |field: Field| all.iter().find(|it| it.0 == field).map(|&(_, place, width)| (place, width));
+        let told = |file: &[u8]| -> Vec<_> {
+            let findings = verify(&Checkpoint::parse(file).unwrap()).1;
+            findings.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect()
+        };
+        let damage = |field, place: usize, expected: i64, found: i64| {
+            (Severity::Damage, field, place, Value::Number(expected), Value::Number(found))
+        };
+        // The checksum's NUL.
+        let mut damaged = file.clone();
+        damaged[header + 32] = 7;
+        assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{generation}");
+        // Neither of the two sizes of the file is right.
+        let (fs, width) = place_of(Field::Fs).unwrap();
+        let mut damaged = file.clone();
+        for (place, width) in [place_of(Field::CkptSize).unwrap(), (fs, width)] {
+            put(&mut damaged, place, width, size - 1);
+        }
+        if matches!(generation, Generation::A | Generation::B) {
+            assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{generation}");
+        } else {
+            assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{generation}");
+        }
+        if let (Some((data_size, width)), Some((meta_size, _))) = (place_of(Field::DataSize), place_of(Field::MetaSize)) {
+            // Neither tells where the descriptions begin.
+            let mut damaged = file.clone();
+            put(&mut damaged, data_size, width, -1);
+            put(&mut damaged, meta_size, width, -1);
+            assert!(told(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{generation}");
+            // A block and its last container agree that there is more data.
+            let (block, container) = (sound.blocks().last().unwrap(), sound.containers().last().unwrap());
+            let right = get(file, data_size, width);
+            let mut damaged = file.clone();
+            put(&mut damaged, block.offset as usize + 4, width, block.db_size + 1);
+            let (_, container_size, _) = *all.iter().rfind(|it| it.0 == Field::ContainerSize).unwrap();
+            put(&mut damaged, container_size, width, container.container_size + 1);
+            assert_eq!(told(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{generation}");
+        } else {
+            // Cut off in the description of a block, and in the last byte of data.
+            let begin = sound.blocks()[1].offset as i64;
+            let cut = told(&file[..begin as usize + 5]);
+            assert!(cut.contains(&damage(Field::FileSize, begin as usize, begin + 12, begin + 5)), "{generation}: {cut:?}");
+            let container = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            let end = container.fptr + container.chunk_size;
+            assert_eq!(end, size);
+            let cut = told(&file[..file.len() - 1]);
+            assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{generation}: {cut:?}");
+            // What is behind the end is no harm.
+            let longer = [&file[..], b"more"].concat();
+            let findings = verify(&Checkpoint::parse(&longer).unwrap()).1;
+            let said = format!("offset {size}: the file has {} bytes, {size} are its own", size + 4);
+            assert_eq!(findings.iter().map(Finding::to_string).collect::<Vec<_>>(), [said], "{generation}");
+        }
+        // Which variable it is in the order of protection, a later container of it tells otherwise.
+        for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
+        {
+            let (place, idx) = (container.offset as usize + 4, i64::from(container.idx.unwrap()));
+            let mut damaged = file.clone();
+            put(&mut damaged, place, 4, 9);
+            let wanted = (Severity::Remark, Field::Idx, place, Value::Number(idx), Value::Number(9));
+            assert_eq!(told(&damaged)[0], wanted, "{generation}, container {index}");
+        }
+    }
+}
+
+/// The data of a checkpoint can be a checkpoint itself: which of the two headers counts, the size of the file tells.
+#[test]
+fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for (inner, outer) in Generation::ALL.into_iter().flat_map(|inner| Generation::ALL.map(|outer| (inner, outer))) {
+        let data = small(inner);
+        Writer::new().checkpoint(&path, &with_time(outer), &[Protected::new(5, &data)]).unwrap();
+        let file = fs::read(&path).unwrap();
+        let checkpoint = Checkpoint::parse(&file).unwrap();
+        assert_eq!((checkpoint.generation(), verify(&checkpoint).1), (outer, vec![]), "{inner} in {outer}");
+        assert!(recover(&checkpoint, 1).unwrap()[&5] == data);
+    }
+}
+
 /// Each bit of a small file of each generation: what is not told to be damage, leaves the data what it is.
 #[test]
 fn no_flipped_bit_gives_wrong_data() {
@@ -307,6 +476,15 @@ fn repair_sets_right_what_the_data_proves() {
             matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged,
             "{generation}: {result:?}"
         );
+        // What is missing, nothing proves.
+        if matches!(generation, Generation::A | Generation::B) {
+            let end = sound.containers().iter().map(|it| it.fptr + it.chunk_size).max().unwrap();
+            let cut = &file[..end as usize - 1];
+            let (result, after) = repaired(cut);
+            let missing =
+                |error| matches!(error, Error::FtiDamaged { field: Field::FileSize, offset, .. } if offset == cut.len() as u64);
+            assert!(result.is_err_and(missing) && after == cut, "{generation}");
+        }
         // Bytes behind the end.
         let mut longer = file.clone();
         longer.extend([0; 70]);
