@@ -259,6 +259,10 @@ fn damage_keeps_from_what_it_is_about() {
             check(&damaged, Field::ChunkSize, Some(container.id), true);
             let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
             check(&with(offset + has_content, 2), Field::HasContent, Some(container.id), true);
+            // A chunk of size 0 is none that others would have to be full for.
+            if container.has_content == 0 {
+                assert_eq!(Checkpoint::parse(&with(offset + has_content, 1)).unwrap().flaws(), [], "{generation}");
+            }
             // A chunk that is not the last one of its variable fills its container.
             let is_followed =
                 |it: &fdckpt::fti::Container| it.id == container.id && it.dptr > container.dptr && it.chunk_size > 0;
@@ -301,6 +305,13 @@ fn what_does_not_fit_is_told_where_it_is() {
         let mut damaged = file.clone();
         damaged[header + 32] = 7;
         assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{generation}");
+        // The header's text is gone, and a number elsewhere.
+        let mut damaged = file.clone();
+        damaged[header..header + 49].fill(0);
+        let (place, _) = place_of(Field::NumVars).unwrap();
+        damaged[place + 1] = 1;
+        assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation);
+        assert!(told(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{generation}");
         // Neither of the two sizes of the file is right.
         let (fs, width) = place_of(Field::Fs).unwrap();
         let mut damaged = file.clone();
@@ -476,14 +487,18 @@ fn repair_sets_right_what_the_data_proves() {
             matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged,
             "{generation}: {result:?}"
         );
-        // What is missing, nothing proves.
-        if matches!(generation, Generation::A | Generation::B) {
-            let end = sound.containers().iter().map(|it| it.fptr + it.chunk_size).max().unwrap();
-            let cut = &file[..end as usize - 1];
-            let (result, after) = repaired(cut);
+        // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
+        let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
+        let sizes: &[usize] = match generation {
+            Generation::A => &[end - 1, end, file.len() - 1],
+            Generation::B => &[end - 1],
+            _ => &[],
+        };
+        for &size in sizes {
+            let (result, after) = repaired(&file[..size]);
             let missing =
-                |error| matches!(error, Error::FtiDamaged { field: Field::FileSize, offset, .. } if offset == cut.len() as u64);
-            assert!(result.is_err_and(missing) && after == cut, "{generation}");
+                |error| matches!(error, Error::FtiDamaged { field: Field::FileSize, offset, .. } if offset == size as u64);
+            assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {generation}");
         }
         // Bytes behind the end.
         let mut longer = file.clone();

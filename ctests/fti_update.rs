@@ -547,15 +547,19 @@ fn a_journal_that_can_not_be_is_none() {
     let journal = fs::read(journal_of(&path)).unwrap();
     let number = |at: usize| u64::from_le_bytes(journal[at..][..8].try_into().unwrap());
     let described = 112 + 16 * number(72) as usize + 4 * number(80) as usize;
-    // With other bytes at some place.
-    let commit = |at: usize, bytes: &[u8]| {
-        let mut other = journal.clone();
-        other[at..][..bytes.len()].copy_from_slice(bytes);
-        let sum = fast_md5::digest(&[&other[..96], &other[112..described]].concat());
-        other[96..112].copy_from_slice(&sum);
-        fs::write(journal_of(&path), other).unwrap();
+    let commit_it = |mut journal: Vec<u8>, described: usize| {
+        let sum = fast_md5::digest(&[&journal[..96], &journal[112..described]].concat());
+        journal[96..112].copy_from_slice(&sum);
+        fs::write(journal_of(&path), journal).unwrap();
         (pending(&path).map(|pending| pending.is_some()), settle(&path, Decision::Commit))
     };
+    // With other bytes at some place.
+    let with = |at: usize, bytes: &[u8]| {
+        let mut other = journal.clone();
+        other[at..][..bytes.len()].copy_from_slice(bytes);
+        other
+    };
+    let commit = |at: usize, bytes: &[u8]| commit_it(with(at, bytes), described);
     let size = old.len() as u64;
     let numbers: [(usize, u64); 10] = [
         (40, size - 1),
@@ -575,6 +579,13 @@ fn a_journal_that_can_not_be_is_none() {
     for (at, number) in numbers {
         assert_eq!(commit(at, &number.to_le_bytes()), (Ok(false), Ok(false)), "{number} at {at}");
     }
+    // Data that no record has, and a hash of no block.
+    let mut longer = with(88, &(number(88) + 1).to_le_bytes());
+    longer.push(0);
+    assert_eq!(commit_it(longer, described), (Ok(false), Ok(false)));
+    let mut longer = with(80, &(number(80) + 1).to_le_bytes());
+    longer.splice(described..described, [0; 4]);
+    assert_eq!(commit_it(longer, described + 4), (Ok(false), Ok(false)));
     assert_eq!(fs::read(&path).unwrap(), old);
     assert_eq!(commit(0, b"F"), (Ok(true), Ok(true)));
     assert_eq!(recover(&Checkpoint::parse(&fs::read(&path).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);

@@ -244,7 +244,8 @@ impl Checkpoint<'_> {
         let agrees = count.is_some_and(|count| way.agrees(at, count));
         let mut end = way.end(at);
         let mut other = None;
-        if *tries > 0 && !count.is_some_and(|count| way.is_right(at, count)) {
+        let is_right = agrees && count.is_some_and(|count| way.goes_on(at, count, end));
+        if !is_right && *tries > 0 {
             *tries -= 1;
             other = way.other_count(at).filter(|other| Some(*other) != count);
         }
