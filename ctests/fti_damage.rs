@@ -353,6 +353,23 @@ fn what_does_not_fit_is_told_where_it_is() {
             let said = format!("offset {size}: the file has {} bytes, {size} are its own", size + 4);
             assert_eq!(findings.iter().map(Finding::to_string).collect::<Vec<_>>(), [said], "{generation}");
         }
+        // Two numbers of the first block: the others are not blamed.
+        let place_in_block = |field: Field, number: usize| {
+            let places = all.iter().filter(|it| it.0 == field);
+            places.map(|&(_, place, width)| (place, width)).nth(number).unwrap()
+        };
+        for (first, second) in [(0, 1), (0, 3), (1, 2)] {
+            let mut damaged = file.clone();
+            for (place, width) in [place_in_block(Field::Fptr, first), place_in_block(Field::ContainerSize, second)] {
+                put(&mut damaged, place, width, get(file, place, width) + 1);
+            }
+            let places = told(&damaged);
+            let places = places.iter().filter(|it| matches!(it.1, Field::Fptr | Field::ContainerSize | Field::NumVars));
+            let places: Vec<_> = places.map(|it| it.2).collect();
+            let described = sound.blocks()[0].offset as usize..sound.containers()[3].offset as usize + 64;
+            assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{generation}: {places:?}");
+            assert!(places.iter().all(|place| described.contains(place)), "{generation}: {places:?}, not {described:?}");
+        }
         // Which variable it is in the order of protection, a later container of it tells otherwise.
         for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
         {
@@ -363,6 +380,36 @@ fn what_does_not_fit_is_told_where_it_is() {
             assert_eq!(told(&damaged)[0], wanted, "{generation}, container {index}");
         }
     }
+}
+
+/// FTI makes none, but a block without containers is a block: with nothing in it, it is no harm, and data that nobody has is told.
+#[test]
+fn a_block_without_containers_is_told_by_its_size_alone() {
+    let with_block = |data: &[u8]| {
+        let mut file = small(Generation::E);
+        let data_size = Checkpoint::parse(&file).unwrap().header().data_size.unwrap() as usize;
+        let header = file.len() - 106;
+        file.splice(header..header, [&[0; 4][..], &(data.len() as i64).to_le_bytes()].concat());
+        file.splice(data_size..data_size, data.iter().copied());
+        let header = file.len() - 106;
+        for (at, more) in [(53, 12 + data.len()), (61, 12), (69, data.len()), (77, 12 + data.len())] {
+            let value = get(&file, header + at, 8);
+            put(&mut file, header + at, 8, value + more as i64);
+        }
+        let hashed: Vec<u8> = [(0, 33), (101, 4), (53, 32), (93, 8), (85, 8)]
+            .into_iter()
+            .flat_map(|(at, count)| file[header + at..][..count].to_vec())
+            .collect();
+        file[header + 33..][..16].copy_from_slice(&fast_md5::digest(&hashed));
+        file
+    };
+    let told = |file: &[u8]| verify(&Checkpoint::parse(file).unwrap()).1;
+    let file = with_block(&[]);
+    let checkpoint = Checkpoint::parse(&file).unwrap();
+    assert_eq!((verify(&checkpoint).1, checkpoint.blocks().last().unwrap().containers.len()), (vec![], 0));
+    let findings = told(&with_block(b"nobody's"));
+    let facts: Vec<_> = findings.iter().map(|it| (it.field, it.expected, it.found)).collect();
+    assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{findings:?}");
 }
 
 /// The data of a checkpoint can be a checkpoint itself: which of the two headers counts, the size of the file tells.

@@ -96,15 +96,17 @@ impl<'f> Way<'f> {
         next == self.end(at)
     }
 
-    /// A number of containers that is right.
-    fn other_count(&self, at: At) -> Option<usize> {
+    /// The number of containers that is right: by the block itself, and, as that says nothing of containers of size 0 at its end, by what
+    /// comes behind it.
+    fn right_count(&self, at: At) -> Option<usize> {
         let most = self.most(at);
         if self.generation.is_header_first() {
             // Where the first container begins tells it.
             let first = (most > 0).then(|| self.of(at, 0, self.format.fptr))?;
             let meta = usize::try_from(first).ok()?.checked_sub(at.meta + self.format.block)?;
             let count = meta / self.format.container;
-            return (meta % self.format.container == 0 && count <= most && self.is_right(at, count)).then_some(count);
+            let fits = |count| self.agrees(at, count) && self.goes_on(at, count, self.end(at));
+            return (meta % self.format.container == 0 && count <= most && fits(count)).then_some(count);
         }
         let mut next = at.data;
         for index in 0..most {
@@ -140,12 +142,6 @@ impl<'f> Way<'f> {
         self.of(next, 0, self.format.fptr) == self.begin(next, count)
             && (0..=self.db_size(next)).contains(&size)
             && self.end(next) <= self.data_end
-    }
-
-    /// Whether the number of containers is right: by the block itself, and, as it says nothing of containers of size 0 at its end, by what
-    /// comes behind it.
-    fn is_right(&self, at: At, count: usize) -> bool {
-        self.agrees(at, count) && self.goes_on(at, count, self.end(at))
     }
 }
 
@@ -187,11 +183,7 @@ impl Checkpoint<'_> {
         let way = Way::new(generation, file, header);
         let start = Self::walk_start(generation, file, header);
         let Some(at) = start.map(|meta| At { meta, data: 0 }) else { return false };
-        if at.meta + way.format.block > way.limit {
-            return false;
-        }
-        let count = usize::try_from(way.count(at)).ok().filter(|count| *count <= way.most(at));
-        count.is_some_and(|count| way.is_right(at, count)) || way.other_count(at).is_some()
+        at.meta + way.format.block <= way.limit && way.right_count(at).is_some()
     }
 
     /// Goes through all blocks. What is wrong with a number is told, and what it should be is gone by.
@@ -247,7 +239,7 @@ impl Checkpoint<'_> {
         let is_right = agrees && count.is_some_and(|count| way.goes_on(at, count, end));
         if !is_right && *tries > 0 {
             *tries -= 1;
-            other = way.other_count(at).filter(|other| Some(*other) != count);
+            other = way.right_count(at).filter(|other| Some(*other) != count);
         }
         if let Some(other) = other {
             self.damage(Field::NumVars, at.meta as u64, other as i128, stored.into())?;
