@@ -100,12 +100,13 @@ fn damage_is_told_by_field_and_place() {
 
 /// Files of which each has another order of containers with data and without.
 fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
-    let sizes: [&[[usize; 4]]; 6] = [
+    let sizes: [&[[usize; 4]]; 7] = [
         &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
         &[[0, 9, 3, 0], [4, 9, 9, 7]],
         &[[0, 0, 8, 300]],
         &[[300, 8, 0, 0], [300, 9, 1, 0], [301, 9, 1, 0]],
         &[[0, 0, 0, 0], [0, 0, 1, 2], [0, 1, 1, 2]],
+        &[[10, 5, 0, 1], [20, 5, 0, 2], [7, 3, 0, 2]],
         &[[1, 0, 0, 0], [1, 2, 0, 0], [1, 2, 3, 0], [1, 2, 3, 4]],
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -175,9 +176,10 @@ fn one_wrong_number_is_told_with_what_it_should_be() {
             assert_eq!(verify(&sound).1, []);
             for (field, place, width) in numbers(generation, &file) {
                 let right = get(&file, place, width);
-                let wrong =
-                    [0, 1, -1, right + 1, right - 1, right + 2, right + 58, right - 12, 2 * right, 1 << 30, i32::MIN.into()];
-                for wrong in wrong.into_iter().filter(|wrong| *wrong != right) {
+                // Some of them multiples of what describes a container.
+                let more = [1, 2, -1, -12, 50, 58, 62, 64, -62, -64, 1000 * 62 * 64, right].map(|more| right + more);
+                let wrong = more.into_iter().chain([0, 1, -1, 1 << 30, i32::MIN.into()]);
+                for wrong in wrong.filter(|wrong| *wrong != right) {
                     let mut damaged = file.clone();
                     put(&mut damaged, place, width, wrong);
                     let name = format!("{generation} {which}: {field} at {place} is {wrong} instead of {right}");
@@ -215,6 +217,7 @@ fn damage_keeps_from_what_it_is_about() {
             Generation::D => (26, 4),
             _ => (26, 8),
         };
+        let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
         // Who can still be recovered, if any: all, or all but one.
         let check = |damaged: &[u8], field: Field, but: Option<i32>, recovered: bool| {
             let checkpoint = Checkpoint::parse(damaged).unwrap();
@@ -257,12 +260,7 @@ fn damage_keeps_from_what_it_is_about() {
             let mut damaged = file.clone();
             put(&mut damaged, offset + chunk_size, width, container.container_size + 1);
             check(&damaged, Field::ChunkSize, Some(container.id), true);
-            let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
             check(&with(offset + has_content, 2), Field::HasContent, Some(container.id), true);
-            // A chunk of size 0 is none that others would have to be full for.
-            if container.has_content == 0 {
-                assert_eq!(Checkpoint::parse(&with(offset + has_content, 1)).unwrap().flaws(), [], "{generation}");
-            }
             // A chunk that is not the last one of its variable fills its container.
             let is_followed =
                 |it: &fdckpt::fti::Container| it.id == container.id && it.dptr > container.dptr && it.chunk_size > 0;
@@ -275,6 +273,11 @@ fn damage_keeps_from_what_it_is_about() {
                 assert_eq!((flaw.offset as usize, flaw.expected), (offset + chunk_size, Value::Number(container.container_size)));
             }
         }
+        // A chunk of size 0 is none that others would have to be full for.
+        let mut shrunk = with_several_blocks(generation).swap_remove(5);
+        let empty = *Checkpoint::parse(&shrunk).unwrap().containers().iter().find(|it| it.has_content == 0).unwrap();
+        shrunk[empty.offset as usize + has_content] = 1;
+        assert_eq!(Checkpoint::parse(&shrunk).unwrap().flaws(), [], "{generation}");
         if matches!(generation, Generation::A | Generation::B) {
             // The last byte is of the last container.
             let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();

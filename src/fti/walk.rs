@@ -175,7 +175,8 @@ impl Checkpoint<'_> {
             }
             at.meta = next;
         }
-        generation.is_header_first() || at.meta == way.limit
+        // Where a header in front says that there is less than itself, nothing was gone through.
+        at.meta == way.limit || (generation.is_header_first() && at.meta > start)
     }
 
     /// Whether the first block is sound, but maybe for the number of its containers.
