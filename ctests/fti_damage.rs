@@ -100,13 +100,15 @@ fn damage_is_told_by_field_and_place() {
 
 /// Files of which each has another order of containers with data and without.
 fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
-    let sizes: [&[[usize; 4]]; 7] = [
+    let sizes: [&[[usize; 4]]; 9] = [
         &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
         &[[0, 9, 3, 0], [4, 9, 9, 7]],
         &[[0, 0, 8, 300]],
         &[[300, 8, 0, 0], [300, 9, 1, 0], [301, 9, 1, 0]],
         &[[0, 0, 0, 0], [0, 0, 1, 2], [0, 1, 1, 2]],
         &[[10, 5, 0, 1], [20, 5, 0, 2], [7, 3, 0, 2]],
+        &[[213, 15, 7, 0], [0, 0, 0, 0]],
+        &[[0, 13, 1, 0], [0, 13, 2, 0], [179, 0, 2, 0], [212, 4, 2, 0]],
         &[[1, 0, 0, 0], [1, 2, 0, 0], [1, 2, 3, 0], [1, 2, 3, 4]],
     ];
     let folder = tempfile::tempdir().unwrap();
@@ -176,8 +178,8 @@ fn one_wrong_number_is_told_with_what_it_should_be() {
             assert_eq!(verify(&sound).1, []);
             for (field, place, width) in numbers(generation, &file) {
                 let right = get(&file, place, width);
-                // Some of them multiples of what describes a container.
-                let more = [1, 2, -1, -12, 50, 58, 62, 64, -62, -64, 1000 * 62 * 64, right].map(|more| right + more);
+                // Some of them multiples of what describes a block or a container.
+                let more = [1, 2, -1, -8, -12, 50, 58, 62, 64, -62, -64, 1000 * 62 * 64, right].map(|more| right + more);
                 let wrong = more.into_iter().chain([0, 1, -1, 1 << 30, i32::MIN.into()]);
                 for wrong in wrong.filter(|wrong| *wrong != right) {
                     let mut damaged = file.clone();

@@ -404,13 +404,13 @@ fn likelihood(generation: Generation, file: &[u8], at: usize) -> u32 {
     facts.into_iter().filter(|fact| *fact).count() as u32
 }
 
-/// The one whose descriptions end at the header; should a number in them be damaged, the one whose first block is sound.
+/// The one whose descriptions end at the header; should a number in them be damaged, the one of which more containers follow each other.
 fn c_or_d0(file: &[u8], at: usize) -> Generation {
     let fits = |generation| {
         let header = Header::read(generation, file, at);
         let start = Checkpoint::walk_start(generation, file, &header);
         let fits = start.is_some_and(|start| Checkpoint::fits(generation, file, &header, start));
-        (fits, Checkpoint::first_fits(generation, file, &header))
+        (fits, Checkpoint::in_order(generation, file, &header))
     };
     if fits(Generation::D0) > fits(Generation::C) { Generation::D0 } else { Generation::C }
 }
