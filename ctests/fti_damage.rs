@@ -352,6 +352,9 @@ fn what_does_not_fit_is_told_where_it_is() {
             assert_eq!(end, size);
             let cut = told(&file[..file.len() - 1]);
             assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{generation}: {cut:?}");
+            let mut damaged = file[..file.len() - 1].to_vec();
+            damaged[header + 32] = 7;
+            assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation, "also with a damaged header");
             // What is behind the end is no harm.
             let longer = [&file[..], b"more"].concat();
             let findings = verify(&Checkpoint::parse(&longer).unwrap()).1;
