@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fdckpt::Error;
-use fdckpt::fti::{Checkpoint, Durability, Field, Finding, Generation, Severity, repair};
+use fdckpt::fti::{Checkpoint, Durability, Field, Finding, Generation, Protected, Severity, Value, Writer, repair};
 use fti_cases::*;
 use proptest::prelude::*;
 
@@ -95,6 +95,343 @@ fn damage_is_told_by_field_and_place() {
             assert!(findings.iter().any(|finding| is_told(&finding)), "{generation} {name} at {place}: {told:?}");
             assert!(recover(&checkpoint, 1).is_err(), "{generation} {name}");
         }
+    }
+}
+
+/// Files of which each has another order of containers with data and without.
+fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
+    let sizes: [&[[usize; 4]]; 9] = [
+        &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
+        &[[0, 9, 3, 0], [4, 9, 9, 7]],
+        &[[0, 0, 8, 300]],
+        &[[300, 8, 0, 0], [300, 9, 1, 0], [301, 9, 1, 0]],
+        &[[0, 0, 0, 0], [0, 0, 1, 2], [0, 1, 1, 2]],
+        &[[10, 5, 0, 1], [20, 5, 0, 2], [7, 3, 0, 2]],
+        &[[213, 15, 7, 0], [0, 0, 0, 0]],
+        &[[0, 13, 1, 0], [0, 13, 2, 0], [179, 0, 2, 0], [212, 4, 2, 0]],
+        &[[1, 0, 0, 0], [1, 2, 0, 0], [1, 2, 3, 0], [1, 2, 3, 4]],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let make = |checkpoints: &[[usize; 4]]| {
+        let mut writer = Writer::new();
+        for sizes in checkpoints {
+            let data = [1, 2, 3, 4].map(|id| (id, pattern(id, 1, 0, sizes[id as usize - 1])));
+            let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
+            writer.checkpoint(&path, &with_time(generation), &protected).unwrap();
+        }
+        fs::read(&path).unwrap()
+    };
+    sizes.map(make).to_vec()
+}
+
+/// Numbers by docs/ftiff-format.md: where they are in the file, and how many bytes they have.
+fn numbers(generation: Generation, file: &[u8]) -> Vec<(Field, usize, usize)> {
+    let long = if generation == Generation::D { 4 } else { 8 };
+    let header: &[_] = match generation {
+        Generation::A => &[(Field::CkptSize, 56), (Field::Fs, 64)],
+        Generation::B => &[(Field::CkptSize, 49), (Field::Fs, 57)],
+        Generation::D => &[(Field::CkptSize, 53), (Field::MetaSize, 57), (Field::DataSize, 61), (Field::Fs, 65)],
+        _ => &[(Field::CkptSize, 53), (Field::MetaSize, 61), (Field::DataSize, 69), (Field::Fs, 77)],
+    };
+    let block = [(Field::NumVars, 0, 4), (Field::DbSize, 4, long)];
+    let [container_id, dptr, fptr, size] = match generation {
+        Generation::A => [8, 16, 24, 40],
+        Generation::B | Generation::C => [8, 14, 22, 38],
+        Generation::D => [4, 10, 18, 30],
+        _ => [4, 10, 18, 34],
+    };
+    let container = [
+        (Field::ContainerId, container_id, 4),
+        (Field::Dptr, dptr, 8),
+        (Field::Fptr, fptr, 8),
+        (Field::ContainerSize, size, long),
+    ];
+    let checkpoint = Checkpoint::parse(file).unwrap();
+    let at = |begin: u64| move |&(field, at, width): &(Field, usize, usize)| (field, begin as usize + at, width);
+    let mut all: Vec<_> = header.iter().map(|&(field, at)| (field, checkpoint.header().offset as usize + at, long)).collect();
+    all.extend(checkpoint.blocks().iter().flat_map(|it| block.iter().map(at(it.offset))));
+    all.extend(checkpoint.containers().iter().flat_map(|it| container.iter().map(at(it.offset))));
+    all
+}
+
+fn get(file: &[u8], at: usize, width: usize) -> i64 {
+    if width == 4 {
+        i32::from_le_bytes(file[at..][..4].try_into().unwrap()).into()
+    } else {
+        i64::from_le_bytes(file[at..][..8].try_into().unwrap())
+    }
+}
+
+fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
+    file[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
+}
+
+/// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it should be, and no
+/// other is blamed.
+#[test]
+fn one_wrong_number_is_told_with_what_it_should_be() {
+    let mut tried = 0;
+    for generation in Generation::ALL {
+        for (which, file) in with_several_blocks(generation).into_iter().enumerate() {
+            let sound = Checkpoint::parse(&file).unwrap();
+            assert_eq!(verify(&sound).1, []);
+            for (field, place, width) in numbers(generation, &file) {
+                let right = get(&file, place, width);
+                // Some of them multiples of what describes a block or a container.
+                let more = [1, 2, -1, -8, -12, 50, 58, 62, 64, -62, -64, 1000 * 62 * 64, right].map(|more| right + more);
+                let wrong = more.into_iter().chain([0, 1, -1, 1 << 30, i32::MIN.into()]);
+                for wrong in wrong.filter(|wrong| *wrong != right) {
+                    let mut damaged = file.clone();
+                    put(&mut damaged, place, width, wrong);
+                    let name = format!("{generation} {which}: {field} at {place} is {wrong} instead of {right}");
+                    let checkpoint = Checkpoint::parse(&damaged).unwrap();
+                    assert_eq!(checkpoint.generation(), generation, "{name}");
+                    let mut told = Vec::new();
+                    checkpoint.verify(1, &mut |finding| told.push(*finding)).unwrap();
+                    // Hashes that cover the number, and data that is not where the number says.
+                    told.retain(|it| !matches!(it.field, Field::MyHash | Field::Checksum));
+                    told.retain(|it| field != Field::Fptr || !matches!(it.field, Field::Data | Field::FileSize));
+                    let facts: Vec<_> =
+                        told.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect();
+                    let wanted = (Severity::Damage, field, place, Value::Number(right), Value::Number(wrong));
+                    assert_eq!(facts, [wanted], "{name}: {told:?}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    println!("{tried} wrong numbers are told");
+}
+
+/// What is damaged in one variable, or in what nothing depends on, does not keep the others from being recovered; where it is not sure what
+/// belongs to whom, none is.
+#[test]
+fn damage_keeps_from_what_it_is_about() {
+    for generation in Generation::ALL {
+        let file = &with_several_blocks(generation)[0];
+        let sound = Checkpoint::parse(file).unwrap();
+        let original = recover(&sound, 1).unwrap();
+        let header = sound.header().offset as usize;
+        let (chunk_size, width) = match generation {
+            Generation::A => (32, 8),
+            Generation::B | Generation::C => (30, 8),
+            Generation::D => (26, 4),
+            _ => (26, 8),
+        };
+        let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
+        // Who can still be recovered, if any: all, or all but one.
+        let check = |damaged: &[u8], field: Field, but: Option<i32>, recovered: bool| {
+            let checkpoint = Checkpoint::parse(damaged).unwrap();
+            let of_field =
+                |it: &&Finding| (it.severity, it.field) == (Severity::Damage, field) && (but.is_none() || it.variable == but);
+            let flaw = checkpoint.flaws().iter().find(of_field).expect("it is told before any data is read");
+            for (id, data) in &original {
+                let (mut whole, mut pieces) = (vec![0; checkpoint.variable(*id).unwrap().size as usize], Vec::new());
+                let result = checkpoint.recover_variable(*id, &mut whole);
+                let copied = checkpoint.copy_variable(*id, &mut |piece| {
+                    pieces.extend_from_slice(piece);
+                    Ok(())
+                });
+                if recovered && but != Some(*id) {
+                    assert!(result == Ok(()) && whole == *data, "{generation}: variable {id} in spite of {flaw}: {result:?}");
+                    assert!(copied.is_ok() && pieces == *data, "{generation}: variable {id} in spite of {flaw}: {copied:?}");
+                } else {
+                    let Err(Error::FtiDamaged { field: told, offset, .. }) = result else { panic!("{result:?}") };
+                    assert_eq!((told, offset), (flaw.field, flaw.offset), "{generation}: variable {id}");
+                    assert!(copied.is_err() && pieces.is_empty(), "{generation}: variable {id}");
+                }
+            }
+            assert!(recover(&checkpoint, 1).is_err(), "{generation}: {flaw}");
+        };
+        let with = |place: usize, byte: u8| {
+            let mut damaged = file.clone();
+            damaged[place] = byte;
+            damaged
+        };
+        check(&with(header, b'x'), Field::Checksum, None, true);
+        check(&with(header + 32, 1), Field::Checksum, None, true);
+        check(&with(header + 33, !file[header + 33]), Field::MyHash, None, true);
+        for (field, place, width) in numbers(generation, file) {
+            let mut damaged = file.clone();
+            put(&mut damaged, place, width, get(file, place, width) + 1);
+            check(&damaged, field, None, matches!(field, Field::CkptSize | Field::Fs));
+        }
+        for container in sound.containers() {
+            let offset = container.offset as usize;
+            let mut damaged = file.clone();
+            put(&mut damaged, offset + chunk_size, width, container.container_size + 1);
+            check(&damaged, Field::ChunkSize, Some(container.id), true);
+            check(&with(offset + has_content, 2), Field::HasContent, Some(container.id), true);
+            // A chunk that is not the last one of its variable fills its container.
+            let is_followed =
+                |it: &fdckpt::fti::Container| it.id == container.id && it.dptr > container.dptr && it.chunk_size > 0;
+            if container.chunk_size > 0 && sound.containers().iter().any(is_followed) {
+                let mut damaged = file.clone();
+                put(&mut damaged, offset + chunk_size, width, container.chunk_size - 1);
+                check(&damaged, Field::ChunkSize, Some(container.id), true);
+                let checkpoint = Checkpoint::parse(&damaged).unwrap();
+                let [flaw] = checkpoint.flaws() else { panic!("{:?}", checkpoint.flaws()) };
+                assert_eq!((flaw.offset as usize, flaw.expected), (offset + chunk_size, Value::Number(container.container_size)));
+            }
+        }
+        // A chunk of size 0 is none that others would have to be full for.
+        let mut shrunk = with_several_blocks(generation).swap_remove(5);
+        let empty = *Checkpoint::parse(&shrunk).unwrap().containers().iter().find(|it| it.has_content == 0).unwrap();
+        shrunk[empty.offset as usize + has_content] = 1;
+        assert_eq!(Checkpoint::parse(&shrunk).unwrap().flaws(), [], "{generation}");
+        if matches!(generation, Generation::A | Generation::B) {
+            // The last byte is of the last container.
+            let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            check(&file[..file.len() - 1], Field::FileSize, Some(last.id), true);
+        } else {
+            check(&[&file[..], &[0; 9]].concat(), Field::FileSize, None, true);
+        }
+    }
+}
+
+/// What several wrong numbers, or none, tell together.
+#[test]
+fn what_does_not_fit_is_told_where_it_is() {
+    for generation in Generation::ALL {
+        let file = &with_several_blocks(generation)[0];
+        let sound = Checkpoint::parse(file).unwrap();
+        let (header, size) = (sound.header().offset as usize, file.len() as i64);
+        let all = numbers(generation, file);
+        let place_of = |field: Field| all.iter().find(|it| it.0 == field).map(|&(_, place, width)| (place, width));
+        let told = |file: &[u8]| -> Vec<_> {
+            let findings = verify(&Checkpoint::parse(file).unwrap()).1;
+            findings.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect()
+        };
+        let damage = |field, place: usize, expected: i64, found: i64| {
+            (Severity::Damage, field, place, Value::Number(expected), Value::Number(found))
+        };
+        // The checksum's NUL.
+        let mut damaged = file.clone();
+        damaged[header + 32] = 7;
+        assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{generation}");
+        // The header's text is gone, and a number elsewhere.
+        let mut damaged = file.clone();
+        damaged[header..header + 49].fill(0);
+        let (place, _) = place_of(Field::NumVars).unwrap();
+        damaged[place + 1] = 1;
+        assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation);
+        assert!(told(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{generation}");
+        // Neither of the two sizes of the file is right.
+        let (fs, width) = place_of(Field::Fs).unwrap();
+        let mut damaged = file.clone();
+        for (place, width) in [place_of(Field::CkptSize).unwrap(), (fs, width)] {
+            put(&mut damaged, place, width, size - 1);
+        }
+        if matches!(generation, Generation::A | Generation::B) {
+            assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{generation}");
+        } else {
+            assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{generation}");
+        }
+        if let (Some((data_size, width)), Some((meta_size, _))) = (place_of(Field::DataSize), place_of(Field::MetaSize)) {
+            // Neither tells where the descriptions begin.
+            let mut damaged = file.clone();
+            put(&mut damaged, data_size, width, -1);
+            put(&mut damaged, meta_size, width, -1);
+            assert!(told(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{generation}");
+            // A block and its last container agree that there is more data.
+            let (block, container) = (sound.blocks().last().unwrap(), sound.containers().last().unwrap());
+            let right = get(file, data_size, width);
+            let mut damaged = file.clone();
+            put(&mut damaged, block.offset as usize + 4, width, block.db_size + 1);
+            let (_, container_size, _) = *all.iter().rfind(|it| it.0 == Field::ContainerSize).unwrap();
+            put(&mut damaged, container_size, width, container.container_size + 1);
+            assert_eq!(told(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{generation}");
+        } else {
+            // Cut off in the description of a block, and in the last byte of data.
+            let begin = sound.blocks()[1].offset as i64;
+            let cut = told(&file[..begin as usize + 5]);
+            assert!(cut.contains(&damage(Field::FileSize, begin as usize, begin + 12, begin + 5)), "{generation}: {cut:?}");
+            let container = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            let end = container.fptr + container.chunk_size;
+            assert_eq!(end, size);
+            let cut = told(&file[..file.len() - 1]);
+            assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{generation}: {cut:?}");
+            let mut damaged = file[..file.len() - 1].to_vec();
+            damaged[header + 32] = 7;
+            assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation, "also with a damaged header");
+            // What is behind the end is no harm.
+            let longer = [&file[..], b"more"].concat();
+            let findings = verify(&Checkpoint::parse(&longer).unwrap()).1;
+            let said = format!("offset {size}: the file has {} bytes, {size} are its own", size + 4);
+            assert_eq!(findings.iter().map(Finding::to_string).collect::<Vec<_>>(), [said], "{generation}");
+        }
+        // Two numbers of the first block: the others are not blamed.
+        let place_in_block = |field: Field, number: usize| {
+            let places = all.iter().filter(|it| it.0 == field);
+            places.map(|&(_, place, width)| (place, width)).nth(number).unwrap()
+        };
+        for (first, second) in [(0, 1), (0, 3), (1, 2)] {
+            let mut damaged = file.clone();
+            for (place, width) in [place_in_block(Field::Fptr, first), place_in_block(Field::ContainerSize, second)] {
+                put(&mut damaged, place, width, get(file, place, width) + 1);
+            }
+            let places = told(&damaged);
+            let places = places.iter().filter(|it| matches!(it.1, Field::Fptr | Field::ContainerSize | Field::NumVars));
+            let places: Vec<_> = places.map(|it| it.2).collect();
+            let described = sound.blocks()[0].offset as usize..sound.containers()[3].offset as usize + 64;
+            assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{generation}: {places:?}");
+            assert!(places.iter().all(|place| described.contains(place)), "{generation}: {places:?}, not {described:?}");
+        }
+        // Which variable it is in the order of protection, a later container of it tells otherwise.
+        for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
+        {
+            let (place, idx) = (container.offset as usize + 4, i64::from(container.idx.unwrap()));
+            let mut damaged = file.clone();
+            put(&mut damaged, place, 4, 9);
+            let wanted = (Severity::Remark, Field::Idx, place, Value::Number(idx), Value::Number(9));
+            assert_eq!(told(&damaged)[0], wanted, "{generation}, container {index}");
+        }
+    }
+}
+
+/// FTI makes none, but a block without containers is a block: with nothing in it, it is no harm, and data that nobody has is told.
+#[test]
+fn a_block_without_containers_is_told_by_its_size_alone() {
+    let with_block = |data: &[u8]| {
+        let mut file = small(Generation::E);
+        let data_size = Checkpoint::parse(&file).unwrap().header().data_size.unwrap() as usize;
+        let header = file.len() - 106;
+        file.splice(header..header, [&[0; 4][..], &(data.len() as i64).to_le_bytes()].concat());
+        file.splice(data_size..data_size, data.iter().copied());
+        let header = file.len() - 106;
+        for (at, more) in [(53, 12 + data.len()), (61, 12), (69, data.len()), (77, 12 + data.len())] {
+            let value = get(&file, header + at, 8);
+            put(&mut file, header + at, 8, value + more as i64);
+        }
+        let hashed: Vec<u8> = [(0, 33), (101, 4), (53, 32), (93, 8), (85, 8)]
+            .into_iter()
+            .flat_map(|(at, count)| file[header + at..][..count].to_vec())
+            .collect();
+        file[header + 33..][..16].copy_from_slice(&fast_md5::digest(&hashed));
+        file
+    };
+    let told = |file: &[u8]| verify(&Checkpoint::parse(file).unwrap()).1;
+    let file = with_block(&[]);
+    let checkpoint = Checkpoint::parse(&file).unwrap();
+    assert_eq!((verify(&checkpoint).1, checkpoint.blocks().last().unwrap().containers.len()), (vec![], 0));
+    let findings = told(&with_block(b"nobody's"));
+    let facts: Vec<_> = findings.iter().map(|it| (it.field, it.expected, it.found)).collect();
+    assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{findings:?}");
+}
+
+/// The data of a checkpoint can be a checkpoint itself: which of the two headers counts, the size of the file tells.
+#[test]
+fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for (inner, outer) in Generation::ALL.into_iter().flat_map(|inner| Generation::ALL.map(|outer| (inner, outer))) {
+        let data = small(inner);
+        Writer::new().checkpoint(&path, &with_time(outer), &[Protected::new(5, &data)]).unwrap();
+        let file = fs::read(&path).unwrap();
+        let checkpoint = Checkpoint::parse(&file).unwrap();
+        assert_eq!((checkpoint.generation(), verify(&checkpoint).1), (outer, vec![]), "{inner} in {outer}");
+        assert!(recover(&checkpoint, 1).unwrap()[&5] == data);
     }
 }
 
@@ -205,6 +542,19 @@ fn repair_sets_right_what_the_data_proves() {
             matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged,
             "{generation}: {result:?}"
         );
+        // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
+        let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
+        let sizes: &[usize] = match generation {
+            Generation::A => &[end - 1, end, file.len() - 1],
+            Generation::B => &[end - 1],
+            _ => &[],
+        };
+        for &size in sizes {
+            let (result, after) = repaired(&file[..size]);
+            let missing =
+                |error| matches!(error, Error::FtiDamaged { field: Field::FileSize, offset, .. } if offset == size as u64);
+            assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {generation}");
+        }
         // Bytes behind the end.
         let mut longer = file.clone();
         longer.extend([0; 70]);

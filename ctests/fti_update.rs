@@ -532,6 +532,160 @@ fn a_damaged_journal_is_none() {
     }
 }
 
+/// A journal that says what the format does not know, or what it must not, counts as none, though its checksum is right.
+#[test]
+fn a_journal_that_can_not_be_is_none() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let (mut program, mut writer) = (Program::default(), Writer::new());
+    program.protect(1, 3000);
+    let update = with(512, BlockHash::Crc32, UpdateMode::Safe);
+    writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+    let old = fs::read(&path).unwrap();
+    program.memory.get_mut(&1).unwrap().0[700] ^= 1;
+    writer.prepare(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+    let journal = fs::read(journal_of(&path)).unwrap();
+    let number = |at: usize| u64::from_le_bytes(journal[at..][..8].try_into().unwrap());
+    let described = 112 + 16 * number(72) as usize + 4 * number(80) as usize;
+    let commit_it = |mut journal: Vec<u8>, described: usize| {
+        let sum = fast_md5::digest(&[&journal[..96], &journal[112..described]].concat());
+        journal[96..112].copy_from_slice(&sum);
+        fs::write(journal_of(&path), journal).unwrap();
+        (pending(&path).map(|pending| pending.is_some()), settle(&path, Decision::Commit))
+    };
+    // With other bytes at some place.
+    let with = |at: usize, bytes: &[u8]| {
+        let mut other = journal.clone();
+        other[at..][..bytes.len()].copy_from_slice(bytes);
+        other
+    };
+    let commit = |at: usize, bytes: &[u8]| commit_it(with(at, bytes), described);
+    let size = old.len() as u64;
+    let numbers: [(usize, u64); 10] = [
+        (40, size - 1),
+        (64, 511),
+        (64, 65_536),
+        (72, number(72) + 1),
+        (72, u64::MAX),
+        (80, number(80) - 1),
+        (88, number(88) - 1),
+        (88, u64::MAX),
+        (112, number(112) + size),
+        (112, u64::MAX - 100),
+    ];
+    for (at, bytes) in [(0, b'f'), (8, 2), (9, 0), (9, 1), (9, 3), (10, 2), (11, 1)] {
+        assert_eq!(commit(at, &[bytes]), (Ok(false), Ok(false)), "{bytes} at {at}");
+    }
+    for (at, number) in numbers {
+        assert_eq!(commit(at, &number.to_le_bytes()), (Ok(false), Ok(false)), "{number} at {at}");
+    }
+    // Data that no record has, and a hash of no block.
+    let mut longer = with(88, &(number(88) + 1).to_le_bytes());
+    longer.push(0);
+    assert_eq!(commit_it(longer, described), (Ok(false), Ok(false)));
+    let mut longer = with(80, &(number(80) + 1).to_le_bytes());
+    longer.splice(described..described, [0; 4]);
+    assert_eq!(commit_it(longer, described + 4), (Ok(false), Ok(false)));
+    assert_eq!(fs::read(&path).unwrap(), old);
+    assert_eq!(commit(0, b"F"), (Ok(true), Ok(true)));
+    assert_eq!(recover(&Checkpoint::parse(&fs::read(&path).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);
+}
+
+/// A journal is for a file without a sound header whose size is between the two; and one that was committed can't be abandoned any more.
+#[test]
+fn a_journal_is_for_what_it_was_made_for() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let (options, update) = (with_time(Generation::E), with(512, BlockHash::Md5, UpdateMode::Safe));
+    let of = |writer: &mut Writer, size: usize| writer.prepare(&path, &options, &update, &[Protected::new(1, &vec![7; size])]);
+    let mut writer = Writer::new();
+    of(&mut writer, 3000).unwrap();
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    let before = fs::read(&path).unwrap();
+    of(&mut writer, 5000).unwrap();
+    let journal = fs::read(journal_of(&path)).unwrap();
+    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    let after = fs::read(&path).unwrap();
+    assert!(after.len() > before.len() + 2000);
+
+    fs::write(journal_of(&path), &journal).unwrap();
+    assert_eq!(settle(&path, Decision::Abandon), Err(Error::FileChanged));
+    for (size, is_for) in [
+        (1, false),
+        (before.len() - 1, false),
+        (before.len(), true),
+        (before.len() + 1, true),
+        (after.len() - 1, true),
+        (after.len(), true),
+        (after.len() + 1, false),
+    ] {
+        fs::write(journal_of(&path), &journal).unwrap();
+        fs::write(&path, vec![1; size]).unwrap();
+        assert_eq!((pending(&path).map(|it| it.is_some()), settle(&path, Decision::Commit)), (Ok(is_for), Ok(is_for)), "{size}");
+    }
+}
+
+/// What can't be looked at is no missing file: it is told. Where there is no folder, there is nothing.
+#[test]
+fn what_can_not_be_opened_is_told() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let program = twenty_blocks();
+    Writer::new().checkpoint(&path, &with_time(Generation::E), &program.protected()).unwrap();
+    let beyond = path.join("file");
+    assert!(matches!(pending(&beyond), Err(Error::Io { .. })) && matches!(finish_update(&beyond), Err(Error::Io { .. })));
+    let nowhere = folder.path().join("folder/file");
+    assert_eq!(
+        (pending(&nowhere), finish_update(&nowhere), settle(&nowhere, Decision::Commit)),
+        (Ok(None), Ok(false), Ok(false))
+    );
+    let journal = journal_of(&path);
+    std::os::unix::fs::symlink(&journal, &journal).unwrap();
+    assert!(matches!(pending(&path), Err(Error::Io { .. })) && matches!(finish_update(&path), Err(Error::Io { .. })));
+}
+
+/// Where more than half of the data is dirty, a new file takes the place of the old one; with half of it, the file stays.
+#[test]
+fn what_has_mostly_changed_is_written_once() {
+    let folder = quick_folder();
+    let path = folder.path().join("file");
+    let (mut program, mut writer) = (Program::default(), Writer::new());
+    program.protect(1, 8 * 512);
+    let update = with(512, BlockHash::Md5, UpdateMode::Safe);
+    let mut inode_after = |blocks: usize| {
+        (0..blocks).for_each(|block| program.memory.get_mut(&1).unwrap().0[block * 512] ^= 1);
+        let updated = writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        assert_eq!(updated.changed, if updated.full { 8 } else { blocks as u64 });
+        fs::metadata(&path).unwrap().ino()
+    };
+    let first = inode_after(0);
+    assert_eq!([inode_after(3), inode_after(4)], [first; 2]);
+    assert_ne!(inode_after(5), first);
+}
+
+/// Data of several MiB, which is written piece by piece; and the containers that an update has made are those of the next checkpoint.
+#[test]
+fn ordinary_checkpoints_go_on_with_what_updates_have_made() {
+    let folder = quick_folder();
+    let [path, ordinary] = ["file", "ordinary"].map(|name| folder.path().join(name));
+    let (options, update, data) = (with_time(Generation::E), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
+    let mut writer = Writer::new();
+    for size in [3 << 20, 5 << 20] {
+        let protected = [Protected::new(1, &data[..size])];
+        writer.update(&path, &options, &update, &protected).unwrap();
+        writer.checkpoint(&ordinary, &options, &protected).unwrap();
+        for path in [&path, &ordinary] {
+            let file = fs::read(path).unwrap();
+            let mut whole = vec![0; size];
+            Checkpoint::parse(&file).unwrap().recover_variable(1, &mut whole).unwrap();
+            assert!(whole == data[..size]);
+        }
+    }
+    let file = fs::read(&ordinary).unwrap();
+    let sizes: Vec<_> = Checkpoint::parse(&file).unwrap().containers().iter().map(|it| it.container_size).collect();
+    assert_eq!(sizes, [3 << 20, 2 << 20]);
+}
+
 /// Two who update the same file at once, be it there already or not: what one of them was told to be prepared, is so until it is settled.
 #[test]
 fn two_at_once_do_not_disturb_each_other() {

@@ -404,17 +404,13 @@ fn likelihood(generation: Generation, file: &[u8], at: usize) -> u32 {
     facts.into_iter().filter(|fact| *fact).count() as u32
 }
 
-/// The one whose descriptions end at the header.
+/// The one whose descriptions end at the header; should a number in them be damaged, the one of which more containers follow each other.
 fn c_or_d0(file: &[u8], at: usize) -> Generation {
     let fits = |generation| {
         let header = Header::read(generation, file, at);
         let start = Checkpoint::walk_start(generation, file, &header);
-        start.map_or(0, |start| 1 + u32::from(Checkpoint::fits(generation, file, &header, start)))
+        let fits = start.is_some_and(|start| Checkpoint::fits(generation, file, &header, start));
+        (fits, Checkpoint::in_order(generation, file, &header))
     };
-    let begins = |generation| {
-        let header = Header::read(generation, file, at);
-        u32::from(Checkpoint::first_fits(generation, file, &header))
-    };
-    let of = |generation| (fits(generation), begins(generation));
-    if of(Generation::D0) > of(Generation::C) { Generation::D0 } else { Generation::C }
+    if fits(Generation::D0) > fits(Generation::C) { Generation::D0 } else { Generation::C }
 }

@@ -126,7 +126,6 @@ impl<'a> Checkpoint<'a> {
                 Generation::A => {
                     count == 1 && stored.is_some() && self.checksum_with(container.hash_at(self), computed) == stored
                 }
-                Generation::B => rule == Rule::Reader,
                 _ => rule == Rule::Reader && stored != by_writer,
             };
             let (stored, computed) = (Value::Hash(container.hash), Value::Hash(computed));

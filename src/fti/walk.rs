@@ -96,30 +96,30 @@ impl<'f> Way<'f> {
         next == self.end(at)
     }
 
-    /// A number of containers with which all agrees.
-    fn other_count(&self, at: At) -> Option<usize> {
+    /// The number of containers that is right: by the block itself, and, as that says nothing of containers of size 0 at its end, by what
+    /// comes behind it.
+    fn right_count(&self, at: At) -> Option<usize> {
         let most = self.most(at);
         if self.generation.is_header_first() {
             // Where the first container begins tells it.
             let first = (most > 0).then(|| self.of(at, 0, self.format.fptr))?;
             let meta = usize::try_from(first).ok()?.checked_sub(at.meta + self.format.block)?;
             let count = meta / self.format.container;
-            return (meta % self.format.container == 0 && count <= most && self.agrees(at, count)).then_some(count);
+            let fits = |count| self.agrees(at, count) && self.goes_on(at, count, self.end(at));
+            return (meta % self.format.container == 0 && count <= most && fits(count)).then_some(count);
         }
-        let (mut next, mut found) = (at.data, None);
+        let mut next = at.data;
         for index in 0..most {
             let size = self.of(at, index, self.format.container_size);
             if self.of(at, index, self.format.fptr) != next || size < 0 {
                 break;
             }
             next += size;
-            if next == self.end(at) {
-                found = Some(index + 1);
-            } else if next > self.end(at) {
-                break;
+            if next == self.end(at) && self.goes_on(at, index + 1, next) {
+                return Some(index + 1);
             }
         }
-        found
+        None
     }
 
     /// Whether what comes behind a block fits, if its data ends at `end`.
@@ -134,13 +134,14 @@ impl<'f> Way<'f> {
         if is_last {
             return end == self.data_end;
         }
-        let room = next.meta.checked_add(self.meta_size(1)).is_some_and(|end| end <= self.limit);
-        let Some(count) = usize::try_from(self.count_if(room, next)).ok().filter(|_| room) else { return false };
-        self.of(next, 0, self.format.fptr) == self.begin(next, count.min(self.most(next)))
-    }
-
-    fn count_if(&self, room: bool, at: At) -> i64 {
-        if room { self.count(at) } else { -1 }
+        if next.meta.checked_add(self.meta_size(1)).is_none_or(|end| end > self.limit) {
+            return false;
+        }
+        let count = usize::try_from(self.count(next)).unwrap_or(0).min(self.most(next));
+        let size = self.of(next, 0, self.format.container_size);
+        self.of(next, 0, self.format.fptr) == self.begin(next, count)
+            && (0..=self.db_size(next)).contains(&size)
+            && self.end(next) <= self.data_end
     }
 }
 
@@ -153,40 +154,50 @@ impl Checkpoint<'_> {
         let end = header.offset as i64 + generation.format().header as i64;
         let places = [header.data_size, header.meta_size.and_then(|size| end.checked_sub(size))];
         let places = places.map(|place| usize::try_from(place?).ok().filter(|place| *place as u64 <= header.offset));
-        let fits = |place: &Option<usize>| place.is_some_and(|place| Self::fits(generation, file, header, place));
-        places.iter().copied().find(fits).or(places.into_iter().find(Option::is_some))?
+        // Worst where the blocks don't end at the header, best where their sizes are those of the data too; in doubt the first.
+        let rank = |place: &usize| Self::sum_of_blocks(generation, file, header, *place).map(|sum| sum == *place as i128);
+        places.into_iter().flatten().rev().max_by_key(rank)
     }
 
     /// Whether descriptions that begin at `start` end where they should, going by the numbers of containers alone.
     pub(super) fn fits(generation: Generation, file: &[u8], header: &Header, start: usize) -> bool {
-        let way = Way::new(generation, file, header);
-        let mut at = At { meta: start, data: 0 };
-        while at.meta < way.limit {
-            if way.limit - at.meta < way.format.block {
-                return false;
-            }
-            let Some(count) = usize::try_from(way.count(at)).ok().filter(|count| *count <= way.most(at)) else { return false };
-            let meta = way.meta_size(count);
-            let step = if generation.is_header_first() { way.db_size(at) } else { meta as i128 };
-            let Some(next) = usize::try_from(at.meta as i128 + step).ok() else { return false };
-            if step < meta as i128 {
-                return false;
-            }
-            at.meta = next;
-        }
-        generation.is_header_first() || at.meta == way.limit
+        Self::sum_of_blocks(generation, file, header, start).is_some()
     }
 
-    /// Whether the first block is sound.
-    pub(super) fn first_fits(generation: Generation, file: &[u8], header: &Header) -> bool {
+    /// The sum of the sizes of all blocks, if that is so.
+    fn sum_of_blocks(generation: Generation, file: &[u8], header: &Header, start: usize) -> Option<i128> {
         let way = Way::new(generation, file, header);
-        let start = Self::walk_start(generation, file, header);
-        let Some(at) = start.map(|meta| At { meta, data: 0 }) else { return false };
-        if at.meta + way.format.block > way.limit {
-            return false;
+        let (mut at, mut sum) = (At { meta: start, data: 0 }, 0);
+        while at.meta < way.limit {
+            if way.limit - at.meta < way.format.block {
+                return None;
+            }
+            let count = usize::try_from(way.count(at)).ok().filter(|count| *count <= way.most(at))?;
+            let meta = way.meta_size(count);
+            let step = if generation.is_header_first() { way.db_size(at) } else { meta as i128 };
+            if step < meta as i128 {
+                return None;
+            }
+            sum += way.db_size(at);
+            at.meta = usize::try_from(at.meta as i128 + step).ok()?;
         }
-        let count = usize::try_from(way.count(at)).ok().filter(|count| *count <= way.most(at));
-        count.is_some_and(|count| way.agrees(at, count))
+        // Where a header in front says that there is less than itself, nothing was gone through.
+        (at.meta == way.limit || (generation.is_header_first() && at.meta > start)).then_some(sum)
+    }
+
+    /// How many containers at the begin of the first block follow each other.
+    pub(super) fn in_order(generation: Generation, file: &[u8], header: &Header) -> usize {
+        let way = Way::new(generation, file, header);
+        let Some(meta) = Self::walk_start(generation, file, header) else { return 0 };
+        let at = At { meta, data: 0 };
+        let mut next = at.data;
+        let follows = |&index: &usize| {
+            let [fptr, size] = [way.format.fptr, way.format.container_size].map(|field| way.of(at, index, field));
+            let follows = fptr == next && size >= 0;
+            next += size;
+            follows
+        };
+        (0..way.most(at)).take_while(follows).count()
     }
 
     /// Goes through all blocks. What is wrong with a number is told, and what it should be is gone by.
@@ -239,9 +250,10 @@ impl Checkpoint<'_> {
         let agrees = count.is_some_and(|count| way.agrees(at, count));
         let mut end = way.end(at);
         let mut other = None;
-        if !agrees && *tries > 0 {
+        let is_right = agrees && count.is_some_and(|count| way.goes_on(at, count, end));
+        if !is_right && *tries > 0 {
             *tries -= 1;
-            other = way.other_count(at).filter(|&other| way.goes_on(at, other, end));
+            other = way.right_count(at).filter(|other| Some(*other) != count);
         }
         if let Some(other) = other {
             self.damage(Field::NumVars, at.meta as u64, other as i128, stored.into())?;
@@ -276,6 +288,7 @@ impl Checkpoint<'_> {
         let (begin, end) = (way.begin(at, count), way.end(at));
         let sum: i128 = (0..count).map(|index| way.of(at, index, way.format.container_size)).sum();
         let by_sizes = begin + sum;
+        let goes_on_by_sizes = way.goes_on(at, count, by_sizes);
         let db_size_at = at.meta as u64 + way.format.db_size.map_or(0, |field| field.at as u64);
 
         // One size that is wrong moves all that comes behind it.
@@ -293,7 +306,7 @@ impl Checkpoint<'_> {
             _ if by_sizes == end => None,
             Some(0) => None,
             Some(index) => Some(index - 1),
-            None if count > 0 && way.goes_on(at, count, end) => Some(count - 1),
+            None if count > 0 && !goes_on_by_sizes && way.goes_on(at, count, end) => Some(count - 1),
             None => None,
         };
         if let Some(suspect) = suspect {
@@ -327,7 +340,6 @@ impl Checkpoint<'_> {
         if by_sizes != end {
             self.damage(Field::DbSize, db_size_at, way.db_size(at) + by_sizes - end, way.db_size(at))?;
         }
-        let goes_on_by_sizes = way.goes_on(at, count, by_sizes);
         Ok(if by_sizes != end && !goes_on_by_sizes && way.goes_on(at, count, end) { end } else { by_sizes })
     }
 }
