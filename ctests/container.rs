@@ -314,6 +314,15 @@ fn the_footer_that_is_written_is_one_that_is_read() {
     assert!(matches!(index.encode(), Err(Error::Argument(_))));
 }
 
+#[test]
+fn verifying_tells_how_much_is_behind_the_last_section() {
+    let text = br#"{"version":1,"sections":[{"type":3,"offset":0,"length":3}]}"#;
+    let file = [b"datadata", &text[..], &(text.len() as u32).to_le_bytes(), b"CKPT"].concat();
+    let findings = Container::parse(&file).unwrap().verify().unwrap();
+    let found: Vec<_> = findings.iter().map(|finding| (finding.offset, finding.kind)).collect();
+    assert_eq!(found, [(Some(3), FindingKind::DataBehind { bytes: 5 })]);
+}
+
 /// Each of them, and where.
 #[test]
 fn verifying_tells_all_findings() {

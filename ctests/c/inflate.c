@@ -295,6 +295,14 @@ test_index( void ) {
     CHECK( !nothing );
     CHECK_EQ_AT( fdckpt_last_error()->code, bad[i].code, "%lu", i );
   }
+  nothing = fdckpt_inflate_index_build( 0, ULONG_MAX, FDCKPT_TO_END, gzip, 5UL, -1 ); /* Whatever it is */
+  CHECK( !nothing && !strstr( fdckpt_last_error()->text, "negative" ) );
+  char path[ 40 ];
+  snprintf( path, sizeof(path), "/proc/self/fd/%d", fd );
+  int unreadable = open( path, O_WRONLY );
+  CHECK( !fdckpt_inflate_index_build( unreadable, 6UL, FDCKPT_TO_END, gzip, 5UL, -1 ) );
+  CHECK( fdckpt_last_error()->code==FDCKPT_ERR_IO && fdckpt_last_error()->errnum==EBADF && fdckpt_last_error()->offset==6UL );
+  close( unreadable );
   CHECK( !fdckpt_inflate_index_load( fd, fd, 6UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_FORMAT );
   CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, gz_sz ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
   CHECK( !fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
