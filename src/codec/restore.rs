@@ -235,7 +235,7 @@ mod tests {
         let random: Vec<u8> = (0..META_MAX as u32 + 1).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let sizes = [tiny::DECOMPRESS_MAX, tiny::DECOMPRESS_MAX + 1, 1000];
         let mut checkpt = Checkpt::mmio(&mut memory).expect("memory");
-        for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+        for style in [FrameStyle::Raw, FrameStyle::Lz4, FrameStyle::Lz4] {
             checkpt.open(style).expect("a frame");
             for size in [1].into_iter().chain(sizes) {
                 checkpt.data(&random[..size]).expect("room");
@@ -250,7 +250,8 @@ mod tests {
         for restore in [Restore::mmio(&memory), Restore::stream(&file)] {
             let mut restore = restore.expect("memory");
             let mut buffer = vec![0; random.len()];
-            for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+            for style in [FrameStyle::Raw, FrameStyle::Lz4, FrameStyle::Lz4] {
+                assert!((0..3).all(|way| !taken(&mut restore, way, &mut buffer[..1])), "no frame is open");
                 let offset = restore.open(style).expect("a frame");
                 // From here on a part of the file is at hand.
                 restore.data(&mut buffer[..1]).expect("the frame");

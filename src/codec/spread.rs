@@ -580,19 +580,184 @@ mod tests {
         }
     }
 
+    #[test]
+    fn segments_are_small_at_first_and_at_the_end_and_those_of_helpers_smaller() {
+        for (threads, chunks) in [2, 3, 4, 5, 8, 64].into_iter().flat_map(|threads| [48, 100, 777, 40_000].map(|n| (threads, n)))
+        {
+            let ends = plan(chunks, threads).unwrap();
+            let sizes: Vec<usize> =
+                (0..ends.len()).map(|at| ends[at] - at.checked_sub(1).map_or(0, |before| ends[before])).collect();
+            // The last one is what is left.
+            let sizes = &sizes[..sizes.len() - 1];
+            let largest = if threads > MANY { SEGMENT_MAX / 2 } else { SEGMENT_MAX };
+            assert!(sizes.iter().all(|&size| size <= largest));
+            assert!(chunks < 40_000 || sizes.contains(&largest));
+            assert!(sizes.iter().take(threads).all(|&size| size == SEGMENT_FIRST));
+            let mut left = chunks;
+            for (round, sizes) in sizes.chunks(threads).enumerate() {
+                // So that there is something to do for all when this is done, but no more often than it takes.
+                let (most, least) = (
+                    (left * 2 / 3 / threads).max(SEGMENT_MIN),
+                    (left / 2 / threads).min(largest).min(SEGMENT_FIRST << round.min(8)),
+                );
+                assert!(sizes[0] <= most && sizes[0] >= least, "{threads} {chunks}: {sizes:?} of {left}");
+                assert!(sizes[1..].iter().all(|&size| size + WARM_UP <= sizes[0] || size == SEGMENT_MIN));
+                left -= sizes.iter().sum::<usize>();
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_two_segments_for_each_thread_at_most() {
+        for threads in 2..20 {
+            assert_eq!((ahead(threads - 1, false), ahead(threads - 1, true)), (threads, 2 * threads));
+        }
+    }
+
     /// Calls `with` with a board for a buffer of so many chunks that begins a stream, and what else there is in such a call.
     fn with_board(chunks: usize, threads: usize, with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>)) {
-        let buffer = vec![7; (chunks + 1) * CHUNK_MAX];
-        let (mut region, mut offset) = (vec![0; 2 * buffer.len()], 0);
-        let region = crate::sys::memory::RegionMut::new(&mut region);
+        with_board_of(&vec![7; (chunks + 1) * CHUNK_MAX], plan(chunks, threads).unwrap(), threads, with);
+    }
+
+    /// With a board for this buffer, but for the first chunk of it. Returns what was written, with its state at the end.
+    fn with_board_of(
+        buffer: &[u8],
+        segments: Vec<usize>,
+        threads: usize,
+        with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>),
+    ) -> (Vec<u8>, Snapshot) {
+        let (mut memory, mut offset) = (vec![0; 2 * buffer.len()], 0);
+        let region = crate::sys::memory::RegionMut::new(&mut memory);
         let mut end = Sink::Mmio(crate::codec::sink::Mmio { offset: &mut offset, region });
         let mut lz4 = crate::sys::lz4::OwnedCompressor::new().unwrap();
         let mut lz4 = lz4.borrow();
         lz4.reset();
         lz4.compress(0, &buffer[..CHUNK_MAX], &mut vec![0; chunk_bound(CHUNK_MAX)]).unwrap();
-        let mut main = lz4.in_place(&buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
-        let board = Board::new(&main, plan(chunks, threads), threads).unwrap();
+        let mut main = lz4.in_place(buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
+        let board = Board::new(&main, Some(segments), threads).unwrap();
         with(&board, &mut main, &mut end);
+        let mut state = Snapshot::new().unwrap();
+        main.snapshot(&mut state);
+        memory.truncate(offset as usize);
+        (memory, state)
+    }
+
+    /// Begins and compresses the next segment, with the same guess as a helper.
+    fn guess<'b>(board: &'b Board<'b>) -> (Begun<'b>, Output) {
+        let (begun, _) = board.begin().unwrap();
+        let (first, last) = board.chunks(begun.segment);
+        let (output, mut ahead) = (Output::new(last - first).unwrap(), Ahead::new(board.buffer).unwrap());
+        let output = board.compress_ahead(output, &mut ahead, first, last).unwrap();
+        (begun, output)
+    }
+
+    fn noise() -> impl FnMut() -> u8 {
+        let mut state = 1u64;
+        move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as u8
+        }
+    }
+
+    /// What is found in a chunk soon does not depend on what is before it.
+    fn records(chunks: usize) -> Vec<u8> {
+        let (mut next, mut all) = (noise(), Vec::with_capacity(chunks * CHUNK_MAX));
+        for number in 0..chunks as u32 * (CHUNK_MAX as u32 / 64) {
+            let bytes = [next() % 16, next()];
+            let at = all.len();
+            all.extend_from_slice(b"record");
+            all.extend_from_slice(&number.to_le_bytes());
+            all.extend_from_slice(&bytes);
+            all.resize(at + 64, bytes[0]);
+        }
+        all
+    }
+
+    #[test]
+    fn segments_of_helpers_are_taken_if_they_began_right() {
+        // The second one is as large as there can be any.
+        let ends = vec![SEGMENT_MIN, 2 * SEGMENT_MIN + SEGMENT_MAX - 1];
+        let buffer = records(ends[1] + 1);
+        let alone = with_board_of(&buffer, ends.clone(), 2, |board, main, end| board.write_in_order(main, end).unwrap());
+        let together = with_board_of(&buffer, ends, 2, |board, main, end| {
+            board.help();
+            assert!(matches!(board.lock().slots[..], [Slot::Kept, Slot::Done(_)]));
+            board.write_in_order(main, end).unwrap();
+            assert!(board.right.load(Ordering::Relaxed) && board.lock().is_proven && main.left() == 0);
+            assert_eq!(board.warm_up.load(Ordering::Relaxed), WARM_UP);
+        });
+        assert!(alone == together);
+    }
+
+    #[test]
+    fn of_a_wrong_guess_is_taken_what_follows_the_first_state_that_is_right() {
+        let ends = vec![MARK_EVERY, 4 * MARK_EVERY, 5 * MARK_EVERY];
+        let buffer = records(ends[2] + 1);
+        let alone = with_board_of(&buffer, ends.clone(), 2, |board, main, end| board.write_in_order(main, end).unwrap());
+        // States that no stream has after so much.
+        let spoil = |marks: &mut [(Snapshot, usize)]| marks.iter_mut().for_each(|(state, _)| *state = Snapshot::new().unwrap());
+        let together = with_board_of(&buffer, ends.clone(), 2, |board, main, end| {
+            let (begun, mut output) = guess(board);
+            spoil(&mut output.marks[..2]);
+            begun.done(output);
+            board.write_in_order(main, end).unwrap();
+            assert!(!board.right.load(Ordering::Relaxed) && main.left() == 0);
+            assert_eq!(board.useless.load(Ordering::Relaxed), 0);
+            assert!(board.warm_up.load(Ordering::Relaxed) > WARM_UP, "later ones begin earlier");
+        });
+        assert!(alone == together);
+        // Where nothing can be used, no more is tried, unless guesses were right before.
+        for is_proven in [false, true] {
+            with_board_of(&buffer, ends.clone(), 2, |board, main, end| {
+                board.right.store(is_proven, Ordering::Relaxed);
+                let (begun, mut output) = guess(board);
+                spoil(&mut output.marks);
+                begun.done(output);
+                board.write_in_order(main, end).unwrap();
+                let done = if is_proven { ends[2] } else { ends[1] };
+                assert_eq!(main.done(), (1 + done) * CHUNK_MAX);
+            });
+        }
+    }
+
+    #[test]
+    fn segments_begin_earlier_the_more_guesses_are_wrong() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            for warm_up in [16, 32, WARM_UP_MAX, WARM_UP_MAX] {
+                board.note_guess(&mut None, false);
+                assert_eq!(board.warm_up.load(Ordering::Relaxed), warm_up);
+                // A segment counts once.
+                board.note_guess(&mut Some(false), false);
+            }
+            assert!(!board.trusted.load(Ordering::Relaxed) && !board.right.load(Ordering::Relaxed));
+        });
+    }
+
+    /// What LZ4 saves less than a sixteenth of is left to one thread.
+    #[test]
+    fn data_that_does_not_compress_is_given_up() {
+        for (zeros, is_given_up) in [(0, true), (CHUNK_MAX / 32, true), (CHUNK_MAX / 8, false)] {
+            let (mut next, begin) = (noise(), 1 + SEGMENT_MIN);
+            let mut buffer = vec![0; (begin + 2 * SEGMENT_MIN) * CHUNK_MAX];
+            for chunk in buffer.chunks_mut(CHUNK_MAX).skip(begin) {
+                chunk[zeros..].fill_with(&mut next);
+            }
+            with_board_of(&buffer, vec![SEGMENT_MIN, 3 * SEGMENT_MIN], 2, |board, main, end| {
+                board.write_in_order(main, end).unwrap();
+                let done = if is_given_up { (begin + MARK_EVERY) * CHUNK_MAX } else { buffer.len() };
+                assert_eq!(main.done(), done, "{zeros} zeros in each chunk");
+            });
+        }
+    }
+
+    #[test]
+    fn helpers_that_can_not_go_on_are_not_counted_as_busy() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            drop(board.begin().unwrap());
+            assert_eq!(board.lock().busy, 0);
+        });
     }
 
     #[test]
