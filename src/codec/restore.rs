@@ -227,6 +227,29 @@ mod tests {
         }
     }
 
+    /// Where what chunks refer to lies in two pieces, the first chunk of a large buffer takes the way through the ring, and the others don't.
+    #[test]
+    fn a_large_buffer_is_restored_wherever_the_ring_begins_anew() {
+        let data: Vec<u8> = (0..300_001u32).map(|i| ((i / 7).wrapping_mul(i) % 251) as u8).collect();
+        for before in 0..9 {
+            let sizes = [[50_000].repeat(before), vec![data.len(), 77, data.len() - 2]].concat();
+            let mut memory = vec![0; sizes.iter().sum::<usize>() * 2];
+            let mut checkpt = Checkpt::mmio(&mut memory).expect("memory");
+            checkpt.open(FrameStyle::Lz4).expect("a frame");
+            sizes.iter().for_each(|&size| checkpt.data(&data[..size]).expect("room"));
+            let end = checkpt.close().expect("the frame is whole");
+            drop(checkpt);
+            let mut restore = Restore::mmio(&memory).expect("memory");
+            restore.open(FrameStyle::Lz4).expect("a frame");
+            for size in sizes {
+                let mut restored = vec![0; size];
+                restore.data(&mut restored).expect("the frame");
+                assert!(restored == data[..size], "{before} before, {size}");
+            }
+            assert_eq!(restore.close(), Ok(end));
+        }
+    }
+
     /// They are there for speed alone, so that no other test would miss them.
     #[test]
     fn the_quick_ways_are_taken_for_their_style_and_size() {
