@@ -250,6 +250,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_descriptor_stands_at_the_end_of_its_file_at_the_latest() {
+        let mut file = tempfile::tempfile().expect("room for a file");
+        file.write_all(&[7; 10]).expect("room on the disk");
+        assert!(Restore::stream(&file).is_ok());
+        file.seek(std::io::SeekFrom::Start(11)).expect("a file");
+        assert!(matches!(Restore::stream(&file).map(drop), Err(Error::Argument(_))));
+    }
+
     /// They are there for speed alone, so that no other test would miss them.
     #[test]
     fn the_quick_ways_are_taken_for_their_style_and_size() {
