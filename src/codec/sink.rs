@@ -216,11 +216,11 @@ impl Stream<'_> {
 
 /// Writes all of `first` and `second` to the file from `offset` on.
 fn write_all_at(fd: BorrowedFd<'_>, offset: u64, first: &[u8], second: &[u8]) -> Result<Result<(), Errno>, Error> {
-    let behind = end_of(offset, first.len() as u64)?;
-    let size = second.len() as u64;
-    if end_of(behind, size)? > i64::MAX as u64 {
+    let size = (first.len() + second.len()) as u64;
+    if end_of(offset, size)? > i64::MAX as u64 {
         return Err(Error::TooLarge { size });
     }
+    let behind = offset + first.len() as u64;
     Ok(fd::write_all_at(fd, first, offset).and_then(|()| fd::write_all_at(fd, second, behind)))
 }
 
