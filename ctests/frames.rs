@@ -281,6 +281,12 @@ fn a_file_ends_where_offsets_do() {
             assert_eq!((failed.frame, failed.error), (0, Error::TooLarge { size: expected }));
         }
     }
+    // One that is made where it belongs.
+    let large = vec![0; 33 << 20];
+    let buffers = [&large[..]];
+    let mut made = [Frame::new(FrameStyle::Lz4, &buffers)];
+    let failed = Frames::new().at(i64::MAX as u64 - 1000).checkpt_file(&mut made, &file).unwrap_err();
+    assert!(failed.frame == 0 && matches!(failed.error, Error::TooLarge { size: 1001.. }), "{failed}");
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
 

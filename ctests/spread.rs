@@ -93,6 +93,9 @@ fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, SpreadStatis
         warm_up_bytes: after.warm_up_bytes - before.warm_up_bytes,
         recompressed_bytes: after.recompressed_bytes - before.recompressed_bytes,
     };
+    assert!(counted.mispredictions <= counted.segments);
+    // Of each no more than the largest segment there is.
+    assert!(counted.recompressed_bytes <= counted.mispredictions * 144 * CHUNK as u64, "{counted:?}");
     (result, counted)
 }
 

@@ -232,6 +232,53 @@ impl Drop for StopAtEnd<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Seek, Write};
+    use std::os::fd::AsFd;
+
+    /// Calls `with` with a restore of a file by a buffer of this size, of which so many bytes are ready.
+    fn with_stream<R>(buffer: usize, ready: u64, with: impl FnOnce(&mut Stream<'_>) -> R) -> R {
+        let file = tempfile::tempfile().unwrap();
+        let (mut offset, mut lo, mut ready, mut buffer) = (0, 0, ready, vec![0; buffer]);
+        let (offset, lo, ready) = (&mut offset, &mut lo, &mut ready);
+        with(&mut Stream { fd: file.as_fd(), at_offset: false, size: 1 << 40, offset, buffer: &mut buffer, lo, ready })
+    }
+
+    /// What [`set_threads`](crate::set_threads) says.
+    #[test]
+    fn two_threads_for_large_buffers_from_files_by_large_enough_a_buffer() {
+        let is_worth_it = |buffer, ready, left, threads| with_stream(buffer, ready, |stream| is_worth_it(stream, left, threads));
+        assert!(is_worth_it(BUFFER_MIN, 0, WORTH_IT, 2) && is_worth_it(2 * BUFFER_MIN, FRONT as u64 - 1, 2 * WORTH_IT, 9));
+        assert!(!is_worth_it(BUFFER_MIN, 0, WORTH_IT, 1) && !is_worth_it(BUFFER_MIN, 0, WORTH_IT - 1, 2));
+        assert!(!is_worth_it(BUFFER_MIN - 1, 0, WORTH_IT, 2), "too small");
+        assert!(!is_worth_it(BUFFER_MIN, FRONT as u64, WORTH_IT, 2), "first what was read before");
+        with_stream(BUFFER_MIN, 0, |stream| {
+            stream.at_offset = true;
+            assert!(!super::is_worth_it(stream, WORTH_IT, 2), "it has no position");
+            (stream.at_offset, stream.size) = (false, NOT_SEEKABLE);
+            assert!(!super::is_worth_it(stream, WORTH_IT, 2), "a pipe");
+        });
+    }
+
+    #[test]
+    fn the_other_thread_reads_until_the_file_ends() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[7; 10]).unwrap();
+        file.rewind().unwrap();
+        let mut bytes = vec![0; FRONT + 100];
+        let empty = Piece { bytes: &mut bytes, second: false, lo: 0, hi: 0, end: None };
+        let shared = Monitor::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
+        read_ahead(&shared, file.as_fd());
+        let full = shared.lock().full.take().unwrap();
+        assert_eq!((&full.bytes[full.lo..full.hi], full.end), (&[7; 10][..], Some(None)));
+    }
+
+    #[test]
+    fn a_panic_of_the_other_thread_is_noticed() {
+        let file = tempfile::tempfile().unwrap();
+        let shared = Monitor::new(Shared { empty: None, full: None, stop: false, lost: false });
+        drop(Begun(&shared));
+        assert!(matches!(next_piece(&shared, file.as_fd()), Err(Error::Internal)));
+    }
 
     #[test]
     fn what_is_left_comes_to_lie_in_one_piece() {

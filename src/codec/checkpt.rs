@@ -214,6 +214,7 @@ mod tests {
             assert_eq!(taken(&mut quick, &chunk[..1000]), [false, false, true]);
             assert_eq!(taken(&mut quick, &large), [false; 3]);
             let end = quick.close().expect("the frame is whole");
+            assert_eq!(taken(&mut quick, &tiny), [false; 3], "no frame is open any more");
 
             slow.open(FrameStyle::Raw).expect("a frame");
             slow.data(&tiny).expect("room");

@@ -4,7 +4,7 @@
 //! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
 //! - [`engine`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
 //!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
-//! - [`tiny`]: LZ4 for the smallest chunks; [`spread`]: for the largest buffers, on several threads.
+//! - [`tiny`]: LZ4 for the smallest chunks; [`spread`]: for the largest buffers, on several threads, in [`segments`].
 //! - [`ahead`]: reading for the largest buffers, while another thread decompresses.
 //! - [`checkpt`], [`restore`]: the Rust types.
 //!
@@ -16,6 +16,7 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 pub(crate) mod engine;
 pub(crate) mod restore;
+mod segments;
 pub(crate) mod sink;
 pub(crate) mod source;
 mod spread;

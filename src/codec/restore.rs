@@ -227,6 +227,38 @@ mod tests {
         }
     }
 
+    /// Where what chunks refer to lies in two pieces, the first chunk of a large buffer takes the way through the ring, and the others don't.
+    #[test]
+    fn a_large_buffer_is_restored_wherever_the_ring_begins_anew() {
+        let data: Vec<u8> = (0..300_001u32).map(|i| ((i / 7).wrapping_mul(i) % 251) as u8).collect();
+        for before in 0..9 {
+            let sizes = [[50_000].repeat(before), vec![data.len(), 77, data.len() - 2]].concat();
+            let mut memory = vec![0; sizes.iter().sum::<usize>() * 2];
+            let mut checkpt = Checkpt::mmio(&mut memory).expect("memory");
+            checkpt.open(FrameStyle::Lz4).expect("a frame");
+            sizes.iter().for_each(|&size| checkpt.data(&data[..size]).expect("room"));
+            let end = checkpt.close().expect("the frame is whole");
+            drop(checkpt);
+            let mut restore = Restore::mmio(&memory).expect("memory");
+            restore.open(FrameStyle::Lz4).expect("a frame");
+            for size in sizes {
+                let mut restored = vec![0; size];
+                restore.data(&mut restored).expect("the frame");
+                assert!(restored == data[..size], "{before} before, {size}");
+            }
+            assert_eq!(restore.close(), Ok(end));
+        }
+    }
+
+    #[test]
+    fn a_descriptor_stands_at_the_end_of_its_file_at_the_latest() {
+        let mut file = tempfile::tempfile().expect("room for a file");
+        file.write_all(&[7; 10]).expect("room on the disk");
+        assert!(Restore::stream(&file).is_ok());
+        file.seek(std::io::SeekFrom::Start(11)).expect("a file");
+        assert!(matches!(Restore::stream(&file).map(drop), Err(Error::Argument(_))));
+    }
+
     /// They are there for speed alone, so that no other test would miss them.
     #[test]
     fn the_quick_ways_are_taken_for_their_style_and_size() {
@@ -235,7 +267,7 @@ mod tests {
         let random: Vec<u8> = (0..META_MAX as u32 + 1).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let sizes = [tiny::DECOMPRESS_MAX, tiny::DECOMPRESS_MAX + 1, 1000];
         let mut checkpt = Checkpt::mmio(&mut memory).expect("memory");
-        for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+        for style in [FrameStyle::Raw, FrameStyle::Lz4, FrameStyle::Lz4] {
             checkpt.open(style).expect("a frame");
             for size in [1].into_iter().chain(sizes) {
                 checkpt.data(&random[..size]).expect("room");
@@ -250,7 +282,8 @@ mod tests {
         for restore in [Restore::mmio(&memory), Restore::stream(&file)] {
             let mut restore = restore.expect("memory");
             let mut buffer = vec![0; random.len()];
-            for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+            for style in [FrameStyle::Raw, FrameStyle::Lz4, FrameStyle::Lz4] {
+                assert!((0..3).all(|way| !taken(&mut restore, way, &mut buffer[..1])), "no frame is open");
                 let offset = restore.open(style).expect("a frame");
                 // From here on a part of the file is at hand.
                 restore.data(&mut buffer[..1]).expect("the frame");

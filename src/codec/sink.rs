@@ -216,11 +216,11 @@ impl Stream<'_> {
 
 /// Writes all of `first` and `second` to the file from `offset` on.
 fn write_all_at(fd: BorrowedFd<'_>, offset: u64, first: &[u8], second: &[u8]) -> Result<Result<(), Errno>, Error> {
-    let behind = end_of(offset, first.len() as u64)?;
-    let size = second.len() as u64;
-    if end_of(behind, size)? > i64::MAX as u64 {
+    let size = (first.len() + second.len()) as u64;
+    if end_of(offset, size)? > i64::MAX as u64 {
         return Err(Error::TooLarge { size });
     }
+    let behind = offset + first.len() as u64;
     Ok(fd::write_all_at(fd, first, offset).and_then(|()| fd::write_all_at(fd, second, behind)))
 }
 
@@ -242,5 +242,41 @@ impl Mmio<'_> {
     #[cold]
     fn no_room(&self, style: FrameStyle) -> Error {
         Error::NoRoom { offset: *self.offset, left: self.left(), style }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{BUFFER_MIN, Checkpt};
+
+    #[test]
+    fn chunks_are_appended_where_there_is_room_for_another_one_behind() {
+        for (size, fits) in [(130, true), (1000, true), (129, false), (128, false), (30, false), (0, false)] {
+            let (mut memory, mut offset) = (vec![0; size], 0);
+            let mut sink = Sink::Mmio(Mmio { offset: &mut offset, region: RegionMut::new(&mut memory) });
+            assert_eq!(sink.append(&[7; 30], 100), Ok(fits), "{size}");
+            assert_eq!(offset, if fits { 30 } else { 0 });
+            assert_eq!(memory.iter().filter(|&&byte| byte == 7).count() as u64, offset);
+        }
+    }
+
+    #[test]
+    fn the_first_buffer_waits_and_a_large_one_takes_it_along() {
+        let file = tempfile::tempfile().expect("room for a file");
+        let written = || file.metadata().expect("a file").len() as usize;
+        let mut checkpt = Checkpt::stream_with_buffer(&file, 2 * BUFFER_MIN).expect("memory");
+        checkpt.open(FrameStyle::Raw).expect("a frame");
+        let mut data = |size| checkpt.data(&vec![5; size]).map(|()| written()).expect("room");
+        assert_eq!(data(WRITE_NOW), 0, "so that it leaves no traces if nothing follows");
+        assert_eq!(data(WRITE_NOW - 1), 0);
+        assert_eq!(data(5), 0);
+        let all = 3 * WRITE_NOW - 1 + 5;
+        assert_eq!(data(WRITE_NOW), all);
+        // A full buffer does not wait.
+        assert_eq!(data(2 * BUFFER_MIN - 1), all);
+        assert_eq!(data(1), all + 2 * BUFFER_MIN);
+        assert_eq!(data(2 * BUFFER_MIN), all + 4 * BUFFER_MIN);
+        checkpt.close().expect("the frame is whole");
     }
 }

@@ -281,11 +281,15 @@ fn read_at_least(
     second: &mut [u8],
     least: usize,
 ) -> Result<u64, Error> {
-    let size = (first.len() + second.len()) as u64;
-    if at_offset && end_of(offset, size)? > SIZE_MAX {
-        return Err(Error::TooLarge { size });
+    // The system refuses what goes beyond the last offset, also where that is only for reading ahead.
+    let most = if at_offset { SIZE_MAX.saturating_sub(offset) } else { SIZE_MAX };
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if most < least {
+        return Err(Error::TooLarge { size: least as u64 });
     }
-    match fd::read_at_least_from(fd, Some(offset).filter(|_| at_offset), first, second, least) {
+    let len = first.len().min(most);
+    let (first, ahead) = (&mut first[..len], second.len().min(most - len));
+    match fd::read_at_least_from(fd, Some(offset).filter(|_| at_offset), first, &mut second[..ahead], least) {
         Ok(got) if got < least => {
             Err(Error::UnexpectedEnd { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
         }

@@ -15,6 +15,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::segments::{SEGMENT_MAX, SEGMENT_MIN, WARM_UP, WARM_UP_MAX, WORTH_IT, ahead, plan};
 use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::put_u24;
@@ -24,38 +25,14 @@ use crate::sys::map::{FreshMemory, fresh_memory};
 use crate::sys::monitor::{Held, Monitor};
 use crate::sys::threads;
 
-/// Chunks by which a thread begins before its segment. After 8, nearly every stream has the true state; of data that shows otherwise more
-/// are taken, up to half a segment.
-const WARM_UP: usize = 8;
-const WARM_UP_MAX: usize = SEGMENT_MAX / 2;
-
-/// The largest and the smallest segment in chunks.
-const SEGMENT_MAX: usize = 128;
-const SEGMENT_MIN: usize = 16;
-
-/// The first of each thread's.
-const SEGMENT_FIRST: usize = SEGMENT_MIN;
-
-/// From so many threads on, segments are smaller.
-const MANY: usize = 4;
-
 /// In chunks, how often a segment's state is noted, so that what follows can still be used where its beginning can't.
-const MARK_EVERY: usize = 8;
-
-/// So many segments can be begun or done that are not written yet: enough for helpers to get on while the caller is at one of its own. As
-/// long as no guess has been right, one for each thread.
-fn ahead(helpers: usize, is_proven: bool) -> usize {
-    if is_proven { 2 * helpers + 2 } else { helpers + 1 }
-}
+pub(super) const MARK_EVERY: usize = 8;
 
 /// Where no helper does a chunk in this time, which takes a tenth of it, none is waited for any more in the call.
 const STANDSTILL: Duration = Duration::from_millis(1);
 
 /// So many chunks of data that does not lend itself to it are compressed by one thread before it is tried again.
 pub(super) const PATIENCE: usize = 2 * SEGMENT_MAX;
-
-/// Fewer chunks than this are not worth a thread.
-const WORTH_IT: usize = 3 * SEGMENT_MIN;
 
 /// Allows each call up to `threads` threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or what
 /// the environment variable `FDCKPT_THREADS` says when it is first of use.
@@ -130,27 +107,6 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 static TO_SKIP: AtomicUsize = AtomicUsize::new(0);
 const SKIP_MAX: usize = 16;
-
-/// The segments, by the chunks that they end with. They get smaller towards the end, so that no thread is left with a large one when
-/// the others are through. Those of the helpers are smaller than the one in `threads` that the thread which made the call is to
-/// compress, as helpers have more to do for each: so they are through when it comes to them. `None` where memory is short.
-fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
-    let mut ends = Vec::new();
-    ends.try_reserve_exact(chunks / SEGMENT_MIN + 1).ok()?;
-    // Of many threads, each waits for the one that made the call: the sooner that is through with its own, the better.
-    let largest = if threads > MANY { SEGMENT_MAX / 2 } else { SEGMENT_MAX };
-    let mut end = 0;
-    while end < chunks {
-        let left = chunks - end;
-        // Small ones first: they tell whether the data lends itself to it.
-        let largest = largest.min(SEGMENT_FIRST << (ends.len() / threads).min(10));
-        let size = (left * 2 / 3 / threads).clamp(SEGMENT_MIN, largest);
-        let size = if ends.len() % threads == 0 { size } else { size.saturating_sub(WARM_UP).max(SEGMENT_MIN) };
-        end += if left < size + SEGMENT_MIN { left } else { size };
-        ends.push(end);
-    }
-    Some(ends)
-}
 
 /// Where in the ring the next chunk goes after `chunks` full ones.
 fn cursor_after(mut cursor: usize, mut chunks: usize) -> usize {
@@ -562,37 +518,150 @@ impl Drop for Begun<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn segments_cover_all_chunks() {
-        for threads in [2, 3, 8, 64, 1000] {
-            for chunks in WORTH_IT..2000 {
-                let ends = plan(chunks, threads).unwrap();
-                assert_eq!(ends.last(), Some(&chunks));
-                let mut before = 0;
-                for &end in &ends {
-                    assert!(
-                        end - before >= SEGMENT_MIN && end - before < SEGMENT_MAX + SEGMENT_MIN,
-                        "{chunks} {threads}: {ends:?}"
-                    );
-                    before = end;
-                }
-            }
-        }
-    }
-
     /// Calls `with` with a board for a buffer of so many chunks that begins a stream, and what else there is in such a call.
     fn with_board(chunks: usize, threads: usize, with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>)) {
-        let buffer = vec![7; (chunks + 1) * CHUNK_MAX];
-        let (mut region, mut offset) = (vec![0; 2 * buffer.len()], 0);
-        let region = crate::sys::memory::RegionMut::new(&mut region);
+        with_board_of(&vec![7; (chunks + 1) * CHUNK_MAX], plan(chunks, threads).unwrap(), threads, with);
+    }
+
+    /// With a board for this buffer, but for the first chunk of it. Returns what was written, with its state at the end.
+    fn with_board_of(
+        buffer: &[u8],
+        segments: Vec<usize>,
+        threads: usize,
+        with: impl FnOnce(&Board<'_>, &mut CompressInPlace<'_, '_>, &mut Sink<'_>),
+    ) -> (Vec<u8>, Snapshot) {
+        let (mut memory, mut offset) = (vec![0; 2 * buffer.len()], 0);
+        let region = crate::sys::memory::RegionMut::new(&mut memory);
         let mut end = Sink::Mmio(crate::codec::sink::Mmio { offset: &mut offset, region });
         let mut lz4 = crate::sys::lz4::OwnedCompressor::new().unwrap();
         let mut lz4 = lz4.borrow();
         lz4.reset();
         lz4.compress(0, &buffer[..CHUNK_MAX], &mut vec![0; chunk_bound(CHUNK_MAX)]).unwrap();
-        let mut main = lz4.in_place(&buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
-        let board = Board::new(&main, plan(chunks, threads), threads).unwrap();
+        let mut main = lz4.in_place(buffer, CHUNK_MAX, CHUNK_MAX).unwrap();
+        let board = Board::new(&main, Some(segments), threads).unwrap();
         with(&board, &mut main, &mut end);
+        let mut state = Snapshot::new().unwrap();
+        main.snapshot(&mut state);
+        memory.truncate(offset as usize);
+        (memory, state)
+    }
+
+    /// Begins and compresses the next segment, with the same guess as a helper.
+    fn guess<'b>(board: &'b Board<'b>) -> (Begun<'b>, Output) {
+        let (begun, _) = board.begin().unwrap();
+        let (first, last) = board.chunks(begun.segment);
+        let (output, mut ahead) = (Output::new(last - first).unwrap(), Ahead::new(board.buffer).unwrap());
+        let output = board.compress_ahead(output, &mut ahead, first, last).unwrap();
+        (begun, output)
+    }
+
+    fn noise() -> impl FnMut() -> u8 {
+        let mut state = 1u64;
+        move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as u8
+        }
+    }
+
+    /// What is found in a chunk soon does not depend on what is before it.
+    fn records(chunks: usize) -> Vec<u8> {
+        let (mut next, mut all) = (noise(), Vec::with_capacity(chunks * CHUNK_MAX));
+        for number in 0..chunks as u32 * (CHUNK_MAX as u32 / 64) {
+            let bytes = [next() % 16, next()];
+            let at = all.len();
+            all.extend_from_slice(b"record");
+            all.extend_from_slice(&number.to_le_bytes());
+            all.extend_from_slice(&bytes);
+            all.resize(at + 64, bytes[0]);
+        }
+        all
+    }
+
+    #[test]
+    fn segments_of_helpers_are_taken_if_they_began_right() {
+        // The second one is as large as there can be any.
+        let ends = vec![SEGMENT_MIN, 2 * SEGMENT_MIN + SEGMENT_MAX - 1];
+        let buffer = records(ends[1] + 1);
+        let alone = with_board_of(&buffer, ends.clone(), 2, |board, main, end| board.write_in_order(main, end).unwrap());
+        let together = with_board_of(&buffer, ends, 2, |board, main, end| {
+            board.help();
+            assert!(matches!(board.lock().slots[..], [Slot::Kept, Slot::Done(_)]));
+            board.write_in_order(main, end).unwrap();
+            assert!(board.right.load(Ordering::Relaxed) && board.lock().is_proven && main.left() == 0);
+            assert_eq!(board.warm_up.load(Ordering::Relaxed), WARM_UP);
+        });
+        assert!(alone == together);
+    }
+
+    #[test]
+    fn of_a_wrong_guess_is_taken_what_follows_the_first_state_that_is_right() {
+        let ends = vec![MARK_EVERY, 4 * MARK_EVERY, 5 * MARK_EVERY];
+        let buffer = records(ends[2] + 1);
+        let alone = with_board_of(&buffer, ends.clone(), 2, |board, main, end| board.write_in_order(main, end).unwrap());
+        // States that no stream has after so much.
+        let spoil = |marks: &mut [(Snapshot, usize)]| marks.iter_mut().for_each(|(state, _)| *state = Snapshot::new().unwrap());
+        let together = with_board_of(&buffer, ends.clone(), 2, |board, main, end| {
+            let (begun, mut output) = guess(board);
+            spoil(&mut output.marks[..2]);
+            begun.done(output);
+            board.write_in_order(main, end).unwrap();
+            assert!(!board.right.load(Ordering::Relaxed) && main.left() == 0);
+            assert_eq!(board.useless.load(Ordering::Relaxed), 0);
+            assert!(board.warm_up.load(Ordering::Relaxed) > WARM_UP, "later ones begin earlier");
+        });
+        assert!(alone == together);
+        // Where nothing can be used, no more is tried, unless guesses were right before.
+        for is_proven in [false, true] {
+            with_board_of(&buffer, ends.clone(), 2, |board, main, end| {
+                board.right.store(is_proven, Ordering::Relaxed);
+                let (begun, mut output) = guess(board);
+                spoil(&mut output.marks);
+                begun.done(output);
+                board.write_in_order(main, end).unwrap();
+                let done = if is_proven { ends[2] } else { ends[1] };
+                assert_eq!(main.done(), (1 + done) * CHUNK_MAX);
+            });
+        }
+    }
+
+    #[test]
+    fn segments_begin_earlier_the_more_guesses_are_wrong() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            for warm_up in [16, 32, WARM_UP_MAX, WARM_UP_MAX] {
+                board.note_guess(&mut None, false);
+                assert_eq!(board.warm_up.load(Ordering::Relaxed), warm_up);
+                // A segment counts once.
+                board.note_guess(&mut Some(false), false);
+            }
+            assert!(!board.trusted.load(Ordering::Relaxed) && !board.right.load(Ordering::Relaxed));
+        });
+    }
+
+    /// What LZ4 saves less than a sixteenth of is left to one thread.
+    #[test]
+    fn data_that_does_not_compress_is_given_up() {
+        for (zeros, is_given_up) in [(0, true), (CHUNK_MAX / 32, true), (CHUNK_MAX / 8, false)] {
+            let (mut next, begin) = (noise(), 1 + SEGMENT_MIN);
+            let mut buffer = vec![0; (begin + 2 * SEGMENT_MIN) * CHUNK_MAX];
+            for chunk in buffer.chunks_mut(CHUNK_MAX).skip(begin) {
+                chunk[zeros..].fill_with(&mut next);
+            }
+            with_board_of(&buffer, vec![SEGMENT_MIN, 3 * SEGMENT_MIN], 2, |board, main, end| {
+                board.write_in_order(main, end).unwrap();
+                let done = if is_given_up { (begin + MARK_EVERY) * CHUNK_MAX } else { buffer.len() };
+                assert_eq!(main.done(), done, "{zeros} zeros in each chunk");
+            });
+        }
+    }
+
+    #[test]
+    fn helpers_that_can_not_go_on_are_not_counted_as_busy() {
+        with_board(WORTH_IT, 2, |board, _, _| {
+            drop(board.begin().unwrap());
+            assert_eq!(board.lock().busy, 0);
+        });
     }
 
     #[test]
@@ -655,74 +724,6 @@ mod tests {
                 crate::codec::next_in_ring(&mut next, CHUNK_MAX);
                 step_by_step = next as usize;
             }
-        }
-    }
-
-    /// Parts of the work as measured on an AMD EPYC (a shared library of 100 MB), in microseconds.
-    const START: f64 = 60.0; // of a thread, by the caller
-    const CHUNK: f64 = 105.0; // compressing 64 KiB
-    const COPY: f64 = 3.0; // what comes of them, from another processor's memory
-    const MARK: f64 = 2.0; // noting or comparing a state
-    const WRONG: f64 = 0.02; // part of the segments that begin in another state; the next mark is right
-
-    /// When a call with so many chunks ends on so many threads, by the rules of this file.
-    fn simulate(chunks: usize, threads: usize) -> f64 {
-        let ends = plan(chunks, threads).unwrap();
-        let size = |segment: usize| (ends[segment] - segment.checked_sub(1).map_or(0, |before| ends[before])) as f64;
-        let marks = |segment: usize| size(segment) / MARK_EVERY as f64 * MARK;
-        let helpers = (threads - 1).min(ends.len() - 1);
-        // When a segment is through at a helper; when each helper and the caller are free.
-        let (mut through, mut kept) = (vec![None; ends.len()], vec![false; ends.len()]);
-        let mut free: Vec<f64> = (1..=helpers).map(|helper| helper as f64 * START).collect();
-        let (mut now, mut written, mut is_proven) = (helpers as f64 * START, 0, false);
-        while written < ends.len() {
-            now = match through[written] {
-                Some(at) => {
-                    let again = WRONG * MARK_EVERY as f64 * CHUNK;
-                    is_proven = true;
-                    now.max(at) + size(written) * COPY + MARK + again
-                }
-                None => {
-                    kept[written] = true;
-                    let idle = free.iter().filter(|&&at| at <= now).count();
-                    let open = (written..ends.len()).filter(|&segment| through[segment].is_none() && !kept[segment]);
-                    if let Some(keep) = open.clone().nth(idle) {
-                        kept[keep] = true;
-                    }
-                    now + size(written) * CHUNK + marks(written)
-                }
-            };
-            // Meanwhile helpers take what they may.
-            while let Some(first) = (0..helpers).min_by(|&a, &b| free[a].total_cmp(&free[b]))
-                && free[first] < now
-            {
-                let next = (written..ends.len()).find(|&segment| through[segment].is_none() && !kept[segment]);
-                let Some(next) = next.filter(|&next| next < written + ahead(helpers, is_proven)) else {
-                    free[first] = now;
-                    continue;
-                };
-                free[first] += (size(next) + WARM_UP as f64) * CHUNK + marks(next);
-                through[next] = Some(free[first]);
-            }
-            written += 1;
-        }
-        now
-    }
-
-    /// The table of docs/parallel.md: `cargo test --lib simulated -- --nocapture`.
-    #[test]
-    fn simulated_speed_grows_with_the_threads() {
-        for mib in [16, 64, 256, 1024] {
-            let chunks = mib * 16;
-            let times = [1, 2, 4, 8, 16, 32, 64].map(|threads| match threads {
-                1 => chunks as f64 * CHUNK,
-                _ => simulate(chunks, threads),
-            });
-            let speed = times.map(|time| times[0] / time);
-            println!("{mib} MiB: {}", speed.map(|speed| format!("{speed:.2}")).join(" | "));
-            // More than there are segments for is of no use, and costs their start.
-            assert!(speed.windows(2).all(|pair| pair[1] > pair[0] * 0.8), "{mib} MiB: {speed:?}");
-            assert!(mib != 256 || speed[1] > 1.75);
         }
     }
 }

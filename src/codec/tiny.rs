@@ -4,6 +4,7 @@
 //! a chunk that follows on the one before in the ring, with room enough. Everything else is left to LZ4. The two can take
 //! turns at any chunk.
 
+use super::{CHUNK_HEADER, chunk_bound};
 use crate::sys::lz4::{Following, HASH_BITS, HashTable};
 use crate::sys::memory::copy;
 
@@ -13,8 +14,8 @@ pub(super) const COMPRESS_MAX: usize = 16;
 /// The largest chunk in bytes for which decompressing here is the faster way.
 pub(crate) const DECOMPRESS_MAX: usize = 32;
 
-/// Room in bytes for a block: at most two matches and the literals before, between and after them, which are written by eight.
-pub(super) const BLOCK_ROOM: usize = 48;
+/// Room in bytes for a block: as much as LZ4 asks for. Literals are written by eight, so a few bytes behind the block are too.
+pub(super) const BLOCK_ROOM: usize = chunk_bound(COMPRESS_MAX) - CHUNK_HEADER;
 
 /// The shortest match.
 const MATCH_MIN: usize = 4;
@@ -48,22 +49,14 @@ fn find_matches(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROO
     let mut search = Search { table, bytes, start, index, first: word(chunk, 0), fifth: word(chunk, 4) };
     let mut block = Block { out, len: 0 };
     let mut anchor = 0;
-    search.remember(0);
-    let end = chunk.len() - MATCH_LIMIT;
-    let mut next = search.first_match(end);
-    while let Some((mut position, distance)) = next {
-        let back = search.same_before(position, distance).min(position - anchor);
+    search.table[hash(search.first)] = index;
+    // One at most: it ends behind the last position where one can begin, which is the fourth.
+    if let Some((position, distance)) = search.first_match(chunk.len() - MATCH_LIMIT) {
+        let back = search.same_before(position, distance);
         let most = chunk.len() - LAST_LITERALS - position;
         let on = same(&chunk[position..][..most], &bytes[start + position - distance..]);
-        block.put(search.from(anchor), position - back - anchor, distance, back + on);
-        position += on;
-        anchor = position;
-        if position > end {
-            break;
-        }
-        // This is the last position there is, the fourth: a match has at least so many bytes.
-        search.remember(position - 2);
-        next = search.match_at(position, search.fifth).map(|distance| (position, distance));
+        block.put(search.first, position - back, distance, back + on);
+        anchor = position + on;
     }
     block.put_last(chunk, anchor);
     block.len
@@ -135,19 +128,13 @@ impl Search<'_> {
         (u32::from_le_bytes(*earlier) == here as u32).then_some(distance)
     }
 
-    /// The chunk from `position` on, which is at most 4: at least the next five bytes, or four where there are no more.
-    #[inline(always)]
-    fn from(&self, position: usize) -> u64 {
-        if position < 4 { self.first >> (8 * position) } else { self.fifth }
-    }
-
     /// How many bytes before `position`, which is at most 4, are the same at this distance.
     #[inline(always)]
     fn same_before(&self, position: usize, distance: usize) -> usize {
         let Some(earlier) = self.start.checked_sub(distance) else {
             // There are not as many bytes before the match as before the position.
             let earlier = self.bytes[..self.start + position - distance].iter().rev();
-            let here = (0..position).rev().map(|position| self.from(position) as u8);
+            let here = (0..position).rev().map(|position| (self.first >> (8 * position)) as u8);
             return earlier.zip(here).take_while(|(a, b)| **a == *b).count();
         };
         // Four bytes there are: the match itself has as many.
@@ -155,12 +142,6 @@ impl Search<'_> {
         let differing = u64::from(self.first as u32 ^ earlier);
         // Also where none differs, as many are counted as there are before the position.
         ((differing << (8 * (8 - position))).leading_zeros() as usize / 8).min(position)
-    }
-
-    /// Puts the position into the table.
-    #[inline(always)]
-    fn remember(&mut self, position: usize) {
-        self.table[hash(self.from(position))] = self.index.wrapping_add(position as u32);
     }
 }
 
@@ -369,6 +350,44 @@ mod tests {
             }
         });
         assert!(here.get() > 1000, "{} chunks were compressed here", here.get());
+    }
+
+    /// Compresses some frames both ways, one after the other.
+    fn check_blocks(frames: impl Iterator<Item = Vec<Vec<u8>>>) {
+        let (mut ours, mut lz4) = (OwnedCompressor::new().unwrap(), OwnedCompressor::new().unwrap());
+        for chunks in frames {
+            let (mut our_blocks, mut lz4_blocks) = (Vec::new(), Vec::new());
+            compress_in_turns(&chunks, &mut ours, &mut our_blocks);
+            compress_with_lz4(&chunks, &mut lz4, &mut lz4_blocks);
+            assert!(our_blocks == lz4_blocks, "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_those_of_lz4_where_a_frame_begins() {
+        let mut random = 1u64;
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        // Matches in a chunk and to the few bytes before it, from each place and to each end.
+        check_blocks((0..5000).map(|_| {
+            let letters = 1 + next(4);
+            let mut chunk = |size| (0..size).map(|_| next(letters) as u8).collect::<Vec<u8>>();
+            let begin = chunk(1 + letters * 2);
+            vec![begin, chunk(13), chunk(14), chunk(15), chunk(16), chunk(12), chunk(16)]
+        }));
+    }
+
+    #[test]
+    fn matches_are_found_as_far_back_as_by_lz4() {
+        let far = |distance: usize, at: usize| {
+            let begin = b"abcdefghijklmnop".to_vec();
+            let mut again = begin.clone();
+            again[..at].fill(b'-');
+            vec![begin, vec![0; distance - 16 - 1000], vec![0; 1000], again]
+        };
+        check_blocks((DISTANCE_MAX - 2..DISTANCE_MAX + 3).flat_map(|distance| (0..6).map(move |at| far(distance, at))));
     }
 
     #[test]

@@ -295,8 +295,18 @@ mod tests {
         let mut at_once = History::default();
         at_once.add_buffer(3 * gibibyte);
         assert_eq!(history, at_once);
+        // The last byte that is not beyond.
+        let mut history = History::default();
+        [1, 2 * gibibyte - 1].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), COUNT_MAX);
         assert_eq!(History::from_number(history.to_number()), Ok(history));
-        assert!(History::from_number(u64::MAX).is_err());
+        assert!(History::from_number(COUNT_MAX + 1).is_err());
+        [1, 65_536, 65_536].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), GAP + 1 + 2 * 65_536);
+        // And where full chunks do not end at the limit.
+        let mut history = History::default();
+        [1, 2 * gibibyte].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), GAP + 65_536);
     }
 
     #[test]
@@ -336,7 +346,22 @@ mod tests {
             let result = restorer.restore(FrameStyle::Raw, region.len() as u64 - 1, [&mut [0; 9][..]].into_iter());
             assert_eq!(result, Err(Error::UnexpectedEnd { offset: region.len() as u64, missing: 8 }));
             assert!(restorer.restore(FrameStyle::Lz4, u64::MAX, [&mut [0; 9][..]].into_iter()).is_err());
-            assert!(restorer.restore(FrameStyle::Raw, i64::MAX as u64, [&mut [0; 9][..]].into_iter()).is_err());
+            if let From::Memory(_) = from {
+                // Also where nothing is asked for.
+                let (offset, size) = (region.len() as u64 + 1, region.len() as u64);
+                assert_eq!(restorer.restore(FrameStyle::Raw, size, [].into_iter()), Ok(size));
+                assert_eq!(restorer.restore(FrameStyle::Raw, offset, [].into_iter()), Err(Error::SeekPastEnd { offset, size }));
+            }
+            // At the end of all offsets, and beyond.
+            let mut far = |offset| restorer.restore(FrameStyle::Raw, offset, [&mut [0; 9][..]].into_iter()).unwrap_err();
+            let (near, beyond) = (far(i64::MAX as u64 - 9), far(i64::MAX as u64 - 8));
+            match from {
+                From::Memory(_) => assert!(matches!((near, beyond), (Error::SeekPastEnd { .. }, Error::SeekPastEnd { .. }))),
+                From::File(_) => {
+                    assert_eq!(near, Error::UnexpectedEnd { offset: i64::MAX as u64 - 9, missing: 9 });
+                    assert_eq!(beyond, Error::TooLarge { size: 9 });
+                }
+            }
         }
         let position = std::io::Seek::stream_position(&mut &file).unwrap();
         assert_eq!(position, region.len() as u64, "where writing left it");

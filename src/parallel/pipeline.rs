@@ -450,6 +450,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     const CUT: Error = Error::Argument("on purpose");
     const BAD: Error = Error::Internal;
@@ -570,6 +571,108 @@ mod tests {
         assert_eq!(huge.settled(worker, make, |_, _| Ok(()), |_, (), _| Ok(())), Err(failed));
     }
 
+    /// Waits until as many have come here as are to: `false` where they don't, for a long time.
+    fn all_come(here: &Monitor<usize>, all: usize) -> bool {
+        let mut come = here.lock();
+        *come += 1;
+        here.tell();
+        (0..1000).any(|_| {
+            *come >= all || {
+                come.wait_at_most(Duration::from_millis(20));
+                false
+            }
+        })
+    }
+
+    #[test]
+    fn as_many_jobs_at_a_time_as_threads() {
+        let pipeline = Pipeline { threads: 3, jobs: 3, room: 7 };
+        let here = || Monitor::new(0);
+        let meet = |here: &Monitor<usize>| if all_come(here, 3) { Ok(()) } else { Err(BAD) };
+        let (each_one, made, settled, put) = (here(), here(), here(), here());
+        assert_eq!(each(3, 3, |number| number, worker, |(), _| meet(&each_one)), Ok(()));
+        let meet_and_make = |here, worker: &mut (), job, room: &mut [u8]| meet(here).and_then(|()| make(worker, job, room));
+        assert_eq!(pipeline.in_order(worker, |w, job, room| meet_and_make(&made, w, job, room), |_, _, _| Ok(())), Ok(()));
+        let make_settled = |w: &mut (), job, room: &mut [u8]| meet_and_make(&settled, w, job, room);
+        assert_eq!(pipeline.settled(worker, make_settled, |_, _| Ok(()), |_, (), _| meet(&put)), Ok(()));
+    }
+
+    #[test]
+    fn no_more_threads_than_were_asked_for() {
+        for (threads, jobs) in [(1, 9), (2, 9), (3, 9), (9, 2)] {
+            let workers = AtomicUsize::new(0);
+            let counted = || {
+                workers.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            let job = |_: &mut (), _| Ok(());
+            assert_eq!(each(threads, jobs, |number| number, counted, job), Ok(()));
+            assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
+            let pipeline = Pipeline { threads, jobs, room: 8 };
+            assert_eq!(pipeline.in_order(counted, make, |_, _, _| Ok(())), Ok(()));
+            assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
+            assert_eq!(pipeline.settled(counted, make, |_, _| Ok(()), |_, (), _| Ok(())), Ok(()));
+            assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
+        }
+    }
+
+    #[test]
+    fn who_gets_no_memory_waits_for_what_others_make_with_theirs() {
+        let pipeline = Pipeline { threads: 2, jobs: 3, room: 0 };
+        let mut board = Board::<usize, ()>::new(&pipeline).unwrap();
+        // There is memory for one.
+        board.room = 1 << 60;
+        let state = board.state.get_mut();
+        state.begun = 1;
+        *state.slot(0) = Slot::Begun;
+        let other = || {
+            // Meanwhile the first one finds that there is none.
+            board.state.lock().wait_at_most(Duration::from_millis(20));
+            let mut memory = Memory::new(7).unwrap();
+            let made = make(&mut (), 0, memory.room()).unwrap();
+            *board.state.lock().slot(0) = Slot::Made(made, memory);
+            board.state.tell();
+        };
+        let mut taken = Vec::new();
+        let mut take = |job, _: &[u8], _| {
+            taken.push(job);
+            Ok(())
+        };
+        let result = threads::with_helpers(1, &other, || board.take_all(&mut (), &make, &mut take));
+        assert_eq!(result, Ok(()));
+        assert_eq!(taken, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_panic_of_another_thread_is_noticed() {
+        let first = AtomicBool::new(true);
+        let is_helper = || Ok(!first.swap(false, Ordering::SeqCst));
+        let came = Monitor::new(0);
+        let pipeline = Pipeline { threads: 2, jobs: 50, room: 8 };
+        // The one that made the call goes on once the other has begun a job.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let make = |is_helper: &mut bool, _: usize, _: &mut [u8]| {
+                assert!(all_come(&came, 2) && !*is_helper, "on purpose");
+                Ok(Made { len: 0, result: () })
+            };
+            pipeline.in_order(is_helper, make, |_, _, ()| Ok(()))
+        }));
+        assert!(result.is_err() && !first.into_inner());
+    }
+
+    #[test]
+    fn a_panic_while_others_wait_to_settle_is_noticed() {
+        let pipeline = Pipeline { threads: 4, jobs: 50, room: 8 };
+        for job in [0, 1, 20] {
+            let settle = |number, _: &Made<usize>| {
+                assert!(number != job, "on purpose");
+                Ok(())
+            };
+            let result = catch_unwind(AssertUnwindSafe(|| pipeline.settled(worker, make, settle, |_, (), _| Ok(()))));
+            assert!(result.is_err());
+        }
+    }
+
     #[test]
     fn a_panic_ends_all() {
         let pipeline = Pipeline { threads: 4, jobs: 50, room: 8 };
@@ -608,7 +711,11 @@ mod tests {
                 Ok(())
             };
             assert_eq!(each(threads, 100, rank, worker, count), Ok(()));
-            assert_eq!(done.into_inner(), 100);
+            assert_eq!(done.swap(0, Ordering::Relaxed), 100);
+            // What comes behind a failure is not begun, but for what others are at.
+            let count_late = |worker: &mut (), number| count(worker, number).and_then(|()| late(worker, number));
+            assert_eq!(each(threads, 100, rank, worker, count_late), Err(Failed { job: 57, error: CUT }));
+            assert!(threads > 1 || done.into_inner() == 58);
         }
     }
 }
