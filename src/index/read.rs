@@ -77,7 +77,6 @@ impl Loader {
             }
             Ok(_) => Ok(()),
             Err(Error::Corrupt { offset, what }) => Err(Error::Corrupt { offset: begin + offset, what }),
-            Err(Error::UnexpectedEnd { offset, missing }) => Err(Error::UnexpectedEnd { offset: begin + offset, missing }),
             Err(error) => Err(error),
         }
     }
@@ -113,8 +112,8 @@ impl Reader<'_> {
     /// Reads a region into memory of its size.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`], [`Error::Corrupt`] or [`Error::UnexpectedEnd`] where it is
-    /// damaged (others may be sound); [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
+    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`] or [`Error::Corrupt`] where it is damaged (others may be sound);
+    /// [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
     pub fn read(&self, number: usize, to: &mut [u8]) -> Result<(), Failure> {
         self.read_many(&mut [Request { number, to }])
     }
