@@ -85,7 +85,7 @@ fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
     reader.read_many(&mut requests).unwrap();
     assert!(all.iter().zip(regions).all(|(read, (_, data))| read == data));
     let verdict = reader.verify(&mut |damage| panic!("{damage:?}")).unwrap();
-    assert!(verdict.is_sound(), "{verdict:?}");
+    assert!(verdict.is_sound() && verdict.has_checksums == reader.has_checksums(), "{verdict:?}");
     assert_eq!((verdict.regions, verdict.frames), (regions.len() as u64, reader.frame_count() as u64));
     assert!(reader.find("no such region").is_none() && reader.entry(regions.len()).is_none());
 
@@ -262,13 +262,13 @@ fn progress_is_told_and_can_cancel() {
         };
         reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
         assert_eq!(told, 400_000);
-        let mut told = 0;
+        let mut told = (0, 0);
         let mut observe = |progress: fdckpt::index::Progress| {
-            told = progress.data;
+            told = (progress.data, progress.stored);
             ControlFlow::Continue(())
         };
         reader.verify_with(&mut |damage| panic!("{damage:?}"), Some(&mut observe)).unwrap();
-        assert_eq!(told, 400_000);
+        assert_eq!(told, (400_000, 400_000));
     }
 }
 
@@ -551,6 +551,44 @@ fn salvage_takes_short_frames_for_chance() {
     }
 }
 
+/// Numbers look like chunks of LZ4 in many places, each of which would take long to follow.
+#[test]
+fn salvage_finds_frames_behind_numbers() {
+    let folder = support::fresh_folder("index-salvage-numbers");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let numbers: Vec<u8> = (0..50_000u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
+    let text = data(1, 100_000);
+    let mut writer = options().create(&path).unwrap();
+    writer.add("numbers", &numbers).unwrap();
+    writer.set_style(FrameStyle::Lz4).unwrap();
+    writer.add("text", &text).unwrap();
+    writer.commit().unwrap();
+    let mut file = fs::read(&path).unwrap();
+    let frames = ReaderOptions::new().open_bytes(&file).unwrap().frame(1).map(|frame| frame.offset + frame.stored).unwrap();
+    file.truncate(frames as usize);
+    fs::write(&path, &file).unwrap();
+    assert_eq!(salvage(&path, &to, options()).unwrap().unverified, 2);
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["unverified/raw@0", "unverified/lz4@200000"]);
+    assert!(reader.read_to_vec(0).unwrap() == numbers && reader.read_to_vec(1).unwrap() == text);
+}
+
+/// A region of somebody else, which begins in a frame of others: what is damaged there costs no more of it than that.
+#[test]
+fn salvage_of_a_region_that_begins_in_a_frame_of_others() {
+    let folder = support::fresh_folder("index-salvage-begins");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let regions = named(&[100, 1000]);
+    let mut file = by_the_specification(&regions, &[150, 600, 1100]);
+    file[120] ^= 1;
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, &to, options()).unwrap();
+    assert_eq!((what.verified, what.lost, what.partial), (0, 2, 1));
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entry(0).unwrap().name(), "partial/region 1@50");
+    assert_eq!(reader.read_to_vec(0).unwrap(), regions[1].1[50..]);
+}
+
 /// Whatever regions are called, what is left of them is not lost for want of a name.
 #[test]
 fn salvage_finds_names() {
@@ -566,7 +604,7 @@ fn salvage_finds_names() {
     assert_eq!((what.verified, what.partial, what.lost), (1, 2, 2), "{what:?}");
     let reader = Reader::open(&to).unwrap();
     let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
-    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536"));
+    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536") && names[0].len() > 65_450);
     assert_eq!(names[1..], ["partial/x@65536'1", "partial/x@65536"]);
     assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[65_536..]);
     assert_eq!(reader.read_to_vec(2).unwrap(), regions[2].1);
@@ -730,6 +768,16 @@ fn a_file_of_somebody_else() {
         assert_eq!((lost, verdict.damaged_frames), (vec![(Some(4), None)], 0));
         assert!(!verdict.is_sound());
     }
+    // All of those in one frame.
+    let mut file = by_the_specification(&regions, &[1450]);
+    let table = 1450 + 96 + 32;
+    (0..regions.len()).for_each(|number| file[table + 24 * number + 8] ^= 1);
+    let end = file.windows(12).rposition(|bytes| bytes == b"{\"version\":1").unwrap();
+    let sum = xxhash_rust::xxh3::xxh3_64(&file[1450..end - 8]);
+    file[end - 8..end].copy_from_slice(&sum.to_le_bytes());
+    let mut lost = Vec::new();
+    ReaderOptions::new().open_bytes(&file).unwrap().verify(&mut |damage| lost.push(damage.region.unwrap().0)).unwrap();
+    assert_eq!(lost, [0, 1, 2, 3, 4]);
     // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
     let folder = support::fresh_folder("index-other");
     let small = named(&[100, 0, 300, 50]);

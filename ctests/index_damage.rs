@@ -106,6 +106,8 @@ fn what_lies_before_the_damage() {
     fs::write(&path, &file).unwrap();
     let what = salvage(&path, folder.join("b"), WriterOptions::new().durability(Durability::None)).unwrap();
     assert_eq!((what.unverified, what.lost), (19, 6));
+    let reader = Reader::open(folder.join("b")).unwrap();
+    assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
 }
 
 #[test]
@@ -215,6 +217,7 @@ fn an_index_that_can_not_be() {
         }
         other => panic!("{what}: {other:?}"),
     };
+    refused(0, "the index is truncated", &|index| index.truncate(95));
     let what = "not as large as it says";
     refused(16, what, &|index| index.push(0));
     for (field, number) in [(16, 4), (24, 2), (48, 19), (64, 32), (72, 8)] {
@@ -492,4 +495,26 @@ fn a_region_of_both_styles() {
         }
         assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_sound());
     }
+}
+
+/// The attributes are kept; of two with one key, which this library does not write, the first, as it is the one that is found. What is called
+/// unverified in a file that was not salvaged is as good as anything else.
+#[test]
+fn salvage_keeps_attributes() {
+    let folder = support::fresh_folder("index-damage-attributes");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let file = with_index(&small(), |index| {
+        let place = index.windows(4).position(|bytes| bytes == b"mode").unwrap();
+        index[place..place + 4].copy_from_slice(b"step");
+    });
+    fs::write(&path, file).unwrap();
+    salvage(&path, &to, WriterOptions::new().durability(Durability::None)).unwrap();
+    let kept: Vec<_> = Reader::open(&to).unwrap().attributes().map(|(key, value)| (key.to_owned(), value.to_vec())).collect();
+    assert_eq!(kept, [("step".to_owned(), b"17".to_vec()), ("fdckpt.salvaged".to_owned(), b"verified".to_vec())]);
+
+    let mut writer = WriterOptions::new().durability(Durability::None).create(&path).unwrap();
+    writer.add("unverified/a", b"12345").unwrap();
+    writer.commit().unwrap();
+    let what = salvage(&path, &to, WriterOptions::new().durability(Durability::None)).unwrap();
+    assert_eq!((what.verified, what.unverified), (1, 0));
 }

@@ -58,7 +58,7 @@ pub(super) struct OfParts {
 
 impl OfParts {
     pub(super) fn new() -> Self {
-        Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: 0, count: 0 }
+        Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: checksum(&[]), count: 0 }
     }
 
     pub(super) fn add(&mut self, part: u64) {

@@ -313,7 +313,6 @@ fn chunk_at(bytes: &[u8], at: usize, patience: &mut u64) -> Option<(usize, usize
 /// How many bytes, from 1 to a full chunk, an LZ4 block has when it is decompressed.
 fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
     const LEAST_MATCH: usize = 4;
-    const OFFSET: usize = 2;
     let mut size = 0;
     loop {
         *patience = patience.checked_sub(1)?;
@@ -325,7 +324,12 @@ fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
         if block.is_empty() {
             return (1..=CHUNK_MAX).contains(&size).then_some(size);
         }
-        block = block.get(OFFSET..)?;
+        let (offset, rest) = block.split_first_chunk::<2>()?;
+        block = rest;
+        // Invalid, says the specification of LZ4: without looking at it, small numbers take long to be told from chunks.
+        if *offset == [0, 0] {
+            return None;
+        }
         size += length(token & 15, &mut block)? + LEAST_MATCH;
         if size > CHUNK_MAX {
             return None;

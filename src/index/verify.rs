@@ -147,15 +147,11 @@ impl Reader<'_> {
         let mut last = (usize::MAX, Error::Internal);
         for number in 0..self.len() {
             let region = view.region(number).ok_or(Error::Internal)?;
-            let (mut found, mut parts, mut count, mut first) = (None, OfParts::new(), 0, 0);
+            let (mut found, mut parts) = (None, OfParts::new());
             for (frame, bounds) in (region.first_frame..).map_while(|frame| Some((frame, view.frame(frame)?))) {
                 if region.data.is_empty() || bounds.data.start >= region.data.end {
                     break;
                 }
-                if count == 0 {
-                    first = bounds.stored.start;
-                }
-                count += 1;
                 let (state, sum) = states[frame];
                 if state & DAMAGED != 0 {
                     if last.0 != frame {
@@ -177,13 +173,10 @@ impl Reader<'_> {
                     checksum(part_of(data, &bounds.data, &region.data))
                 });
             }
-            let wrong = Error::Malformed {
-                offset: first,
-                what: "the checksum of the region is wrong, though those of its frames are right",
-            };
-            if found.is_none() && self.has_checksums() {
-                let sum = if count == 0 { checksum(&[]) } else { parts.finish() };
-                found = if sum == region.checksum { None } else { Some((None, wrong)) };
+            if found.is_none() && self.has_checksums() && parts.finish() != region.checksum {
+                let offset = view.frame(region.first_frame).map_or(0, |frame| frame.stored.start);
+                let what = "the checksum of the region is wrong, though those of its frames are right";
+                found = Some((None, Error::Malformed { offset, what }));
             }
             if let Some((frame, error)) = found {
                 verdict.lost_regions += 1;
