@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, Request, WriterOptions, salvage};
+use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
@@ -78,9 +78,13 @@ fn what_is_damaged_is_named() {
         let told = failure.as_ref().map(|failure| (failure.name(), failure.frame(), failure.offset()));
         assert_eq!(told, (number == 2).then_some((Some(&name[..]), Some(1), reader.frame(1).map(|frame| frame.offset))));
     }
+    let offset = reader.frame(1).map(|frame| frame.offset);
     let mut told = Vec::new();
-    let verdict = reader.verify(&mut |damage| told.extend(damage.region.map(|(number, _)| number))).unwrap();
-    assert_eq!((told, verdict.lost_regions, verdict.damaged_frames), (vec![2], 1, 1));
+    let verdict = reader
+        .verify(&mut |damage| told.push((damage.region.map(|(number, _)| number), damage.frame, damage.error.offset())))
+        .unwrap();
+    assert_eq!(told, [(Some(2), Some(1), offset)]);
+    assert_eq!((verdict.lost_regions, verdict.damaged_frames, verdict.first_offset), (1, 1, offset));
 }
 
 /// Without checksums what lies before the damage can be read, whatever was read before.
@@ -419,26 +423,6 @@ fn where_a_frame_is_damaged() {
     let failure = open(&longer).unwrap().read_to_vec(0).unwrap_err();
     assert!(failure.to_string().contains("more bytes than its data needs"), "{failure}");
     assert_eq!((failure.offset(), failure.frame()), (Some(begin as u64), Some(1)));
-}
-
-/// Of several frames that are damaged the first is told, whichever thread is done with its own before.
-#[test]
-fn the_first_damage_is_told() {
-    let path = support::fresh_folder("index-damage-first").join("a");
-    let mut writer = WriterOptions::new().durability(Durability::None).frame_size(1 << 20).create(&path).unwrap();
-    writer.add("large", &vec![1; 1 << 20]).unwrap();
-    writer.add("small", &[2; 100]).unwrap();
-    writer.commit().unwrap();
-    let mut file = fs::read(&path).unwrap();
-    file[5] ^= 1;
-    file[(1 << 20) + 5] ^= 1;
-    let reader = ReaderOptions::new().threads(2).open_bytes(&file).unwrap();
-    let (mut large, mut few) = (vec![0; 1 << 20], [0; 100]);
-    for _ in 0..20 {
-        let mut requests = [Request { number: 1, to: &mut few }, Request { number: 0, to: &mut large }];
-        let failure = reader.read_many(&mut requests).unwrap_err();
-        assert_eq!((failure.frame(), failure.name()), (Some(0), Some("large")));
-    }
 }
 
 /// Who asks for no checksums gets what is there. Verifying looks at them all the same.

@@ -407,3 +407,33 @@ fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), Error> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::index::ReaderOptions;
+
+    #[test]
+    fn of_several_failures_that_of_the_lowest_job_is_told() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ctests/golden/checkpoint/raw.ckpt");
+        let bytes = std::fs::read(path).unwrap();
+        let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
+        let second = AtomicBool::new(false);
+        let job = |number, _: &mut Loader| {
+            // So that the second one fails first, if there is a thread for it.
+            let begin = Instant::now();
+            while number == 0 && !second.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(1) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            second.fetch_or(number == 1, Ordering::Relaxed);
+            Err((number, Error::Internal))
+        };
+        for _ in 0..5 {
+            second.store(false, Ordering::Relaxed);
+            let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
+            assert_eq!(outcome, Err((Some(0), Error::Internal)));
+        }
+    }
+}
