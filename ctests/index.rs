@@ -85,7 +85,7 @@ fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
     reader.read_many(&mut requests).unwrap();
     assert!(all.iter().zip(regions).all(|(read, (_, data))| read == data));
     let verdict = reader.verify(&mut |damage| panic!("{damage:?}")).unwrap();
-    assert!(verdict.is_sound(), "{verdict:?}");
+    assert!(verdict.is_sound() && verdict.has_checksums == reader.has_checksums(), "{verdict:?}");
     assert_eq!((verdict.regions, verdict.frames), (regions.len() as u64, reader.frame_count() as u64));
     assert!(reader.find("no such region").is_none() && reader.entry(regions.len()).is_none());
 
@@ -262,14 +262,69 @@ fn progress_is_told_and_can_cancel() {
         };
         reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
         assert_eq!(told, 400_000);
-        let mut told = 0;
+        let mut told = (0, 0);
         let mut observe = |progress: fdckpt::index::Progress| {
-            told = progress.data;
+            told = (progress.data, progress.stored);
             ControlFlow::Continue(())
         };
         reader.verify_with(&mut |damage| panic!("{damage:?}"), Some(&mut observe)).unwrap();
-        assert_eq!(told, 400_000);
+        assert_eq!(told, (400_000, 400_000));
     }
+}
+
+#[test]
+fn a_reader_tells_of_itself() {
+    let folder = support::fresh_folder("index-tells");
+    let path = folder.join("a");
+    let empty = write_to(&path, options(), &[]);
+    assert!(ReaderOptions::new().open_bytes(&empty).unwrap().is_empty());
+    let file = write_to(&path, options(), &named(&[10, 0, 30]));
+    let reader = ReaderOptions::new().threads(2).checksums(false).spool_limit(5).open_bytes(&file).unwrap();
+    assert_eq!((reader.len(), reader.is_empty(), reader.file_size()), (3, false, file.len() as u64));
+    let numbers = |from: usize, to: usize| (from..to).collect::<Vec<_>>();
+    let mut entries = reader.entries();
+    assert_eq!((entries.len(), entries.next_back().unwrap().number(), entries.len()), (3, 2, 2));
+    assert_eq!(entries.map(|entry| entry.number()).collect::<Vec<_>>(), numbers(0, 2));
+    assert!(reader.entries().rev().map(|entry| entry.number()).eq(numbers(0, 3).into_iter().rev()));
+    let told = format!("{:?}", reader.options());
+    assert!(told.contains("threads: 2, checksums: false") && told.contains("spool_limit: 5"), "{told}");
+    assert_eq!(format!("{reader:?}"), "Reader { file: None, regions: 3, frames: 1, data: 40, .. }");
+    assert_eq!(format!("{:?}", reader.entry(2).unwrap()), "Entry { number: 2, name: \"region 2\", size: 30 }");
+    assert_eq!(format!("{:?}", reader.entries()), "Entries { reader: Reader, numbers: 0..3 }");
+    let told = format!("{:?}", options().threads(3));
+    assert!(told.starts_with("WriterOptions { style: Raw, threads: 3, frame_size: 262144, checksums: true"), "{told}");
+    let mut writer = options().write_to(File::create(&path).unwrap()).unwrap();
+    writer.add("a", b"12345").unwrap();
+    assert_eq!(format!("{writer:?}"), "Writer { file: None, regions: 1, data: 5, failed: false, .. }");
+}
+
+/// In whatever order they are asked for.
+#[test]
+fn frames_that_regions_share_are_restored_once() {
+    let folder = support::fresh_folder("index-once");
+    let regions = named(&[10_000, 100_000, 10_000, 15_000]);
+    let mut writer = options().style(FrameStyle::Lz4).frame_size(65_536).create(folder.join("a")).unwrap();
+    // In frame 0: regions 0, 1 and 2; those of the largest region are frames 1 and 2.
+    for number in [0, 2, 3, 1] {
+        writer.add(&regions[number].0, &regions[number].1).unwrap();
+    }
+    writer.commit().unwrap();
+    let reader = Reader::open(folder.join("a")).unwrap();
+    let mut to: Vec<Vec<u8>> = reader.entries().map(|entry| vec![0; entry.size() as usize]).collect();
+    let mut requests: Vec<Request<'_>> = to.iter_mut().enumerate().map(|(number, to)| Request { number, to }).collect();
+    requests.swap(1, 3);
+    let mut told = Vec::new();
+    let mut observe = |progress: fdckpt::index::Progress| {
+        told.push((progress.data, progress.stored));
+        ControlFlow::Continue(())
+    };
+    reader.read_many_with(&mut requests, Some(&mut observe)).unwrap();
+    let ends = [35_000, 100_536, 135_000].iter().zip(0..3).map(|(&data, number)| {
+        let frame = reader.frame(number).unwrap();
+        (data, frame.offset + frame.stored)
+    });
+    assert_eq!(told, ends.collect::<Vec<_>>());
+    assert!([0, 2, 3, 1].iter().zip(&to).all(|(&number, to)| regions[number].1 == *to));
 }
 
 #[test]
@@ -294,6 +349,8 @@ fn pipes_descriptors_and_memory() {
         (1 << 20, 1 << 20, Ok(Spooled::InMemory)),
         (1 << 10, 1 << 20, Ok(Spooled::InFile)),
         (0, 1000, Err(Error::InputTooLarge { limit: 1000 })),
+        (file.len() as u64, file.len() as u64, Ok(Spooled::InMemory)),
+        (file.len() as u64 - 1, u64::MAX, Ok(Spooled::InFile)),
     ] {
         let (from, mut to) = std::io::pipe().unwrap();
         let copy = file.clone();
@@ -326,8 +383,10 @@ fn other_files_are_refused() {
     let failure = ReaderOptions::new().open_bytes(&container.serialize().unwrap()).unwrap_err().error();
     assert!(matches!(failure, Error::Unrecognized(why) if why.contains("no index")), "{failure}");
     let failure = Reader::open("/no/such/file").unwrap_err();
-    assert_eq!(failure.file(), Some("/no/such/file"));
+    assert_eq!((failure.file(), failure.name(), failure.frame()), (Some("/no/such/file"), None, None));
     assert!(failure.to_string().contains("No such file"), "{failure}");
+    let source = std::error::Error::source(&failure).and_then(|source| source.downcast_ref::<Error>());
+    assert_eq!(source, Some(&failure.error()));
 }
 
 #[test]
@@ -457,6 +516,79 @@ fn salvage_finds_what_is_left() {
     assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
 }
 
+/// Without the index, what decompresses to few bytes can be chance. It is among the RAW stretches then: nothing is lost.
+#[test]
+fn salvage_takes_short_frames_for_chance() {
+    let folder = support::fresh_folder("index-salvage-short");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    for (sizes, found) in
+        [([16, 15, 64], &["lz4", "raw", "lz4"][..]), ([16, 15, 63], &["lz4", "raw"]), ([15, 16, 63], &["raw", "lz4", "raw"])]
+    {
+        let mut frames = vec![0; 1000];
+        let mut checkpt = fdckpt::Checkpt::mmio(&mut frames).unwrap();
+        let mut ends = vec![0];
+        for size in sizes {
+            checkpt.open(FrameStyle::Lz4).unwrap();
+            checkpt.data(&data(size as u64, size)).unwrap();
+            ends.push(checkpt.close().unwrap());
+        }
+        drop(checkpt);
+        frames.truncate(ends[3] as usize);
+        fs::write(&path, &frames).unwrap();
+        let what = salvage(&path, &to, options()).unwrap();
+        assert_eq!((what.index, what.unverified), (false, found.len() as u64));
+        let reader = Reader::open(&to).unwrap();
+        for (number, (entry, kind)) in reader.entries().zip(found).enumerate() {
+            assert_eq!(entry.name(), format!("unverified/{kind}@{}", ends[number]), "{sizes:?}");
+            let read = reader.read_to_vec(number).unwrap();
+            if *kind == "lz4" {
+                assert_eq!(read, data(sizes[number] as u64, sizes[number]));
+            } else {
+                let end = if number + 1 == found.len() { 3 } else { number + 1 };
+                assert_eq!(read, frames[ends[number] as usize..ends[end] as usize]);
+            }
+        }
+    }
+}
+
+/// Numbers look like chunks of LZ4 in many places, each of which would take long to follow.
+#[test]
+fn salvage_finds_frames_behind_numbers() {
+    let folder = support::fresh_folder("index-salvage-numbers");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let numbers: Vec<u8> = (0..50_000u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
+    let text = data(1, 100_000);
+    let mut writer = options().create(&path).unwrap();
+    writer.add("numbers", &numbers).unwrap();
+    writer.set_style(FrameStyle::Lz4).unwrap();
+    writer.add("text", &text).unwrap();
+    writer.commit().unwrap();
+    let mut file = fs::read(&path).unwrap();
+    let frames = ReaderOptions::new().open_bytes(&file).unwrap().frame(1).map(|frame| frame.offset + frame.stored).unwrap();
+    file.truncate(frames as usize);
+    fs::write(&path, &file).unwrap();
+    assert_eq!(salvage(&path, &to, options()).unwrap().unverified, 2);
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["unverified/raw@0", "unverified/lz4@200000"]);
+    assert!(reader.read_to_vec(0).unwrap() == numbers && reader.read_to_vec(1).unwrap() == text);
+}
+
+/// A region of somebody else, which begins in a frame of others: what is damaged there costs no more of it than that.
+#[test]
+fn salvage_of_a_region_that_begins_in_a_frame_of_others() {
+    let folder = support::fresh_folder("index-salvage-begins");
+    let (path, to) = (folder.join("a"), folder.join("b"));
+    let regions = named(&[100, 1000]);
+    let mut file = by_the_specification(&regions, &[150, 600, 1100]);
+    file[120] ^= 1;
+    fs::write(&path, &file).unwrap();
+    let what = salvage(&path, &to, options()).unwrap();
+    assert_eq!((what.verified, what.lost, what.partial), (0, 2, 1));
+    let reader = Reader::open(&to).unwrap();
+    assert_eq!(reader.entry(0).unwrap().name(), "partial/region 1@50");
+    assert_eq!(reader.read_to_vec(0).unwrap(), regions[1].1[50..]);
+}
+
 /// Whatever regions are called, what is left of them is not lost for want of a name.
 #[test]
 fn salvage_finds_names() {
@@ -472,7 +604,7 @@ fn salvage_finds_names() {
     assert_eq!((what.verified, what.partial, what.lost), (1, 2, 2), "{what:?}");
     let reader = Reader::open(&to).unwrap();
     let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
-    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536"));
+    assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536") && names[0].len() > 65_450);
     assert_eq!(names[1..], ["partial/x@65536'1", "partial/x@65536"]);
     assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[65_536..]);
     assert_eq!(reader.read_to_vec(2).unwrap(), regions[2].1);
@@ -634,7 +766,18 @@ fn a_file_of_somebody_else() {
         let mut lost = Vec::new();
         let verdict = reader.verify(&mut |damage| lost.push((damage.region.map(|(number, _)| number), damage.frame))).unwrap();
         assert_eq!((lost, verdict.damaged_frames), (vec![(Some(4), None)], 0));
+        assert!(!verdict.is_sound());
     }
+    // All of those in one frame.
+    let mut file = by_the_specification(&regions, &[1450]);
+    let table = 1450 + 96 + 32;
+    (0..regions.len()).for_each(|number| file[table + 24 * number + 8] ^= 1);
+    let end = file.windows(12).rposition(|bytes| bytes == b"{\"version\":1").unwrap();
+    let sum = xxhash_rust::xxh3::xxh3_64(&file[1450..end - 8]);
+    file[end - 8..end].copy_from_slice(&sum.to_le_bytes());
+    let mut lost = Vec::new();
+    ReaderOptions::new().open_bytes(&file).unwrap().verify(&mut |damage| lost.push(damage.region.unwrap().0)).unwrap();
+    assert_eq!(lost, [0, 1, 2, 3, 4]);
     // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
     let folder = support::fresh_folder("index-other");
     let small = named(&[100, 0, 300, 50]);

@@ -33,6 +33,7 @@ fn options<'w>() -> WriterOptions<'w> {
 
 fn save(path: &Path, large: &[u8]) -> Result<(), Failure> {
     let mut writer = options().create(path)?;
+    writer.attribute("t", b"")?;
     writer.attribute("step", b"17")?;
     for number in 0..20 {
         writer.add(
@@ -64,8 +65,17 @@ fn any_allocation_can_fail() {
     let large: Vec<u8> = (0..300_000usize).map(|at| (at * at / 1000) as u8).collect();
     assert!(at_each_allocation(|| save(&path, &large)) > 20);
     load(&path, &large).unwrap();
+    let nothing = || options().create(&other)?.commit().map(drop);
+    assert!(at_each_allocation(nothing) > 5);
+    let no_attributes = || {
+        let mut writer = options().create(&other)?;
+        writer.add("a region", &large)?;
+        writer.commit().map(drop)
+    };
+    assert!(at_each_allocation(no_attributes) > 10);
     assert!(at_each_allocation(|| load(&path, &large)) > 10);
-    assert!(at_each_allocation(|| salvage(&path, &other, options()).map(drop)) > 20);
+    // Want of memory does not count as damage.
+    assert!(at_each_allocation(|| salvage(&path, &other, options()).map(|what| assert_eq!(what.lost, 0))) > 20);
     load(&other, &large).unwrap();
     // Without an index.
     let bytes = std::fs::read(&path).unwrap();

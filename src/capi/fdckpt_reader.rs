@@ -561,8 +561,8 @@ pub struct fdckpt_salvaged_t {
 /// the file has no checksums, regions come as unverified/NAME.
 ///
 /// Without the index: LZ4 frames are found by the sizes of their chunks, and come as unverified/lz4@OFFSET, OFFSET being where in the file
-/// they begin; one whose size is a multiple of 64 KiB comes together with what follows. RAW frames can't be told from anything else:
-/// all that is between comes as unverified/raw@OFFSET.
+/// they begin; one whose size is a multiple of 64 KiB comes together with what follows, and one of fewer than 16 bytes (64 where the file
+/// ends) is taken as RAW. RAW frames can't be told from anything else: all that is between comes as unverified/raw@OFFSET.
 ///
 /// Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
 /// for it.

@@ -1,6 +1,6 @@
 //! The index as it lies in the file. docs/checkpoint-format.md specifies it.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::names::{NAMES_MAX, Names, places, slots_for};
 use super::{NAME_MAX, checksum};
@@ -58,7 +58,7 @@ pub(super) struct OfParts {
 
 impl OfParts {
     pub(super) fn new() -> Self {
-        Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: 0, count: 0 }
+        Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: checksum(&[]), count: 0 }
     }
 
     pub(super) fn add(&mut self, part: u64) {
@@ -359,15 +359,10 @@ impl<'b> View<'b> {
         None
     }
 
-    /// The regions of which bytes lie in this range of all data: from the first to behind the last.
-    pub(super) fn regions_in(&self, data: &Range<u64>) -> Range<usize> {
+    /// The regions of which bytes lie in this range of all data, from the first to the last.
+    pub(super) fn regions_in(&self, data: &Range<u64>) -> RangeInclusive<usize> {
         let first = self.regions.partition_point(|entry| number(entry, 0) <= data.start);
-        let begins_before = |region: usize| region == 0 || number(&self.regions[region - 1], 0) < data.end;
-        let mut end = first;
-        while end < self.regions.len() && begins_before(end) {
-            end += 1;
-        }
-        first..end
+        first..=self.regions.partition_point(|entry| number(entry, 0) < data.end)
     }
 
     /// The number of the frame that the byte at `data` of all data is in.
@@ -395,7 +390,7 @@ impl<'b> View<'b> {
                     return Err((at, "a RAW frame has another size than its data"));
                 }
                 // A chunk of LZ4 with so many bytes has at most 255 times as many when it is decompressed.
-                Some(_) if (data - before.1) / 255 > stored - before.0 => {
+                Some(_) if (data - before.1).div_ceil(255) > stored - before.0 => {
                     return Err((at, "a frame has more data than can be in its bytes"));
                 }
                 Some(_) => {}
@@ -425,10 +420,8 @@ impl<'b> View<'b> {
             if end < data || end > self.data {
                 return refuse("a region ends before it begins, or behind all data");
             }
-            if end > data {
-                while self.frames.get(frame).is_some_and(|entry| number(entry, 8) <= data) {
-                    frame += 1;
-                }
+            while self.frames.get(frame).is_some_and(|entry| number(entry, 8) <= data) {
+                frame += 1;
             }
             if first_frame != if end > data { frame } else { 0 } {
                 return refuse("a region is said to begin in another frame than it does");

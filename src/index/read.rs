@@ -77,7 +77,6 @@ impl Loader {
             }
             Ok(_) => Ok(()),
             Err(Error::Corrupt { offset, what }) => Err(Error::Corrupt { offset: begin + offset, what }),
-            Err(Error::UnexpectedEnd { offset, missing }) => Err(Error::UnexpectedEnd { offset: begin + offset, missing }),
             Err(error) => Err(error),
         }
     }
@@ -113,8 +112,8 @@ impl Reader<'_> {
     /// Reads a region into memory of its size.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`], [`Error::Corrupt`] or [`Error::UnexpectedEnd`] where it is
-    /// damaged (others may be sound); [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
+    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`] or [`Error::Corrupt`] where it is damaged (others may be sound);
+    /// [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
     pub fn read(&self, number: usize, to: &mut [u8]) -> Result<(), Failure> {
         self.read_many(&mut [Request { number, to }])
     }
@@ -407,4 +406,34 @@ fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), Error> {
         part.to.copy_from_slice(from);
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::index::ReaderOptions;
+
+    #[test]
+    fn of_several_failures_that_of_the_lowest_job_is_told() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ctests/golden/checkpoint/raw.ckpt");
+        let bytes = std::fs::read(path).unwrap();
+        let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
+        let second = AtomicBool::new(false);
+        let job = |number, _: &mut Loader| {
+            // So that the second one fails first, if there is a thread for it.
+            let begin = Instant::now();
+            while number == 0 && !second.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(1) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            second.fetch_or(number == 1, Ordering::Relaxed);
+            Err((number, Error::Internal))
+        };
+        for _ in 0..5 {
+            second.store(false, Ordering::Relaxed);
+            let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
+            assert_eq!(outcome, Err((Some(0), Error::Internal)));
+        }
+    }
 }

@@ -45,6 +45,10 @@ const UNVERIFIED: &str = "unverified/";
 /// up then.
 const PATIENCE: u64 = 64;
 
+/// Fewer bytes than these of an LZ4 frame, and of one where the file ends, are not told from chance.
+const LEAST: usize = 16;
+const LEAST_AT_END: usize = 64;
+
 /// The attribute that tells of it, and its values.
 const ATTRIBUTE: &str = "fdckpt.salvaged";
 const VERIFIED: &[u8] = b"verified";
@@ -57,8 +61,8 @@ const NOT_VERIFIED: &[u8] = b"unverified";
 /// begins. If there are no checksums, regions come as `unverified/NAME`.
 ///
 /// Without the index: LZ4 frames are found by the sizes of their chunks, and come as `unverified/lz4@OFFSET`, OFFSET being where in the
-/// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it. RAW frames can't be told from anything else: all
-/// stretches between them come as `unverified/raw@OFFSET`.
+/// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it, and one of fewer than 16 bytes (64 where the
+/// file ends) is taken as RAW. RAW frames can't be told from anything else: all stretches between them come as `unverified/raw@OFFSET`.
 ///
 /// Where a name would be that of another region, `'` and the region's number are added; where one would be too long, the begin of NAME stands for it.
 ///
@@ -243,7 +247,7 @@ fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> 
         let mut data = Vec::new();
         let end = frame(bytes, at, &mut lz4, &mut chunk, &mut data, &mut patience)?;
         // One chunk that decompresses can be chance, if it is a small one.
-        if data.is_empty() || end == bytes.len() && data.len() < 64 || data.len() < 16 {
+        if data.len() < if end == bytes.len() { LEAST_AT_END } else { LEAST } {
             at += 1;
             continue;
         }
@@ -301,7 +305,7 @@ fn frame(
 fn chunk_at(bytes: &[u8], at: usize, patience: &mut u64) -> Option<(usize, usize)> {
     let (header, rest) = bytes.get(at..)?.split_first_chunk::<CHUNK_HEADER>()?;
     let compressed = get_u24(*header) as usize;
-    let block = rest.get(..compressed).filter(|_| compressed > 0 && compressed <= chunk_bound(CHUNK_MAX))?;
+    let block = rest.get(..compressed).filter(|_| compressed <= chunk_bound(CHUNK_MAX))?;
     let size = decompressed_size(block, patience)?;
     (CHUNK_HEADER + compressed <= chunk_bound(size)).then_some((CHUNK_HEADER + compressed, size))
 }
@@ -309,7 +313,6 @@ fn chunk_at(bytes: &[u8], at: usize, patience: &mut u64) -> Option<(usize, usize
 /// How many bytes, from 1 to a full chunk, an LZ4 block has when it is decompressed.
 fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
     const LEAST_MATCH: usize = 4;
-    const OFFSET: usize = 2;
     let mut size = 0;
     loop {
         *patience = patience.checked_sub(1)?;
@@ -321,7 +324,12 @@ fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
         if block.is_empty() {
             return (1..=CHUNK_MAX).contains(&size).then_some(size);
         }
-        block = block.get(OFFSET..)?;
+        let (offset, rest) = block.split_first_chunk::<2>()?;
+        block = rest;
+        // Invalid, says the specification of LZ4: without looking at it, small numbers take long to be told from chunks.
+        if *offset == [0, 0] {
+            return None;
+        }
         size += length(token & 15, &mut block)? + LEAST_MATCH;
         if size > CHUNK_MAX {
             return None;

@@ -127,11 +127,8 @@ impl Reader<'_> {
                 sum.store(checksum(data), Ordering::Relaxed);
                 // Small regions lie in it whole.
                 for region in view.regions_in(&frame.data).filter_map(|number| view.region(number)) {
-                    let inside = frame.data.start <= region.data.start && region.data.end <= frame.data.end;
-                    if !inside {
-                        continue;
-                    }
-                    if checksum(part_of(data, &frame.data, &region.data)) != region.checksum {
+                    let is_inside = lies_in(&region.data, &frame.data);
+                    if is_inside && checksum(part_of(data, &frame.data, &region.data)) != region.checksum {
                         state.fetch_or(REGION_DAMAGED, Ordering::Relaxed);
                     }
                 }
@@ -150,46 +147,36 @@ impl Reader<'_> {
         let mut last = (usize::MAX, Error::Internal);
         for number in 0..self.len() {
             let region = view.region(number).ok_or(Error::Internal)?;
-            let (mut found, mut parts, mut count, mut first) = (None, OfParts::new(), 0, 0);
+            let (mut found, mut parts) = (None, OfParts::new());
             for (frame, bounds) in (region.first_frame..).map_while(|frame| Some((frame, view.frame(frame)?))) {
-                if region.data.is_empty() || bounds.data.start >= region.data.end || found.is_some() {
+                if region.data.is_empty() || bounds.data.start >= region.data.end {
                     break;
                 }
-                if count == 0 {
-                    first = bounds.stored.start;
-                }
-                count += 1;
-                let is_part = bounds.data.start < region.data.start || region.data.end < bounds.data.end;
-                if is_part && states[frame].0 & DAMAGED == 0 {
-                    // Others than this library's writer may have it so.
-                    let data = self.frame_data(frame, &bounds, Verified::Before, &mut loader)?;
-                    parts.add(checksum(part_of(data, &bounds.data, &region.data)));
-                } else {
-                    parts.add(states[frame].1);
-                }
-                if states[frame].0 & DAMAGED != 0 {
+                let (state, sum) = states[frame];
+                if state & DAMAGED != 0 {
                     if last.0 != frame {
                         // Once more, for the reason.
-                        last = (
-                            frame,
-                            self.frame_data(frame, &bounds, Verified::ForSure, &mut loader).err().unwrap_or(Error::Internal),
-                        );
+                        let again = self.frame_data(frame, &bounds, Verified::ForSure, &mut loader);
+                        last = (frame, again.err().unwrap_or(Error::Internal));
                     }
                     found = Some((Some(frame), last.1));
+                    break;
                 }
+                parts.add(if lies_in(&bounds.data, &region.data) {
+                    sum
+                } else if lies_in(&region.data, &bounds.data) && state & REGION_DAMAGED == 0 {
+                    // It was compared already.
+                    region.checksum
+                } else {
+                    // It, or another region in the frame, is damaged; or it goes on in other frames, not as this library's writer has it.
+                    let data = self.frame_data(frame, &bounds, Verified::Before, &mut loader)?;
+                    checksum(part_of(data, &bounds.data, &region.data))
+                });
             }
-            let wrong = Error::Malformed {
-                offset: first,
-                what: "the checksum of the region is wrong, though those of its frames are right",
-            };
-            if found.is_none() && self.has_checksums() {
-                let sound = match count {
-                    0 => region.checksum == checksum(&[]),
-                    1 if states[region.first_frame].0 & REGION_DAMAGED == 0 => true,
-                    1 => self.region_sum(&region, &mut loader)? == region.checksum,
-                    _ => parts.finish() == region.checksum,
-                };
-                found = if sound { None } else { Some((None, wrong)) };
+            if found.is_none() && self.has_checksums() && parts.finish() != region.checksum {
+                let offset = view.frame(region.first_frame).map_or(0, |frame| frame.stored.start);
+                let what = "the checksum of the region is wrong, though those of its frames are right";
+                found = Some((None, Error::Malformed { offset, what }));
             }
             if let Some((frame, error)) = found {
                 verdict.lost_regions += 1;
@@ -198,13 +185,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The checksum of a region that lies in one frame.
-    fn region_sum(&self, region: &super::format::Region<'_>, loader: &mut Loader) -> Result<u64, Error> {
-        let frame = self.view().frame(region.first_frame).ok_or(Error::Internal)?;
-        let data = self.frame_data(region.first_frame, &frame, Verified::Before, loader)?;
-        Ok(checksum(part_of(data, &frame.data, &region.data)))
     }
 
     fn verify_container(&self, verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), Error> {
@@ -226,6 +206,10 @@ impl Reader<'_> {
 fn part_of<'d>(data: &'d [u8], frame: &Range<u64>, region: &Range<u64>) -> &'d [u8] {
     let (begin, end) = (region.start.max(frame.start), region.end.min(frame.end));
     data.get((begin - frame.start) as usize..end.saturating_sub(frame.start) as usize).unwrap_or_default()
+}
+
+fn lies_in(inner: &Range<u64>, outer: &Range<u64>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// Bit 1: a region that lies in the frame has a wrong checksum of its own.
