@@ -318,7 +318,11 @@ impl Work {
         let libraries = self.target.join("debug");
         let mut command = Command::new(&test.binary);
         command.args(["--exact", &test.name, "--test-threads=1"]).current_dir(&self.tree).process_group(0);
-        command.env("TMPDIR", &scratch).env("CARGO_MANIFEST_DIR", &self.tree).env(variable.0, variable.1);
+        command
+            .env("TMPDIR", &scratch)
+            .env("CARGO_TARGET_TMPDIR", &scratch)
+            .env("CARGO_MANIFEST_DIR", &self.tree)
+            .env(variable.0, variable.1);
         command.env("LD_LIBRARY_PATH", format!("{0}/deps:{0}", libraries.display()));
         command.envs([("FDCKPT_IDENTITY", "100"), ("FDCKPT_CORRUPTION", "200"), ("PROPTEST_CASES", "40")]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

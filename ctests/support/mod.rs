@@ -14,9 +14,10 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A folder for `name` that is empty, below the build folder.
+/// A folder for `name` that is empty, below the build folder, or elsewhere for who runs a test several times at once.
 pub fn fresh_folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let elsewhere = std::env::var_os("CARGO_TARGET_TMPDIR").map(PathBuf::from);
+    let folder = elsewhere.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).join(name);
     _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("the build folder is writable");
     folder
