@@ -13,10 +13,10 @@ import sys
 
 # File below src, what stands there, what is put in its place, which occurrence (from 0).
 MUTATIONS = [
-    ("capi/fd_checkpt.rs", "encoder.put(Kind::Meta,", "encoder.put(Kind::Data,", 0),
-    ("capi/fd_checkpt.rs", "encoder.put(Kind::Data,", "encoder.put(Kind::Meta,", 0),
-    ("capi/fd_checkpt.rs", "decoder.get(Kind::Meta,", "decoder.get(Kind::Data,", 0),
-    ("capi/fd_checkpt.rs", "decoder.get(Kind::Data,", "decoder.get(Kind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "checkpt, Kind::Meta,", "checkpt, Kind::Data,", 0),
+    ("capi/fd_checkpt.rs", "checkpt, Kind::Data,", "checkpt, Kind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "restore, Kind::Meta,", "restore, Kind::Data,", 0),
+    ("capi/fd_checkpt.rs", "restore, Kind::Data,", "restore, Kind::Meta,", 0),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 0),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 1),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 2),
@@ -45,11 +45,11 @@ MUTATIONS = [
     ("capi/fdckpt_container.rs", "handle.container.set(kind, copy)", "Ok(())", 0),
     ("capi/fdckpt_container.rs", "copy.extend_from_slice(buf);", "", 0),
     ("capi/fdckpt_container.rs", "handle.container.set(kind, buf)", "handle.container.set(kind, buf.to_vec())", 0),
-    ("capi/fdckpt_container.rs", "handle.container.append_to(descriptor(fd)?).map(drop)", "descriptor(fd).map(drop)", 0),
-    ("capi/fdckpt_container.rs", "handle.container.write_to(descriptor(fd)?).map(drop)", "descriptor(fd).map(drop)", 0),
+    ("capi/fdckpt_container.rs", "handle.container.append_to(guard::descriptor(fd)?).map(drop)", "guard::descriptor(fd).map(drop)", 0),
+    ("capi/fdckpt_container.rs", "handle.container.write_to(guard::descriptor(fd)?).map(drop)", "guard::descriptor(fd).map(drop)", 0),
     ("capi/fdckpt_container.rs", "_map: Some(map)", "_map: None", 0),
     ("capi/fdckpt_container.rs", "needed, .. }) => _sz.write_unaligned(needed as usize)", ".. }) => ()", 0),
-    ("capi/fdckpt_container.rs", "if fd < 0 {", "if false {", 0),
+    ("capi/guard.rs", "if fd < 0 {", "if false {", 0),
     ("capi/fdckpt_fti.rs", "fti.writer = writer;", "drop(writer);", 0),
     ("capi/fdckpt_fti.rs", "checkpoint.recover(&mut variables, threads)?;", "", 0),
     ("capi/fdckpt_fti.rs", "Some(there) => *there = place,", "Some(_) => {}", 0),
@@ -96,6 +96,10 @@ def main():
     environment = dict(os.environ, FDCKPT_IDENTITY="200", FDCKPT_CORRUPTION="200")
     environment["CARGO_TARGET_DIR"] = str(copy / "target")
 
+    def compiles():
+        command = ["cargo", "check", "--quiet", "--lib"]
+        return subprocess.run(command, cwd=copy, env=environment, capture_output=True).returncode == 0
+
     def tests_pass():
         command = ["cargo", "test", "--quiet", *arguments]
         try:
@@ -113,6 +117,8 @@ def main():
         if len(parts) < which + 2:
             sys.exit(f"{file} has not {which + 1} times: {old}")
         path.write_text(old.join(parts[: which + 1]) + new + old.join(parts[which + 1 :]))
+        if not compiles():
+            sys.exit(f"{file} does not compile with: {new}")
         passed = tests_pass()
         path.write_text(text)
         survived += passed

@@ -56,6 +56,28 @@ save( int style, unsigned threads ) {
   fdckpt_writer_free( writer );
 }
 
+/* Styles region by region, and no checksums. */
+static void
+mixed( void ) {
+  fdckpt_writer_options_t options = { .style = 2, .no_checksums = 1, .durability = FDCKPT_SYNC_NONE };
+  fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
+  CHECK_EQ( fdckpt_writer_add( writer, "first", grid, 1000UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_set_style( writer, 1 ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_add( writer, "second", grid, 1000UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
+  fdckpt_writer_free( writer );
+  fdckpt_reader_t *    reader = fdckpt_reader_open( path, NULL );
+  fdckpt_reader_info_t info;
+  fdckpt_entry_t       entry;
+  CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
+  CHECK( info.regions==2UL && !info.has_checksums );
+  CHECK_EQ( fdckpt_reader_find( reader, "first", &entry ), FDCKPT_OK );
+  CHECK_EQ( entry.style, 2 );
+  CHECK_EQ( fdckpt_reader_find( reader, "second", &entry ), FDCKPT_OK );
+  CHECK_EQ( entry.style, 1 );
+  fdckpt_reader_close( reader );
+}
+
 static void
 load( fdckpt_reader_t * reader, int style ) {
   CHECK( reader );
@@ -363,6 +385,7 @@ main( void ) {
     }
     restore_plainly();
   }
+  mixed();
   check_pipes();
   check_damage();
   check_failures();

@@ -500,6 +500,12 @@ arguments( void ) {
   ulong before = test_logged;
   FAILED( FDCKPT_ERR_NO_ROOM, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, region, 7UL, NULL, 1 ) );
   CHECK_EQ( test_logged, before );
+
+  /* The frames before it are told. */
+  bad[0] = bad[1] = ok;
+  bad[0].off = bad[1].off = bad[0].end = bad[1].end = 777UL;
+  FAILED( FDCKPT_ERR_NO_ROOM, 1, fdckpt_frames_checkpt_mmio( bad, 2UL, region, 15UL, NULL, 1 ) );
+  CHECK( !bad[0].off && bad[0].end==8UL && bad[1].off==777UL && bad[1].end==777UL );
   FAILED( FDCKPT_ERR_CORRUPT, 0, fdckpt_frames_restore_mmio( &ok, 1UL, region, 7UL, 1 ) );
 
   /* Nothing to do. */

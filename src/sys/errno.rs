@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn what_to_do_about_it() {
+        let such = |test: fn(Errno) -> bool| (1..200).filter(|&number| test(Errno(number))).collect::<Vec<_>>();
+        assert_eq!(such(Errno::is_interrupted), [libc::EINTR]);
+        assert_eq!(such(Errno::is_full), [libc::ENOSPC, libc::EDQUOT]);
+        assert_eq!(such(Errno::is_would_block), [libc::EAGAIN]);
+    }
+
+    #[test]
     fn says_what_it_means() {
         assert_eq!(Errno(libc::ENOSPC).to_string(), "No space left on device");
         assert_eq!(format!("{:?}", Errno(libc::EIO)), "Errno(5: Input/output error)");
