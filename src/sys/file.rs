@@ -354,4 +354,48 @@ mod tests {
         assert_eq!(crate::sys::fd::read_at_least_from(file.as_fd(), Some(0), &mut read, &mut rest, 4), Ok(4));
         assert_eq!(&read, b"abcd");
     }
+
+    #[test]
+    fn names_of_temporary_files() {
+        let name = temporary_name(0x0123_4567_89ab_cdef);
+        assert_eq!(&name, b".fdckpt-0123456789abcdef.tmp\0");
+        assert!(is_temporary(CStr::from_bytes_with_nul(&name).unwrap()));
+        for other in [c".fdckpt-0123456789abcde.tmp", c".fdckpt-0123456789abcdeF.tmp", c"fdckpt-0123456789abcdef.tmp", c""] {
+            assert!(!is_temporary(other));
+        }
+    }
+
+    /// Not what others have locked, what the name is a link to, or what would have to be waited for.
+    #[test]
+    fn what_is_abandoned_is_removed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = File::open(temporary.path()).unwrap();
+        let path =
+            |number| temporary.path().join(String::from_utf8_lossy(&temporary_name(number)[..TEMPORARY_SIZE - 1]).as_ref());
+        let locked = Locked::try_new(File::create(path(1)).unwrap().into());
+        std::fs::write(path(2), "abandoned").unwrap();
+        std::fs::write(temporary.path().join("file"), "another").unwrap();
+        std::os::unix::fs::symlink("file", path(3)).unwrap();
+        // SAFETY: the name is a C string.
+        assert_eq!(unsafe { libc::mkfifo(c(&path(4)).as_ptr(), 0o600) }, 0);
+        remove_abandoned(folder.as_fd());
+        assert_eq!([1, 2, 3].map(|number| path(number).symlink_metadata().is_ok()), [true, false, true]);
+        assert!(Locked::try_new(File::open(path(1)).unwrap().into()).is_none());
+        drop(locked);
+        assert!(Locked::try_new(File::open(path(1)).unwrap().into()).is_some());
+        remove_abandoned(folder.as_fd());
+        assert!(!path(1).exists() && temporary.path().join("file").exists());
+    }
+
+    #[test]
+    fn what_can_not_be_looked_at_is_not_taken_for_missing() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = File::open(temporary.path()).unwrap();
+        assert_eq!(id_in(folder.as_fd(), c"missing"), Ok(None));
+        let too_long = std::ffi::CString::new(vec![b'x'; 300]).unwrap();
+        assert!(id_in(folder.as_fd(), &too_long).unwrap_err().is_name_too_long());
+        std::fs::write(temporary.path().join("file"), "").unwrap();
+        let file = File::open(temporary.path().join("file")).unwrap();
+        assert_eq!(id_in(folder.as_fd(), c"file"), id(file.as_fd()).map(Some));
+    }
 }
