@@ -178,6 +178,26 @@ mod tests {
         assert!(decompressor.follow(11, &mut to, |before, _| before == [&b"abc"[..], &[7; 8]].concat()));
     }
 
+    /// Nor where the chunk does not fit the ring any more.
+    #[test]
+    fn nothing_is_followed_beyond_the_end_of_the_ring() {
+        let at = RING_SIZE - 24;
+        let mut compressor = OwnedCompressor::new().unwrap();
+        let mut compressor = compressor.borrow();
+        compressor.renew(false);
+        compressor.compress(at, &[1; 16], &mut [0; 64]).unwrap();
+        assert!(compressor.follow(RING_SIZE - 8, &[2; 9]).is_none());
+        assert!(compressor.follow(RING_SIZE - 8, &[2; 8]).is_some());
+
+        let block: Vec<u8> = [&[0xf0, 1][..], &[1; 16]].concat();
+        let mut decompressor = OwnedDecompressor::new().unwrap();
+        let mut decompressor = decompressor.borrow();
+        decompressor.reset();
+        assert!(decompressor.decompress(at, 16, &block).is_some());
+        assert!(!decompressor.follow(RING_SIZE - 8, &mut [2; 9], |_, _| true));
+        assert!(decompressor.follow(RING_SIZE - 8, &mut [2; 8], |_, _| true));
+    }
+
     /// The ring filled to its end with chunks of `len` bytes.
     fn filled(compressor: &mut Compressor, data: &[u8], len: usize) -> usize {
         let mut to = vec![0; 2 * len + 64];
@@ -219,18 +239,24 @@ mod tests {
         let mut in_place = compressor.in_place(&data, WINDOW, cursor).unwrap();
         in_place.compress(4096, &mut to).unwrap();
         drop(in_place);
-        assert!(compressor.follow(cursor, &[0; 8]).is_none());
-        let size = compressor.compress(0, &data[..64], &mut to).unwrap();
+        let again = &data[WINDOW..WINDOW + 64];
+        let size = compressor.compress(0, again, &mut to).unwrap();
 
         let mut decompressor = OwnedDecompressor::new().unwrap();
         let mut decompressor = decompressor.borrow();
         decompressor.reset();
-        assert_eq!(decompressor.decompress(0, 64, &to[..size]), Some(&data[..64]));
+        assert_eq!(decompressor.decompress(0, 64, &to[..size]), Some(again));
+
+        // Two literals, four bytes that begin two before them, and twelve literals.
+        let block = [&[0x20, 1, 2, 4, 0, 0xc0][..], &[3; 12]].concat();
+        let letters = [0x30, b'a', b'b', b'c'];
+        decompressor.reset();
+        decompressor.decompress(0, 3, &letters).unwrap();
+        assert!(decompressor.decompress(3, 18, &block).is_some());
         let mut buffer = [0; 64];
         let mut in_place = decompressor.in_place(&mut buffer).unwrap();
-        in_place.decompress(3, &[0x30, b'a', b'b', b'c']).unwrap();
+        in_place.decompress(3, &letters).unwrap();
         drop(in_place);
-        // Two literals, then four bytes that are 66 before.
-        assert_eq!(decompressor.decompress(2, 6, &[0x20, 1, 2, 66, 0]), None);
+        assert!(decompressor.decompress(0, 18, &block).is_none());
     }
 }
