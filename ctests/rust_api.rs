@@ -413,3 +413,35 @@ fn both_types_can_go_to_other_threads_and_be_printed() {
     check(Restore::stream(File::open("/dev/zero").unwrap()).unwrap(), "stream");
     check(Restore::stream_with_buffer(File::open("/dev/zero").unwrap(), 1).unwrap_err(), "BufferTooSmall");
 }
+
+/// A large buffer behind small ones, wherever these end in LZ4's ring, and whatever it refers to in them.
+#[test]
+fn large_buffers_refer_to_what_is_before_them() {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    let noise: Vec<u8> = (0..60_000).map(|_| next()).collect();
+    let data: Vec<u8> = noise.iter().copied().cycle().take(1_000_000).collect();
+    for small in 0..18 {
+        let sizes = std::iter::repeat_n(33_000, small).chain([200_000]);
+        let mut rest = &data[..];
+        let buffers: Vec<&[u8]> = sizes.map(|size| rest.split_off(..size).unwrap()).collect();
+        let mut region = vec![0; 1_100_000];
+        let mut checkpt = Checkpt::mmio(&mut region).unwrap();
+        checkpt.open(FrameStyle::Lz4).unwrap();
+        buffers.iter().for_each(|buffer| checkpt.data(buffer).unwrap());
+        let end = checkpt.close().unwrap() as usize;
+        drop(checkpt);
+        assert!(end < buffers.iter().map(|buffer| buffer.len()).sum::<usize>() / 4 * 3, "there are matches 60,000 bytes back");
+        let mut restore = Restore::mmio(&region[..end]).unwrap();
+        restore.open(FrameStyle::Lz4).unwrap();
+        for buffer in &buffers {
+            let mut restored = vec![0; buffer.len()];
+            restore.data(&mut restored).unwrap();
+            assert!(restored == *buffer, "behind {small} small ones");
+        }
+        restore.close().unwrap();
+    }
+}
