@@ -23,18 +23,6 @@ static char folder[ 64 ];
 static char path  [ 128 ];
 static char other [ 128 ];
 
-#include <dirent.h>
-
-static int
-file_cnt( void ) {
-  int   cnt = 0;
-  DIR * dir = opendir( folder );
-  if( !dir ) { perror( folder ); abort(); }
-  while( readdir( dir ) ) cnt++;
-  closedir( dir );
-  return cnt-2;
-}
-
 static uchar *
 file_bytes( char const * name,
             ulong *      sz ) {
@@ -110,7 +98,7 @@ save_and_recover( int generation,
   WORKS( fdckpt_fti_size( fti, generation, &size ) );
   WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
   fdckpt_fti_free( fti );
-  CHECK_EQ( file_cnt(), 1 );
+  CHECK_EQ( test_file_cnt( folder ), 1 );
   ulong sz;
   free( file_bytes( path, &sz ) );
   CHECK_EQ( sz, size );
@@ -244,7 +232,7 @@ save_and_recover( int generation,
   fdckpt_fti_free( fti );
   unlink( other );
   unlink( path );
-  CHECK_EQ( file_cnt(), 0 );
+  CHECK_EQ( test_file_cnt( folder ), 0 );
   free( want );
   free( grid );
 }
@@ -320,7 +308,7 @@ update_and_recover( int generation,
   snprintf( name, sizeof(name), "%s.hashes",  path ); unlink( name );
   snprintf( name, sizeof(name), "%s.journal", path ); CHECK_EQ( unlink( name ), mode==FDCKPT_FTI_SAFE ? 0 : -1 );
   unlink( path );
-  CHECK_EQ( file_cnt(), 0 );
+  CHECK_EQ( test_file_cnt( folder ), 0 );
   free( want );
   free( grid );
 }
@@ -432,13 +420,13 @@ arguments( void ) {
   FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_fti_stored_size( NULL, 1, &size ) );
   FAILS( FDCKPT_ERR_IO, fdckpt_fti_stored_size( folder, 1, &size ) );
   CHECK_EQ( size, 77 );
-  CHECK_EQ( file_cnt(), 0 );
+  CHECK_EQ( test_file_cnt( folder ), 0 );
 
   /* A folder in the place of the file. */
   if( mkdir( other, 0700 ) ) abort();
   FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, other, &good ) );
   CHECK_EQ( fdckpt_last_error()->errnum, EISDIR );
-  CHECK_EQ( file_cnt(), 1 );
+  CHECK_EQ( test_file_cnt( folder ), 1 );
   rmdir( other );
 
   /* Level facts. */

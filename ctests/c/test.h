@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -127,6 +128,18 @@ test_fd_count( void ) {
   int cnt = 0;
   for( int fd=0; fd<1024; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
   return cnt;
+}
+
+/* test_file_cnt returns how many files are in a folder. */
+
+static inline int
+test_file_cnt( char const * folder ) {
+  int   cnt = 0;
+  DIR * dir = opendir( folder );
+  if( !dir ) { perror( folder ); abort(); }
+  while( readdir( dir ) ) cnt++;
+  closedir( dir );
+  return cnt-2;
 }
 
 static inline void

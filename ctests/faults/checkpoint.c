@@ -220,7 +220,7 @@ one_run( int             group,
   if( pipes[0]>=0 ) close( pipes[0] );
   /* The second sync is the folder's: the file has its name then. */
   int in_place = !code || (kind==KIND_SYNC && n==2L);
-  CHECK_EQ( file_cnt( folder ), 1+(what==SALVAGE && in_place) );
+  CHECK_EQ( test_file_cnt( folder ), 1+(what==SALVAGE && in_place) );
   if( what==SAVE ) CHECK( in_place ? is( wanted, wanted_sz ) : is( old, old_sz ) );
   if( threads==1U ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
   return end_run( injected, fails );

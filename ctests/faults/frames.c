@@ -59,8 +59,8 @@ static uchar           rbuf[ RBUF ];
 
 static int
 threads_are( int want ) {
-  for( int i=0; i<1000 && file_cnt( "/proc/self/task" )!=want; i++ ) test_sleep_us( 1000U );
-  return file_cnt( "/proc/self/task" )==want;
+  for( int i=0; i<1000 && test_file_cnt( "/proc/self/task" )!=want; i++ ) test_sleep_us( 1000U );
+  return test_file_cnt( "/proc/self/task" )==want;
 }
 
 static int

@@ -312,7 +312,7 @@ update_run( int             s,
     CHECK( !fdckpt_fti_recover( fti, path, 1 ) );
   }
   if( what==REPLAY ) CHECK( !fdckpt_fti_recover( fti, path, threads ) );
-  CHECK( file_cnt( folder )<=3 ); /* With the journal and the hashes */
+  CHECK( test_file_cnt( folder )<=3 ); /* With the journal and the hashes */
   if( what==PLACE ) {} /* Done already */
   else if( what!=REPLAY ) update_change( -1 );
   else { test_fill( big, BIG, 1UL ); test_fill( small, sizeof(small), 2UL ); }
@@ -402,7 +402,7 @@ one_run( int             group,
     CHECK_EQ( test_logged, 0 );
   }
   CHECK_EQ( fd_cnt(), fds );
-  CHECK_EQ( file_cnt( folder ), 1 );
+  CHECK_EQ( test_file_cnt( folder ), 1 );
   if( what!=RECOVER ) {
     /* The second sync is the folder's: the file has its name then. */
     int in_place = !code || (kind->kind==KIND_SYNC && n==2L);

@@ -4,7 +4,6 @@
 /* run.h: what the programs have in common that run under the shim. */
 
 #include "test.h"
-#include <dirent.h>
 #include <dlfcn.h>
 
 #include "faults.h"
@@ -72,23 +71,13 @@ end_run( long  injected,
   return injected;
 }
 
-/* fd_cnt counts descriptors, file_cnt what is in a folder. */
+/* fd_cnt counts descriptors. */
 
 MAYBE_UNUSED static int
 fd_cnt( void ) {
   int cnt = 0;
   for( int fd=0; fd<32; fd++ ) if( fcntl( fd, F_GETFD )!=-1 ) cnt++;
   return cnt;
-}
-
-MAYBE_UNUSED static int
-file_cnt( char const * folder ) {
-  int   cnt = 0;
-  DIR * dir = opendir( folder );
-  if( !dir ) { perror( folder ); abort(); }
-  while( readdir( dir ) ) cnt++;
-  closedir( dir );
-  return cnt-2;
 }
 
 #endif /* RUN_H */

@@ -119,16 +119,21 @@ pub(crate) fn read_at(fd: BorrowedFd<'_>, offset: i64, to: &mut [u8]) -> Result<
     }
 }
 
-/// Whether it is a file that has its size, and can be mapped.
-pub(crate) fn is_regular_file(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+/// What the system knows of a file.
+pub(super) fn about(fd: BorrowedFd<'_>) -> Result<libc::stat, Errno> {
     // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         match libc::fstat(fd.as_raw_fd(), &mut stat) {
-            0 => Ok(stat.st_mode & libc::S_IFMT == libc::S_IFREG),
+            0 => Ok(stat),
             _ => Err(Errno::last()),
         }
     }
+}
+
+/// Whether it is a file that has its size, and can be mapped.
+pub(crate) fn is_regular_file(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    about(fd).map(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
 /// Whether all that is written goes to the file's end, also what is to go elsewhere.
@@ -140,11 +145,7 @@ pub(crate) fn appends(fd: BorrowedFd<'_>) -> bool {
 
 /// Size and position of the file, if it has both (a pipe has none).
 pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Option<(i64, i64)> {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    let size = unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        (libc::fstat(fd.as_raw_fd(), &mut stat) == 0).then_some(stat.st_size)
-    }?;
+    let size = about(fd).ok()?.st_size;
     // SAFETY: takes and changes no memory.
     let position = unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_CUR) };
     (position >= 0).then_some((size, position))

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use super::errno::Errno;
-use super::fd::uncancelled;
+use super::fd::{about, uncancelled};
 
 /// Opens a file for reading.
 pub(crate) fn open(path: &CStr) -> Result<OwnedFd, Errno> {
@@ -35,21 +35,14 @@ pub(crate) fn open_in(folder: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Er
 
 /// Size of a file in bytes.
 pub(crate) fn size(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| u64::try_from(stat.st_size).unwrap_or_default())
-    }
+    about(fd).map(|stat| u64::try_from(stat.st_size).unwrap_or_default())
 }
 
 /// Gives a file the permissions of another one, where the file system has some.
 pub(crate) fn copy_permissions(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        done(|| libc::fstat(from.as_raw_fd(), &mut stat))?;
-        _ = done(|| libc::fchmod(to.as_raw_fd(), stat.st_mode & 0o777));
-    }
+    let permissions = about(from)?.st_mode & 0o777;
+    // SAFETY: takes and changes no memory.
+    _ = done(|| unsafe { libc::fchmod(to.as_raw_fd(), permissions) });
     Ok(())
 }
 
@@ -76,11 +69,7 @@ pub(crate) struct FileId(libc::dev_t, libc::ino_t);
 
 /// Which file is open.
 pub(crate) fn id(fd: BorrowedFd<'_>) -> Result<FileId, Errno> {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        done(|| libc::fstat(fd.as_raw_fd(), &mut stat)).map(|_| FileId(stat.st_dev, stat.st_ino))
-    }
+    about(fd).map(|stat| FileId(stat.st_dev, stat.st_ino))
 }
 
 /// Which file of the folder has the name; nothing where there is none.
@@ -181,11 +170,7 @@ pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 
 /// Whether the file has a name still.
 pub(crate) fn has_name(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: a zeroed stat is a valid one (plain integers), and fstat writes no more than it.
-    unsafe {
-        let mut stat: libc::stat = std::mem::zeroed();
-        libc::fstat(fd.as_raw_fd(), &mut stat) != 0 || stat.st_nlink > 0
-    }
+    about(fd).map_or(true, |stat| stat.st_nlink > 0)
 }
 
 /// Removes temporary files of the folder that nobody has locked: those that made them have died. Whatever fails is left at that.
