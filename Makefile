@@ -182,7 +182,7 @@ sanitize: ## Run the C suite with library and programs under AddressSanitizer, U
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
 QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage --test fti_update --test crash_update
 
-ROOM ?= codec
+ROOM ?= frame
 
 mutants: ## Change src/ROOM in small ways, and see whether the tests notice, of which each change gets SECONDS
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked

@@ -56,7 +56,7 @@ fn view_headers() {
     write(headers().ignore_functions(), "headers.rs");
     write(
         headers().blocklist_type(".*").raw_line(
-            "use super::super::{fdckpt::*, fdckpt_blockindex::*, fdckpt_container::*, fdckpt_frames::*, fdckpt_fti::*, fdckpt_ftifile::*, fdckpt_inflate::*, fdckpt_inflate_index::*, fdckpt_reader::*, fdckpt_writer::*, types::{fd_checkpt_t, fd_restore_t, ulong}};",
+            "use super::super::{common::*, block_index::*, container::*, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, checkpoint_reader::*, checkpoint_writer::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}};",
         ),
         "prototypes.rs",
     );

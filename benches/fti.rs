@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Durability, Generation, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Writer,
+    BlockHash, Checkpoint, FormatVersion, Options, Protected, ProtectedMut, SyncMode, UpdateMode, UpdateOptions, Writer,
 };
 
 const VARIABLE: usize = 64 << 20;
@@ -66,7 +66,7 @@ fn updates(rounds: usize, folder: &Path, data: &mut [Vec<u8>]) {
         println!();
     };
     for (hash, threads) in [(BlockHash::Md5, 1), (BlockHash::Md5, 2), (BlockHash::Crc32, 1), (BlockHash::Crc32, 2)] {
-        let mut options = Options::new(Generation::E, 1);
+        let mut options = Options::new(FormatVersion::Post1_6, 1);
         options.threads = threads;
         let mut writers = MODES.map(|mode| {
             let mut update = UpdateOptions::default();
@@ -114,8 +114,10 @@ fn main() {
     let mut memory: Vec<Vec<u8>> = vec![vec![1; VARIABLE]; VARIABLES];
     let protected: Vec<Protected> = (0..).zip(&data).map(|(id, data)| Protected::new(id, data)).collect();
 
-    let kinds: Vec<(Generation, usize)> =
-        [Generation::A, Generation::B, Generation::C, Generation::D, Generation::E].map(|it| [(it, 1), (it, 2)]).concat();
+    let kinds: Vec<(FormatVersion, usize)> =
+        [FormatVersion::V1_1, FormatVersion::V1_2, FormatVersion::V1_3, FormatVersion::V1_4_1, FormatVersion::Post1_6]
+            .map(|it| [(it, 1), (it, 2)])
+            .concat();
     let row = |name: String| Row { name, best: f64::MAX };
     let (mut md5, mut write, mut read) = (row("MD5".into()), row("write".into()), row("read (copy of a map)".into()));
     let mut saves: Vec<Row> = kinds.iter().map(|(of, threads)| row(format!("write {of}, {threads} threads"))).collect();
@@ -125,7 +127,7 @@ fn main() {
             measure(&mut md5, || data.iter().for_each(|variable| _ = black_box(fast_md5::digest(variable))));
             measure(&mut write, || write_plainly(&folder.path().join("plain"), &data));
             let mut options = Options::new(generation, 1);
-            (options.threads, options.durability) = (threads, Durability::None);
+            (options.threads, options.sync) = (threads, SyncMode::None);
             measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("there is room"));
             let file = File::open(&path).expect("just made");
             measure(&mut read, || {
@@ -151,7 +153,7 @@ fn main() {
     for (rows, other) in [(&saves, &write), (&loads, &read)] {
         for (at, row) in rows.iter().enumerate() {
             let (generation, threads) = kinds[at];
-            let passes = if matches!(generation, Generation::A | Generation::B) { 2.0 } else { 1.0 };
+            let passes = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 2.0 } else { 1.0 };
             let limit = passes * md5.best + other.best;
             print!("{:<26} {:>8.0} {:>8.0}", row.name, mib_per_second(row.best), mib_per_second(limit));
             if threads == 1 {

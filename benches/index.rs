@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use fdckpt::index::{Durability, Reader, ReaderOptions, Request, WriterOptions};
+use fdckpt::checkpoint::{Reader, ReaderOptions, Request, SyncMode, WriterOptions};
 use fdckpt::{Checkpt, FrameStyle, Restore};
 
 const REGIONS: usize = 64;
@@ -93,7 +93,7 @@ impl Bench {
     }
 
     fn options<'w>(style: FrameStyle) -> WriterOptions<'w> {
-        WriterOptions::new().style(style).durability(Durability::None)
+        WriterOptions::new().style(style).sync(SyncMode::None)
     }
 
     fn save(&self, name: &str, options: WriterOptions<'_>) -> u64 {
@@ -277,11 +277,11 @@ fn main() {
     let bench =
         Bench { folder: tempfile::tempdir_in(disk).expect("the folder is writable"), rounds: bench.rounds.min(3), ..bench };
     for (name, style) in [("RAW", Raw), ("LZ4", Lz4)] {
-        for durability in [Durability::File, Durability::FileAndFolder] {
+        for sync in [SyncMode::Data, SyncMode::Full] {
             bench.compare(
-                &format!("save {name} to disk, 2 threads: durability none, {durability:?}"),
+                &format!("save {name} to disk, 2 threads: sync none, {sync:?}"),
                 &mut || _ = bench.save("disk", Bench::options(style).threads(2)),
-                &mut || _ = bench.save("disk", WriterOptions::new().style(style).threads(2).durability(durability)),
+                &mut || _ = bench.save("disk", WriterOptions::new().style(style).threads(2).sync(sync)),
             );
         }
     }

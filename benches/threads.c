@@ -106,12 +106,12 @@ static double
 one_buffer( row_t const * r,
             ulong         cnt ) {
   int to_file = strstr( r->name, "stream" )!=NULL;
-  fdckpt_set_threads( (unsigned)cnt );
+  fdckpt_set_max_threads( (unsigned)cnt );
   if( lseek( file, 0L, SEEK_SET ) ) die( "lseek: %s", strerror( errno ) );
   double begin = now();
   compress( r->style, to_file ? file : -1, corpus, r->sz, region, region_sz );
   double seconds = now()-begin;
-  fdckpt_set_threads( 1U );
+  fdckpt_set_max_threads( 1U );
   return seconds;
 }
 
@@ -119,14 +119,14 @@ static double
 restore_buffer( row_t const * r,
                 ulong         cnt ) {
   static fd_restore_t handle[1];
-  fdckpt_set_threads( (unsigned)cnt );
+  fdckpt_set_max_threads( (unsigned)cnt );
   if( lseek( file, 0L, SEEK_SET ) ) die( "lseek: %s", strerror( errno ) );
   fd_restore_t * c     = fd_restore_init_stream( handle, file, io_buffer, sizeof(io_buffer) );
   double         begin = now();
   if( !c || fd_restore_open( c, r->style ) || fd_restore_data( c, restored, r->sz ) || fd_restore_close( c ) ) die( "restoring failed" );
   double seconds = now()-begin;
   fd_restore_fini( c );
-  fdckpt_set_threads( 1U );
+  fdckpt_set_max_threads( 1U );
   return seconds;
 }
 
@@ -176,21 +176,21 @@ frames( row_t const * r,
   int   back     = strstr( r->name, "restore" )!=NULL;
   int   small    = strstr( r->name, "small"   )!=NULL;
   int   times    = small ? 50 : 1;
-  fdckpt_pool_t * pool = strstr( r->name, "pool" ) ? fdckpt_pool_new( (int)cnt ) : NULL;
+  fdckpt_thread_pool_t * pool = strstr( r->name, "pool" ) ? fdckpt_thread_pool_new( (int)cnt ) : NULL;
   make_frames( r, back ? restored : corpus, small ? 256UL<<10 : FRAME_SZ );
   if( lseek( file, 0L, SEEK_SET ) ) die( "lseek: %s", strerror( errno ) );
-  if( pool ) fdckpt_pool_use( pool );
+  if( pool ) fdckpt_thread_pool_set_current( pool );
   int    err   = 0;
   double begin = now();
   for( int i=0; i<times && !err; i++ ) {
-    if(      strstr( r->name, "from memory" ) ) err = fdckpt_frames_restore_mmio( frame, frame_cnt, region, region_sz, (int)cnt );
-    else if( strstr( r->name, "from file"   ) ) err = fdckpt_frames_restore_file( frame, frame_cnt, file, (int)cnt );
-    else if( strstr( r->name, "to stream"   ) ) err = fdckpt_frames_checkpt_stream( frame, frame_cnt, file, NULL, (int)cnt );
-    else if( strstr( r->name, "to file"     ) ) err = fdckpt_frames_checkpt_file( frame, frame_cnt, file, NULL, (int)cnt );
-    else                                        err = fdckpt_frames_checkpt_mmio( frame, frame_cnt, region, region_sz, NULL, (int)cnt );
+    if(      strstr( r->name, "from memory" ) ) err = fdckpt_frames_read_memory( frame, frame_cnt, region, region_sz, (int)cnt );
+    else if( strstr( r->name, "from file"   ) ) err = fdckpt_frames_read_file( frame, frame_cnt, file, (int)cnt );
+    else if( strstr( r->name, "to stream"   ) ) err = fdckpt_frames_write_stream( frame, frame_cnt, file, NULL, (int)cnt );
+    else if( strstr( r->name, "to file"     ) ) err = fdckpt_frames_write_file( frame, frame_cnt, file, NULL, (int)cnt );
+    else                                        err = fdckpt_frames_write_memory( frame, frame_cnt, region, region_sz, NULL, (int)cnt );
   }
   double seconds = now()-begin;
-  fdckpt_pool_free( pool );
+  fdckpt_thread_pool_free( pool );
   if( err ) die( "%s: error %d", r->name, err );
   return seconds;
 }

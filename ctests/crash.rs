@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use fdckpt::FrameStyle;
-use fdckpt::fti::{Checkpoint, Durability, Generation, Options, Protected, Writer, repair};
-use fdckpt::index::{ReaderOptions, WriterOptions};
+use fdckpt::checkpoint::{ReaderOptions, WriterOptions};
+use fdckpt::fti::{Checkpoint, FormatVersion, Options, Protected, SyncMode, Writer, repair};
 
 /// In which the program that is recorded or killed finds what to do.
 const ARGUMENTS: &str = "FDCKPT_CRASH_RUN";
@@ -29,9 +29,9 @@ fn program(what: &str, folder: &Path) -> Command {
     command
 }
 
-fn options(durability: Durability) -> Options {
-    let mut options = Options::new(Generation::E, 1);
-    (options.durability, options.timestamp) = (durability, Some(1));
+fn options(sync: SyncMode) -> Options {
+    let mut options = Options::new(FormatVersion::Post1_6, 1);
+    (options.sync, options.timestamp) = (sync, Some(1));
     options
 }
 
@@ -48,16 +48,16 @@ impl Saver {
 }
 
 /// Saves the variables that go with a number.
-fn save(saver: &mut Saver, path: &Path, number: u64, size: usize, durability: Durability) {
+fn save(saver: &mut Saver, path: &Path, number: u64, size: usize, sync: SyncMode) {
     let data = vec![number as u8; size];
     let number = number.to_le_bytes();
     match saver {
         Saver::Fti(writer) => {
             let variables = [Protected::new(0, &number), Protected::new(1, &data)];
-            writer.checkpoint(path, &options(durability), &variables).unwrap();
+            writer.checkpoint(path, &options(sync), &variables).unwrap();
         }
         Saver::Index => {
-            let options = WriterOptions::new().style(FrameStyle::Lz4).frame_size(65_536).threads(2).durability(durability);
+            let options = WriterOptions::new().style(FrameStyle::Lz4).frame_size(65_536).threads(2).sync(sync);
             let mut writer = options.create(path).unwrap();
             writer.add("number", &number).unwrap();
             writer.add("data", &data).unwrap();
@@ -104,14 +104,14 @@ fn saves() {
     }
     println!();
     match what {
-        "file-and-folder" | "index-file-and-folder" => save(&mut saver, &path, 2, 5000, Durability::FileAndFolder),
-        "file" | "index-file" => save(&mut saver, &path, 2, 5000, Durability::File),
-        "none" | "index-none" => save(&mut saver, &path, 2, 5000, Durability::None),
-        "repair" => _ = repair(&path, Durability::FileAndFolder).unwrap(),
+        "file-and-folder" | "index-file-and-folder" => save(&mut saver, &path, 2, 5000, SyncMode::Full),
+        "file" | "index-file" => save(&mut saver, &path, 2, 5000, SyncMode::Data),
+        "none" | "index-none" => save(&mut saver, &path, 2, 5000, SyncMode::None),
+        "repair" => _ = repair(&path, SyncMode::Full).unwrap(),
         _ => loop {
             number += 1;
             // Growing and shrinking, and always at it.
-            save(&mut saver, &path, number, (number * 7919 % 300_000) as usize, Durability::None);
+            save(&mut saver, &path, number, (number * 7919 % 300_000) as usize, SyncMode::None);
             println!("saved {number}");
         },
     }
@@ -216,7 +216,7 @@ fn a_crash_of_the_machine_leaves_the_old_file_or_the_new_one() {
     let path = folder.join(NAME);
     for what in ["file-and-folder", "file", "repair", "index-file-and-folder", "index-file"] {
         let mut saver = Saver::of(what);
-        save(&mut saver, &path, 1, 6000, Durability::None);
+        save(&mut saver, &path, 1, 6000, SyncMode::None);
         if what == "repair" {
             let mut bytes = fs::read(&path).unwrap();
             let checksum = bytes.len() - 106;
@@ -253,7 +253,7 @@ fn without_syncs_a_crash_of_the_machine_leaves_other_things() {
 }
 
 fn other_things(what: &str, folder: &Path, path: &Path) {
-    save(&mut Saver::of(what), path, 1, 6000, Durability::None);
+    save(&mut Saver::of(what), path, 1, 6000, SyncMode::None);
     let calls = record(what, folder);
     assert!(!calls.iter().any(|call| matches!(call, Call::Sync(_))), "{calls:?}");
     let new = fs::read(path).unwrap();

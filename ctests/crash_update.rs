@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use fdckpt::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, UpdateMode, UpdateOptions, Writer,
+    BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, SyncMode, UpdateMode, UpdateOptions, Writer,
     finish_update, pending, settle,
 };
 
@@ -35,9 +35,9 @@ fn program(what: &str, folder: &Path) -> Command {
     command
 }
 
-fn options(number: u64, durability: Durability) -> Options {
-    let mut options = Options::new(Generation::E, number as i32);
-    (options.durability, options.timestamp) = (durability, Some(number as i64));
+fn options(number: u64, sync: SyncMode) -> Options {
+    let mut options = Options::new(FormatVersion::Post1_6, number as i32);
+    (options.sync, options.timestamp) = (sync, Some(number as i64));
     options
 }
 
@@ -119,13 +119,13 @@ fn updates() {
     finish_update(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let mut writer = Writer::resume(&Checkpoint::parse(&bytes).unwrap()).unwrap();
-    let (mode, durability) = match what {
-        "safe" | "prepare" => (UpdateMode::Safe, Durability::FileAndFolder),
-        "in-place" => (UpdateMode::InPlace, Durability::FileAndFolder),
-        "unsynced" => (UpdateMode::Safe, Durability::None),
+    let (mode, sync) = match what {
+        "safe" | "prepare" => (UpdateMode::Safe, SyncMode::Full),
+        "in-place" => (UpdateMode::InPlace, SyncMode::Full),
+        "unsynced" => (UpdateMode::Safe, SyncMode::None),
         "anew" => {
             writer = Writer::new();
-            (UpdateMode::Safe, Durability::FileAndFolder)
+            (UpdateMode::Safe, SyncMode::Full)
         }
         _ => {
             let mut number = number_in(shape_for_ever, &bytes).unwrap();
@@ -134,7 +134,7 @@ fn updates() {
             loop {
                 number += 1;
                 change(shape_for_ever, number, &mut memory);
-                let (options, update) = (options(number, Durability::None), update(UpdateMode::Safe));
+                let (options, update) = (options(number, SyncMode::None), update(UpdateMode::Safe));
                 let bytes = number.to_le_bytes();
                 let data = &memory[..shape_for_ever(number).0 * BLOCK];
                 let updated =
@@ -143,7 +143,7 @@ fn updates() {
             }
         }
     };
-    let (options, update) = (options(number, durability), update(mode));
+    let (options, update) = (options(number, sync), update(mode));
     let updated = in_state(small_shape, number, |it| match what {
         "prepare" => writer.prepare(&path, &options, &update, it),
         _ => writer.update(&path, &options, &update, it),
@@ -329,7 +329,7 @@ fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
     let folder = support::fresh_folder(name);
     let path = folder.join(NAME);
     let update = update(UpdateMode::Safe);
-    let options = options(0, Durability::None);
+    let options = options(0, SyncMode::None);
     in_state(small_shape, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let first = fs::read(&path).unwrap();
     (folder, path, first)
@@ -393,12 +393,12 @@ fn a_file_with_its_header_in_front_gets_its_new_state() {
     let folder = quick_folder();
     let path = folder.path().join(NAME);
     let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
-    for generation in [Generation::A, Generation::B] {
+    for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
         let (mut writer, old) = (Writer::new(), Options::new(generation, 0));
         writer.checkpoint(&path, &old, &[Protected::new(1, &first[0]), Protected::new(2, &first[1])]).unwrap();
         let old = fs::read(&path).unwrap();
         let of_second = [Protected::new(1, &second[0]), Protected::new(2, &second[1])];
-        writer.prepare(&path, &options(1, Durability::None), &update(UpdateMode::Safe), &of_second).unwrap();
+        writer.prepare(&path, &options(1, SyncMode::None), &update(UpdateMode::Safe), &of_second).unwrap();
         let journal = fs::read(path.with_extension("fti.journal")).unwrap();
         assert_eq!(settle(&path, Decision::Commit), Ok(true));
         let new = fs::read(&path).unwrap();
@@ -481,7 +481,7 @@ fn a_killed_process_leaves_the_old_state_or_the_new_one() {
     let rounds = std::env::var("FDCKPT_CRASH").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
     let folder = support::fresh_folder("crash-update-kill");
     let path = folder.join(NAME);
-    let (options, update) = (options(0, Durability::None), update(UpdateMode::Safe));
+    let (options, update) = (options(0, SyncMode::None), update(UpdateMode::Safe));
     in_state(shape_for_ever, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let (mut last, mut finished, mut fulls, mut killed) = (0, 0, 0, 0);
     for round in 0..rounds {

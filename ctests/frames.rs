@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fdckpt::{Checkpt, Error, Frame, FrameError, FrameMut, FrameStyle, Frames, ThreadPool};
+use fdckpt::{Checkpt, Error, Frame, FrameError, FrameReadRequest, FrameStyle, Frames, ThreadPool};
 use model::{OK, Op};
 
 /// A frame's style and its buffers.
@@ -166,8 +166,11 @@ fn check_restoring(contents: &[Content], threads: usize, checkpoint: &[u8], ends
                 chosen.iter().map(|&n| contents[n].1.iter().map(|buffer| vec![0xEE; buffer.len()]).collect()).collect();
             let mut buffers: Vec<Vec<&mut [u8]>> =
                 restored.iter_mut().map(|buffers| buffers.iter_mut().map(Vec::as_mut_slice).collect()).collect();
-            let mut wanted: Vec<FrameMut<'_, '_>> =
-                chosen.iter().zip(&mut buffers).map(|(&n, buffers)| FrameMut::new(contents[n].0, ends[n], buffers)).collect();
+            let mut wanted: Vec<FrameReadRequest<'_, '_>> = chosen
+                .iter()
+                .zip(&mut buffers)
+                .map(|(&n, buffers)| FrameReadRequest::new(contents[n].0, ends[n], buffers))
+                .collect();
             let settings = Frames::new().threads(threads);
             let result = match way {
                 0 => settings.restore_mmio(&mut wanted, checkpoint),
@@ -396,7 +399,10 @@ fn damage_is_reported_with_its_frame_and_place() {
             file.write_all(&bytes).unwrap();
             for way in 0..2 {
                 let (mut first, mut second) = ([&mut small[..]], [&mut large[..]]);
-                let mut wanted = [FrameMut::new(FrameStyle::Lz4, 0, &mut first), FrameMut::new(FrameStyle::Raw, at, &mut second)];
+                let mut wanted = [
+                    FrameReadRequest::new(FrameStyle::Lz4, 0, &mut first),
+                    FrameReadRequest::new(FrameStyle::Raw, at, &mut second),
+                ];
                 let settings = Frames::new().threads(2);
                 let result =
                     if way == 0 { settings.restore_mmio(&mut wanted, &bytes) } else { settings.restore_file(&mut wanted, &file) };
@@ -429,14 +435,15 @@ fn damage_is_reported_with_its_frame_and_place() {
 fn restore_all(
     contents: &[Content],
     ends: &[u64],
-    restore: impl FnOnce(&mut [FrameMut<'_, '_>]) -> Result<(), FrameError>,
+    restore: impl FnOnce(&mut [FrameReadRequest<'_, '_>]) -> Result<(), FrameError>,
 ) -> Result<(), FrameError> {
     let mut restored: Vec<Vec<Vec<u8>>> =
         contents.iter().map(|(_, buffers)| buffers.iter().map(|buffer| vec![0; buffer.len()]).collect()).collect();
     let mut buffers: Vec<Vec<&mut [u8]>> =
         restored.iter_mut().map(|buffers| buffers.iter_mut().map(Vec::as_mut_slice).collect()).collect();
     let frames = contents.iter().zip(&mut buffers).zip(ends);
-    let mut wanted: Vec<_> = frames.map(|(((style, _), buffers), &offset)| FrameMut::new(*style, offset, buffers)).collect();
+    let mut wanted: Vec<_> =
+        frames.map(|(((style, _), buffers), &offset)| FrameReadRequest::new(*style, offset, buffers)).collect();
     restore(&mut wanted)
 }
 
@@ -465,7 +472,7 @@ fn what_the_system_refuses_is_an_error_of_the_first_frame_that_is_not_there() {
         assert_eq!(append.metadata().unwrap().len(), 0);
         assert!(settings().checkpt_stream(&mut frames(&slices), &append).is_ok());
         let mut one = [&mut [0; 4][..]];
-        let mut wanted = [FrameMut::new(FrameStyle::Raw, 0, &mut one)];
+        let mut wanted = [FrameReadRequest::new(FrameStyle::Raw, 0, &mut one)];
         assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io { .. }));
         let beyond = settings().at(11).checkpt_mmio(&mut frames(&slices), &mut [0; 10]);
         assert_eq!(beyond.unwrap_err().error, Error::SeekPastEnd { offset: 11, size: 10 });

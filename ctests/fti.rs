@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fdckpt::Error;
-use fdckpt::fti::{Checkpoint, Difference, Field, Generation, Protected, ProtectedMut, Rule, Writer, convert, diff};
+use fdckpt::fti::{Checkpoint, Difference, Field, FormatVersion, Protected, ProtectedMut, Rule, Writer, convert, diff};
 use fti_cases::*;
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -132,10 +132,10 @@ fn golden_files_are_written_as_they_are() {
         let checkpoint = Checkpoint::parse(&written).unwrap();
         assert_eq!(verify(&checkpoint).1, [], "{name}");
         let begin = checkpoint.header().offset as usize;
-        if has_empty && generation == Generation::B {
+        if has_empty && generation == FormatVersion::V1_2 {
             continue;
         }
-        if has_empty && generation != Generation::A {
+        if has_empty && generation != FormatVersion::V1_1 {
             let wanted = case["checks"]["checksum_reader_rule"].as_str().unwrap();
             assert_eq!(std::str::from_utf8(&written[begin..begin + 32]).unwrap(), wanted, "{name}");
             written[begin..begin + 49].copy_from_slice(&file[begin..begin + 49]);
@@ -168,7 +168,7 @@ fn the_documents_example_at_full_size() {
             }
         }
         let protected: Vec<Protected> = sizes.iter().map(|&(id, size)| Protected::new(id, &memory[..size])).collect();
-        let mut options = with_time(Generation::A);
+        let mut options = with_time(FormatVersion::V1_1);
         options.threads = 2;
         writer.checkpoint(&path, &options, &protected).unwrap();
         // SAFETY: nobody changes the file.
@@ -207,11 +207,11 @@ fn the_documents_example_at_full_size() {
 fn any_generation_becomes_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("converted");
-    for from in Generation::ALL {
+    for from in FormatVersion::ALL {
         for name in ["doc7_ckpt7.fti", "onevar_a.fti"] {
             let file = case_file(from, name);
             let checkpoint = Checkpoint::parse(&file).unwrap();
-            for to in Generation::ALL {
+            for to in FormatVersion::ALL {
                 let mut options = with_time(to);
                 options.threads = 2;
                 convert(&checkpoint, &path, &options).unwrap();
@@ -230,17 +230,17 @@ fn any_generation_becomes_any_other() {
         }
     }
     // There and back: the same file.
-    let file = small(Generation::E);
-    convert(&Checkpoint::parse(&file).unwrap(), &path, &with_time(Generation::A)).unwrap();
+    let file = small(FormatVersion::Post1_6);
+    convert(&Checkpoint::parse(&file).unwrap(), &path, &with_time(FormatVersion::V1_1)).unwrap();
     let a = fs::read(&path).unwrap();
-    convert(&Checkpoint::parse(&a).unwrap(), &path, &with_time(Generation::E)).unwrap();
+    convert(&Checkpoint::parse(&a).unwrap(), &path, &with_time(FormatVersion::Post1_6)).unwrap();
     let (back, file) = (fs::read(&path).unwrap(), &file);
     assert_eq!(Checkpoint::parse(&back).unwrap().containers().len(), Checkpoint::parse(file).unwrap().containers().len());
     // A damaged one is not converted.
     let mut damaged = file.clone();
     damaged[3] ^= 1;
     let checkpoint = Checkpoint::parse(&damaged).unwrap();
-    let result = convert(&checkpoint, folder.path().join("not"), &with_time(Generation::B));
+    let result = convert(&checkpoint, folder.path().join("not"), &with_time(FormatVersion::V1_2));
     assert!(
         matches!(result, Err(Error::FtiDamaged { field: Field::Hash, variable: Some(1), container: Some(0), .. })),
         "{result:?}"
@@ -257,8 +257,8 @@ fn differences_are_told_by_variable() {
         Writer::new().checkpoint(&path, &with_time(generation), &protected).unwrap();
         fs::read(&path).unwrap()
     };
-    let one = make(&[(1, b"same"), (2, b"abcdef"), (3, b"longer"), (4, b"gone")], Generation::B);
-    let other = make(&[(5, b"new"), (3, b"long"), (2, b"aXcdeX"), (1, b"same")], Generation::E);
+    let one = make(&[(1, b"same"), (2, b"abcdef"), (3, b"longer"), (4, b"gone")], FormatVersion::V1_2);
+    let other = make(&[(5, b"new"), (3, b"long"), (2, b"aXcdeX"), (1, b"same")], FormatVersion::Post1_6);
     let mut differences = Vec::new();
     let (one, other) = (Checkpoint::parse(&one).unwrap(), Checkpoint::parse(&other).unwrap());
     assert_eq!(diff(&one, &other, &mut |difference| differences.push(*difference)), 4);
@@ -273,7 +273,7 @@ fn differences_are_told_by_variable() {
 
 #[test]
 fn only_what_is_protected_is_recovered() {
-    let file = small(Generation::E);
+    let file = small(FormatVersion::Post1_6);
     let checkpoint = Checkpoint::parse(&file).unwrap();
     let mut memory = [[9; 7].to_vec(), vec![9; 25], vec![9; 5], vec![9; 6]];
     let [one, two, three, four] = &mut memory;
@@ -297,10 +297,10 @@ fn sizes_have_room_in_their_fields() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let protected = [Protected::new(1, &map)];
-    let result = Writer::new().checkpoint(&path, &with_time(Generation::D), &protected);
+    let result = Writer::new().checkpoint(&path, &with_time(FormatVersion::V1_4_1), &protected);
     assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    assert_eq!(Writer::new().size(Generation::E, &protected), Ok((3 << 30) + 12 + 58 + 106));
+    assert_eq!(Writer::new().size(FormatVersion::Post1_6, &protected), Ok((3 << 30) + 12 + 58 + 106));
 }
 
 /// What is hashed by assembly code, another implementation hashes to the same.
@@ -339,7 +339,7 @@ proptest! {
         // Sizes of the containers of each variable, as they must be.
         let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
         for (number, (sizes, generation, restarts)) in steps.iter().enumerate() {
-            let generation = Generation::ALL[*generation];
+            let generation = FormatVersion::ALL[*generation];
             let data: Vec<(i32, Vec<u8>)> = (0..)
                 .zip(sizes)
                 .filter_map(|(id, size)| size.map(|size| (7 * id - 3, pattern(id, number as i64, 0, size))))

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use fdckpt::Error;
-use fdckpt::fti::{Checkpoint, Durability, Field, Finding, Generation, Protected, Severity, Value, Writer, repair};
+use fdckpt::fti::{Checkpoint, Field, Finding, FormatVersion, Protected, Severity, SyncMode, Value, Writer, repair};
 use fti_cases::*;
 use proptest::prelude::*;
 
 /// What a sound checker says of each, beside what FTI does: the field that was changed, where it is.
 #[test]
 fn damage_is_told_by_field_and_place() {
-    for generation in [Generation::A, Generation::E] {
+    for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
         let described = json(golden(generation).join("corruptions.json"));
         let base = case_file(generation, described["base"].as_str().unwrap());
         let original = recover(&Checkpoint::parse(&base).unwrap(), 1).unwrap();
@@ -34,7 +34,7 @@ fn damage_is_told_by_field_and_place() {
                 "zero_all" => file.fill(0),
                 other => panic!("{other}"),
             }
-            let is_a = generation == Generation::A;
+            let is_a = generation == FormatVersion::V1_1;
             let parsed = Checkpoint::parse(&file);
             let unreadable = matches!(name, "trunc_40" | "empty" | "zero_all") || (!is_a && name.starts_with("trunc"));
             if unreadable {
@@ -99,7 +99,7 @@ fn damage_is_told_by_field_and_place() {
 }
 
 /// Files of which each has another order of containers with data and without.
-fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
+fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
     let sizes: [&[[usize; 4]]; 9] = [
         &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
         &[[0, 9, 3, 0], [4, 9, 9, 7]],
@@ -126,19 +126,19 @@ fn with_several_blocks(generation: Generation) -> Vec<Vec<u8>> {
 }
 
 /// Numbers by docs/ftiff-format.md: where they are in the file, and how many bytes they have.
-fn numbers(generation: Generation, file: &[u8]) -> Vec<(Field, usize, usize)> {
-    let long = if generation == Generation::D { 4 } else { 8 };
+fn numbers(generation: FormatVersion, file: &[u8]) -> Vec<(Field, usize, usize)> {
+    let long = if generation == FormatVersion::V1_4_1 { 4 } else { 8 };
     let header: &[_] = match generation {
-        Generation::A => &[(Field::CkptSize, 56), (Field::Fs, 64)],
-        Generation::B => &[(Field::CkptSize, 49), (Field::Fs, 57)],
-        Generation::D => &[(Field::CkptSize, 53), (Field::MetaSize, 57), (Field::DataSize, 61), (Field::Fs, 65)],
+        FormatVersion::V1_1 => &[(Field::CkptSize, 56), (Field::Fs, 64)],
+        FormatVersion::V1_2 => &[(Field::CkptSize, 49), (Field::Fs, 57)],
+        FormatVersion::V1_4_1 => &[(Field::CkptSize, 53), (Field::MetaSize, 57), (Field::DataSize, 61), (Field::Fs, 65)],
         _ => &[(Field::CkptSize, 53), (Field::MetaSize, 61), (Field::DataSize, 69), (Field::Fs, 77)],
     };
     let block = [(Field::NumVars, 0, 4), (Field::DbSize, 4, long)];
     let [container_id, dptr, fptr, size] = match generation {
-        Generation::A => [8, 16, 24, 40],
-        Generation::B | Generation::C => [8, 14, 22, 38],
-        Generation::D => [4, 10, 18, 30],
+        FormatVersion::V1_1 => [8, 16, 24, 40],
+        FormatVersion::V1_2 | FormatVersion::V1_3 => [8, 14, 22, 38],
+        FormatVersion::V1_4_1 => [4, 10, 18, 30],
         _ => [4, 10, 18, 34],
     };
     let container = [
@@ -172,7 +172,7 @@ fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
 #[test]
 fn one_wrong_number_is_told_with_what_it_should_be() {
     let mut tried = 0;
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         for (which, file) in with_several_blocks(generation).into_iter().enumerate() {
             let sound = Checkpoint::parse(&file).unwrap();
             assert_eq!(verify(&sound).1, []);
@@ -208,18 +208,19 @@ fn one_wrong_number_is_told_with_what_it_should_be() {
 /// belongs to whom, none is.
 #[test]
 fn damage_keeps_from_what_it_is_about() {
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         let file = &with_several_blocks(generation)[0];
         let sound = Checkpoint::parse(file).unwrap();
         let original = recover(&sound, 1).unwrap();
         let header = sound.header().offset as usize;
         let (chunk_size, width) = match generation {
-            Generation::A => (32, 8),
-            Generation::B | Generation::C => (30, 8),
-            Generation::D => (26, 4),
+            FormatVersion::V1_1 => (32, 8),
+            FormatVersion::V1_2 | FormatVersion::V1_3 => (30, 8),
+            FormatVersion::V1_4_1 => (26, 4),
             _ => (26, 8),
         };
-        let has_content = if matches!(generation, Generation::A | Generation::B | Generation::C) { 12 } else { 8 };
+        let has_content =
+            if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2 | FormatVersion::V1_3) { 12 } else { 8 };
         // Who can still be recovered, if any: all, or all but one.
         let check = |damaged: &[u8], field: Field, but: Option<i32>, recovered: bool| {
             let checkpoint = Checkpoint::parse(damaged).unwrap();
@@ -280,7 +281,7 @@ fn damage_keeps_from_what_it_is_about() {
         let empty = *Checkpoint::parse(&shrunk).unwrap().containers().iter().find(|it| it.has_content == 0).unwrap();
         shrunk[empty.offset as usize + has_content] = 1;
         assert_eq!(Checkpoint::parse(&shrunk).unwrap().flaws(), [], "{generation}");
-        if matches!(generation, Generation::A | Generation::B) {
+        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
             // The last byte is of the last container.
             let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
             check(&file[..file.len() - 1], Field::FileSize, Some(last.id), true);
@@ -293,7 +294,7 @@ fn damage_keeps_from_what_it_is_about() {
 /// What several wrong numbers, or none, tell together.
 #[test]
 fn what_does_not_fit_is_told_where_it_is() {
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         let file = &with_several_blocks(generation)[0];
         let sound = Checkpoint::parse(file).unwrap();
         let (header, size) = (sound.header().offset as usize, file.len() as i64);
@@ -323,7 +324,7 @@ fn what_does_not_fit_is_told_where_it_is() {
         for (place, width) in [place_of(Field::CkptSize).unwrap(), (fs, width)] {
             put(&mut damaged, place, width, size - 1);
         }
-        if matches!(generation, Generation::A | Generation::B) {
+        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
             assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{generation}");
         } else {
             assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{generation}");
@@ -394,7 +395,7 @@ fn what_does_not_fit_is_told_where_it_is() {
 #[test]
 fn a_block_without_containers_is_told_by_its_size_alone() {
     let with_block = |data: &[u8]| {
-        let mut file = small(Generation::E);
+        let mut file = small(FormatVersion::Post1_6);
         let data_size = Checkpoint::parse(&file).unwrap().header().data_size.unwrap() as usize;
         let header = file.len() - 106;
         file.splice(header..header, [&[0; 4][..], &(data.len() as i64).to_le_bytes()].concat());
@@ -425,7 +426,7 @@ fn a_block_without_containers_is_told_by_its_size_alone() {
 fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    for (inner, outer) in Generation::ALL.into_iter().flat_map(|inner| Generation::ALL.map(|outer| (inner, outer))) {
+    for (inner, outer) in FormatVersion::ALL.into_iter().flat_map(|inner| FormatVersion::ALL.map(|outer| (inner, outer))) {
         let data = small(inner);
         Writer::new().checkpoint(&path, &with_time(outer), &[Protected::new(5, &data)]).unwrap();
         let file = fs::read(&path).unwrap();
@@ -439,7 +440,7 @@ fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
 #[test]
 fn no_flipped_bit_gives_wrong_data() {
     let (mut bits, mut unnoticed, mut unreadable) = (0, 0, 0);
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         let file = small(generation);
         let original = recover(&Checkpoint::parse(&file).unwrap(), 1).unwrap();
         for bit in 0..8 * file.len() {
@@ -462,12 +463,12 @@ fn no_flipped_bit_gives_wrong_data() {
                 values
             };
             assert_eq!(values(&recovered), values(&original), "bit {bit} of {generation}");
-            assert!(recovered == original || generation != Generation::A, "bit {bit} of {generation}");
+            assert!(recovered == original || generation != FormatVersion::V1_1, "bit {bit} of {generation}");
         }
         for size in 0..file.len() {
             if let Ok(checkpoint) = Checkpoint::parse(&file[..size]) {
                 // FTI leaves out a container at the end that is empty, in B.
-                if generation == Generation::B && recover(&checkpoint, 1) == Ok(original.clone()) {
+                if generation == FormatVersion::V1_2 && recover(&checkpoint, 1) == Ok(original.clone()) {
                     continue;
                 }
                 assert!(!verify(&checkpoint).0.is_sound() && recover(&checkpoint, 1).is_err(), "{size} bytes of {generation}");
@@ -483,29 +484,29 @@ fn repair_sets_right_what_the_data_proves() {
     let path = folder.path().join("file");
     let repaired = |file: &[u8]| {
         fs::write(&path, file).unwrap();
-        let result = repair(&path, Durability::FileAndFolder);
+        let result = repair(&path, SyncMode::Full);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         (result, fs::read(&path).unwrap())
     };
     // What FTI refuses, becomes the file that it accepts.
-    for generation in [Generation::C, Generation::D0, Generation::D, Generation::E] {
+    for generation in [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         let (result, file) = repaired(&case_file(generation, "doc7_ckpt7.fti"));
         assert_eq!(result, Ok(1), "{generation}");
         assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, [], "{generation}");
-        if generation == Generation::E {
+        if generation == FormatVersion::Post1_6 {
             let begin = file.len() - 106;
             let wanted = json(golden(generation).join("cases.json"));
             let wanted = wanted.as_array().unwrap().iter().find(|case| case["file"] == "doc7_ckpt7.fti").unwrap();
             assert_eq!(std::str::from_utf8(&file[begin..begin + 32]).unwrap(), wanted["checks"]["checksum_reader_rule"]);
         }
     }
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         let file = small(generation);
         let sound = Checkpoint::parse(&file).unwrap();
         assert_eq!(repaired(&file), (Ok(0), file.clone()), "nothing to do");
         // Each byte of the header. What is told elsewhere in the file is again what it was.
         let begin = sound.header().offset as usize;
-        let size = if matches!(generation, Generation::A | Generation::B) {
+        let size = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
             sound.containers()[0].offset as usize - 12
         } else {
             file.len() - begin
@@ -522,15 +523,15 @@ fn repair_sets_right_what_the_data_proves() {
             as_it_was += u32::from(after == file);
         }
         let sizes = match generation {
-            Generation::A | Generation::B => 16,
-            Generation::D => 16,
+            FormatVersion::V1_1 | FormatVersion::V1_2 => 16,
+            FormatVersion::V1_4_1 => 16,
             _ => 32,
         };
         assert_eq!(as_it_was, 49 + sizes, "{generation}");
         // A hash, which the checksum proves wrong.
         let mut damaged = file.clone();
-        let hash =
-            sound.containers()[0].offset as usize + if generation == Generation::D { 34 } else { generation_hash(generation) };
+        let hash = sound.containers()[0].offset as usize
+            + if generation == FormatVersion::V1_4_1 { 34 } else { generation_hash(generation) };
         damaged[hash] ^= 1;
         let (result, after) = repaired(&damaged);
         assert!(result.is_ok() && after == file, "{generation}: {result:?}");
@@ -545,8 +546,8 @@ fn repair_sets_right_what_the_data_proves() {
         // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
         let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
         let sizes: &[usize] = match generation {
-            Generation::A => &[end - 1, end, file.len() - 1],
-            Generation::B => &[end - 1],
+            FormatVersion::V1_1 => &[end - 1, end, file.len() - 1],
+            FormatVersion::V1_2 => &[end - 1],
             _ => &[],
         };
         for &size in sizes {
@@ -559,7 +560,7 @@ fn repair_sets_right_what_the_data_proves() {
         let mut longer = file.clone();
         longer.extend([0; 70]);
         let (result, after) = repaired(&longer);
-        if matches!(generation, Generation::A | Generation::B) {
+        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
             assert_eq!((result, after), (Ok(0), longer));
         } else {
             assert_eq!((result, after), (Ok(1), file));
@@ -567,17 +568,17 @@ fn repair_sets_right_what_the_data_proves() {
     }
 }
 
-fn generation_hash(generation: Generation) -> usize {
+fn generation_hash(generation: FormatVersion) -> usize {
     match generation {
-        Generation::A => 48,
-        Generation::B | Generation::C => 46,
+        FormatVersion::V1_1 => 48,
+        FormatVersion::V1_2 | FormatVersion::V1_3 => 46,
         _ => 42,
     }
 }
 
 #[test]
 fn what_is_no_checkpoint_is_told_so() {
-    for generation in [Generation::A, Generation::E] {
+    for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
         let file = fs::read(golden(generation).join("ranks3_L3_RSed0.fti")).unwrap();
         let error = Checkpoint::parse(&file).unwrap_err();
         assert!(error.to_string().contains("level 3"), "{error}");
@@ -612,7 +613,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let generation = Generation::ALL[generation];
+        let generation = FormatVersion::ALL[generation];
         let mut file = small(generation);
         let original = recover(&Checkpoint::parse(&file).unwrap(), 1).unwrap();
         for (at, value) in changes {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use fdckpt::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, Generation, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
+    BlockHash, Checkpoint, Decision, FormatVersion, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
     finish_update, pending, settle,
 };
 use fti_cases::*;
@@ -73,7 +73,7 @@ impl Program {
 }
 
 /// Without what only tests set: hasCkpt is to come of itself.
-fn plain_options(generation: Generation, case: &serde_json::Value) -> Options {
+fn plain_options(generation: FormatVersion, case: &serde_json::Value) -> Options {
     let mut options = options(generation, case);
     options.leftovers.containers.clear();
     options
@@ -83,7 +83,7 @@ fn plain_options(generation: Generation, case: &serde_json::Value) -> Options {
 #[test]
 fn golden_files_are_updated_to_what_they_are() {
     let mut same = 0;
-    for generation in [Generation::D, Generation::E] {
+    for generation in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
         {
             let folder = quick_folder();
@@ -141,7 +141,7 @@ fn golden_files_are_updated_to_what_they_are() {
 /// FTI leaves the last block unwritten where a chunk shrinks to a multiple of the block size.
 #[test]
 fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
-    let (mut program, case) = (Program::default(), json(golden(Generation::E).join("cases.json")));
+    let (mut program, case) = (Program::default(), json(golden(FormatVersion::Post1_6).join("cases.json")));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpshrink_b.fti").unwrap().clone();
     for mode in MODES {
         let folder = quick_folder();
@@ -151,7 +151,7 @@ fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
         for call in case["calls"].as_array().unwrap() {
             let call = call.as_str().unwrap();
             if call.starts_with("FTI_Checkpoint(") {
-                let options = plain_options(Generation::E, &case);
+                let options = plain_options(FormatVersion::Post1_6, &case);
                 writer.update(&path, &options, &with(1024, BlockHash::Md5, mode), &program.protected()).unwrap();
             } else {
                 program.call(call);
@@ -162,7 +162,7 @@ fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
         assert_eq!(verify(&checkpoint).1, [], "FTI's own file has damage here");
         assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0[..2048]);
         // But for the data that FTI has not written, it is the same file.
-        let theirs = case_file(Generation::E, "defect_dcpshrink_b.fti");
+        let theirs = case_file(FormatVersion::Post1_6, "defect_dcpshrink_b.fti");
         assert_eq!(file[2048..], theirs[2048..]);
         assert_ne!(file[1024..2048], theirs[1024..2048]);
     }
@@ -174,19 +174,19 @@ fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
 fn ordinary_and_differential_checkpoints_mix() {
     let folder = quick_folder();
     let (path, ordinary) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("Ckpt2-Rank0.fti"));
-    let case = json(golden(Generation::E).join("cases.json"));
+    let case = json(golden(FormatVersion::Post1_6).join("cases.json"));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpmix_b.fti").unwrap().clone();
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
-    let (options, update) = (with_time(Generation::E), with(1024, BlockHash::Md5, UpdateMode::Safe));
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(1024, BlockHash::Md5, UpdateMode::Safe));
     assert!(writer.update(&path, &options, &update, &program.protected()).unwrap().full);
-    writer.checkpoint(&ordinary, &plain_options(Generation::E, &case), &program.protected()).unwrap();
+    writer.checkpoint(&ordinary, &plain_options(FormatVersion::Post1_6, &case), &program.protected()).unwrap();
     let mut file = fs::read(&ordinary).unwrap();
     let checkpoint = Checkpoint::parse(&file).unwrap();
     assert_eq!(verify(&checkpoint).1, []);
     assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0[..3000]);
     // But for the holes and hasCkpt, which such a file needs not have, it is FTI's.
-    let theirs = case_file(Generation::E, "defect_dcpmix_b.fti");
+    let theirs = case_file(FormatVersion::Post1_6, "defect_dcpmix_b.fti");
     file[3012 + 9] = 1;
     assert_eq!(file[3000..], theirs[3000..]);
     assert_ne!(file[..3000], theirs[..3000]);
@@ -207,7 +207,7 @@ fn ordinary_and_differential_checkpoints_mix() {
 
 /// A writer that has made one update of 20 blocks with hashes kept, and then a restart.
 fn restarted(path: &Path, program: &Program, update: &UpdateOptions) -> Writer {
-    let mut options = with_time(Generation::E);
+    let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = 1;
     let updated = Writer::new().update(path, &options, update, &program.protected()).unwrap();
     assert!(updated.full && updated.kept_hashes == update.keep_hashes, "{updated:?}");
@@ -233,7 +233,7 @@ fn hashes_that_are_kept_are_used_after_a_restart() {
         let mut program = twenty_blocks();
         let mut update = with(512, hash, UpdateMode::Safe);
         let next = |writer: &mut Writer, update: &UpdateOptions, program: &Program| {
-            let updated = writer.update(&path, &with_time(Generation::E), update, &program.protected()).unwrap();
+            let updated = writer.update(&path, &with_time(FormatVersion::Post1_6), update, &program.protected()).unwrap();
             let file = fs::read(&path).unwrap();
             let checkpoint = Checkpoint::parse(&file).unwrap();
             assert_eq!(verify(&checkpoint).1, []);
@@ -270,7 +270,7 @@ fn hashes_that_are_kept_are_used_after_a_restart() {
         fs::write(&side, &old).unwrap();
         assert!(next(&mut resumed(&path), &update, &program).0);
         // The file was made by somebody else since.
-        let mut options = with_time(Generation::E);
+        let mut options = with_time(FormatVersion::Post1_6);
         options.timestamp = Some(1);
         Writer::new().checkpoint(&path, &options, &program.protected()).unwrap();
         assert!(next(&mut resumed(&path), &update, &program).0);
@@ -310,11 +310,11 @@ fn what_can_not_be_updated_is_said() {
         (update.block_size, update.hash, update.mode, update.keep_hashes),
         (16_384, BlockHash::Md5, UpdateMode::Safe, false)
     );
-    for generation in [Generation::A, Generation::B] {
+    for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
         let result = writer.update(&path, &with_time(generation), &update, &program.protected());
         assert!(matches!(result, Err(Error::Argument(why)) if why.contains("C to E")), "{result:?}");
     }
-    let options = with_time(Generation::E);
+    let options = with_time(FormatVersion::Post1_6);
     for size in [0, 1, 511, 65_536, usize::MAX] {
         update.block_size = size;
         let result = writer.update(&path, &options, &update, &program.protected());
@@ -351,7 +351,7 @@ fn what_is_prepared_waits_for_a_decision() {
     let path = folder.path().join("dCPFile-Rank0.fti");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
     let update = with(512, BlockHash::Md5, UpdateMode::Safe);
-    let mut options = with_time(Generation::D);
+    let mut options = with_time(FormatVersion::V1_4_1);
     let content = |path: &Path| recover(&Checkpoint::parse(&fs::read(path).unwrap()).unwrap(), 1).unwrap();
     let of = |program: &Program| program.protected().iter().map(|it| (it.id, it.data.to_vec())).collect::<BTreeMap<_, _>>();
 
@@ -442,7 +442,9 @@ fn a_file_can_change_its_generation() {
         let (mut program, mut writer) = (twenty_blocks(), Writer::new());
         let update = with(512, BlockHash::Md5, mode);
         for (number, generation) in
-            [Generation::E, Generation::D, Generation::C, Generation::D0, Generation::D].into_iter().enumerate()
+            [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1]
+                .into_iter()
+                .enumerate()
         {
             program.memory.get_mut(&1).unwrap().0[number * 600] ^= 1;
             let options = with_time(generation);
@@ -471,9 +473,9 @@ fn what_has_moved_is_written() {
         let (mut writer, update) = (Writer::new(), with(512, BlockHash::Md5, mode));
         let (one, two, three) = ([1; 1024], [2; 2048], [3; 512]);
         let first = [Protected::new(1, &one), Protected::new(2, &two)];
-        writer.update(&path, &with_time(Generation::E), &update, &first).unwrap();
+        writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &first).unwrap();
         let second = [Protected::new(3, &three), Protected::new(2, &two)];
-        assert!(writer.update(&path, &with_time(Generation::E), &update, &second).unwrap().full);
+        assert!(writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &second).unwrap().full);
         let file = fs::read(&path).unwrap();
         let checkpoint = Checkpoint::parse(&file).unwrap();
         assert_eq!(verify(&checkpoint).1, []);
@@ -484,7 +486,7 @@ fn what_has_moved_is_written() {
 fn pending_of(ckpt_id: i32) -> Pending {
     let folder = quick_folder();
     let path = folder.path().join("file");
-    let mut options = with_time(Generation::E);
+    let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = ckpt_id;
     Writer::new().prepare(&path, &options, &UpdateOptions::default(), &[]).unwrap();
     let pending = pending(&path).unwrap().unwrap();
@@ -507,10 +509,10 @@ fn a_damaged_journal_is_none() {
         let (mut program, mut writer) = (Program::default(), Writer::new());
         program.protect(1, 3000);
         let update = with(512, hash, UpdateMode::Safe);
-        writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
         let old = fs::read(&path).unwrap();
         program.memory.get_mut(&1).unwrap().0[700] ^= 1;
-        writer.prepare(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        writer.prepare(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
         let journal = fs::read(journal_of(&path)).unwrap();
         let try_it = |bytes: &[u8]| {
             fs::write(journal_of(&path), bytes).unwrap();
@@ -540,10 +542,10 @@ fn a_journal_that_can_not_be_is_none() {
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
     let update = with(512, BlockHash::Crc32, UpdateMode::Safe);
-    writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+    writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
     let old = fs::read(&path).unwrap();
     program.memory.get_mut(&1).unwrap().0[700] ^= 1;
-    writer.prepare(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+    writer.prepare(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
     let journal = fs::read(journal_of(&path)).unwrap();
     let number = |at: usize| u64::from_le_bytes(journal[at..][..8].try_into().unwrap());
     let described = 112 + 16 * number(72) as usize + 4 * number(80) as usize;
@@ -596,7 +598,7 @@ fn a_journal_that_can_not_be_is_none() {
 fn a_journal_is_for_what_it_was_made_for() {
     let folder = quick_folder();
     let path = folder.path().join("file");
-    let (options, update) = (with_time(Generation::E), with(512, BlockHash::Md5, UpdateMode::Safe));
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
     let of = |writer: &mut Writer, size: usize| writer.prepare(&path, &options, &update, &[Protected::new(1, &vec![7; size])]);
     let mut writer = Writer::new();
     of(&mut writer, 3000).unwrap();
@@ -631,7 +633,7 @@ fn what_can_not_be_opened_is_told() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let program = twenty_blocks();
-    Writer::new().checkpoint(&path, &with_time(Generation::E), &program.protected()).unwrap();
+    Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
     let beyond = path.join("file");
     assert!(matches!(pending(&beyond), Err(Error::Io { .. })) && matches!(finish_update(&beyond), Err(Error::Io { .. })));
     let nowhere = folder.path().join("folder/file");
@@ -654,7 +656,7 @@ fn what_has_mostly_changed_is_written_once() {
     let update = with(512, BlockHash::Md5, UpdateMode::Safe);
     let mut inode_after = |blocks: usize| {
         (0..blocks).for_each(|block| program.memory.get_mut(&1).unwrap().0[block * 512] ^= 1);
-        let updated = writer.update(&path, &with_time(Generation::E), &update, &program.protected()).unwrap();
+        let updated = writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
         assert_eq!(updated.changed, if updated.full { 8 } else { blocks as u64 });
         fs::metadata(&path).unwrap().ino()
     };
@@ -668,7 +670,7 @@ fn what_has_mostly_changed_is_written_once() {
 fn ordinary_checkpoints_go_on_with_what_updates_have_made() {
     let folder = quick_folder();
     let [path, ordinary] = ["file", "ordinary"].map(|name| folder.path().join(name));
-    let (options, update, data) = (with_time(Generation::E), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
+    let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
     let mut writer = Writer::new();
     for size in [3 << 20, 5 << 20] {
         let protected = [Protected::new(1, &data[..size])];
@@ -694,11 +696,11 @@ fn two_at_once_do_not_disturb_each_other() {
         let path = &folder.path().join("file");
         let update = &with(512, BlockHash::Md5, UpdateMode::Safe);
         if is_there {
-            Writer::new().update(path, &with_time(Generation::E), update, &[]).unwrap();
+            Writer::new().update(path, &with_time(FormatVersion::Post1_6), update, &[]).unwrap();
         }
         let end = Instant::now() + Duration::from_millis(500);
         let prepares = |me: i32| {
-            let (mut options, mut count) = (with_time(Generation::E), 0);
+            let (mut options, mut count) = (with_time(FormatVersion::Post1_6), 0);
             while count < 2 || Instant::now() < end {
                 options.ckpt_id = 2 * count + me;
                 let data = vec![options.ckpt_id as u8; 20_000 + count as usize % 3 * 500];
@@ -735,7 +737,7 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
 fn what_takes_the_place_of_a_file_is_not_updated() {
     let folder = quick_folder();
     let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
-    let (options, update) = (with_time(Generation::E), with(65_535, BlockHash::Md5, UpdateMode::Safe));
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Safe));
     let mut writer = Writer::new();
     let of = |byte: u8| vec![byte; 16 << 20];
     writer.update(&path, &options, &update, &[Protected::new(1, &of(1))]).unwrap();
@@ -764,7 +766,7 @@ fn permissions_stay() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
-    let (options, mut update) = (with_time(Generation::E), with(512, BlockHash::Md5, UpdateMode::Safe));
+    let (options, mut update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
     writer.update(&path, &options, &update, &program.protected()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let modes = || fs::read_dir(&folder).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
@@ -781,7 +783,7 @@ fn permissions_stay() {
 fn room_to_grow_is_set_aside() {
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
     let path = folder.path().join("file");
-    let (options, update, data) = (with_time(Generation::E), UpdateOptions::default(), vec![1; 3 << 20]);
+    let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), vec![1; 3 << 20]);
     let mut writer = Writer::new();
     writer.update(&path, &options, &update, &[Protected::new(1, &data[..1 << 20])]).unwrap();
     let size = fs::metadata(&path).unwrap().len();
@@ -798,7 +800,7 @@ fn a_file_with_a_long_name_is_read() {
     let program = twenty_blocks();
     for length in [247, 248, 255] {
         let path = folder.path().join("n".repeat(length));
-        Writer::new().checkpoint(&path, &with_time(Generation::E), &program.protected()).unwrap();
+        Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
         assert_eq!((finish_update(&path), pending(&path)), (Ok(false), Ok(None)));
     }
 }
@@ -865,7 +867,7 @@ fn ranks_of_mpi_go_on_together() {
 fn mask(file: &mut [u8]) {
     let checkpoint = Checkpoint::parse(file).unwrap();
     let has_ckpt = match checkpoint.generation() {
-        Generation::C => 13,
+        FormatVersion::V1_3 => 13,
         _ => 9,
     };
     let containers = checkpoint.containers().to_vec();
@@ -897,7 +899,7 @@ proptest! {
         let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| folder.path().join(name));
         let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
         update.keep_hashes = keep;
-        let mut options = with_time(Generation::ALL[generation]);
+        let mut options = with_time(FormatVersion::ALL[generation]);
         options.threads = threads;
         let (mut writer, mut model, mut twin) = (Writer::new(), Writer::new(), Writer::new());
         let mut program = Program::default();

@@ -9,9 +9,8 @@ use std::process::Command;
 
 use support::root;
 
-/// Generates `include/NAME.h` from `src/capi/NAME.rs`, those that are called `NAME_MORE.rs`, and the two hand-written parts
-/// around it.
-fn generate(name: &str, more: &[&str], exclude: &[&str]) -> String {
+/// Generates `include/NAME.h` from the modules of `src/capi` and the two hand-written parts around it.
+fn generate(name: &str, modules: &[&str], exclude: &[&str]) -> String {
     let part = |which: &str| {
         let path = root().join(format!("src/capi/header/{name}.{which}.h"));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -24,9 +23,9 @@ fn generate(name: &str, more: &[&str], exclude: &[&str]) -> String {
     config.header = Some(part("top").trim_end().to_owned());
     config.trailer = Some(part("bottom").trim_end().to_owned());
     config.export.exclude = exclude.iter().map(|&name| name.to_owned()).collect();
-    let mut builder = cbindgen::Builder::new().with_config(config).with_src(root().join(format!("src/capi/{name}.rs")));
-    for more in more {
-        builder = builder.with_src(root().join(format!("src/capi/{name}_{more}.rs")));
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for module in modules {
+        builder = builder.with_src(root().join(format!("src/capi/{module}.rs")));
     }
     let bindings = builder.generate().expect("cbindgen understands the source");
     let mut header = Vec::new();
@@ -34,9 +33,9 @@ fn generate(name: &str, more: &[&str], exclude: &[&str]) -> String {
     String::from_utf8(header).expect("UTF-8")
 }
 
-fn check(name: &str, more: &[&str], exclude: &[&str]) {
+fn check(name: &str, modules: &[&str], exclude: &[&str]) {
     let path: PathBuf = root().join(format!("include/{name}.h"));
-    let generated = generate(name, more, exclude);
+    let generated = generate(name, modules, exclude);
     if std::env::var_os("FDCKPT_WRITE_HEADERS").is_some() {
         fs::write(&path, &generated).expect("include/ is writable");
     }
@@ -51,14 +50,25 @@ fn check(name: &str, more: &[&str], exclude: &[&str]) {
 
 #[test]
 fn fd_checkpt_h_is_up_to_date() {
-    check("fd_checkpt", &[], &["fd_checkpt_t", "fd_restore_t"]);
+    check("fd_checkpt", &["fd_checkpt"], &["fd_checkpt_t", "fd_restore_t"]);
 }
 
 #[test]
 fn fdckpt_h_is_up_to_date() {
     check(
         "fdckpt",
-        &["frames", "container", "blockindex", "fti", "ftifile", "inflate", "inflate_index", "writer", "reader"],
+        &[
+            "common",
+            "frames",
+            "container",
+            "block_index",
+            "fti",
+            "fti_file",
+            "inflate",
+            "inflate_index",
+            "checkpoint_writer",
+            "checkpoint_reader",
+        ],
         &[],
     );
 }
@@ -152,7 +162,7 @@ fn the_readmes_examples_compile() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let examples = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
     let example = examples.collect::<Vec<_>>().join("\n");
-    assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_get("), "{example}");
+    assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_find("), "{example}");
     let declared = "#include <stdio.h>\n#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
     let folder = support::fresh_folder("readme");
     fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 
-use fdckpt::index::{Durability, Reader, ReaderOptions, Request, Spooled, Writer, WriterOptions, salvage};
+use fdckpt::checkpoint::{Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn data(seed: u64, size: usize) -> Vec<u8> {
 }
 
 fn options<'w>() -> WriterOptions<'w> {
-    WriterOptions::new().durability(Durability::None)
+    WriterOptions::new().sync(SyncMode::None)
 }
 
 fn write_to(path: &Path, options: WriterOptions<'_>, regions: &[(String, Vec<u8>)]) -> Vec<u8> {
@@ -185,7 +185,7 @@ fn styles_can_be_mixed_and_small_regions_share_frames() {
 fn what_can_not_be_is_refused_and_fails_the_whole() {
     let folder = support::fresh_folder("index-refused");
     let path = folder.join("a.ckpt");
-    let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), fdckpt::index::Failure>, error: Error, name: Option<&str>| {
+    let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), fdckpt::checkpoint::Failure>, error: Error, name: Option<&str>| {
         let mut writer = options().create(&path).unwrap();
         writer.add("there", b"data").unwrap();
         let failure = add(&mut writer).unwrap_err();
@@ -214,7 +214,7 @@ fn what_can_not_be_is_refused_and_fails_the_whole() {
     }
     let file = write_to(&path, options(), &named(&[10, 20]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
-    let error = |result: Result<(), fdckpt::index::Failure>| result.unwrap_err().error();
+    let error = |result: Result<(), fdckpt::checkpoint::Failure>| result.unwrap_err().error();
     assert_eq!(error(reader.read(0, &mut [0; 11])), Error::RegionSize { size: 10, given: 11 });
     assert_eq!(error(reader.read(2, &mut [0; 11])), Error::NoSuchRegion);
     assert_eq!(error(reader.read_at(1, 15, &mut [0; 6])), Error::OutOfRegion { offset: 15, length: 6, size: 20 });
@@ -245,7 +245,7 @@ fn progress_is_told_and_can_cancel() {
     let file = write_to(&path, options().frame_size(65_536), &named(&[400_000]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
     let (mut to, mut calls) = (vec![0; 400_000], 0);
-    let mut observe = |progress: fdckpt::index::Progress| {
+    let mut observe = |progress: fdckpt::checkpoint::Progress| {
         calls += 1;
         assert_eq!((progress.data, progress.total), (65_536 * calls, 400_000));
         if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -256,14 +256,14 @@ fn progress_is_told_and_can_cancel() {
     let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
     for _ in 0..50 {
         let mut told = 0;
-        let mut observe = |progress: fdckpt::index::Progress| {
+        let mut observe = |progress: fdckpt::checkpoint::Progress| {
             told = progress.data;
             ControlFlow::Continue(())
         };
         reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
         assert_eq!(told, 400_000);
         let mut told = (0, 0);
-        let mut observe = |progress: fdckpt::index::Progress| {
+        let mut observe = |progress: fdckpt::checkpoint::Progress| {
             told = (progress.data, progress.stored);
             ControlFlow::Continue(())
         };
@@ -314,7 +314,7 @@ fn frames_that_regions_share_are_restored_once() {
     let mut requests: Vec<Request<'_>> = to.iter_mut().enumerate().map(|(number, to)| Request { number, to }).collect();
     requests.swap(1, 3);
     let mut told = Vec::new();
-    let mut observe = |progress: fdckpt::index::Progress| {
+    let mut observe = |progress: fdckpt::checkpoint::Progress| {
         told.push((progress.data, progress.stored));
         ControlFlow::Continue(())
     };

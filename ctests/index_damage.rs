@@ -4,14 +4,14 @@ mod support;
 
 use std::fs;
 
-use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions, salvage};
+use fdckpt::checkpoint::{Failure, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
 use fdckpt::{Container, Error, FrameStyle, Restore};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let folder = support::fresh_folder(&format!("index-damage-{test}"));
     let path = folder.join("a");
-    let mut writer = WriterOptions::new().durability(Durability::None).frame_size(65_536).create(&path).unwrap();
+    let mut writer = WriterOptions::new().sync(SyncMode::None).frame_size(65_536).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     let mut all = Vec::new();
     for (number, &size) in sizes.iter().enumerate() {
@@ -92,7 +92,7 @@ fn what_is_damaged_is_named() {
 fn what_lies_before_the_damage() {
     let folder = support::fresh_folder("index-damage-before");
     let path = folder.join("a");
-    let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4).checksums(false);
+    let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4).checksums(false);
     let mut writer = options.create(&path).unwrap();
     let data: Vec<u8> = (0..250_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
     for (number, part) in data.chunks(10_000).enumerate() {
@@ -108,7 +108,7 @@ fn what_lies_before_the_damage() {
     let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
     assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
     fs::write(&path, &file).unwrap();
-    let what = salvage(&path, folder.join("b"), WriterOptions::new().durability(Durability::None)).unwrap();
+    let what = salvage(&path, folder.join("b"), WriterOptions::new().sync(SyncMode::None)).unwrap();
     assert_eq!((what.unverified, what.lost), (19, 6));
     let reader = Reader::open(folder.join("b")).unwrap();
     assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
@@ -173,7 +173,7 @@ fn put_short(index: &mut [u8], at: usize, number: usize) {
 /// Two frames, one LZ4 and one RAW; four regions, one of them empty; two attributes.
 fn small() -> Vec<u8> {
     let path = support::fresh_folder("index-damage-small").join("a");
-    let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4);
+    let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4);
     let mut writer = options.create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     writer.attribute("mode", b"fast").unwrap();
@@ -393,7 +393,7 @@ fn an_index_elsewhere() {
 #[test]
 fn where_a_frame_is_damaged() {
     let path = support::fresh_folder("index-damage-where").join("a");
-    let options = WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4);
+    let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4);
     let mut writer = options.checksums(false).frame_size(65_536).create(&path).unwrap();
     let data: Vec<u8> = (0..3 * 65_536usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
     writer.add("a", &data).unwrap();
@@ -447,7 +447,7 @@ fn checksums_that_are_not_looked_at() {
 #[test]
 fn a_region_of_both_styles() {
     let path = support::fresh_folder("index-damage-styles").join("a");
-    let mut writer = WriterOptions::new().durability(Durability::None).frame_size(65_536).create(&path).unwrap();
+    let mut writer = WriterOptions::new().sync(SyncMode::None).frame_size(65_536).create(&path).unwrap();
     let data: Vec<u8> = (0..400_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
     for (number, part) in data.chunks(100_000).enumerate() {
         writer.set_style([FrameStyle::Lz4, FrameStyle::Raw][number % 2]).unwrap();
@@ -492,13 +492,13 @@ fn salvage_keeps_attributes() {
         index[place..place + 4].copy_from_slice(b"step");
     });
     fs::write(&path, file).unwrap();
-    salvage(&path, &to, WriterOptions::new().durability(Durability::None)).unwrap();
+    salvage(&path, &to, WriterOptions::new().sync(SyncMode::None)).unwrap();
     let kept: Vec<_> = Reader::open(&to).unwrap().attributes().map(|(key, value)| (key.to_owned(), value.to_vec())).collect();
     assert_eq!(kept, [("step".to_owned(), b"17".to_vec()), ("fdckpt.salvaged".to_owned(), b"verified".to_vec())]);
 
-    let mut writer = WriterOptions::new().durability(Durability::None).create(&path).unwrap();
+    let mut writer = WriterOptions::new().sync(SyncMode::None).create(&path).unwrap();
     writer.add("unverified/a", b"12345").unwrap();
     writer.commit().unwrap();
-    let what = salvage(&path, &to, WriterOptions::new().durability(Durability::None)).unwrap();
+    let what = salvage(&path, &to, WriterOptions::new().sync(SyncMode::None)).unwrap();
     assert_eq!((what.verified, what.unverified), (1, 0));
 }

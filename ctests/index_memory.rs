@@ -9,7 +9,7 @@ mod failing;
 use std::path::Path;
 
 use failing::{MOST, NOW, fail_in, never};
-use fdckpt::index::{Durability, Failure, Reader, ReaderOptions, WriterOptions, salvage};
+use fdckpt::checkpoint::{Failure, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
 use fdckpt::{Error, FrameStyle};
 
 /// As `at_each_allocation`, but that what is only kept for later may be done without.
@@ -28,7 +28,7 @@ fn at_each_allocation(mut call: impl FnMut() -> Result<(), Failure>) -> u64 {
 }
 
 fn options<'w>() -> WriterOptions<'w> {
-    WriterOptions::new().durability(Durability::None).style(FrameStyle::Lz4).frame_size(65_536)
+    WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4).frame_size(65_536)
 }
 
 fn save(path: &Path, large: &[u8]) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use fdckpt::{BUFFER_MIN, Checkpt, Doing, Durability, Error, FrameStyle, META_MAX, MappedFile, Replacement, Restore};
+use fdckpt::{AtomicFile, BUFFER_MIN, Checkpt, Doing, Error, FrameStyle, META_MAX, MappedFile, Restore, SyncMode};
 use proptest::prelude::*;
 
 fn fnv(bytes: &[u8]) -> u64 {
@@ -342,8 +342,8 @@ fn a_replacement_is_all_or_nothing() {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1 + others);
     };
     fs::write(&path, "old").unwrap();
-    for durability in [Durability::None, Durability::File, Durability::FileAndFolder] {
-        let mut new = Replacement::begin(&path, durability).unwrap();
+    for sync in [SyncMode::None, SyncMode::Data, SyncMode::Full] {
+        let mut new = AtomicFile::begin(&path, sync).unwrap();
         new.write_all(b"one piece, ").unwrap();
         new.write_all(b"and another").unwrap();
         new.write_at(b"ONE", 0).unwrap();
@@ -351,17 +351,17 @@ fn a_replacement_is_all_or_nothing() {
         drop(new);
         is(b"old", 0);
     }
-    let mut new = Replacement::begin(&path, Durability::FileAndFolder).unwrap();
+    let mut new = AtomicFile::begin(&path, SyncMode::Full).unwrap();
     let name = path.file_name().unwrap();
-    assert_eq!(format!("{new:?}"), format!("Replacement {{ name: {name:?}, durability: FileAndFolder, .. }}"));
+    assert_eq!(format!("{new:?}"), format!("AtomicFile {{ name: {name:?}, sync: Full, .. }}"));
     new.write_all(b"one piece, ").unwrap();
     new.write_all(b"and another").unwrap();
     new.write_at(b"ONE", 0).unwrap();
     new.set_size(14).unwrap();
     new.commit().unwrap();
     is(b"ONE piece, and", 0);
-    assert!(matches!(Replacement::begin("/", Durability::None), Err(Error::Argument(_))));
-    let error = Replacement::begin(folder.join("none/file"), Durability::None).unwrap_err();
+    assert!(matches!(AtomicFile::begin("/", SyncMode::None), Err(Error::Argument(_))));
+    let error = AtomicFile::begin(folder.join("none/file"), SyncMode::None).unwrap_err();
     assert!(matches!(error, Error::Io { doing: Doing::OpeningFolder, .. }));
 }
 
@@ -376,12 +376,12 @@ fn discarded_replacements_can_not_be_committed() {
         return;
     }
     let folder = support::fresh_folder("discarded");
-    let begin = |number: u32| Replacement::begin(folder.join(number.to_string()), Durability::None).unwrap();
+    let begin = |number: u32| AtomicFile::begin(folder.join(number.to_string()), SyncMode::None).unwrap();
     // Each place of the table is used again.
     (0..200).for_each(|number| begin(number).commit().unwrap());
-    let underway: Vec<Replacement> = (200..264).map(begin).collect();
+    let underway: Vec<AtomicFile> = (200..264).map(begin).collect();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 264);
-    fdckpt::discard_replacements();
+    fdckpt::remove_temp_files();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 200);
     for replacement in underway {
         assert!(matches!(replacement.commit(), Err(Error::Io { doing: Doing::Renaming, .. })));

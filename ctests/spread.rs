@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fdckpt::{Checkpt, Error, FrameStyle, Restore, SpreadStatistics, set_threads};
+use fdckpt::{Checkpt, Error, FrameStyle, ParallelStats, Restore, set_threads};
 
 const CHUNK: usize = 65_536;
 
@@ -81,13 +81,13 @@ fn region(data: &[u8], size: usize) -> Result<Vec<u8>, Error> {
     Ok(region)
 }
 
-fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, SpreadStatistics) {
-    let before = SpreadStatistics::now();
+fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, ParallelStats) {
+    let before = ParallelStats::now();
     set_threads(threads);
     let result = call();
     set_threads(1);
-    let after = SpreadStatistics::now();
-    let counted = SpreadStatistics {
+    let after = ParallelStats::now();
+    let counted = ParallelStats {
         segments: after.segments - before.segments,
         mispredictions: after.mispredictions - before.mispredictions,
         warm_up_bytes: after.warm_up_bytes - before.warm_up_bytes,
@@ -100,7 +100,7 @@ fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, SpreadStatis
 }
 
 /// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other things to do.
-fn sooner_or_later(threads: usize, enough: impl Fn(SpreadStatistics) -> bool, mut call: impl FnMut()) {
+fn sooner_or_later(threads: usize, enough: impl Fn(ParallelStats) -> bool, mut call: impl FnMut()) {
     let mut all = Vec::new();
     for _ in 0..50 {
         let ((), counted) = with_threads(threads, &mut call);
@@ -118,9 +118,9 @@ fn bytes_are_the_same_for_all_data() {
     let size = 200 * CHUNK + 12_345;
     for (name, data) in [("text", text(size)), ("noise", noise(size)), ("zeros", vec![0; size]), ("letters", letters(size))] {
         let (one, none) = with_threads(1, || stream(&data));
-        assert_eq!(none, SpreadStatistics { segments: 0, mispredictions: 0, warm_up_bytes: 0, recompressed_bytes: 0 });
+        assert_eq!(none, ParallelStats { segments: 0, mispredictions: 0, warm_up_bytes: 0, recompressed_bytes: 0 });
         for threads in [2, 3, 8] {
-            let helped = |counted: SpreadStatistics| counted.segments > 0 && counted.warm_up_bytes > 0;
+            let helped = |counted: ParallelStats| counted.segments > 0 && counted.warm_up_bytes > 0;
             // Noise is given up before any helper is through.
             sooner_or_later(
                 threads,
@@ -270,7 +270,7 @@ fn random_sequences_are_the_same() {
     let count = std::env::var("FDCKPT_IDENTITY").map_or(12, |count| count.parse::<u64>().unwrap() / 100);
     let size = 8 << 20;
     let pool = [text(size), letters(size), vec![7; size], noise(size)];
-    let mut all = SpreadStatistics::default();
+    let mut all = ParallelStats::default();
     for index in 0..count {
         let mut next = random((index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let buffers: Vec<Vec<Vec<u8>>> = (0..1 + next() % 2)

@@ -258,12 +258,12 @@ fn pieces_are_those_of_the_file() {
 /// What looks like damage to a file of FTI may be an update that was not ended.
 #[test]
 fn updates_that_wait_are_told() {
-    use fdckpt::fti::{Decision, Generation, Options, Protected, UpdateOptions, Writer, settle};
+    use fdckpt::fti::{Decision, FormatVersion, Options, Protected, UpdateOptions, Writer, settle};
     let path = support::fresh_folder("tool-waiting").join("Ckpt1-Rank0.fti");
     let (update, mut writer) = (UpdateOptions::default(), Writer::new());
     let mut data = vec![7; 50_000];
     for ckpt_id in 1..3 {
-        let options = Options::new(Generation::E, ckpt_id);
+        let options = Options::new(FormatVersion::Post1_6, ckpt_id);
         data[1000] = ckpt_id as u8;
         writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).expect("room");
         if ckpt_id == 1 {

@@ -33,7 +33,7 @@ main( int     argc,
   fdckpt_container_t * container = fdckpt_container_new();
   if( !container ) return failed( "new" );
   if( fdckpt_container_set    ( container, SETTINGS, settings, strlen( settings ) )
-   || fdckpt_container_set_ref( container, GRID,     grid,     sizeof(grid) )
+   || fdckpt_container_set_borrowed( container, GRID,     grid,     sizeof(grid) )
    || fdckpt_container_write  ( container, fd ) ) return failed( "write" );
   fdckpt_container_free( container );
 
@@ -41,23 +41,23 @@ main( int     argc,
   settings  = "steps=2000";
   container = fdckpt_container_open( fd );
   if( !container ) return failed( "open" );
-  if( fdckpt_container_set_ref( container, SETTINGS, settings, strlen( settings ) )
+  if( fdckpt_container_set_borrowed( container, SETTINGS, settings, strlen( settings ) )
    || fdckpt_container_append ( container, fd ) ) return failed( "append" );
   fdckpt_container_free( container );
 
   /* Read: the pointers are into the file's map. */
   container = fdckpt_container_open( fd );
   if( !container ) return failed( "open" );
-  for( size_t i=0; i<fdckpt_container_count( container ); i++ ) {
+  for( size_t i=0; i<fdckpt_container_section_count( container ); i++ ) {
     fdckpt_container_section_t section;
-    if( fdckpt_container_section( container, i, &section ) ) return failed( "section" );
+    if( fdckpt_container_section_info( container, i, &section ) ) return failed( "section" );
     printf( "type %d: %lld bytes at %lld\n", section.type, (long long)section.length, (long long)section.offset );
   }
   void const * data;
   size_t       size;
-  if( fdckpt_container_get( container, SETTINGS, &data, &size ) ) return failed( "get" );
+  if( fdckpt_container_find( container, SETTINGS, &data, &size ) ) return failed( "get" );
   printf( "settings: %.*s\n", (int)size, (char const *)data );
-  if( fdckpt_container_get( container, GRID, &data, &size ) ) return failed( "get" );
+  if( fdckpt_container_find( container, GRID, &data, &size ) ) return failed( "get" );
   printf( "grid: %s\n", size==sizeof(grid) && !memcmp( data, grid, size ) ? "as it was" : "another" );
   fdckpt_container_free( container );
   close( fd );

@@ -47,14 +47,14 @@ save( char const * path, uint64_t step, int threads ) {
     buf  [i] = (fdckpt_buffer_t){ .mem=field[i], .sz=sizeof(field[i]) };
     frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt=1, .bufs=&buf[i] };
   }
-  fdckpt_place_t place = { .off=sizeof(head_t) };
-  if( fdckpt_frames_checkpt_file( frame, FIELD_CNT, fd, &place, threads ) ) die( "saving" );
+  fdckpt_frames_cursor_t place = { .off=sizeof(head_t) };
+  if( fdckpt_frames_write_file( frame, FIELD_CNT, fd, &place, threads ) ) die( "saving" );
 
   head_t head = { .step=step };
   for( int i=0; i<FIELD_CNT; i++ ) head.off[i] = frame[i].off;
   fdckpt_buffer_t head_buf   = { .mem=&head, .sz=sizeof(head) };
   fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buf_cnt=1, .bufs=&head_buf };
-  if( fdckpt_frames_checkpt_file( &head_frame, 1, fd, NULL, threads ) ) die( "saving the head" );
+  if( fdckpt_frames_write_file( &head_frame, 1, fd, NULL, threads ) ) die( "saving the head" );
   if( close( fd ) ) die( path );
   printf( "saved step %lu: %lu bytes of %lu\n", (ulong)step, (ulong)place.off, sizeof(field)+sizeof(head) );
 }
@@ -67,7 +67,7 @@ load( char const * path, int threads ) {
   head_t head;
   fdckpt_buffer_t head_buf   = { .mem=&head, .sz=sizeof(head) };
   fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buf_cnt=1, .bufs=&head_buf };
-  if( fdckpt_frames_restore_file( &head_frame, 1, fd, threads ) ) die( "restoring the head" );
+  if( fdckpt_frames_read_file( &head_frame, 1, fd, threads ) ) die( "restoring the head" );
 
   fdckpt_buffer_t buf  [ FIELD_CNT ];
   fdckpt_frame_t  frame[ FIELD_CNT ];
@@ -75,7 +75,7 @@ load( char const * path, int threads ) {
     buf  [i] = (fdckpt_buffer_t){ .mem=restored[i], .sz=sizeof(restored[i]) };
     frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt=1, .bufs=&buf[i], .off=head.off[i] };
   }
-  if( fdckpt_frames_restore_file( frame, FIELD_CNT, fd, threads ) ) {
+  if( fdckpt_frames_read_file( frame, FIELD_CNT, fd, threads ) ) {
     fdckpt_error_t const * error = fdckpt_last_error();
     fprintf( stderr, "field %lu is lost: %s\n", (ulong)error->frame, error->text );
     exit( 1 );

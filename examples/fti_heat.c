@@ -87,7 +87,7 @@ main( int     argc,
     if( step==die_at ) raise( SIGKILL );
     if( step%EVERY ) continue;
 
-    fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = ++id };
+    fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = ++id };
     path_of( path, sizeof(path), folder, id );
     if( fdckpt_fti_checkpoint( fti, path, &options ) ) {
       fprintf( stderr, "%s: %s\n", path, fdckpt_last_error()->text ); /* The older files are still there */

@@ -22,7 +22,7 @@ enum { RANKS_MAX = 4096, UNITS_MAX = 64 };
 static struct { int id; uint64_t sz; } units[ UNITS_MAX ];
 static int unit_cnt;
 
-static fdckpt_ftifile_t * files[ RANKS_MAX ];
+static fdckpt_fti_file_t * files[ RANKS_MAX ];
 static int                old_cnt;
 
 static void
@@ -61,8 +61,8 @@ path_of( char *       path,
 static uint64_t
 size_in( int rank,
          int id ) {
-  fdckpt_ftifile_variable_t variable;
-  for( uint64_t i=0UL; !fdckpt_ftifile_variable( files[ rank ], i, &variable ); i++ ) if( variable.id==id ) return variable.size;
+  fdckpt_fti_file_variable_t variable;
+  for( uint64_t i=0UL; !fdckpt_fti_file_variable( files[ rank ], i, &variable ); i++ ) if( variable.id==id ) return variable.size;
   fail( "a file lacks a variable that another one has" );
   return 0UL;
 }
@@ -78,7 +78,7 @@ together( int        id,
   for( int r=0; r<old_cnt; r++ ) *sz += size_in( r, id );
   char * all = memory( *sz );
   for( int r=0; r<old_cnt; r++ ) {
-    ok( fdckpt_ftifile_extract( files[ r ], id, all+at, size_in( r, id ) ) );
+    ok( fdckpt_fti_file_extract( files[ r ], id, all+at, size_in( r, id ) ) );
     at += size_in( r, id );
   }
   return all;
@@ -103,20 +103,20 @@ main( int     argc,
 
   /* All of them must be of one checkpoint: files of an update that was not
      settled are not opened. */
-  fdckpt_ftifile_header_t header, other;
+  fdckpt_fti_file_header_t header, other;
   for( int r=0; r<old_cnt; r++ ) {
     path_of( path, sizeof(path), argv[1], r );
-    if( !(files[ r ] = fdckpt_ftifile_open( path )) ) fail( fdckpt_last_error()->text );
-    ok( fdckpt_ftifile_header( files[ r ], r ? &other : &header ) );
+    if( !(files[ r ] = fdckpt_fti_file_open( path )) ) fail( fdckpt_last_error()->text );
+    ok( fdckpt_fti_file_header( files[ r ], r ? &other : &header ) );
     if( r && (other.ckpt_id!=header.ckpt_id || other.variable_cnt!=header.variable_cnt) ) fail( "the files are not of one checkpoint" );
-    ok( fdckpt_ftifile_verify( files[ r ], 1, NULL, NULL ) );
+    ok( fdckpt_fti_file_verify( files[ r ], 1, NULL, NULL ) );
   }
 
   /* Each variable, in the order of protection. */
   fdckpt_fti_t ** fti = memory( sizeof(*fti)*(uint64_t)new_cnt );
   for( int r=0; r<new_cnt; r++ ) if( !(fti[ r ] = fdckpt_fti_new()) ) fail( "memory is short" );
-  fdckpt_ftifile_variable_t variable;
-  for( uint64_t v=0UL; !fdckpt_ftifile_variable( files[ 0 ], v, &variable ); v++ ) {
+  fdckpt_fti_file_variable_t variable;
+  for( uint64_t v=0UL; !fdckpt_fti_file_variable( files[ 0 ], v, &variable ); v++ ) {
     uint64_t sz, unit = 0UL;
     char *   all = together( variable.id, &sz );
     for( int u=0; u<unit_cnt; u++ ) if( units[ u ].id==variable.id ) unit = units[ u ].sz;

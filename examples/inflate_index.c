@@ -41,7 +41,7 @@ main( int argc, char ** argv ) {
     int fd       = opened( argv[3], O_RDONLY );
     int index_fd = opened( argv[4], O_WRONLY|O_CREAT|O_TRUNC );
     int out_fd   = opened( argv[5], O_WRONLY|O_CREAT|O_TRUNC );
-    fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 0UL, FDCKPT_TO_END, format, every, out_fd );
+    fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 0UL, FDCKPT_UNTIL_EOF, format, every, out_fd );
     if( !index || fdckpt_inflate_index_save( index, index_fd ) ) return failed();
     fdckpt_inflate_index_free( index );
     return 0;
@@ -52,7 +52,7 @@ main( int argc, char ** argv ) {
     uint64_t offset = strtoull( argv[4], NULL, 10 );
     uint64_t count  = strtoull( argv[5], NULL, 10 );
     int      fd     = opened( argv[2], O_RDONLY );
-    fdckpt_inflate_index_t * index = fdckpt_inflate_index_load( opened( argv[3], O_RDONLY ), fd, 0UL, FDCKPT_TO_END );
+    fdckpt_inflate_index_t * index = fdckpt_inflate_index_load( opened( argv[3], O_RDONLY ), fd, 0UL, FDCKPT_UNTIL_EOF );
     if( !index ) return failed();
     while( count ) {
       size_t got;

@@ -49,7 +49,7 @@ static void
 save( fdckpt_inflate_t * strm, int out_fd, char const * path ) {
   size_t len;
   char   fresh[ 4096 ];
-  if( fdckpt_inflate_checkpoint( strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &len, NULL ) ) {
+  if( fdckpt_inflate_checkpoint( strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &len, NULL ) ) {
     fprintf( stderr, "inflate_resume: %s\n", strm->msg );
     exit( 1 );
   }
@@ -125,7 +125,7 @@ main( int argc, char ** argv ) {
     write_all( out_fd, out, room-strm.avail_out );
     ended = code==FDCKPT_INFLATE_STREAM_END;
     if( ended && strm.avail_in ) break; /* What follows is no part of it */
-    if( code==FDCKPT_INFLATE_NEEDS_MORE ) {
+    if( code==FDCKPT_INFLATE_NEED_MORE ) {
       fprintf( stderr, "inflate_resume: the input ends too early\n" );
       return 1;
     }

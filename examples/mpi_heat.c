@@ -108,11 +108,11 @@ static int
 id_in( char const * path ) {
   struct stat st;
   if( stat( path, &st ) ) return 0;
-  fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+  fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
   if( !file ) return 0;
-  fdckpt_ftifile_header_t header = { .ckpt_id = 0 };
-  int whole = !fdckpt_ftifile_header( file, &header ) && !fdckpt_ftifile_verify( file, 1, NULL, NULL );
-  fdckpt_ftifile_free( file );
+  fdckpt_fti_file_header_t header = { .ckpt_id = 0 };
+  int whole = !fdckpt_fti_file_header( file, &header ) && !fdckpt_fti_file_verify( file, 1, NULL, NULL );
+  fdckpt_fti_file_free( file );
   return whole ? header.ckpt_id : 0;
 }
 
@@ -152,7 +152,7 @@ ordinary( fdckpt_fti_t * fti,
           int            id ) {
   char path[ 4096 ];
   int  level = level_of( id );
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = id };
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = id };
   uint64_t size = 0UL, left = 0UL, largest = 0UL;
   int ok = !fdckpt_fti_size( fti, options.generation, &size );
   MPI_Sendrecv( &size, 1, MPI_UINT64_T, (rank+1)%ranks,       1,
@@ -189,16 +189,16 @@ ordinary( fdckpt_fti_t * fti,
 static int
 differential( fdckpt_fti_t *         fti,
               int                    id,
-              fdckpt_fti_updated_t * updated ) {
+              fdckpt_fti_update_stats_t * updated ) {
   char path[ 4096 ];
   path_of( path, sizeof(path), 0, id, "Rank" );
   make_folders( path );
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = id };
-  fdckpt_fti_update_t  update  = { .block_size = 4096, .keep_hashes = 1 };
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = id };
+  fdckpt_fti_update_options_t  update  = { .block_size = 4096, .keep_hashes = 1 };
   int ok = !fdckpt_fti_prepare( fti, path, &options, &update, updated );
   if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
   int all = all_have( ok );
-  if( fdckpt_fti_settle( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ABANDON ) ) {
+  if( fdckpt_fti_resolve( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ROLLBACK ) ) {
     fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
     MPI_Abort( MPI_COMM_WORLD, 1 ); /* It is settled at the next start */
   }
@@ -249,17 +249,17 @@ agree_ordinary( void ) {
 static int
 agree_differential( void ) {
   char path[ 4096 ];
-  int  pending = FDCKPT_FTI_SETTLED, id = 0;
+  int  pending = FDCKPT_FTI_TRANSACTION_IDLE, id = 0;
   path_of( path, sizeof(path), 0, 0, "Rank" );
-  int ok = !fdckpt_fti_pending( path, &pending, &id );
-  if( ok && pending==FDCKPT_FTI_SETTLED ) id = id_in( path );
+  int ok = !fdckpt_fti_transaction_state( path, &pending, &id );
+  if( ok && pending==FDCKPT_FTI_TRANSACTION_IDLE ) id = id_in( path );
   /* Nothing is decided on while somebody can't tell what it has: a process that was killed may hold its file still. */
   if( !all_have( ok ) ) {
     if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
     MPI_Abort( MPI_COMM_WORLD, 1 );
   }
   int all = all_have( id )==any_has( id );
-  ok = !fdckpt_fti_settle( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ABANDON );
+  ok = !fdckpt_fti_resolve( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ROLLBACK );
   if( !all_have( ok ) ) {
     if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
     MPI_Abort( MPI_COMM_WORLD, 1 );
@@ -376,7 +376,7 @@ main( int     argc,
   }
   fflush( stdout );
 
-  fdckpt_fti_updated_t updated = { 0 };
+  fdckpt_fti_update_stats_t updated = { 0 };
   uint64_t             bytes   = 0UL, changed = 0UL, blocks = 0UL;
   while( step<steps ) {
     compute();

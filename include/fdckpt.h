@@ -19,22 +19,22 @@
      fdckpt_writer_free( writer );
 
      fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-     err = fdckpt_reader_load( reader, "grid", grid, sizeof(grid) );
-     fdckpt_reader_close( reader );
+     err = fdckpt_reader_read( reader, "grid", grid, sizeof(grid) );
+     fdckpt_reader_free( reader );
 
    What is read was verified by a checksum.  The file is also a container,
    and its frames are those of fd_checkpt.h.
 
    SEVERAL THREADS
 
-   fdckpt_set_threads has large buffers compressed by several threads.
+   fdckpt_set_max_threads has large buffers compressed by several threads.
    fdckpt_frames_* make and restore many frames at a time.  The bytes are
    those of one fd_checkpt_t:
 
      fdckpt_buffer_t buf   = { .mem = field, .sz = sizeof(field) };
      fdckpt_frame_t  frame = { .style = FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt = 1, .bufs = &buf };
-     fdckpt_frames_checkpt_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
-     fdckpt_frames_restore_file( &frame, 1, fd, 4 );
+     fdckpt_frames_write_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
+     fdckpt_frames_read_file( &frame, 1, fd, 4 );
 
    Threads are gone when a call returns, but for those of a pool.
 
@@ -54,7 +54,7 @@
      strm.next_out = out_buf; strm.avail_out = sizeof(out_buf);
      int code = fdckpt_inflate( &strm );
      // At any time between calls
-     fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &ckpt_len, NULL );
+     fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &ckpt_len, NULL );
      // At the end
      fdckpt_inflate_end( &strm );
 
@@ -63,23 +63,23 @@
 
      Z_OK             FDCKPT_OK
      Z_STREAM_END     FDCKPT_INFLATE_STREAM_END
-     Z_BUF_ERROR      FDCKPT_INFLATE_NEEDS_MORE, which is no error (> 0)
+     Z_BUF_ERROR      FDCKPT_INFLATE_NEED_MORE, which is no error (> 0)
      Z_DATA_ERROR     FDCKPT_ERR_CORRUPT
      Z_MEM_ERROR      FDCKPT_ERR_NO_MEMORY
-     Z_STREAM_ERROR   FDCKPT_ERR_ARGUMENT, or FDCKPT_ERR_STATE
+     Z_STREAM_ERROR   FDCKPT_ERR_INVALID_ARGUMENT, or FDCKPT_ERR_INVALID_STATE
 
    Where zlib gives up the stream at its end, a gzip file may have further
    members, see fdckpt_inflate.  A failure is logged once, like every
-   failure in the library; fdckpt_set_log takes the lines over.
+   failure in the library; fdckpt_set_log_callback takes the lines over.
 
    For users of zran: fdckpt_inflate_index_* read any part of a large file,
    by an index of checkpoints that was made and saved once.
 
      fdckpt_inflate_index_t * index =
-       fdckpt_inflate_index_build( fd, 0, FDCKPT_TO_END, FDCKPT_INFLATE_GZIP, 4<<20, -1 );
+       fdckpt_inflate_index_build( fd, 0, FDCKPT_UNTIL_EOF, FDCKPT_INFLATE_GZIP, 4<<20, -1 );
      fdckpt_inflate_index_save( index, index_fd );
      // Later, perhaps in another process
-     index = fdckpt_inflate_index_load( index_fd, fd, 0, FDCKPT_TO_END );
+     index = fdckpt_inflate_index_load( index_fd, fd, 0, FDCKPT_UNTIL_EOF );
      fdckpt_inflate_index_read( index, offset, buf, sizeof(buf), &got ); */
 
 #include <stddef.h>
@@ -127,16 +127,16 @@
                 logged. */
 
 #define FDCKPT_OK             (0)
-#define FDCKPT_ERR_ARGUMENT   (-11)
-#define FDCKPT_ERR_STATE      (-12)
+#define FDCKPT_ERR_INVALID_ARGUMENT   (-11)
+#define FDCKPT_ERR_INVALID_STATE      (-12)
 #define FDCKPT_ERR_NO_MEMORY  (-13)
-#define FDCKPT_ERR_NO_ROOM    (-14)
+#define FDCKPT_ERR_BUFFER_TOO_SMALL    (-14)
 #define FDCKPT_ERR_IO         (-15)
 #define FDCKPT_ERR_FORMAT     (-16)
 #define FDCKPT_ERR_CORRUPT    (-17)
-#define FDCKPT_ERR_RANGE      (-18)
+#define FDCKPT_ERR_OUT_OF_RANGE      (-18)
 #define FDCKPT_ERR_NOT_FOUND  (-19)
-#define FDCKPT_ERR_VERIFY     (-20)
+#define FDCKPT_ERR_VERIFY_FAILED     (-20)
 #define FDCKPT_ERR_INTERNAL   (-21)
 #define FDCKPT_ERR_CANCELLED  (-22)
 
@@ -160,51 +160,51 @@ extern "C" {
 #define FDCKPT_LOG_WARNING 3
 
 /*
- In fdckpt_container_finding_t: it is not about one section.
+ In fdckpt_container_issue_t: it is not about one section.
  */
 #define FDCKPT_NO_SECTION UINT64_MAX
 
 /*
  Generations of the format. Files have no version, and no FTI reads a file of another generation than its own. FTI 1.1.
  */
-#define FDCKPT_FTI_A 1
+#define FDCKPT_FTI_FORMAT_1_1 1
 
 /*
  FTI 1.2.
  */
-#define FDCKPT_FTI_B 2
+#define FDCKPT_FTI_FORMAT_1_2 2
 
 /*
  FTI 1.3.
  */
-#define FDCKPT_FTI_C 3
+#define FDCKPT_FTI_FORMAT_1_3 3
 
 /*
  FTI 1.4.0.
  */
-#define FDCKPT_FTI_D0 4
+#define FDCKPT_FTI_FORMAT_1_4_0 4
 
 /*
  FTI 1.4.1 to 1.6. Files have less than 2 GiB.
  */
-#define FDCKPT_FTI_D 5
+#define FDCKPT_FTI_FORMAT_1_4_1 5
 
 /*
  FTI after 1.6 (since July 2021).
  */
-#define FDCKPT_FTI_E 6
+#define FDCKPT_FTI_FORMAT_POST_1_6 6
 
 /*
  What a file has to survive that is saved. However much that is, at any time that a process can see, its name stands for a whole
  file: the old one or the new one. This one: a crash of the machine; once the save has succeeded, the new file has its name
  for good (data and folder are synced).
  */
-#define FDCKPT_SYNC_FILE_AND_FOLDER 0
+#define FDCKPT_SYNC_FULL 0
 
 /*
  A crash of the machine (the data is synced); which of the files has the name then, is for the file system to say.
  */
-#define FDCKPT_SYNC_FILE 1
+#define FDCKPT_SYNC_DATA 1
 
 /*
  The end of the process alone. A crash of the machine can leave the name with a file that lacks data.
@@ -214,39 +214,39 @@ extern "C" {
 /*
  By which hash it is told whether a block has changed: MD5, which is the usual one, takes 16 bytes for each block.
  */
-#define FDCKPT_FTI_MD5 1
+#define FDCKPT_FTI_HASH_MD5 1
 
 /*
  CRC-32 is many times as fast and takes 4 bytes, but one in four thousand million changes of a block goes unnoticed.
  */
-#define FDCKPT_FTI_CRC32 2
+#define FDCKPT_FTI_HASH_CRC32 2
 
 /*
  What a crash in the middle of an update leaves: the old state or the new one. What changes is written to a journal (path with
  .journal behind it) and synced before a byte of the file changes; where most of the file changes, a new one takes its place. What
- a crash has interrupted, the next fdckpt_fti_* or fdckpt_ftifile_* function that opens the file ends.
+ a crash has interrupted, the next fdckpt_fti_* or fdckpt_fti_file_* function that opens the file ends.
  */
-#define FDCKPT_FTI_SAFE 0
+#define FDCKPT_FTI_UPDATE_JOURNALED 0
 
 /*
  A file that is neither, which its hashes tell: what changes is at once written to its place, as FTI does it.
  */
-#define FDCKPT_FTI_IN_PLACE 1
+#define FDCKPT_FTI_UPDATE_IN_PLACE 1
 
 /*
  Nothing is pending: no update of the file was begun and not ended.
  */
-#define FDCKPT_FTI_SETTLED 0
+#define FDCKPT_FTI_TRANSACTION_IDLE 0
 
 /*
  One that a crash has interrupted: the next who opens the file ends it.
  */
-#define FDCKPT_FTI_INTERRUPTED 1
+#define FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY 1
 
 /*
  One that fdckpt_fti_prepare has prepared.
  */
-#define FDCKPT_FTI_PREPARED 2
+#define FDCKPT_FTI_TRANSACTION_PREPARED 2
 
 /*
  What becomes of an update that was prepared: the file gets its new state.
@@ -256,53 +256,53 @@ extern "C" {
 /*
  The file keeps its old state.
  */
-#define FDCKPT_FTI_ABANDON 2
+#define FDCKPT_FTI_ROLLBACK 2
 
 /*
- In fdckpt_ftifile_finding_t: it is not about one variable or container.
+ In fdckpt_fti_file_issue_t: it is not about one variable or container.
  */
-#define FDCKPT_FTI_NONE INT64_MIN
+#define FDCKPT_FTI_NO_ID INT64_MIN
 
 /*
  How bad a finding is. This one is unusual, but harmless.
  */
-#define FDCKPT_FTI_REMARK 0
+#define FDCKPT_FTI_SEVERITY_NOTE 0
 
 /*
- The data is sound, but FTI refuses the file. fdckpt_ftifile_repair sets it right.
+ The data is sound, but FTI refuses the file. fdckpt_fti_file_repair sets it right.
  */
-#define FDCKPT_FTI_REFUSED 1
+#define FDCKPT_FTI_SEVERITY_REJECTED 1
 
 /*
  The file is damaged: some of its data may be wrong or missing.
  */
-#define FDCKPT_FTI_DAMAGE 2
+#define FDCKPT_FTI_SEVERITY_CORRUPT 2
 
 /*
  Kinds of differences. Only the first file has the variable.
  */
-#define FDCKPT_FTI_ONLY_IN_FIRST 1
+#define FDCKPT_FTI_DIFF_ONLY_IN_FIRST 1
 
 /*
  Only the second one has it.
  */
-#define FDCKPT_FTI_ONLY_IN_SECOND 2
+#define FDCKPT_FTI_DIFF_ONLY_IN_SECOND 2
 
 /*
  It has another size: first and second are the two.
  */
-#define FDCKPT_FTI_OTHER_SIZE 3
+#define FDCKPT_FTI_DIFF_SIZE 3
 
 /*
  It has other bytes, as far as both have some: first is the offset in the variable of the first one that differs, second how
  many differ.
  */
-#define FDCKPT_FTI_OTHER_DATA 4
+#define FDCKPT_FTI_DIFF_DATA 4
 
 /*
  One of the files lacks some of its data.
  */
-#define FDCKPT_FTI_UNREADABLE 5
+#define FDCKPT_FTI_DIFF_UNREADABLE 5
 
 /*
  Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
@@ -325,20 +325,20 @@ extern "C" {
 /*
  No progress is possible without more input or more room. Nothing is lost: call again with more. (What zlib calls Z_BUF_ERROR.)
  */
-#define FDCKPT_INFLATE_NEEDS_MORE 2
+#define FDCKPT_INFLATE_NEED_MORE 2
 
 /*
  Forms of a checkpoint. FULL says everything: the format, and exactly where input and output are. COMPACT is the same with the
  window compressed (by LZ4): smaller, but slower. BLOB and BLOB_0X1001 are the layouts of the crate deflate64, for raw streams
  only: they can stand some bytes before what was taken of the input, and don't say whether it is Deflate or Deflate64.
  */
-#define FDCKPT_INFLATE_FULL 0
+#define FDCKPT_INFLATE_CHECKPOINT_FULL 0
 
-#define FDCKPT_INFLATE_COMPACT 1
+#define FDCKPT_INFLATE_CHECKPOINT_COMPACT 1
 
-#define FDCKPT_INFLATE_BLOB 2
+#define FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0 2
 
-#define FDCKPT_INFLATE_BLOB_0X1001 3
+#define FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0X1001 3
 
 /*
  No checkpoint is larger than this. (A usual one has less than 66300 bytes, one near the start of a stream less than 1000.)
@@ -348,56 +348,56 @@ extern "C" {
 /*
  What is wrong with compressed data: fault in fdckpt_inflate_t after FDCKPT_ERR_CORRUPT. 0 if nothing is.
  */
-#define FDCKPT_INFLATE_FAULT_BLOCK_TYPE 1
+#define FDCKPT_INFLATE_ERR_BLOCK_TYPE 1
 
-#define FDCKPT_INFLATE_FAULT_STORED_LENGTH 2
+#define FDCKPT_INFLATE_ERR_STORED_LENGTH 2
 
-#define FDCKPT_INFLATE_FAULT_TOO_MANY_CODES 3
+#define FDCKPT_INFLATE_ERR_TOO_MANY_CODES 3
 
-#define FDCKPT_INFLATE_FAULT_LENGTH_CODES 4
+#define FDCKPT_INFLATE_ERR_LENGTH_CODES 4
 
-#define FDCKPT_INFLATE_FAULT_NOTHING_TO_REPEAT 5
+#define FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT 5
 
-#define FDCKPT_INFLATE_FAULT_TOO_MANY_LENGTHS 6
+#define FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS 6
 
-#define FDCKPT_INFLATE_FAULT_NO_END_OF_BLOCK 7
+#define FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK 7
 
-#define FDCKPT_INFLATE_FAULT_LITERAL_CODES_OVERSUBSCRIBED 8
+#define FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED 8
 
-#define FDCKPT_INFLATE_FAULT_LITERAL_CODES_INCOMPLETE 9
+#define FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE 9
 
-#define FDCKPT_INFLATE_FAULT_DISTANCE_CODES_OVERSUBSCRIBED 10
+#define FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED 10
 
-#define FDCKPT_INFLATE_FAULT_DISTANCE_CODES_INCOMPLETE 11
+#define FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE 11
 
-#define FDCKPT_INFLATE_FAULT_LITERAL_CODE 12
+#define FDCKPT_INFLATE_ERR_LITERAL_CODE 12
 
-#define FDCKPT_INFLATE_FAULT_DISTANCE_CODE 13
+#define FDCKPT_INFLATE_ERR_DISTANCE_CODE 13
 
-#define FDCKPT_INFLATE_FAULT_DISTANCE_TOO_FAR 14
+#define FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR 14
 
-#define FDCKPT_INFLATE_FAULT_ZLIB_HEADER 15
+#define FDCKPT_INFLATE_ERR_ZLIB_HEADER 15
 
-#define FDCKPT_INFLATE_FAULT_ZLIB_DICTIONARY 16
+#define FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY 16
 
-#define FDCKPT_INFLATE_FAULT_ZLIB_WINDOW 17
+#define FDCKPT_INFLATE_ERR_ZLIB_WINDOW 17
 
-#define FDCKPT_INFLATE_FAULT_GZIP_HEADER 18
+#define FDCKPT_INFLATE_ERR_GZIP_HEADER 18
 
-#define FDCKPT_INFLATE_FAULT_GZIP_METHOD 19
+#define FDCKPT_INFLATE_ERR_GZIP_METHOD 19
 
-#define FDCKPT_INFLATE_FAULT_GZIP_FLAGS 20
+#define FDCKPT_INFLATE_ERR_GZIP_FLAGS 20
 
-#define FDCKPT_INFLATE_FAULT_GZIP_HEADER_CHECKSUM 21
+#define FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM 21
 
-#define FDCKPT_INFLATE_FAULT_CHECKSUM 22
+#define FDCKPT_INFLATE_ERR_CHECKSUM 22
 
-#define FDCKPT_INFLATE_FAULT_LENGTH 23
+#define FDCKPT_INFLATE_ERR_LENGTH 23
 
 /*
  In place of the size of a compressed stream: it goes to the end of the file.
  */
-#define FDCKPT_TO_END UINT64_MAX
+#define FDCKPT_UNTIL_EOF UINT64_MAX
 
 /*
  The styles of frames, as in fd_checkpt.h: the data as it is, which is what 0 means too, and fastest.
@@ -417,17 +417,17 @@ extern "C" {
 /*
  It was mapped, or is in the caller's memory: nothing was spooled.
  */
-#define FDCKPT_SPOOLED_NOT 0
+#define FDCKPT_SPOOL_NONE 0
 
 /*
  It could not be mapped, and was read to memory.
  */
-#define FDCKPT_SPOOLED_IN_MEMORY 1
+#define FDCKPT_SPOOL_MEMORY 1
 
 /*
  It could not be mapped, and was read to a temporary file.
  */
-#define FDCKPT_SPOOLED_IN_FILE 2
+#define FDCKPT_SPOOL_TEMP_FILE 2
 
 /*
  A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
@@ -441,6 +441,12 @@ extern "C" {
 typedef struct fdckpt_container_t fdckpt_container_t;
 
 /*
+ A checkpoint file of FTI that is read. Made by fdckpt_fti_file_open, freed by fdckpt_fti_file_free; it does not change, so that several
+ threads can use it at once.
+ */
+typedef struct fdckpt_fti_file_t fdckpt_fti_file_t;
+
+/*
  A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
  per rank). docs/ftiff-format.md specifies them.
 
@@ -448,12 +454,6 @@ typedef struct fdckpt_container_t fdckpt_container_t;
  was.
  */
 typedef struct fdckpt_fti_t fdckpt_fti_t;
-
-/*
- A checkpoint file of FTI that is read. Made by fdckpt_ftifile_open, freed by fdckpt_ftifile_free; it does not change, so that several
- threads can use it at once.
- */
-typedef struct fdckpt_ftifile_t fdckpt_ftifile_t;
 
 /*
  An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
@@ -467,21 +467,21 @@ typedef struct fdckpt_inflate_index_t fdckpt_inflate_index_t;
 /*
  The library's part of a fdckpt_inflate_t.
  */
-typedef struct fdckpt_inflate_state fdckpt_inflate_state;
-
-/*
- Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
- the same. It is made by fdckpt_pool_new and freed by fdckpt_pool_free.
- */
-typedef struct fdckpt_pool_t fdckpt_pool_t;
+typedef struct fdckpt_inflate_state_t fdckpt_inflate_state_t;
 
 /*
  A checkpoint that describes itself, opened for reading.
 
- It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_close, and can be used by several threads at once. A file is
+ It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_free, and can be used by several threads at once. A file is
  mapped: nobody may change or shorten it meanwhile. (What fdckpt_writer_commit replaces stays what it was for who has it open.)
  */
 typedef struct fdckpt_reader_t fdckpt_reader_t;
+
+/*
+ Threads that stay, for a program that makes many calls which use some: starting them for each takes some 0.1 ms. What the calls do is
+ the same. It is made by fdckpt_thread_pool_new and freed by fdckpt_thread_pool_free.
+ */
+typedef struct fdckpt_thread_pool_t fdckpt_thread_pool_t;
 
 /*
  A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
@@ -494,7 +494,7 @@ typedef struct fdckpt_reader_t fdckpt_reader_t;
 typedef struct fdckpt_writer_t fdckpt_writer_t;
 
 /*
- Receives log lines. context is what was given to fdckpt_set_log, level is FDCKPT_LOG_WARNING, line is text without a newline
+ Receives log lines. context is what was given to fdckpt_set_log_callback, level is FDCKPT_LOG_WARNING, line is text without a newline
  at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
  It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
  callback's own have failed), but must return: no longjmp, no C++ exception.
@@ -534,7 +534,7 @@ typedef struct fdckpt_error_t {
    */
   uint64_t frame;
   /*
-   Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage: the file, as the caller named it. Else, or if it was not named, NULL. It and
+   Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage_file: the file, as the caller named it. Else, or if it was not named, NULL. It and
    name are cut after 511 bytes.
    */
   const char *file;
@@ -547,7 +547,7 @@ typedef struct fdckpt_error_t {
 /*
  What was done on several threads since the process began.
  */
-typedef struct fdckpt_spread_statistics_t {
+typedef struct fdckpt_parallel_stats_t {
   /*
    Segments of buffers that were compressed ahead of what precedes them.
    */
@@ -564,7 +564,7 @@ typedef struct fdckpt_spread_statistics_t {
    Bytes that were compressed again after mispredictions.
    */
   uint64_t recompressed_bytes;
-} fdckpt_spread_statistics_t;
+} fdckpt_parallel_stats_t;
 
 /*
  A buffer: memory of sz bytes. mem may be NULL if sz is 0. Making a checkpoint reads it, restoring writes it.
@@ -600,7 +600,7 @@ typedef struct fdckpt_frame_t {
 /*
  How far a checkpoint is that is made by several calls. Zeros, at its begin.
  */
-typedef struct fdckpt_place_t {
+typedef struct fdckpt_frames_cursor_t {
   /*
    Offset of the next frame. At the begin of a checkpoint it may be any, say, of a file that has something else before.
    */
@@ -609,11 +609,11 @@ typedef struct fdckpt_place_t {
    What of the frames so far shows in the bytes of LZ4 frames to come. Of use to the next call alone.
    */
   uint64_t history;
-} fdckpt_place_t;
+} fdckpt_frames_cursor_t;
 
 /*
  A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
- fdckpt_container_get and fdckpt_container_data, which is how to get at the data.
+ fdckpt_container_find and fdckpt_container_section_data, which is how to get at the data.
  */
 typedef struct fdckpt_container_section_t {
   /*
@@ -633,7 +633,7 @@ typedef struct fdckpt_container_section_t {
 /*
  What fdckpt_container_verify has found.
  */
-typedef struct fdckpt_container_finding_t {
+typedef struct fdckpt_container_issue_t {
   /*
    Where in the file, in bytes, or FDCKPT_NO_OFFSET.
    */
@@ -646,14 +646,14 @@ typedef struct fdckpt_container_finding_t {
    What it is and what was expected, in a sentence for people. Its wording may change. Valid until the callback returns.
    */
   const char *text;
-} fdckpt_container_finding_t;
+} fdckpt_container_issue_t;
 
 /*
  Receives the findings of fdckpt_container_verify, one by one. context is what was given to that. It must return: no longjmp,
  no C++ exception.
  */
-typedef void (*fdckpt_container_finding_fn_t)(void *context,
-                                              const struct fdckpt_container_finding_t *finding);
+typedef void (*fdckpt_container_issue_fn_t)(void *context,
+                                            const struct fdckpt_container_issue_t *finding);
 
 /*
  One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy
@@ -739,7 +739,7 @@ typedef struct fdckpt_fti_options_t {
   /*
    One of FDCKPT_SYNC_*.
    */
-  int durability;
+  int sync;
   /*
    At level 2 the size of the file of the left neighbour in the group, else 0.
    */
@@ -757,17 +757,17 @@ typedef struct fdckpt_fti_options_t {
 /*
  What a differential checkpoint is to be like. Members that are 0 stand for what is usual.
  */
-typedef struct fdckpt_fti_update_t {
+typedef struct fdckpt_fti_update_options_t {
   /*
    Bytes of a block, 512 to 65535; 0: 16384.
    */
   int block_size;
   /*
-   FDCKPT_FTI_MD5 or FDCKPT_FTI_CRC32; 0: MD5.
+   FDCKPT_FTI_HASH_MD5 or FDCKPT_FTI_HASH_CRC32; 0: MD5.
    */
   int hash;
   /*
-   FDCKPT_FTI_SAFE or FDCKPT_FTI_IN_PLACE.
+   FDCKPT_FTI_UPDATE_JOURNALED or FDCKPT_FTI_UPDATE_IN_PLACE.
    */
   int mode;
   /*
@@ -775,12 +775,12 @@ typedef struct fdckpt_fti_update_t {
    update after a restart writes all.
    */
   int keep_hashes;
-} fdckpt_fti_update_t;
+} fdckpt_fti_update_options_t;
 
 /*
  What an update has done.
  */
-typedef struct fdckpt_fti_updated_t {
+typedef struct fdckpt_fti_update_stats_t {
   /*
    How many blocks the data has.
    */
@@ -801,13 +801,13 @@ typedef struct fdckpt_fti_updated_t {
    1 if the hashes were kept. That it fails is no error: the first update after a restart writes all then.
    */
   int kept_hashes;
-} fdckpt_fti_updated_t;
+} fdckpt_fti_update_stats_t;
 
 /*
  The header of a file, as the file has it: nothing in it has been checked. The names are FTI's. What the generation does not have
  is -1.
  */
-typedef struct fdckpt_ftifile_header_t {
+typedef struct fdckpt_fti_file_header_t {
   /*
    Where it begins in the file.
    */
@@ -845,7 +845,7 @@ typedef struct fdckpt_ftifile_header_t {
    */
   int ckpt_id;
   /*
-   FDCKPT_FTI_A to FDCKPT_FTI_E.
+   FDCKPT_FTI_FORMAT_1_1 to FDCKPT_FTI_FORMAT_POST_1_6.
    */
   int generation;
   /*
@@ -868,12 +868,12 @@ typedef struct fdckpt_ftifile_header_t {
    The header's MD5 of itself.
    */
   uint8_t my_hash[16];
-} fdckpt_ftifile_header_t;
+} fdckpt_fti_file_header_t;
 
 /*
  A variable of a file.
  */
-typedef struct fdckpt_ftifile_variable_t {
+typedef struct fdckpt_fti_file_variable_t {
   /*
    Its size in bytes.
    */
@@ -886,12 +886,12 @@ typedef struct fdckpt_ftifile_variable_t {
    Its number.
    */
   int id;
-} fdckpt_ftifile_variable_t;
+} fdckpt_fti_file_variable_t;
 
 /*
  A container of a file: a place of fixed size, filled with a chunk of a variable. As the file has it. The names are FTI's.
  */
-typedef struct fdckpt_ftifile_container_t {
+typedef struct fdckpt_fti_file_container_t {
   /*
    Where its description begins in the file.
    */
@@ -940,22 +940,22 @@ typedef struct fdckpt_ftifile_container_t {
    MD5 of the chunk.
    */
   uint8_t hash[16];
-} fdckpt_ftifile_container_t;
+} fdckpt_fti_file_container_t;
 
 /*
- What fdckpt_ftifile_verify has found. The texts are valid until the callback returns.
+ What fdckpt_fti_file_verify has found. The texts are valid until the callback returns.
  */
-typedef struct fdckpt_ftifile_finding_t {
+typedef struct fdckpt_fti_file_issue_t {
   /*
-   The file, as it was given to fdckpt_ftifile_open.
+   The file, as it was given to fdckpt_fti_file_open.
    */
   const char *file;
   /*
-   The number of the variable, or FDCKPT_FTI_NONE.
+   The number of the variable, or FDCKPT_FTI_NO_ID.
    */
   int64_t variable;
   /*
-   Which container of the variable, or FDCKPT_FTI_NONE.
+   Which container of the variable, or FDCKPT_FTI_NO_ID.
    */
   int64_t container;
   /*
@@ -963,7 +963,7 @@ typedef struct fdckpt_ftifile_finding_t {
    */
   uint64_t offset;
   /*
-   FDCKPT_FTI_REMARK, _REFUSED or _DAMAGE.
+   FDCKPT_FTI_SEVERITY_NOTE, _REFUSED or _DAMAGE.
    */
   int severity;
   /*
@@ -982,19 +982,19 @@ typedef struct fdckpt_ftifile_finding_t {
    All of it in a sentence for people. Its wording may change.
    */
   const char *text;
-} fdckpt_ftifile_finding_t;
+} fdckpt_fti_file_issue_t;
 
 /*
- Receives the findings of fdckpt_ftifile_verify, one by one, with the context that was given to that. It must return: no longjmp, no
+ Receives the findings of fdckpt_fti_file_verify, one by one, with the context that was given to that. It must return: no longjmp, no
  C++ exception.
  */
-typedef void (*fdckpt_ftifile_finding_fn_t)(void *context,
-                                            const struct fdckpt_ftifile_finding_t *finding);
+typedef void (*fdckpt_fti_file_issue_fn_t)(void *context,
+                                           const struct fdckpt_fti_file_issue_t *finding);
 
 /*
  A difference between two files.
  */
-typedef struct fdckpt_ftifile_difference_t {
+typedef struct fdckpt_fti_file_difference_t {
   /*
    What it is, of the constants above.
    */
@@ -1011,13 +1011,13 @@ typedef struct fdckpt_ftifile_difference_t {
    See the constants.
    */
   uint64_t second;
-} fdckpt_ftifile_difference_t;
+} fdckpt_fti_file_difference_t;
 
 /*
- Receives the differences that fdckpt_ftifile_diff finds, as fdckpt_ftifile_finding_fn_t.
+ Receives the differences that fdckpt_fti_file_diff finds, as fdckpt_fti_file_issue_fn_t.
  */
-typedef void (*fdckpt_ftifile_difference_fn_t)(void *context,
-                                               const struct fdckpt_ftifile_difference_t *difference);
+typedef void (*fdckpt_fti_file_difference_fn_t)(void *context,
+                                                const struct fdckpt_fti_file_difference_t *difference);
 
 /*
  A stream that is being decompressed, in the manner of zlib's z_stream. The caller sets next_in, avail_in, next_out and avail_out
@@ -1049,14 +1049,14 @@ typedef struct fdckpt_inflate_t {
   const char *msg;
   /*
    After FDCKPT_ERR_CORRUPT of fdckpt_inflate: where the data is damaged, in bits from the start of the stream (bit 0 is
-   the lowest of the first byte), and FDCKPT_INFLATE_FAULT_*. It is the first bit of the symbol, block header or field that is wrong.
+   the lowest of the first byte), and FDCKPT_INFLATE_ERR_*. It is the first bit of the symbol, block header or field that is wrong.
    */
   uint64_t error_bit;
   int fault;
   /*
    The library's; NULL if the stream is not initialised.
    */
-  struct fdckpt_inflate_state *state;
+  struct fdckpt_inflate_state_t *state;
 } fdckpt_inflate_t;
 
 /*
@@ -1108,7 +1108,7 @@ typedef struct fdckpt_writer_options_t {
    */
   int style;
   /*
-   How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which
+   How many threads may compress, the caller's included; they are gone when a call returns. 0: what fdckpt_set_max_threads says, which
    is 1 unless it was called. The file is the same, byte for byte. With several, LZ4 takes memory of up to 35 frames for each.
    */
   unsigned int threads;
@@ -1119,7 +1119,7 @@ typedef struct fdckpt_writer_options_t {
   /*
    One of FDCKPT_SYNC_*: what the file has to survive. Of a descriptor: all but FDCKPT_SYNC_NONE sync it in the end, if it can be.
    */
-  int durability;
+  int sync;
   /*
    Not 0: frames and regions get no checksums, so that damage to data goes unnoticed.
    */
@@ -1139,7 +1139,7 @@ typedef struct fdckpt_writer_options_t {
  */
 typedef struct fdckpt_reader_options_t {
   /*
-   How many threads may read, the caller's included; they are gone when a call returns. 0: what fdckpt_set_threads says, which is 1
+   How many threads may read, the caller's included; they are gone when a call returns. 0: what fdckpt_set_max_threads says, which is 1
    unless it was called.
    */
   unsigned int threads;
@@ -1153,11 +1153,11 @@ typedef struct fdckpt_reader_options_t {
    */
   uint64_t spool_memory;
   /*
-   What can't be mapped and has more bytes than this is refused with FDCKPT_ERR_ARGUMENT. 0: no limit.
+   What can't be mapped and has more bytes than this is refused with FDCKPT_ERR_INVALID_ARGUMENT. 0: no limit.
    */
   uint64_t spool_limit;
   /*
-   Is told of progress by fdckpt_reader_read, fdckpt_reader_read_many and fdckpt_reader_verify, and can cancel them. May be NULL. If
+   Is told of progress by fdckpt_reader_read_index, fdckpt_reader_read_many and fdckpt_reader_verify, and can cancel them. May be NULL. If
    several threads use the reader, it is called by each of them.
    */
   fdckpt_progress_fn_t progress;
@@ -1204,7 +1204,7 @@ typedef struct fdckpt_reader_info_t {
 /*
  A region of a checkpoint.
  */
-typedef struct fdckpt_entry_t {
+typedef struct fdckpt_region_info_t {
   /*
    Its name, which lives as long as the reader.
    */
@@ -1237,12 +1237,12 @@ typedef struct fdckpt_entry_t {
    The style of these: FDCKPT_STYLE_RAW, also if it is empty, or FDCKPT_STYLE_LZ4.
    */
   int style;
-} fdckpt_entry_t;
+} fdckpt_region_info_t;
 
 /*
  A frame of a checkpoint, with what is needed to restore it by fd_restore_*: at offset, in this style, as one buffer of data bytes.
  */
-typedef struct fdckpt_reader_frame_t {
+typedef struct fdckpt_frame_info_t {
   /*
    Where it begins in the file.
    */
@@ -1263,12 +1263,12 @@ typedef struct fdckpt_reader_frame_t {
    FDCKPT_STYLE_RAW or FDCKPT_STYLE_LZ4.
    */
   int style;
-} fdckpt_reader_frame_t;
+} fdckpt_frame_info_t;
 
 /*
  A region to read, and the caller's memory for it.
  */
-typedef struct fdckpt_request_t {
+typedef struct fdckpt_read_request_t {
   /*
    The region's number.
    */
@@ -1281,12 +1281,12 @@ typedef struct fdckpt_request_t {
    How many bytes there are: the region's size.
    */
   size_t size;
-} fdckpt_request_t;
+} fdckpt_read_request_t;
 
 /*
  Something that is damaged, as fdckpt_reader_verify tells it.
  */
-typedef struct fdckpt_damage_t {
+typedef struct fdckpt_issue_t {
   /*
    The region that is lost. NULL: it is the metadata of the container, which costs no data.
    */
@@ -1311,17 +1311,17 @@ typedef struct fdckpt_damage_t {
    What is wrong, in a sentence for people.
    */
   const char *text;
-} fdckpt_damage_t;
+} fdckpt_issue_t;
 
 /*
  Receives what a verification finds. The struct and what it points to are valid until it returns. No longjmp, no C++ exception.
  */
-typedef void (*fdckpt_damage_fn_t)(void *context, const struct fdckpt_damage_t *damage);
+typedef void (*fdckpt_issue_fn_t)(void *context, const struct fdckpt_issue_t *damage);
 
 /*
  What was salvaged.
  */
-typedef struct fdckpt_salvaged_t {
+typedef struct fdckpt_salvage_stats_t {
   /*
    Whether the index was there. If not, nothing is known of names, sizes and checksums.
    */
@@ -1342,7 +1342,7 @@ typedef struct fdckpt_salvaged_t {
    Regions of which something is lost.
    */
   uint64_t lost;
-} fdckpt_salvaged_t;
+} fdckpt_salvage_stats_t;
 
 /*
  Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
@@ -1356,8 +1356,8 @@ const char *fdckpt_version(void);
  nothing if the environment variable FDCKPT_LOG is "off" when the first line is due. A program that reports errors itself
  silences the library by a callback that does nothing. Holds for all threads. Can be called at any time.
  */
-void fdckpt_set_log(fdckpt_log_fn_t callback,
-                    void *context);
+void fdckpt_set_log_callback(fdckpt_log_fn_t callback,
+                             void *context);
 
 /*
  Returns what is known about the last call of this thread that failed (calls that succeed don't change it). Never NULL, not to
@@ -1371,7 +1371,7 @@ const struct fdckpt_error_t *fdckpt_last_error(void);
  being saved can't be completed then. It can be called in a signal handler, and by any thread. Of more than 64 files at a time it
  knows 64.
  */
-void fdckpt_discard_replacements(void);
+void fdckpt_remove_temp_files(void);
 
 /*
  Allows each call up to threads threads, the caller's included; 0 stands for as many as there are processors. 1 is the default, or
@@ -1385,18 +1385,18 @@ void fdckpt_discard_replacements(void);
  whichever thread comes upon it. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all threads of
  the process. Can be called at any time.
  */
-void fdckpt_set_threads(unsigned int threads);
+void fdckpt_set_max_threads(unsigned int threads);
 
 /*
  Writes to *statistics (not NULL, or nothing is written) what was done on several threads since the process began.
  */
-void fdckpt_spread_statistics(struct fdckpt_spread_statistics_t *statistics);
+void fdckpt_parallel_stats(struct fdckpt_parallel_stats_t *statistics);
 
 /*
  fdckpt_frames_bound tells how many bytes the frame_cnt frames at frames take at most: so much memory is enough for
- fdckpt_frames_checkpt_mmio. Of the frames it looks at style, buf_cnt, and the sizes of the buffers.
+ fdckpt_frames_write_memory. Of the frames it looks at style, buf_cnt, and the sizes of the buffers.
 
- Returns FDCKPT_OK and fills *_bound. On failure it is untouched: FDCKPT_ERR_ARGUMENT, which includes frames larger than any can be;
+ Returns FDCKPT_OK and fills *_bound. On failure it is untouched: FDCKPT_ERR_INVALID_ARGUMENT, which includes frames larger than any can be;
  FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
@@ -1404,95 +1404,95 @@ int fdckpt_frames_bound(const struct fdckpt_frame_t *frames,
                         uint64_t *_bound);
 
 /*
- fdckpt_frames_checkpt_mmio makes the frame_cnt frames at frames in memory of mmio_sz bytes at mmio, on up to threads threads,
- the caller's included; 0 stands for as many as fdckpt_set_threads allows. The bytes are those that one fd_checkpt_t makes of
+ fdckpt_frames_write_memory makes the frame_cnt frames at frames in memory of mmio_sz bytes at mmio, on up to threads threads,
+ the caller's included; 0 stands for as many as fdckpt_set_max_threads allows. The bytes are those that one fd_checkpt_t makes of
  the same frames in the same order, whatever the number of threads. Bytes behind the last frame may be changed too.
 
  place says where the first frame goes, from mmio on, and goes on with a checkpoint: the next call with it makes what the same
  handle would have made next. NULL stands for the begin of a checkpoint, at mmio.
 
  Returns FDCKPT_OK, fills off and end of each frame, and moves *place to behind the last. On failure *place is untouched:
- FDCKPT_ERR_NO_ROOM, the memory is too small for the frame that fdckpt_last_error names (fdckpt_frames_bound tells what is enough;
+ FDCKPT_ERR_BUFFER_TOO_SMALL, the memory is too small for the frame that fdckpt_last_error names (fdckpt_frames_bound tells what is enough;
  with less, the same frame fails as if they were made one after the other); FDCKPT_ERR_NO_MEMORY: the frames before the one
- named are made, and their off and end told; FDCKPT_ERR_ARGUMENT: none need be.
+ named are made, and their off and end told; FDCKPT_ERR_INVALID_ARGUMENT: none need be.
 
  Frames take memory until they are at their place: for each thread at most three times as much as the largest LZ4 frame, but that
  is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more: larger ones are made
- one at a time, by all threads together where their buffers are large, and take what fdckpt_set_threads says.
+ one at a time, by all threads together where their buffers are large, and take what fdckpt_set_max_threads says.
  */
-int fdckpt_frames_checkpt_mmio(struct fdckpt_frame_t *frames,
+int fdckpt_frames_write_memory(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
                                void *mmio,
                                size_t mmio_sz,
-                               struct fdckpt_place_t *place,
+                               struct fdckpt_frames_cursor_t *place,
                                int threads);
 
 /*
- fdckpt_frames_checkpt_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
- begin with place->off, 0 without. Otherwise as fdckpt_frames_checkpt_mmio.
+ fdckpt_frames_write_stream makes frames and writes them to fd in order: a file, from its position on, a pipe, a socket. Offsets
+ begin with place->off, 0 without. Otherwise as fdckpt_frames_write_memory.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
- written, perhaps also a part of what follows; FDCKPT_ERR_ARGUMENT.
+ written, perhaps also a part of what follows; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_frames_checkpt_stream(struct fdckpt_frame_t *frames,
-                                 size_t frame_cnt,
-                                 int fd,
-                                 struct fdckpt_place_t *place,
-                                 int threads);
-
-/*
- fdckpt_frames_checkpt_file makes frames and writes them to the file fd, several at a time and each at its offset (pwrite): where the
- file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
- fdckpt_frames_checkpt_mmio.
-
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
- written, perhaps also parts of others; FDCKPT_ERR_ARGUMENT, which includes a file that is open for appending (O_APPEND).
- */
-int fdckpt_frames_checkpt_file(struct fdckpt_frame_t *frames,
+int fdckpt_frames_write_stream(struct fdckpt_frame_t *frames,
                                size_t frame_cnt,
                                int fd,
-                               struct fdckpt_place_t *place,
+                               struct fdckpt_frames_cursor_t *place,
                                int threads);
 
 /*
- fdckpt_frames_restore_mmio restores the frame_cnt frames at frames from memory of mmio_sz bytes at mmio (a file mapped into
- memory, say), on up to threads threads, the caller's included; 0 stands for as many as fdckpt_set_threads allows. Each frame is
+ fdckpt_frames_write_file makes frames and writes them to the file fd, several at a time and each at its offset (pwrite): where the
+ file stands does not matter, and does not change. The first goes to place->off, 0 without. Otherwise as
+ fdckpt_frames_write_memory.
+
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY: the frames before the one that fdckpt_last_error names are
+ written, perhaps also parts of others; FDCKPT_ERR_INVALID_ARGUMENT, which includes a file that is open for appending (O_APPEND).
+ */
+int fdckpt_frames_write_file(struct fdckpt_frame_t *frames,
+                             size_t frame_cnt,
+                             int fd,
+                             struct fdckpt_frames_cursor_t *place,
+                             int threads);
+
+/*
+ fdckpt_frames_read_memory restores the frame_cnt frames at frames from memory of mmio_sz bytes at mmio (a file mapped into
+ memory, say), on up to threads threads, the caller's included; 0 stands for as many as fdckpt_set_max_threads allows. Each frame is
  told by its off and has the style and the sizes of buffers with which it was made; they can come in any order, and need not be
  all of the checkpoint's. No two buffers have a byte in common.
 
  Returns FDCKPT_OK and fills end of each frame. On failure they are untouched, what is in the buffers of any frame is undefined, and
  fdckpt_last_error tells the first frame for which it failed, and where: FDCKPT_ERR_CORRUPT, which includes frames that go beyond the
- end; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. The format has no checksums: damage to LZ4 frames is found sometimes, to RAW
+ end; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY. The format has no checksums: damage to LZ4 frames is found sometimes, to RAW
  frames never.
  */
-int fdckpt_frames_restore_mmio(struct fdckpt_frame_t *frames,
-                               size_t frame_cnt,
-                               const void *mmio,
-                               size_t mmio_sz,
-                               int threads);
+int fdckpt_frames_read_memory(struct fdckpt_frame_t *frames,
+                              size_t frame_cnt,
+                              const void *mmio,
+                              size_t mmio_sz,
+                              int threads);
 
 /*
- fdckpt_frames_restore_file restores frames from the file fd, by reading at their offsets (pread): where the file stands does not
- matter, and does not change. Takes half a MiB of memory for each thread. Otherwise as fdckpt_frames_restore_mmio.
+ fdckpt_frames_read_file restores frames from the file fd, by reading at their offsets (pread): where the file stands does not
+ matter, and does not change. Takes half a MiB of memory for each thread. Otherwise as fdckpt_frames_read_memory.
 
- Returns FDCKPT_OK, or on failure as fdckpt_frames_restore_mmio, or FDCKPT_ERR_IO.
+ Returns FDCKPT_OK, or on failure as fdckpt_frames_read_memory, or FDCKPT_ERR_IO.
  */
-int fdckpt_frames_restore_file(struct fdckpt_frame_t *frames,
-                               size_t frame_cnt,
-                               int fd,
-                               int threads);
+int fdckpt_frames_read_file(struct fdckpt_frame_t *frames,
+                            size_t frame_cnt,
+                            int fd,
+                            int threads);
 
 /*
- fdckpt_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
- 0 stands for as many as fdckpt_set_threads allows. Signals are not delivered to them but for what they cause themselves, as SIGSEGV.
+ fdckpt_thread_pool_new starts the threads that calls with the pool have besides their own: so that there are threads, or as many as can be;
+ 0 stands for as many as fdckpt_set_max_threads allows. Signals are not delivered to them but for what they cause themselves, as SIGSEGV.
 
  Returns the pool, or NULL if threads is negative or memory could not be had.
  */
-struct fdckpt_pool_t *fdckpt_pool_new(int threads);
+struct fdckpt_thread_pool_t *fdckpt_thread_pool_new(int threads);
 
 /*
- fdckpt_pool_use has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
- are told to, all of them where that is left to fdckpt_set_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
+ fdckpt_thread_pool_set_current has all calls of this thread to the library that use threads, from now on, use those of the pool: as many as they
+ are told to, all of them where that is left to fdckpt_set_max_threads. That holds for fd_checkpt_data too. NULL ends it: threads are
  started for each call again.
 
  Several threads can use one pool, which helps in one call at a time: other calls meanwhile are done by their own thread alone.
@@ -1500,21 +1500,21 @@ struct fdckpt_pool_t *fdckpt_pool_new(int threads);
 
  Returns the pool that this thread used before, or NULL. Cannot fail.
  */
-struct fdckpt_pool_t *fdckpt_pool_use(struct fdckpt_pool_t *pool);
+struct fdckpt_thread_pool_t *fdckpt_thread_pool_set_current(struct fdckpt_thread_pool_t *pool);
 
 /*
- fdckpt_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
+ fdckpt_thread_pool_free ends the threads of the pool, and frees it. It may be NULL. No other thread uses it any more; if this one does, that
  ends here.
  */
-void fdckpt_pool_free(struct fdckpt_pool_t *pool);
+void fdckpt_thread_pool_free(struct fdckpt_thread_pool_t *pool);
 
 /*
- fdckpt_container_is_format returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
+ fdckpt_container_probe returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
  alone, to tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL
  if sz is 0.
  */
-int fdckpt_container_is_format(const void *mem,
-                               size_t sz);
+int fdckpt_container_probe(const void *mem,
+                           size_t sz);
 
 /*
  fdckpt_container_new returns a container without sections, or NULL if memory could not be had.
@@ -1527,7 +1527,7 @@ struct fdckpt_container_t *fdckpt_container_new(void);
  30 times the metadata's length and 16 KiB.
 
  On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_FORMAT, it is no container (or cut off);
- FDCKPT_ERR_CORRUPT, its metadata can't be read; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of
+ FDCKPT_ERR_CORRUPT, its metadata can't be read; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of
  the data is no reason: it fails when it is asked for.
  */
 struct fdckpt_container_t *fdckpt_container_parse(const void *mem,
@@ -1556,7 +1556,7 @@ void fdckpt_container_free(struct fdckpt_container_t *container);
  go, the new one comes last. buf may be NULL if sz is 0. In a container that was parsed, whatever lies between its sections
  is dropped when it is written, and sections that overlap get bytes of their own.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_RANGE, a section that stays can't be read;
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_OUT_OF_RANGE, a section that stays can't be read;
  FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_set(struct fdckpt_container_t *container,
@@ -1565,13 +1565,13 @@ int fdckpt_container_set(struct fdckpt_container_t *container,
                          size_t sz);
 
 /*
- fdckpt_container_set_ref is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the
+ fdckpt_container_set_borrowed is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the
  container is freed, or the section is set again or removed.
  */
-int fdckpt_container_set_ref(struct fdckpt_container_t *container,
-                             int type,
-                             const void *buf,
-                             size_t sz);
+int fdckpt_container_set_borrowed(struct fdckpt_container_t *container,
+                                  int type,
+                                  const void *buf,
+                                  size_t sz);
 
 /*
  fdckpt_container_remove removes all sections of this type, in [0,255].
@@ -1581,23 +1581,23 @@ int fdckpt_container_set_ref(struct fdckpt_container_t *container,
 int fdckpt_container_remove(struct fdckpt_container_t *container, int type);
 
 /*
- fdckpt_container_get finds the first section of this type, in [0,255]. Takes the same time however many there are.
+ fdckpt_container_find finds the first section of this type, in [0,255]. Takes the same time however many there are.
 
  On success returns FDCKPT_OK, and *_buf and *_sz are its data, which is not copied: it is valid until the container is
  freed, or a section is set or removed. *_buf is not NULL, even if *_sz is 0. On failure they are untouched. Reasons:
- FDCKPT_ERR_NOT_FOUND, there is none (which is not logged); FDCKPT_ERR_RANGE, it lies outside of the data;
- FDCKPT_ERR_ARGUMENT.
+ FDCKPT_ERR_NOT_FOUND, there is none (which is not logged); FDCKPT_ERR_OUT_OF_RANGE, it lies outside of the data;
+ FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_container_get(const struct fdckpt_container_t *container,
-                         int type,
-                         const void **_buf,
-                         size_t *_sz);
+int fdckpt_container_find(const struct fdckpt_container_t *container,
+                          int type,
+                          const void **_buf,
+                          size_t *_sz);
 
 /*
- fdckpt_container_count returns how many sections there are. One that was parsed can have several of a type, and more than 256.
+ fdckpt_container_section_count returns how many sections there are. One that was parsed can have several of a type, and more than 256.
  0 if container is NULL.
  */
-size_t fdckpt_container_count(const struct fdckpt_container_t *container);
+size_t fdckpt_container_section_count(const struct fdckpt_container_t *container);
 
 /*
  fdckpt_container_version returns the version that the metadata has: 1, unless a file with another one was parsed. Nothing
@@ -1606,27 +1606,27 @@ size_t fdckpt_container_count(const struct fdckpt_container_t *container);
 int64_t fdckpt_container_version(const struct fdckpt_container_t *container);
 
 /*
- fdckpt_container_section tells of section i, counted from 0 in the order of the metadata.
+ fdckpt_container_section_info tells of section i, counted from 0 in the order of the metadata.
 
  On success returns FDCKPT_OK and fills *_section. On failure it is untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there are not
- so many; FDCKPT_ERR_ARGUMENT.
+ so many; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_container_section(const struct fdckpt_container_t *container,
-                             size_t i,
-                             struct fdckpt_container_section_t *_section);
+int fdckpt_container_section_info(const struct fdckpt_container_t *container,
+                                  size_t i,
+                                  struct fdckpt_container_section_t *_section);
 
 /*
- fdckpt_container_data is fdckpt_container_get for section i, counted from 0: the only way to the second section of a type.
+ fdckpt_container_section_data is fdckpt_container_find for section i, counted from 0: the only way to the second section of a type.
  */
-int fdckpt_container_data(const struct fdckpt_container_t *container,
-                          size_t i,
-                          const void **_buf,
-                          size_t *_sz);
+int fdckpt_container_section_data(const struct fdckpt_container_t *container,
+                                  size_t i,
+                                  const void **_buf,
+                                  size_t *_sz);
 
 /*
  fdckpt_container_serialized_size tells in *_sz how many bytes fdckpt_container_serialize and fdckpt_container_write write.
 
- Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_ARGUMENT: a pointer is NULL, or the metadata would be
+ Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_INVALID_ARGUMENT: a pointer is NULL, or the metadata would be
  larger than 4 GiB.
  */
 int fdckpt_container_serialized_size(const struct fdckpt_container_t *container,
@@ -1636,9 +1636,9 @@ int fdckpt_container_serialized_size(const struct fdckpt_container_t *container,
  fdckpt_container_serialize writes the container to the dst_sz bytes at dst, which must not overlap with data that the
  container does not own a copy of.
 
- On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_BUFFER_TOO_SMALL,
  writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
- FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+ FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_serialize(const struct fdckpt_container_t *container,
                                void *dst,
@@ -1652,7 +1652,7 @@ int fdckpt_container_serialize(const struct fdckpt_container_t *container,
  The container must be all that the file has: its trailer is found at the file's end, and its offsets count from the file's
  begin. So write to a file that is empty, at its begin.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
  */
 int fdckpt_container_write(const struct fdckpt_container_t *container,
                            int fd);
@@ -1662,7 +1662,7 @@ int fdckpt_container_write(const struct fdckpt_container_t *container,
  all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
 
  fd must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing is
- written (FDCKPT_ERR_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
+ written (FDCKPT_ERR_INVALID_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
  new data. To append again, open the file again: the container does not change. If it was not parsed but made by
  fdckpt_container_new, the file must be empty. On success fd's position is the end of the file.
 
@@ -1671,7 +1671,7 @@ int fdckpt_container_write(const struct fdckpt_container_t *container,
  size it is the old one again. Nothing is synced, so after a crash of the whole machine the trailer can be there, and data in
  front of it not. Nothing is locked: nobody else may write to the file meanwhile.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_STATE; FDCKPT_ERR_RANGE, a section that stays can't be read;
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_INVALID_STATE; FDCKPT_ERR_OUT_OF_RANGE, a section that stays can't be read;
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_append(const struct fdckpt_container_t *container,
@@ -1683,61 +1683,61 @@ int fdckpt_container_append(const struct fdckpt_container_t *container,
  be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
  made by fdckpt_container_new has no findings.
 
- There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY if
- something was (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+ There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY_FAILED if
+ something was (which is not logged), FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_container_verify(const struct fdckpt_container_t *container,
-                            fdckpt_container_finding_fn_t found,
+                            fdckpt_container_issue_fn_t found,
                             void *context);
 
 /*
- fdckpt_blockindex_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
+ fdckpt_block_index_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
  container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
  many could be read, from the first one on, which can be more than blocks_max. If blocks is NULL, blocks_max must be 0, and
  they are only counted. The blocks' own fields are not checked.
 
  Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
  tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
- *_footer are filled with what could be read. FDCKPT_ERR_NO_ROOM: the index is whole, and blocks too small for it; all the same
+ *_footer are filled with what could be read. FDCKPT_ERR_BUFFER_TOO_SMALL: the index is whole, and blocks too small for it; all the same
  is filled.
 
  If not even the footer could be read, *_cnt is 0, and *_footer is untouched: a version of 0 that was there before still is.
- Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT,
- FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_RANGE and FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
+ Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_INVALID_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT,
+ FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_OUT_OF_RANGE and FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
  */
-int fdckpt_blockindex_read(const void *mem,
-                           size_t sz,
-                           struct fdckpt_block_t *blocks,
-                           size_t blocks_max,
-                           size_t *_cnt,
-                           struct fdckpt_block_footer_t *_footer);
+int fdckpt_block_index_read(const void *mem,
+                            size_t sz,
+                            struct fdckpt_block_t *blocks,
+                            size_t blocks_max,
+                            size_t *_cnt,
+                            struct fdckpt_block_footer_t *_footer);
 
 /*
- fdckpt_blockindex_decode is fdckpt_blockindex_read for the data of a section of type 1, as fdckpt_container_get gives it.
+ fdckpt_block_index_decode is fdckpt_block_index_read for the data of a section of type 1, as fdckpt_container_find gives it.
  */
-int fdckpt_blockindex_decode(const void *mem,
-                             size_t sz,
-                             struct fdckpt_block_t *blocks,
-                             size_t blocks_max,
-                             size_t *_cnt,
-                             struct fdckpt_block_footer_t *_footer);
+int fdckpt_block_index_decode(const void *mem,
+                              size_t sz,
+                              struct fdckpt_block_t *blocks,
+                              size_t blocks_max,
+                              size_t *_cnt,
+                              struct fdckpt_block_footer_t *_footer);
 
 /*
- fdckpt_blockindex_encode writes the index of cnt blocks to the dst_sz bytes at dst, which must not overlap with the blocks: the
+ fdckpt_block_index_encode writes the index of cnt blocks to the dst_sz bytes at dst, which must not overlap with the blocks: the
  data for a section of type 1. footer is written as it is, in the form of its version; if it is NULL, one of version 6 is, as
  it belongs to the blocks.
 
- On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_NO_ROOM,
+ On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_BUFFER_TOO_SMALL,
  writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
- FDCKPT_ERR_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can
+ FDCKPT_ERR_INVALID_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can
  have.
  */
-int fdckpt_blockindex_encode(const struct fdckpt_block_t *blocks,
-                             size_t cnt,
-                             const struct fdckpt_block_footer_t *footer,
-                             void *dst,
-                             size_t dst_sz,
-                             size_t *_sz);
+int fdckpt_block_index_encode(const struct fdckpt_block_t *blocks,
+                              size_t cnt,
+                              const struct fdckpt_block_footer_t *footer,
+                              void *dst,
+                              size_t dst_sz,
+                              size_t *_sz);
 
 /*
  fdckpt_fti_new returns an object without variables, or NULL if memory could not be had.
@@ -1755,7 +1755,7 @@ void fdckpt_fti_free(struct fdckpt_fti_t *fti);
  so a variable grows and shrinks. mem may be NULL if sz is 0. Nothing is copied: the memory must be there as long as one of
  these calls can come, is changed by nobody during them, and has no byte in common with another variable's.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_fti_protect(struct fdckpt_fti_t *fti,
                        int id,
@@ -1777,7 +1777,7 @@ int fdckpt_fti_unprotect(struct fdckpt_fti_t *fti, int id);
  Variables keep their places in the file from one checkpoint to the next; one that grows gets a further place behind all others.
  So it is in files of FTI too, which reads these.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT, which includes sizes that the generation can't hold; FDCKPT_ERR_IO;
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT, which includes sizes that the generation can't hold; FDCKPT_ERR_IO;
  FDCKPT_ERR_NO_MEMORY. Then path is what it was; but if it was syncing the folder that failed, it is the new file, and a crash
  can bring the old one back.
  */
@@ -1795,9 +1795,9 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
  difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
  whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 
- Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_STATE:
+ Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_INVALID_STATE:
  somebody else is updating the file (it is locked by flock meanwhile), or a prepared update is pending. Then, in the mode
- FDCKPT_FTI_SAFE, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_IN_PLACE
+ FDCKPT_FTI_UPDATE_JOURNALED, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_UPDATE_IN_PLACE
  it may be damaged. In both, the next update that succeeds makes it whole.
 
  Nobody may read the file meanwhile. It must not be a symbolic link. It keeps its permissions, and what is made beside it gets them.
@@ -1805,54 +1805,54 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
 int fdckpt_fti_update(struct fdckpt_fti_t *fti,
                       const char *path,
                       const struct fdckpt_fti_options_t *options,
-                      const struct fdckpt_fti_update_t *update,
-                      struct fdckpt_fti_updated_t *_updated);
+                      const struct fdckpt_fti_update_options_t *update,
+                      struct fdckpt_fti_update_stats_t *_updated);
 
 /*
  fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
- of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_settle is told
+ of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_resolve is told
  what becomes of it. When all processes have prepared, all commit; where one could not, all abandon. After a crash,
- fdckpt_fti_pending tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
+ fdckpt_fti_transaction_state tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
  abandon. (So no process may prepare the next one before all have committed this one.) The memory can change as soon as the call
  returns.
 
- The mode must be FDCKPT_FTI_SAFE. Until it is settled, functions that open the file return FDCKPT_ERR_STATE.
+ The mode must be FDCKPT_FTI_UPDATE_JOURNALED. Until it is settled, functions that open the file return FDCKPT_ERR_INVALID_STATE.
 
  Returns as fdckpt_fti_update; after each failure the file has its old state, and nothing is pending but what was before.
  */
 int fdckpt_fti_prepare(struct fdckpt_fti_t *fti,
                        const char *path,
                        const struct fdckpt_fti_options_t *options,
-                       const struct fdckpt_fti_update_t *update,
-                       struct fdckpt_fti_updated_t *_updated);
+                       const struct fdckpt_fti_update_options_t *update,
+                       struct fdckpt_fti_update_stats_t *_updated);
 
 /*
- fdckpt_fti_settle decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ABANDON. It needs no object: any
+ fdckpt_fti_resolve decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK. It needs no object: any
  process can do so, also after a restart. Where nothing is pending, it does nothing.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
- FDCKPT_ERR_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it. (Or the file was
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
+ FDCKPT_ERR_INVALID_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it. (Or the file was
  damaged before it was prepared: remove it, and nothing is pending.)
  */
-int fdckpt_fti_settle(const char *path,
-                      int decision);
+int fdckpt_fti_resolve(const char *path,
+                       int decision);
 
 /*
- fdckpt_fti_pending tells whether an update of the file path was begun and not ended: FDCKPT_FTI_SETTLED, FDCKPT_FTI_INTERRUPTED or
- FDCKPT_FTI_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_SETTLED).
+ fdckpt_fti_transaction_state tells whether an update of the file path was begun and not ended: FDCKPT_FTI_TRANSACTION_IDLE, FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY or
+ FDCKPT_FTI_TRANSACTION_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_TRANSACTION_IDLE).
 
- Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO;
- FDCKPT_ERR_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO;
+ FDCKPT_ERR_INVALID_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_fti_pending(const char *path,
-                       int *_pending,
-                       int *_ckpt_id);
+int fdckpt_fti_transaction_state(const char *path,
+                                 int *_pending,
+                                 int *_ckpt_id);
 
 /*
  fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the
  ranks of a group agree on before.
 
- Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
                     int generation,
@@ -1860,15 +1860,15 @@ int fdckpt_fti_size(const struct fdckpt_fti_t *fti,
 
 /*
  fdckpt_fti_recover reads the file path, of any generation, into the protected variables, on up to threads threads. They must be
- those of the file, with their sizes (fdckpt_fti_stored_size tells them), in any order. All hashes are checked. The next
+ those of the file, with their sizes (fdckpt_fti_file_variable_size tells them), in any order. All hashes are checked. The next
  checkpoint goes on with the file's places.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO, the file can't be opened; FDCKPT_ERR_FORMAT, it is none of FTI; FDCKPT_ERR_CORRUPT,
  it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
- FDCKPT_ERR_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ FDCKPT_ERR_INVALID_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 
  An update that a crash has interrupted is ended first, as each function does that opens a file of FTI by the name under which it is
- updated (not by a link): that writes to the file. Where one is prepared, that is FDCKPT_ERR_STATE, and fdckpt_fti_settle decides on it; so
+ updated (not by a link): that writes to the file. Where one is prepared, that is FDCKPT_ERR_INVALID_STATE, and fdckpt_fti_resolve decides on it; so
  it is where somebody else is at it.
 
  The file is mapped: nobody may change or shorten it meanwhile.
@@ -1886,122 +1886,122 @@ int fdckpt_fti_recover_var(struct fdckpt_fti_t *fti,
                            int id);
 
 /*
- fdckpt_fti_stored_size tells the size of a variable in the file path: for memory that is to be there before it is protected and
+ fdckpt_fti_file_variable_size tells the size of a variable in the file path: for memory that is to be there before it is protected and
  recovered.
 
  Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not
  logged), and as for fdckpt_fti_recover.
  */
-int fdckpt_fti_stored_size(const char *path,
-                           int id,
-                           uint64_t *_size);
+int fdckpt_fti_file_variable_size(const char *path,
+                                  int id,
+                                  uint64_t *_size);
 
 /*
- fdckpt_ftifile_open reads the checkpoint in the file path, of whatever generation: what describes the data. A damaged file is read
- as far as it can be; fdckpt_ftifile_verify tells what is wrong. The file is mapped until it is freed: nobody may change or
+ fdckpt_fti_file_open reads the checkpoint in the file path, of whatever generation: what describes the data. A damaged file is read
+ as far as it can be; fdckpt_fti_file_verify tells what is wrong. The file is mapped until it is freed: nobody may change or
  shorten it (replacing it by another one of its name is no change).
 
  On failure returns NULL. Reasons: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no checkpoint of FTI, or is cut off so that it can't be told;
- FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
  */
-struct fdckpt_ftifile_t *fdckpt_ftifile_open(const char *path);
+struct fdckpt_fti_file_t *fdckpt_fti_file_open(const char *path);
 
 /*
- fdckpt_ftifile_free frees the file and its map. It may be NULL.
+ fdckpt_fti_file_free frees the file and its map. It may be NULL.
  */
-void fdckpt_ftifile_free(struct fdckpt_ftifile_t *file);
+void fdckpt_fti_file_free(struct fdckpt_fti_file_t *file);
 
 /*
- fdckpt_ftifile_header tells what the header has, and how much there is in the file.
+ fdckpt_fti_file_header tells what the header has, and how much there is in the file.
 
- Returns FDCKPT_OK and fills *_header, or FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_header, or FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_ftifile_header(const struct fdckpt_ftifile_t *file,
-                          struct fdckpt_ftifile_header_t *_header);
+int fdckpt_fti_file_header(const struct fdckpt_fti_file_t *file,
+                           struct fdckpt_fti_file_header_t *_header);
 
 /*
- fdckpt_ftifile_variable tells of variable i, counted from 0 in the order of first protection.
+ fdckpt_fti_file_variable tells of variable i, counted from 0 in the order of first protection.
 
  Returns FDCKPT_OK and fills *_variable. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there are not so many;
- FDCKPT_ERR_ARGUMENT.
+ FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_ftifile_variable(const struct fdckpt_ftifile_t *file,
-                            size_t i,
-                            struct fdckpt_ftifile_variable_t *_variable);
-
-/*
- fdckpt_ftifile_container tells of container i, counted from 0 in the order of the file. Otherwise as fdckpt_ftifile_variable.
- */
-int fdckpt_ftifile_container(const struct fdckpt_ftifile_t *file,
+int fdckpt_fti_file_variable(const struct fdckpt_fti_file_t *file,
                              size_t i,
-                             struct fdckpt_ftifile_container_t *_container);
+                             struct fdckpt_fti_file_variable_t *_variable);
 
 /*
- fdckpt_ftifile_extract copies the variable id to the sz bytes at buf, which must be its size, and checks its hashes. Damage to other
+ fdckpt_fti_file_container tells of container i, counted from 0 in the order of the file. Otherwise as fdckpt_fti_file_variable.
+ */
+int fdckpt_fti_file_container(const struct fdckpt_fti_file_t *file,
+                              size_t i,
+                              struct fdckpt_fti_file_container_t *_container);
+
+/*
+ fdckpt_fti_file_extract copies the variable id to the sz bytes at buf, which must be its size, and checks its hashes. Damage to other
  variables does not matter.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not logged); FDCKPT_ERR_STATE, it
- has another size; FDCKPT_ERR_CORRUPT, it is damaged, and buf is not to be relied on; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not logged); FDCKPT_ERR_INVALID_STATE, it
+ has another size; FDCKPT_ERR_CORRUPT, it is damaged, and buf is not to be relied on; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_ftifile_extract(const struct fdckpt_ftifile_t *file,
-                           int id,
-                           void *buf,
-                           size_t sz);
+int fdckpt_fti_file_extract(const struct fdckpt_fti_file_t *file,
+                            int id,
+                            void *buf,
+                            size_t sz);
 
 /*
- fdckpt_ftifile_verify checks all of the file: whether its numbers agree with each other, and its data with its hashes; on up to
+ fdckpt_fti_file_verify checks all of the file: whether its numbers agree with each other, and its data with its hashes; on up to
  threads threads. Calls found, which may be NULL, with context for each thing that is not as it should be.
 
- Returns FDCKPT_OK if the data is sound (there can be remarks, and FTI can refuse the file), FDCKPT_ERR_VERIFY if something is
- damaged (which is not logged), FDCKPT_ERR_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+ Returns FDCKPT_OK if the data is sound (there can be remarks, and FTI can refuse the file), FDCKPT_ERR_VERIFY_FAILED if something is
+ damaged (which is not logged), FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_ftifile_verify(const struct fdckpt_ftifile_t *file,
-                          int threads,
-                          fdckpt_ftifile_finding_fn_t found,
-                          void *context);
+int fdckpt_fti_file_verify(const struct fdckpt_fti_file_t *file,
+                           int threads,
+                           fdckpt_fti_file_issue_fn_t found,
+                           void *context);
 
 /*
- fdckpt_ftifile_diff compares the variables of two files, whatever their generations. Calls found, which may be NULL, with context for
+ fdckpt_fti_file_diff compares the variables of two files, whatever their generations. Calls found, which may be NULL, with context for
  each difference. Hashes are not checked.
 
- Returns FDCKPT_OK and sets *_cnt to the number of differences, or FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and sets *_cnt to the number of differences, or FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_ftifile_diff(const struct fdckpt_ftifile_t *first,
-                        const struct fdckpt_ftifile_t *second,
-                        fdckpt_ftifile_difference_fn_t found,
-                        void *context,
-                        uint64_t *_cnt);
+int fdckpt_fti_file_diff(const struct fdckpt_fti_file_t *first,
+                         const struct fdckpt_fti_file_t *second,
+                         fdckpt_fti_file_difference_fn_t found,
+                         void *context,
+                         uint64_t *_cnt);
 
 /*
- fdckpt_ftifile_convert writes a file with the variables and containers of this one, of the generation that the options have. What
+ fdckpt_fti_file_convert writes a file with the variables and containers of this one, of the generation that the options have. What
  is known of other ranks is not taken over, as their files have other sizes then. path is written as by fdckpt_fti_checkpoint, and
  may be the file itself.
 
  Returns FDCKPT_OK, or on failure FDCKPT_ERR_CORRUPT, the file is damaged, and as fdckpt_fti_checkpoint.
  */
-int fdckpt_ftifile_convert(const struct fdckpt_ftifile_t *file,
-                           const char *path,
-                           const struct fdckpt_fti_options_t *options);
+int fdckpt_fti_file_convert(const struct fdckpt_fti_file_t *file,
+                            const char *path,
+                            const struct fdckpt_fti_options_t *options);
 
 /*
- fdckpt_ftifile_repair makes of a file whose data is sound one that is as it should be: sets the checksum to the one that FTI demands,
+ fdckpt_fti_file_repair makes of a file whose data is sound one that is as it should be: sets the checksum to the one that FTI demands,
  the header's sizes and hash to those that belong to the file, hashes that the checksum shows to be wrong to what they should
  be, and cuts what is behind the end (from generation C on). No byte of data is changed. The file is replaced as by
  fdckpt_fti_checkpoint, with durability one of FDCKPT_SYNC_*.
 
  Returns FDCKPT_OK, and *_cnt is how much was set right; where that is 0 the file stays. On failure the file stays, and *_cnt is
- untouched: FDCKPT_ERR_CORRUPT, something else is damaged; FDCKPT_ERR_FORMAT; FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
+ untouched: FDCKPT_ERR_CORRUPT, something else is damaged; FDCKPT_ERR_FORMAT; FDCKPT_ERR_IO; FDCKPT_ERR_INVALID_ARGUMENT;
  FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_ftifile_repair(const char *path,
-                          int durability,
-                          uint64_t *_cnt);
+int fdckpt_fti_file_repair(const char *path,
+                           int sync,
+                           uint64_t *_cnt);
 
 /*
  Makes strm a stream of a format (FDCKPT_INFLATE_DEFLATE and so on), at its start. Of strm, only what belongs to the library is
  written; what was there before does not matter. Takes about 24 KB of memory, and up to 256 KiB more as output comes.
 
- Returns FDCKPT_OK; then fdckpt_inflate_end is to be called some time. Or FDCKPT_ERR_ARGUMENT: strm is NULL or misaligned, or there
+ Returns FDCKPT_OK; then fdckpt_inflate_end is to be called some time. Or FDCKPT_ERR_INVALID_ARGUMENT: strm is NULL or misaligned, or there
  is no such format; FDCKPT_ERR_NO_MEMORY. Then there is nothing to end, but ending it does no harm.
  */
 int fdckpt_inflate_init(struct fdckpt_inflate_t *strm,
@@ -2018,12 +2018,12 @@ int fdckpt_inflate_init(struct fdckpt_inflate_t *strm,
                              again. A member that follows goes on with the same totals; if what follows does not begin with the byte
                              0x1f it is none, nothing of it is taken and the same code returned again. So a file has ended when this
                              code comes with avail_in not 0, or with no more input to give;
- FDCKPT_INFLATE_NEEDS_MORE   no progress is possible; nothing is lost, call again with more input or room. If there is no more
+ FDCKPT_INFLATE_NEED_MORE   no progress is possible; nothing is lost, call again with more input or room. If there is no more
                              input, the stream is truncated;
  FDCKPT_ERR_CORRUPT          the data is damaged: msg, error_bit and fault say how and where. What was decompressed before the damage
                              was given. Each further call returns the same;
  FDCKPT_ERR_NO_MEMORY        memory is short; the call can be repeated;
- FDCKPT_ERR_ARGUMENT         strm is NULL, misaligned or not initialised, or a buffer is NULL although there are bytes in it, or larger
+ FDCKPT_ERR_INVALID_ARGUMENT         strm is NULL, misaligned or not initialised, or a buffer is NULL although there are bytes in it, or larger
                              than memory can be, or input and output overlap.
  */
 int fdckpt_inflate(struct fdckpt_inflate_t *strm);
@@ -2037,12 +2037,12 @@ size_t fdckpt_inflate_checkpoint_bound(struct fdckpt_inflate_t *strm,
 
 /*
  Saves the state of the stream, at whatever point it is, in the cap bytes at buf, from which fdckpt_inflate_restore goes on in
- another stream or process. form is FDCKPT_INFLATE_FULL unless you know better. strm goes on as if nothing had been.
+ another stream or process. form is FDCKPT_INFLATE_CHECKPOINT_FULL unless you know better. strm goes on as if nothing had been.
 
  Returns FDCKPT_OK, and *len is the size of the checkpoint, *position (unless position is NULL) where input and output go on
  from it: for FULL and COMPACT these are total_in and total_out, the other forms can stand earlier in the input.
- Or FDCKPT_ERR_NO_ROOM: cap is too small, *len is what would be enough; FDCKPT_ERR_ARGUMENT: strm or another argument is bad, or the
- form is not for this format; FDCKPT_ERR_STATE: the stream has failed; FDCKPT_ERR_NO_MEMORY (only COMPACT takes memory).
+ Or FDCKPT_ERR_BUFFER_TOO_SMALL: cap is too small, *len is what would be enough; FDCKPT_ERR_INVALID_ARGUMENT: strm or another argument is bad, or the
+ form is not for this format; FDCKPT_ERR_INVALID_STATE: the stream has failed; FDCKPT_ERR_NO_MEMORY (only COMPACT takes memory).
  */
 int fdckpt_inflate_checkpoint(struct fdckpt_inflate_t *strm,
                               int form,
@@ -2057,7 +2057,7 @@ int fdckpt_inflate_checkpoint(struct fdckpt_inflate_t *strm,
 
  Returns FDCKPT_OK, and total_in and total_out, and *position (unless position is NULL), are where input and output go on:
  move both there, and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
- Or FDCKPT_ERR_CORRUPT: it is no checkpoint of this format, or damaged in any way; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_ARGUMENT. Then the stream is as it was before.
+ Or FDCKPT_ERR_CORRUPT: it is no checkpoint of this format, or damaged in any way; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_INVALID_ARGUMENT. Then the stream is as it was before.
  */
 int fdckpt_inflate_restore(struct fdckpt_inflate_t *strm,
                            const void *buf,
@@ -2066,13 +2066,13 @@ int fdckpt_inflate_restore(struct fdckpt_inflate_t *strm,
 
 /*
  Goes back to the start of a stream of the same format, whatever happened before. Memory is kept.
- Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT if strm is NULL, misaligned or not initialised.
+ Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT if strm is NULL, misaligned or not initialised.
  */
 int fdckpt_inflate_reset(struct fdckpt_inflate_t *strm);
 
 /*
  Frees what the library allocated for the stream. strm can then be initialised again; ending it twice does no harm.
- Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT if strm is NULL, misaligned or not initialised.
+ Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT if strm is NULL, misaligned or not initialised.
  */
 int fdckpt_inflate_end(struct fdckpt_inflate_t *strm);
 
@@ -2081,13 +2081,13 @@ int fdckpt_inflate_end(struct fdckpt_inflate_t *strm);
  decompression can begin, at a cost of some 10 to 40 KB, for Deflate64 up to twice that. A usual value for every is 4 MiB; half
  of it is decompressed before the first byte comes, on average.
 
- The stream is in the file that the descriptor fd is open for, from byte start on: size bytes, or FDCKPT_TO_END. (What follows
+ The stream is in the file that the descriptor fd is open for, from byte start on: size bytes, or FDCKPT_UNTIL_EOF. (What follows
  the stream within size does not matter, but belongs to what the index is of.) fd's position does not matter and stays; fd must
  stay open until the index is freed, or is used for reading no more. format is one of FDCKPT_INFLATE_DEFLATE and so on. The output is
  written to the descriptor out_fd, or nowhere if that is -1.
 
  On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_CORRUPT, the stream is damaged or cut off;
- FDCKPT_ERR_ARGUMENT, every is 0, or there is no such format; FDCKPT_ERR_STATE, fd has no size (it is a pipe, say);
+ FDCKPT_ERR_INVALID_ARGUMENT, every is 0, or there is no such format; FDCKPT_ERR_INVALID_STATE, fd has no size (it is a pipe, say);
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
  */
 struct fdckpt_inflate_index_t *fdckpt_inflate_index_build(int fd,
@@ -2101,7 +2101,7 @@ struct fdckpt_inflate_index_t *fdckpt_inflate_index_build(int fd,
  fdckpt_inflate_index_save writes the index to the descriptor index_fd, which must be open for an empty file: a container in
  the "CKPT" format with sections of types 128 and 129. Nothing is synced.
 
- Returns FDCKPT_OK, or on failure FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+ Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
  */
 int fdckpt_inflate_index_save(const struct fdckpt_inflate_index_t *index,
                               int index_fd);
@@ -2112,7 +2112,7 @@ int fdckpt_inflate_index_save(const struct fdckpt_inflate_index_t *index,
  other arguments are as for fdckpt_inflate_index_build: they are to name the same stream.
 
  On failure returns NULL. Reasons: FDCKPT_ERR_FORMAT, the file is no index; FDCKPT_ERR_CORRUPT, it is damaged;
- FDCKPT_ERR_STATE, the stream has another size than the one that the index was made of, or fd has none; FDCKPT_ERR_ARGUMENT;
+ FDCKPT_ERR_INVALID_STATE, the stream has another size than the one that the index was made of, or fd has none; FDCKPT_ERR_INVALID_ARGUMENT;
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
  */
 struct fdckpt_inflate_index_t *fdckpt_inflate_index_load(int index_fd,
@@ -2128,8 +2128,8 @@ struct fdckpt_inflate_index_t *fdckpt_inflate_index_load(int index_fd,
  was made of.
 
  On success returns FDCKPT_OK, and *_got is how many bytes were read: less than sz, or 0, only at the end of the output. On
- failure *_got is untouched, the bytes at buf can be changed, and another call begins anew. Reasons: FDCKPT_ERR_STATE, the stream
- is not the one that the index was made of, or has changed; FDCKPT_ERR_CORRUPT, the index is damaged; FDCKPT_ERR_ARGUMENT;
+ failure *_got is untouched, the bytes at buf can be changed, and another call begins anew. Reasons: FDCKPT_ERR_INVALID_STATE, the stream
+ is not the one that the index was made of, or has changed; FDCKPT_ERR_CORRUPT, the index is damaged; FDCKPT_ERR_INVALID_ARGUMENT;
  FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
  */
 int fdckpt_inflate_index_read(struct fdckpt_inflate_index_t *index,
@@ -2139,14 +2139,14 @@ int fdckpt_inflate_index_read(struct fdckpt_inflate_index_t *index,
                               size_t *_got);
 
 /*
- fdckpt_inflate_index_sizes tells the size of the output in *output, and in *points how many points the index has. Either may be
+ fdckpt_inflate_index_info tells the size of the output in *output, and in *points how many points the index has. Either may be
  NULL.
 
- Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_inflate_index_sizes(const struct fdckpt_inflate_index_t *index,
-                               uint64_t *output,
-                               uint64_t *points);
+int fdckpt_inflate_index_info(const struct fdckpt_inflate_index_t *index,
+                              uint64_t *output,
+                              uint64_t *points);
 
 /*
  fdckpt_inflate_index_free frees the index. It may be NULL. No descriptor is closed.
@@ -2160,7 +2160,7 @@ void fdckpt_inflate_index_free(struct fdckpt_inflate_index_t *index);
 
  options may be NULL, for the defaults. Neither it nor path need stay.
 
- Returns the writer, to be freed with fdckpt_writer_free, or NULL: FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+ Returns the writer, to be freed with fdckpt_writer_free, or NULL: FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
  */
 struct fdckpt_writer_t *fdckpt_writer_open(const char *path,
                                            const struct fdckpt_writer_options_t *options);
@@ -2180,7 +2180,7 @@ struct fdckpt_writer_t *fdckpt_writer_open_fd(int fd,
  they are fewer than a quarter of a frame or, where several threads compress, than 8 frames for each). size can be 0, and data NULL then. name is what it is found by: UTF-8, not
  empty, at most 65535 bytes, and of no other region. Regions keep the order in which they are added.
 
- Returns FDCKPT_OK, or FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_STATE, it
+ Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_INVALID_STATE, it
  was committed or aborted; or what a call before has returned that failed.
  */
 int fdckpt_writer_add(struct fdckpt_writer_t *writer,
@@ -2198,15 +2198,15 @@ int fdckpt_writer_set_style(struct fdckpt_writer_t *writer,
                             int style);
 
 /*
- fdckpt_writer_attribute adds an attribute: whatever the program wants to tell of the checkpoint. Keys are like names of regions, and a
+ fdckpt_writer_set_attribute adds an attribute: whatever the program wants to tell of the checkpoint. Keys are like names of regions, and a
  key is there once. The value is copied. Attributes are for small things: they are read when a checkpoint is opened.
 
  Returns as fdckpt_writer_add.
  */
-int fdckpt_writer_attribute(struct fdckpt_writer_t *writer,
-                            const char *key,
-                            const void *value,
-                            size_t size);
+int fdckpt_writer_set_attribute(struct fdckpt_writer_t *writer,
+                                const char *key,
+                                const void *value,
+                                size_t size);
 
 /*
  fdckpt_writer_commit writes what is left and the index, and gives the file its name, as durably as the options say. The writer is
@@ -2233,9 +2233,9 @@ void fdckpt_writer_free(struct fdckpt_writer_t *writer);
 
  The index is read and checked, all of it; data is read only where it is asked for.
 
- Returns the reader, to be freed with fdckpt_reader_close, or NULL: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no such checkpoint, or one of
- a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_RANGE, its index or the container's metadata is damaged (for
- both see fdckpt_salvage); FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+ Returns the reader, to be freed with fdckpt_reader_free, or NULL: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no such checkpoint, or one of
+ a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_OUT_OF_RANGE, its index or the container's metadata is damaged (for
+ both see fdckpt_salvage_file); FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
  */
 struct fdckpt_reader_t *fdckpt_reader_open(const char *path,
                                            const struct fdckpt_reader_options_t *options);
@@ -2260,99 +2260,99 @@ struct fdckpt_reader_t *fdckpt_reader_open_memory(const void *data,
                                                   const struct fdckpt_reader_options_t *options);
 
 /*
- fdckpt_reader_close frees a reader. NULL is fine.
+ fdckpt_reader_free frees a reader. NULL is fine.
  */
-void fdckpt_reader_close(struct fdckpt_reader_t *reader);
+void fdckpt_reader_free(struct fdckpt_reader_t *reader);
 
 /*
- fdckpt_reader_count returns how many regions there are; 0 if reader is NULL.
+ fdckpt_reader_region_count returns how many regions there are; 0 if reader is NULL.
  */
-uint64_t fdckpt_reader_count(const struct fdckpt_reader_t *reader);
+uint64_t fdckpt_reader_region_count(const struct fdckpt_reader_t *reader);
 
 /*
  fdckpt_reader_info tells of the checkpoint as a whole.
 
- Returns FDCKPT_OK and fills *_info, or FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_info, or FDCKPT_ERR_INVALID_ARGUMENT.
  */
 int fdckpt_reader_info(const struct fdckpt_reader_t *reader, struct fdckpt_reader_info_t *_info);
 
 /*
- fdckpt_reader_entry tells of the region of this number, counted from 0.
+ fdckpt_reader_region_at tells of the region of this number, counted from 0.
 
- Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_reader_entry(const struct fdckpt_reader_t *reader,
-                        uint64_t number,
-                        struct fdckpt_entry_t *_entry);
+int fdckpt_reader_region_at(const struct fdckpt_reader_t *reader,
+                            uint64_t number,
+                            struct fdckpt_region_info_t *_entry);
 
 /*
- fdckpt_reader_find finds the region with this name: one look at a table, however many regions there are.
+ fdckpt_reader_find_region finds the region with this name: one look at a table, however many regions there are.
 
- Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_reader_find(const struct fdckpt_reader_t *reader,
-                       const char *name,
-                       struct fdckpt_entry_t *_entry);
+int fdckpt_reader_find_region(const struct fdckpt_reader_t *reader,
+                              const char *name,
+                              struct fdckpt_region_info_t *_entry);
 
 /*
- fdckpt_reader_frame tells of the frame of this number, counted from 0.
+ fdckpt_reader_frame_at tells of the frame of this number, counted from 0.
 
- Returns FDCKPT_OK and fills *_frame, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_frame, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_reader_frame(const struct fdckpt_reader_t *reader,
-                        uint64_t number,
-                        struct fdckpt_reader_frame_t *_frame);
+int fdckpt_reader_frame_at(const struct fdckpt_reader_t *reader,
+                           uint64_t number,
+                           struct fdckpt_frame_info_t *_frame);
 
 /*
- fdckpt_reader_load reads the region with this name into the size bytes at data; size must be the region's.
+ fdckpt_reader_read reads the region with this name into the size bytes at data; size must be the region's.
 
- Returns as fdckpt_reader_read.
+ Returns as fdckpt_reader_read_index.
  */
-int fdckpt_reader_load(const struct fdckpt_reader_t *reader,
+int fdckpt_reader_read(const struct fdckpt_reader_t *reader,
                        const char *name,
                        void *data,
                        size_t size);
 
 /*
- fdckpt_reader_read reads the region of this number into the size bytes at data; size must be the region's. What is read was verified
+ fdckpt_reader_read_index reads the region of this number into the size bytes at data; size must be the region's. What is read was verified
  by its checksum, unless the options or the file are without.
 
  Returns FDCKPT_OK, or on failure, and then data is not to be relied on: FDCKPT_ERR_CORRUPT, the region is damaged (others can be
- sound); FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+ sound); FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_reader_read(const struct fdckpt_reader_t *reader,
-                       uint64_t number,
-                       void *data,
-                       size_t size);
+int fdckpt_reader_read_index(const struct fdckpt_reader_t *reader,
+                             uint64_t number,
+                             void *data,
+                             size_t size);
 
 /*
- fdckpt_reader_read_at reads a part of the region of this number: size bytes from offset of it on. Only the frames that they lie in are
+ fdckpt_reader_read_range reads a part of the region of this number: size bytes from offset of it on. Only the frames that they lie in are
  read, and verified.
 
- Returns as fdckpt_reader_read.
+ Returns as fdckpt_reader_read_index.
  */
-int fdckpt_reader_read_at(const struct fdckpt_reader_t *reader,
-                          uint64_t number,
-                          uint64_t offset,
-                          void *data,
-                          size_t size);
+int fdckpt_reader_read_range(const struct fdckpt_reader_t *reader,
+                             uint64_t number,
+                             uint64_t offset,
+                             void *data,
+                             size_t size);
 
 /*
  fdckpt_reader_read_many reads count regions, in any order, each into memory of its size, no two of which overlap; on the threads of the
  options, a frame at a time. Frames that several regions share are restored once.
 
- Returns as fdckpt_reader_read. On failure none of them is to be relied on; read one by one, those that are sound succeed.
+ Returns as fdckpt_reader_read_index. On failure none of them is to be relied on; read one by one, those that are sound succeed.
  */
 int fdckpt_reader_read_many(const struct fdckpt_reader_t *reader,
-                            const struct fdckpt_request_t *requests,
+                            const struct fdckpt_read_request_t *requests,
                             size_t count);
 
 /*
  fdckpt_reader_map gives a region where it lies, without a copy: in the map of the file, or in the caller's memory. It must be of RAW
  frames, which are verified now, and nobody may write to it. It is there as long as the reader. Nothing is said of its alignment.
 
- Returns FDCKPT_OK and fills *_data and, unless _size is NULL, *_size. On failure both are untouched: FDCKPT_ERR_STATE, the region is
- compressed; and as fdckpt_reader_read.
+ Returns FDCKPT_OK and fills *_data and, unless _size is NULL, *_size. On failure both are untouched: FDCKPT_ERR_INVALID_STATE, the region is
+ compressed; and as fdckpt_reader_read_index.
  */
 int fdckpt_reader_map(const struct fdckpt_reader_t *reader,
                       uint64_t number,
@@ -2360,19 +2360,19 @@ int fdckpt_reader_map(const struct fdckpt_reader_t *reader,
                       size_t *_size);
 
 /*
- fdckpt_reader_attribute gives the value of the attribute with this key. It is there as long as the reader.
+ fdckpt_reader_get_attribute gives the value of the attribute with this key. It is there as long as the reader.
 
- Returns FDCKPT_OK and fills *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
  */
-int fdckpt_reader_attribute(const struct fdckpt_reader_t *reader,
-                            const char *key,
-                            const void **_value,
-                            size_t *_size);
+int fdckpt_reader_get_attribute(const struct fdckpt_reader_t *reader,
+                                const char *key,
+                                const void **_value,
+                                size_t *_size);
 
 /*
  fdckpt_reader_attribute_at gives key and value of the attribute of this number, counted from 0. They are there as long as the reader.
 
- Returns FDCKPT_OK and fills *_key, *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK and fills *_key, *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
  */
 int fdckpt_reader_attribute_at(const struct fdckpt_reader_t *reader,
                                uint64_t number,
@@ -2385,15 +2385,15 @@ int fdckpt_reader_attribute_at(const struct fdckpt_reader_t *reader,
  opened). damage, which may be NULL, is called with context for each region that is lost and each finding about the metadata, by this
  thread.
 
- Returns FDCKPT_OK: all of it is sound. Or FDCKPT_ERR_CORRUPT: regions are lost (fdckpt_last_error tells how many); FDCKPT_ERR_VERIFY: all data
- is sound, but the metadata is not as it was written; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_ARGUMENT.
+ Returns FDCKPT_OK: all of it is sound. Or FDCKPT_ERR_CORRUPT: regions are lost (fdckpt_last_error tells how many); FDCKPT_ERR_VERIFY_FAILED: all data
+ is sound, but the metadata is not as it was written; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_INVALID_ARGUMENT.
  */
 int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
-                         fdckpt_damage_fn_t damage,
+                         fdckpt_issue_fn_t damage,
                          void *context);
 
 /*
- fdckpt_salvage reads what can be read of the damaged or truncated file from, and writes it to a new checkpoint to, as options (which
+ fdckpt_salvage_file reads what can be read of the damaged or truncated file from, and writes it to a new checkpoint to, as options (which
  may be NULL) say.
 
  With the index, which is found also where the file's end is missing or something was added to it: each region that is sound comes under
@@ -2413,13 +2413,13 @@ int fdckpt_reader_verify(const struct fdckpt_reader_t *reader,
  Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
  unverified in it stays so.
 
- Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_ARGUMENT;
+ Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_INVALID_ARGUMENT;
  FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
  */
-int fdckpt_salvage(const char *from,
-                   const char *to,
-                   const struct fdckpt_writer_options_t *options,
-                   struct fdckpt_salvaged_t *_salvaged);
+int fdckpt_salvage_file(const char *from,
+                        const char *to,
+                        const struct fdckpt_writer_options_t *options,
+                        struct fdckpt_salvage_stats_t *_salvaged);
 
 #ifdef __cplusplus
 }

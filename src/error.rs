@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::{BUFFER_MIN, FrameStyle, META_MAX};
+use crate::frame::{BUFFER_MIN, FrameStyle, META_MAX};
 use crate::fti::Field;
 use crate::inflate::Fault;
 use crate::sys::errno::Errno;
@@ -380,7 +380,7 @@ impl fmt::Display for Error {
             ),
             Self::FileBusy => f.write_str("the file is being updated by somebody else: try again when that is done"),
             Self::UpdatePrepared => f.write_str(
-                "an update of the file was prepared, and neither committed nor abandoned: decide on it first (fdckpt_fti_settle)",
+                "an update of the file was prepared, and neither committed nor abandoned: decide on it first (fdckpt_fti_resolve)",
             ),
             Self::FtiDamaged { field, variable, container, offset } => {
                 f.write_str("the checkpoint is damaged: ")?;

@@ -11,9 +11,9 @@
 //!   its section of type 1 has in it.
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Frames`] makes and restores many frames at a time, on several threads.
-//! - [`mod@index`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
+//! - [`mod@checkpoint`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
 //! - [`Error`] says what went wrong, and where.
-//! - [`MappedFile`] and [`Replacement`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
+//! - [`MappedFile`] and [`AtomicFile`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
 //!
@@ -40,25 +40,26 @@
 
 #![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
+mod atomic_file;
 mod bytes;
 mod capi;
-mod codec;
+pub mod checkpoint;
 mod container;
-mod durable;
 mod error;
+mod frame;
+mod frames;
 pub mod fti;
-pub mod index;
 pub mod inflate;
-mod mapped;
-mod parallel;
+mod mapped_file;
+mod sync;
 mod sys;
 
-pub use codec::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore, SpreadStatistics, set_threads};
+pub use atomic_file::{AtomicFile, SyncMode, remove_temp_files};
 pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
-pub use durable::{Durability, Replacement, discard_replacements};
 pub use error::{Doing, Error};
-pub use mapped::MappedFile;
-pub use parallel::{Frame, FrameError, FrameMut, Frames, ThreadPool};
+pub use frame::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, ParallelStats, Restore, set_threads};
+pub use frames::{Frame, FrameError, FrameReadRequest, Frames, ThreadPool};
+pub use mapped_file::MappedFile;
 pub use sys::errno::Errno;
 
 /// The example in the README compiles.

@@ -31,7 +31,7 @@ progress( void * context, fdckpt_progress_t const * now ) {
 struct heard { ulong cnt; char name[64]; ulong frame; int code; };
 
 static void
-damaged( void * context, fdckpt_damage_t const * damage ) {
+damaged( void * context, fdckpt_issue_t const * damage ) {
   struct heard * heard = (struct heard *)context;
   heard->cnt++;
   snprintf( heard->name, sizeof(heard->name), "%s", damage->name ? damage->name : "" );
@@ -43,23 +43,23 @@ damaged( void * context, fdckpt_damage_t const * damage ) {
 static void
 save( int style, unsigned threads ) {
   int const step = 17;
-  fdckpt_writer_options_t options = { .style = style, .threads = threads, .durability = FDCKPT_SYNC_NONE, .frame_size = 65536 };
+  fdckpt_writer_options_t options = { .style = style, .threads = threads, .sync = FDCKPT_SYNC_NONE, .frame_size = 65536 };
   fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
   CHECK( writer );
-  CHECK_EQ( fdckpt_writer_attribute( writer, "program", "test", 4UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_writer_set_attribute( writer, "program", "test", 4UL ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_add( writer, "grid",  grid,  LARGE        ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_add( writer, "step",  &step, sizeof(step) ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_add( writer, "empty", NULL,  0UL          ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
-  CHECK_EQ( fdckpt_writer_add( writer, "late", &step, sizeof(step) ), FDCKPT_ERR_STATE );
-  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_STATE );
+  CHECK_EQ( fdckpt_writer_add( writer, "late", &step, sizeof(step) ), FDCKPT_ERR_INVALID_STATE );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_STATE );
   fdckpt_writer_free( writer );
 }
 
 /* Styles region by region, and no checksums. */
 static void
 mixed( void ) {
-  fdckpt_writer_options_t options = { .style = 2, .no_checksums = 1, .durability = FDCKPT_SYNC_NONE };
+  fdckpt_writer_options_t options = { .style = 2, .no_checksums = 1, .sync = FDCKPT_SYNC_NONE };
   fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
   CHECK_EQ( fdckpt_writer_add( writer, "first", grid, 1000UL ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_set_style( writer, 1 ), FDCKPT_OK );
@@ -68,47 +68,47 @@ mixed( void ) {
   fdckpt_writer_free( writer );
   fdckpt_reader_t *    reader = fdckpt_reader_open( path, NULL );
   fdckpt_reader_info_t info;
-  fdckpt_entry_t       entry;
+  fdckpt_region_info_t       entry;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
   CHECK( info.regions==2UL && !info.has_checksums );
-  CHECK_EQ( fdckpt_reader_find( reader, "first", &entry ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_find_region( reader, "first", &entry ), FDCKPT_OK );
   CHECK_EQ( entry.style, 2 );
-  CHECK_EQ( fdckpt_reader_find( reader, "second", &entry ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_find_region( reader, "second", &entry ), FDCKPT_OK );
   CHECK_EQ( entry.style, 1 );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
 }
 
 static void
 load( fdckpt_reader_t * reader, int style ) {
   CHECK( reader );
-  CHECK_EQ( fdckpt_reader_count( reader ), 3UL );
+  CHECK_EQ( fdckpt_reader_region_count( reader ), 3UL );
   fdckpt_reader_info_t info;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
   CHECK( info.regions==3UL && info.attributes==1UL && info.data==LARGE+sizeof(int) && info.has_checksums );
 
-  fdckpt_entry_t entry;
-  CHECK_EQ( fdckpt_reader_find( reader, "step", &entry ), FDCKPT_OK );
+  fdckpt_region_info_t entry;
+  CHECK_EQ( fdckpt_reader_find_region( reader, "step", &entry ), FDCKPT_OK );
   CHECK( entry.number==1UL && entry.size==sizeof(int) && !strcmp( entry.name, "step" ) && entry.style==style );
-  CHECK_EQ( fdckpt_reader_entry( reader, 2UL, &entry ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_region_at( reader, 2UL, &entry ), FDCKPT_OK );
   CHECK( !entry.size && entry.frame==FDCKPT_NO_FRAME && !entry.frame_count );
-  CHECK_EQ( fdckpt_reader_entry( reader, 0UL, &entry ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_region_at( reader, 0UL, &entry ), FDCKPT_OK );
   CHECK( entry.size==LARGE && !entry.frame && entry.frame_count==(LARGE+65535UL)/65536UL );
-  fdckpt_reader_frame_t frame;
-  CHECK_EQ( fdckpt_reader_frame( reader, 1UL, &frame ), FDCKPT_OK );
+  fdckpt_frame_info_t frame;
+  CHECK_EQ( fdckpt_reader_frame_at( reader, 1UL, &frame ), FDCKPT_OK );
   CHECK( frame.data==65536UL && frame.style==style && frame.offset && frame.stored && frame.checksum );
 
   int step = 0;
-  CHECK_EQ( fdckpt_reader_load( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
   CHECK_EQ( step, 17 );
-  CHECK_EQ( fdckpt_reader_load( reader, "empty", NULL, 0UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read( reader, "empty", NULL, 0UL ), FDCKPT_OK );
   memset( copy, 0, LARGE );
-  CHECK_EQ( fdckpt_reader_read( reader, 0UL, copy, LARGE ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read_index( reader, 0UL, copy, LARGE ), FDCKPT_OK );
   CHECK( !memcmp( copy, grid, LARGE ) );
   memset( copy, 0, LARGE );
-  CHECK_EQ( fdckpt_reader_read_at( reader, 0UL, 123456UL, copy, 200000UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read_range( reader, 0UL, 123456UL, copy, 200000UL ), FDCKPT_OK );
   CHECK( !memcmp( copy, grid+123456UL, 200000UL ) );
   memset( copy, 0, LARGE ); step = 0;
-  fdckpt_request_t requests[2] = { { 1UL, &step, sizeof(step) }, { 0UL, copy, LARGE } };
+  fdckpt_read_request_t requests[2] = { { 1UL, &step, sizeof(step) }, { 0UL, copy, LARGE } };
   CHECK_EQ( fdckpt_reader_read_many( reader, requests, 2UL ), FDCKPT_OK );
   CHECK( step==17 && !memcmp( copy, grid, LARGE ) );
   CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 0UL ), FDCKPT_OK );
@@ -117,20 +117,20 @@ load( fdckpt_reader_t * reader, int style ) {
   size_t       size = 1UL;
   int          err  = fdckpt_reader_map( reader, 0UL, &data, &size );
   if( style==1 ) CHECK( !err && size==LARGE && !memcmp( data, grid, LARGE ) );
-  else           CHECK( err==FDCKPT_ERR_STATE && size==1UL );
+  else           CHECK( err==FDCKPT_ERR_INVALID_STATE && size==1UL );
   CHECK_EQ( fdckpt_reader_map( reader, 2UL, &data, NULL ), FDCKPT_OK );
 
   char const * key;
-  CHECK_EQ( fdckpt_reader_attribute( reader, "program", &data, &size ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_get_attribute( reader, "program", &data, &size ), FDCKPT_OK );
   CHECK( size==4UL && !memcmp( data, "test", 4UL ) );
   CHECK_EQ( fdckpt_reader_attribute_at( reader, 0UL, &key, &data, &size ), FDCKPT_OK );
   CHECK( !strcmp( key, "program" ) && size==4UL );
-  CHECK_EQ( fdckpt_reader_attribute( reader, "none", &data, &size ), FDCKPT_ERR_NOT_FOUND );
+  CHECK_EQ( fdckpt_reader_get_attribute( reader, "none", &data, &size ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_attribute_at( reader, 1UL, &key, &data, &size ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_OK );
 }
 
-/* What fd_restore_* needs, fdckpt_reader_frame tells. */
+/* What fd_restore_* needs, fdckpt_reader_frame_at tells. */
 
 static void
 restore_plainly( void ) {
@@ -145,9 +145,9 @@ restore_plainly( void ) {
   memset( copy, 0, LARGE );
   ulong done = 0UL;
   for( ulong i=0UL; i+1UL<info.frames; i++ ) { /* The last one has the small regions */
-    fdckpt_reader_frame_t frame;
+    fdckpt_frame_info_t frame;
     ulong                 off;
-    CHECK_EQ( fdckpt_reader_frame( reader, i, &frame ), FDCKPT_OK );
+    CHECK_EQ( fdckpt_reader_frame_at( reader, i, &frame ), FDCKPT_OK );
     CHECK_EQ( fd_restore_open_advanced( restore, frame.style, &off ), FD_CHECKPT_SUCCESS );
     CHECK_EQ( off, frame.offset );
     CHECK_EQ( fd_restore_data( restore, copy+done, frame.data ), FD_CHECKPT_SUCCESS );
@@ -157,7 +157,7 @@ restore_plainly( void ) {
   CHECK( done==LARGE && !memcmp( copy, grid, LARGE ) );
   CHECK( fd_restore_fini( restore ) );
   free( rbuf ); free( mem ); close( fd );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
 }
 
 static void
@@ -172,11 +172,11 @@ check_pipes( void ) {
   fdckpt_reader_t * reader = fdckpt_reader_open_fd( fds[0], NULL );
   fdckpt_reader_info_t info;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
-  CHECK_EQ( info.spooled, FDCKPT_SPOOLED_IN_MEMORY );
+  CHECK_EQ( info.spooled, FDCKPT_SPOOL_MEMORY );
   char small[4];
-  CHECK_EQ( fdckpt_reader_load( reader, "small", small, 4UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read( reader, "small", small, 4UL ), FDCKPT_OK );
   CHECK( !memcmp( small, "1234", 4UL ) );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
   close( fds[0] );
 }
 
@@ -184,9 +184,9 @@ static void
 check_damage( void ) {
   save( 2, 1U );
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-  fdckpt_reader_frame_t frame;
-  CHECK_EQ( fdckpt_reader_frame( reader, 3UL, &frame ), FDCKPT_OK );
-  fdckpt_reader_close( reader );
+  fdckpt_frame_info_t frame;
+  CHECK_EQ( fdckpt_reader_frame_at( reader, 3UL, &frame ), FDCKPT_OK );
+  fdckpt_reader_free( reader );
   int   fd = open( path, O_RDWR );
   uchar byte;
   CHECK( fd>=0 && pread( fd, &byte, 1UL, (off_t)frame.offset+100 )==1L );
@@ -194,28 +194,28 @@ check_damage( void ) {
   CHECK( pwrite( fd, &byte, 1UL, (off_t)frame.offset+100 )==1L );
 
   reader = fdckpt_reader_open_fd( fd, NULL );
-  CHECK_EQ( fdckpt_reader_load( reader, "grid", copy, LARGE ), FDCKPT_ERR_CORRUPT );
+  CHECK_EQ( fdckpt_reader_read( reader, "grid", copy, LARGE ), FDCKPT_ERR_CORRUPT );
   fdckpt_error_t const * error = fdckpt_last_error();
   CHECK( error->code==FDCKPT_ERR_CORRUPT && error->frame==3UL && error->offset==frame.offset && !error->file );
-  CHECK( !strcmp( error->name, "grid" ) && !strcmp( error->function, "fdckpt_reader_load" ) );
+  CHECK( !strcmp( error->name, "grid" ) && !strcmp( error->function, "fdckpt_reader_read" ) );
   int step;
-  CHECK_EQ( fdckpt_reader_load( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
-  CHECK_EQ( fdckpt_reader_read_at( reader, 0UL, 3UL*65536UL+5UL, copy, 1UL ), FDCKPT_ERR_CORRUPT );
-  CHECK_EQ( fdckpt_reader_read_at( reader, 0UL, 3UL*65536UL-1UL, copy, 1UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read_range( reader, 0UL, 3UL*65536UL+5UL, copy, 1UL ), FDCKPT_ERR_CORRUPT );
+  CHECK_EQ( fdckpt_reader_read_range( reader, 0UL, 3UL*65536UL-1UL, copy, 1UL ), FDCKPT_OK );
   struct heard heard = { 0 };
   CHECK_EQ( fdckpt_reader_verify( reader, damaged, &heard ), FDCKPT_ERR_CORRUPT );
   CHECK( heard.cnt==1UL && !strcmp( heard.name, "grid" ) && heard.frame==3UL && heard.code==FDCKPT_ERR_CORRUPT );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
 
   char to[ 300 ];
   snprintf( to, sizeof(to), "%s.salvaged", path );
-  fdckpt_salvaged_t salvaged;
-  CHECK_EQ( fdckpt_salvage( path, to, NULL, &salvaged ), FDCKPT_OK );
+  fdckpt_salvage_stats_t salvaged;
+  CHECK_EQ( fdckpt_salvage_file( path, to, NULL, &salvaged ), FDCKPT_OK );
   CHECK( salvaged.index && salvaged.verified==2UL && salvaged.partial==2UL && salvaged.lost==1UL && !salvaged.unverified );
   reader = fdckpt_reader_open( to, NULL );
-  CHECK_EQ( fdckpt_reader_load( reader, "partial/grid@0", copy, 3UL*65536UL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_reader_read( reader, "partial/grid@0", copy, 3UL*65536UL ), FDCKPT_OK );
   CHECK( !memcmp( copy, grid, 3UL*65536UL ) );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
   unlink( to );
 
   CHECK( !ftruncate( fd, 0 ) );
@@ -240,10 +240,10 @@ check_failures( void ) {
   for( ulong i=0UL; i<4UL; i++ ) {
     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
     CHECK_EQ( fdckpt_writer_add( writer, "there", "x", 1UL ), FDCKPT_OK );
-    CHECK_EQ( fdckpt_writer_add( writer, bad[i], "x", 1UL ), FDCKPT_ERR_ARGUMENT );
+    CHECK_EQ( fdckpt_writer_add( writer, bad[i], "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
     CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
-    CHECK_EQ( fdckpt_writer_add( writer, "fine", "x", 1UL ), FDCKPT_ERR_ARGUMENT ); /* As before */
-    CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
+    CHECK_EQ( fdckpt_writer_add( writer, "fine", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT ); /* As before */
+    CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_ARGUMENT );
     if( i==3UL ) CHECK( !strcmp( fdckpt_last_error()->name, "there" ) && !strcmp( fdckpt_last_error()->file, path ) );
     fdckpt_writer_free( writer );
   }
@@ -256,7 +256,7 @@ check_failures( void ) {
   writer = fdckpt_writer_open( path, NULL );
   CHECK_EQ( fdckpt_writer_add( writer, "x", "x", 1UL ), FDCKPT_OK );
   fdckpt_writer_abort( writer );
-  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_STATE );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_STATE );
   fdckpt_writer_free( writer );
   writer = fdckpt_writer_open( path, NULL );
   fdckpt_writer_free( writer ); /* Not committed */
@@ -267,23 +267,23 @@ check_failures( void ) {
   fdckpt_reader_options_t reading = { .progress = progress, .context = path, .threads = 1U };
   fdckpt_reader_t * reader = fdckpt_reader_open( path, &reading );
   cancel_after = 3;
-  CHECK_EQ( fdckpt_reader_read( reader, 0UL, copy, LARGE ), FDCKPT_ERR_CANCELLED );
+  CHECK_EQ( fdckpt_reader_read_index( reader, 0UL, copy, LARGE ), FDCKPT_ERR_CANCELLED );
   cancel_after = 3;
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_ERR_CANCELLED );
-  CHECK_EQ( fdckpt_reader_load( reader, "none", copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
+  CHECK_EQ( fdckpt_reader_read( reader, "none", copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK( !strcmp( fdckpt_last_error()->name, "none" ) && fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
-  CHECK_EQ( fdckpt_reader_read( reader, 3UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
-  CHECK_EQ( fdckpt_reader_read( reader, ~0UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
-  CHECK_EQ( fdckpt_reader_read( reader, 1UL, copy, 5UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_read( reader, 1UL, NULL, 4UL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_index( reader, 3UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
+  CHECK_EQ( fdckpt_reader_read_index( reader, ~0UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
+  CHECK_EQ( fdckpt_reader_read_index( reader, 1UL, copy, 5UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_index( reader, 1UL, NULL, 4UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
-  CHECK_EQ( fdckpt_reader_read_at( reader, 1UL, 3UL, copy, 2UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_map( reader, 0UL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_info( reader, NULL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_entry( reader, 0UL, NULL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_find( reader, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
-  fdckpt_reader_close( reader );
+  CHECK_EQ( fdckpt_reader_read_range( reader, 1UL, 3UL, copy, 2UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_map( reader, 0UL, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_info( reader, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_region_at( reader, 0UL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_find_region( reader, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  fdckpt_reader_free( reader );
 }
 
 /* Who is told of progress can't use the writer meanwhile. */
@@ -292,8 +292,8 @@ static int
 meddle( void * context, fdckpt_progress_t const * now ) {
   fdckpt_writer_t * writer = *(fdckpt_writer_t **)context;
   CHECK( now->data );
-  CHECK_EQ( fdckpt_writer_add( writer, "meddled", "x", 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_add( writer, "meddled", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_ARGUMENT );
   fdckpt_writer_abort( writer );
   fdckpt_writer_free( writer );
   return 0;
@@ -302,23 +302,23 @@ meddle( void * context, fdckpt_progress_t const * now ) {
 static void
 check_meddling( void ) {
   fdckpt_writer_t * writer;
-  fdckpt_writer_options_t options = { .progress = meddle, .context = &writer, .durability = FDCKPT_SYNC_NONE, .style = 2 };
+  fdckpt_writer_options_t options = { .progress = meddle, .context = &writer, .sync = FDCKPT_SYNC_NONE, .style = 2 };
   writer = fdckpt_writer_open( path, &options );
   CHECK_EQ( fdckpt_writer_add( writer, "grid", grid, LARGE ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_add( writer, "small", "x", 1UL ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
   fdckpt_writer_free( writer );
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-  CHECK_EQ( fdckpt_reader_count( reader ), 2UL );
+  CHECK_EQ( fdckpt_reader_region_count( reader ), 2UL );
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_OK );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
 }
 
 static void
 check_null( void ) {
-  fdckpt_entry_t        entry;
+  fdckpt_region_info_t        entry;
   fdckpt_reader_info_t  info;
-  fdckpt_reader_frame_t frame;
+  fdckpt_frame_info_t frame;
   void const *          data;
   char const *          key;
   size_t                size;
@@ -330,12 +330,12 @@ check_null( void ) {
   CHECK( !fdckpt_writer_open( path, &options ) );
   options = (fdckpt_writer_options_t){ .frame_size = 5UL };
   CHECK( !fdckpt_writer_open( path, &options ) );
-  options = (fdckpt_writer_options_t){ .durability = 9 };
+  options = (fdckpt_writer_options_t){ .sync = 9 };
   CHECK( !fdckpt_writer_open( path, &options ) );
-  CHECK_EQ( fdckpt_writer_add( NULL, "x", "x", 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_writer_attribute( NULL, "x", "x", 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_writer_set_style( NULL, 1 ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_writer_commit( NULL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_add( NULL, "x", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_set_attribute( NULL, "x", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_set_style( NULL, 1 ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_writer_commit( NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
   fdckpt_writer_abort( NULL );
   fdckpt_writer_free( NULL );
   CHECK( !fdckpt_reader_open( NULL, NULL ) );
@@ -344,28 +344,28 @@ check_null( void ) {
   CHECK( !fdckpt_reader_open_memory( NULL, 0UL, NULL ) );
   CHECK( !fdckpt_reader_open_memory( NULL, 1UL, NULL ) );
   CHECK( !fdckpt_reader_open_memory( grid, LARGE, NULL ) );
-  CHECK_EQ( fdckpt_reader_count( NULL ), 0UL );
-  CHECK_EQ( fdckpt_reader_info( NULL, &info ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_entry( NULL, 0UL, &entry ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_find( NULL, "x", &entry ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_frame( NULL, 0UL, &frame ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_load( NULL, "x", copy, 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_read( NULL, 0UL, copy, 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_read_at( NULL, 0UL, 0UL, copy, 1UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_read_many( NULL, NULL, 0UL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_map( NULL, 0UL, &data, &size ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_attribute( NULL, "x", &data, &size ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_attribute_at( NULL, 0UL, &key, &data, &size ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_reader_verify( NULL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
-  fdckpt_reader_close( NULL );
-  CHECK_EQ( fdckpt_salvage( NULL, path, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_salvage( "/no/such/file", path, NULL, NULL ), FDCKPT_ERR_IO );
+  CHECK_EQ( fdckpt_reader_region_count( NULL ), 0UL );
+  CHECK_EQ( fdckpt_reader_info( NULL, &info ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_region_at( NULL, 0UL, &entry ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_find_region( NULL, "x", &entry ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_frame_at( NULL, 0UL, &frame ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read( NULL, "x", copy, 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_index( NULL, 0UL, copy, 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_range( NULL, 0UL, 0UL, copy, 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_read_many( NULL, NULL, 0UL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_map( NULL, 0UL, &data, &size ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_get_attribute( NULL, "x", &data, &size ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_attribute_at( NULL, 0UL, &key, &data, &size ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_reader_verify( NULL, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  fdckpt_reader_free( NULL );
+  CHECK_EQ( fdckpt_salvage_file( NULL, path, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_salvage_file( "/no/such/file", path, NULL, NULL ), FDCKPT_ERR_IO );
 }
 
 int
 main( void ) {
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   snprintf( folder, sizeof(folder), "/tmp/fdckpt-checkpoint-XXXXXX" );
   if( !mkdtemp( folder ) ) { perror( folder ); return 2; }
   snprintf( path, sizeof(path), "%s/state.ckpt", folder );
@@ -376,12 +376,12 @@ main( void ) {
       fdckpt_reader_options_t options = { .threads = threads };
       fdckpt_reader_t * reader = fdckpt_reader_open( path, &options );
       load( reader, style );
-      fdckpt_reader_close( reader );
+      fdckpt_reader_free( reader );
       int fd = open( path, O_RDONLY );
       reader = fdckpt_reader_open_fd( fd, &options );
       close( fd );
       load( reader, style );
-      fdckpt_reader_close( reader );
+      fdckpt_reader_free( reader );
     }
     restore_plainly();
   }
@@ -393,6 +393,6 @@ main( void ) {
   check_null();
   unlink( path );
   CHECK( !rmdir( folder ) ); /* Nothing else is left */
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "checkpoint" );
 }

@@ -44,7 +44,7 @@ has( fdckpt_container_t const * container,
      char const *               want ) {
   void const * buf = NULL;
   size_t       sz  = 0UL;
-  return !fdckpt_container_get( container, type, &buf, &sz ) && buf && sz==strlen( want ) && !memcmp( buf, want, sz );
+  return !fdckpt_container_find( container, type, &buf, &sz ) && buf && sz==strlen( want ) && !memcmp( buf, want, sz );
 }
 
 /* serialize returns what a container is written as, to be freed. */
@@ -66,7 +66,7 @@ check_making( void ) {
                              "{\"type\":2,\"offset\":2,\"length\":4}]}\x5c\0\0\0CKPT";
   fdckpt_container_t * container = fdckpt_container_new();
   CHECK( container );
-  CHECK_EQ( fdckpt_container_count( container ), 0UL );
+  CHECK_EQ( fdckpt_container_section_count( container ), 0UL );
   CHECK_EQ( fdckpt_container_version( container ), 1L );
   size_t  sz;
   uchar * file = serialize( container, &sz );
@@ -78,49 +78,49 @@ check_making( void ) {
   WORKS( fdckpt_container_set( container, 1, copied, 2UL ) );
   copied[0] = 77;
   char kept[] = "Zwei";
-  WORKS( fdckpt_container_set_ref( container, 2, kept, 4UL ) );
+  WORKS( fdckpt_container_set_borrowed( container, 2, kept, 4UL ) );
   kept[0] = 'z';
-  CHECK_EQ( fdckpt_container_count( container ), 2UL );
+  CHECK_EQ( fdckpt_container_section_count( container ), 2UL );
   file = serialize( container, &sz );
   CHECK( sz==sizeof(want)-1UL && !memcmp( file, want, sz ) );
 
   /* Memory that is too small stays as it is. */
   uchar * memory = (uchar *)test_alloc( sz );
   size_t  needed = 0UL;
-  NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_container_serialize( container, memory, sz-1UL, &needed ) );
+  NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_container_serialize( container, memory, sz-1UL, &needed ) );
   CHECK_EQ( needed, sz );
   for( ulong i=0UL; i<sz; i++ ) CHECK( !memory[i] );
-  NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_container_serialize( container, NULL, 0UL, &needed ) );
+  NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_container_serialize( container, NULL, 0UL, &needed ) );
   free( memory );
 
   fdckpt_container_section_t section;
-  WORKS( fdckpt_container_section( container, 1UL, &section ) );
+  WORKS( fdckpt_container_section_info( container, 1UL, &section ) );
   CHECK_EQ( section.type, 2 );
   CHECK_EQ( section.offset, 2L );
   CHECK_EQ( section.length, 4L );
   WORKS( fdckpt_container_remove( container, 1 ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_remove( container, 1 ) );
-  WORKS( fdckpt_container_section( container, 0UL, &section ) );
+  WORKS( fdckpt_container_section_info( container, 0UL, &section ) );
   CHECK_EQ( section.offset, 0L );
   fdckpt_container_free( container );
 
-  CHECK_EQ( fdckpt_container_is_format( file, sz ), 1 );
-  CHECK_EQ( fdckpt_container_is_format( file, sz-1UL ), 0 );
-  CHECK_EQ( fdckpt_container_is_format( file+sz-7UL, 7UL ), 0 );
-  CHECK_EQ( fdckpt_container_is_format( file+sz-8UL, 8UL ), 1 );
-  CHECK_EQ( fdckpt_container_is_format( NULL, 0UL ), 0 );
+  CHECK_EQ( fdckpt_container_probe( file, sz ), 1 );
+  CHECK_EQ( fdckpt_container_probe( file, sz-1UL ), 0 );
+  CHECK_EQ( fdckpt_container_probe( file+sz-7UL, 7UL ), 0 );
+  CHECK_EQ( fdckpt_container_probe( file+sz-8UL, 8UL ), 1 );
+  CHECK_EQ( fdckpt_container_probe( NULL, 0UL ), 0 );
 
   container = fdckpt_container_parse( file, sz );
   CHECK( container );
   void const * buf;
   size_t       buf_sz;
-  WORKS( fdckpt_container_get( container, 2, &buf, &buf_sz ) );
+  WORKS( fdckpt_container_find( container, 2, &buf, &buf_sz ) );
   CHECK( buf==file+2 ); /* Not copied */
   WORKS( fdckpt_container_verify( container, NULL, NULL ) );
   /* Empty data has an address all the same. */
   WORKS( fdckpt_container_set( container, 3, NULL, 0UL ) );
   buf = NULL; buf_sz = 1UL;
-  WORKS( fdckpt_container_get( container, 3, &buf, &buf_sz ) );
+  WORKS( fdckpt_container_find( container, 3, &buf, &buf_sz ) );
   CHECK( (ulong)buf>4096UL && !buf_sz ); /* An address that is one */
   fdckpt_container_free( container );
   free( file );
@@ -145,28 +145,28 @@ check_reading( void ) {
   fdckpt_container_t * container = fdckpt_container_parse( file, sz );
   CHECK( container );
   CHECK_EQ( fdckpt_container_version( container ), 9L );
-  CHECK_EQ( fdckpt_container_count( container ), 3UL );
+  CHECK_EQ( fdckpt_container_section_count( container ), 3UL );
   CHECK( has( container, 7, "at" ) );
   void const * buf    = file;
   size_t       buf_sz = 5UL;
-  FAILS( FDCKPT_ERR_RANGE, fdckpt_container_get( container, 8, &buf, &buf_sz ) );
+  FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_find( container, 8, &buf, &buf_sz ) );
   CHECK( strstr( fdckpt_last_error()->text, "section out of range" ) );
-  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_get( container, 9, &buf, &buf_sz ) );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_find( container, 9, &buf, &buf_sz ) );
   CHECK( buf==file && buf_sz==5UL );
-  WORKS( fdckpt_container_data( container, 1UL, &buf, &buf_sz ) );
+  WORKS( fdckpt_container_section_data( container, 1UL, &buf, &buf_sz ) );
   CHECK( buf==file && buf_sz==4UL );
-  FAILS( FDCKPT_ERR_RANGE, fdckpt_container_data( container, 2UL, &buf, &buf_sz ) );
-  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_data( container, 3UL, &buf, &buf_sz ) );
+  FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_section_data( container, 2UL, &buf, &buf_sz ) );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_section_data( container, 3UL, &buf, &buf_sz ) );
   fdckpt_container_section_t section;
-  WORKS( fdckpt_container_section( container, 2UL, &section ) );
+  WORKS( fdckpt_container_section_info( container, 2UL, &section ) );
   CHECK( section.type==8 && section.offset==-5L && section.length==LONG_MAX );
-  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_section( container, 3UL, &section ) );
+  NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_section_info( container, 3UL, &section ) );
 
   /* A change needs all that stays; a failed one changes nothing. */
-  FAILS( FDCKPT_ERR_RANGE, fdckpt_container_set( container, 1, "x", 1UL ) );
-  FAILS( FDCKPT_ERR_RANGE, fdckpt_container_set_ref( container, 1, "x", 1UL ) );
-  FAILS( FDCKPT_ERR_RANGE, fdckpt_container_remove( container, 7 ) );
-  CHECK_EQ( fdckpt_container_count( container ), 3UL );
+  FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_set( container, 1, "x", 1UL ) );
+  FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_set_borrowed( container, 1, "x", 1UL ) );
+  FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_remove( container, 7 ) );
+  CHECK_EQ( fdckpt_container_section_count( container ), 3UL );
   WORKS( fdckpt_container_set( container, 8, "new", 3UL ) );
   CHECK( has( container, 8, "new" ) && has( container, 7, "at" ) );
   fdckpt_container_free( container );
@@ -189,19 +189,19 @@ check_arguments( void ) {
 
   for( int i=0; i<2; i++ ) {
     fdckpt_container_t * bad = i ? crooked : NULL;
-#   define BAD( call ) FAILS( FDCKPT_ERR_ARGUMENT, call )
+#   define BAD( call ) FAILS( FDCKPT_ERR_INVALID_ARGUMENT, call )
     BAD( fdckpt_container_set            ( bad, 1, "x", 1UL ) );
-    BAD( fdckpt_container_set_ref        ( bad, 1, "x", 1UL ) );
+    BAD( fdckpt_container_set_borrowed        ( bad, 1, "x", 1UL ) );
     BAD( fdckpt_container_remove         ( bad, 1 ) );
-    BAD( fdckpt_container_get            ( bad, 1, &buf, &sz ) );
-    BAD( fdckpt_container_section        ( bad, 0UL, &section ) );
-    BAD( fdckpt_container_data           ( bad, 0UL, &buf, &sz ) );
+    BAD( fdckpt_container_find            ( bad, 1, &buf, &sz ) );
+    BAD( fdckpt_container_section_info        ( bad, 0UL, &section ) );
+    BAD( fdckpt_container_section_data           ( bad, 0UL, &buf, &sz ) );
     BAD( fdckpt_container_serialized_size( bad, &size ) );
     BAD( fdckpt_container_serialize      ( bad, mem, sizeof(mem), &sz ) );
     BAD( fdckpt_container_write          ( bad, 1 ) );
     BAD( fdckpt_container_append         ( bad, 1 ) );
     BAD( fdckpt_container_verify         ( bad, NULL, NULL ) );
-    CHECK_EQ( fdckpt_container_count  ( bad ), 0UL );
+    CHECK_EQ( fdckpt_container_section_count  ( bad ), 0UL );
     CHECK_EQ( fdckpt_container_version( bad ), 0L  );
   }
   fdckpt_container_free( NULL );
@@ -210,42 +210,42 @@ check_arguments( void ) {
   static int const types[] = { -1, 256, INT_MAX, INT_MIN };
   for( int i=0; i<4; i++ ) {
     BAD( fdckpt_container_set    ( container, types[i], "x", 1UL ) );
-    BAD( fdckpt_container_set_ref( container, types[i], "x", 1UL ) );
+    BAD( fdckpt_container_set_borrowed( container, types[i], "x", 1UL ) );
     BAD( fdckpt_container_remove ( container, types[i] ) );
-    BAD( fdckpt_container_get    ( container, types[i], &buf, &sz ) );
+    BAD( fdckpt_container_find    ( container, types[i], &buf, &sz ) );
   }
   BAD( fdckpt_container_set            ( container, 1, NULL, 1UL ) );
   BAD( fdckpt_container_set            ( container, 1, mem, ULONG_MAX ) );
-  BAD( fdckpt_container_set_ref        ( container, 1, NULL, 1UL ) );
-  BAD( fdckpt_container_set_ref        ( container, 1, mem, 1UL<<63 ) );
-  BAD( fdckpt_container_get            ( container, 1, NULL, &sz ) );
-  BAD( fdckpt_container_get            ( container, 1, &buf, NULL ) );
-  BAD( fdckpt_container_section        ( container, 0UL, NULL ) );
-  BAD( fdckpt_container_data           ( container, 0UL, NULL, &sz ) );
-  BAD( fdckpt_container_data           ( container, 0UL, &buf, NULL ) );
+  BAD( fdckpt_container_set_borrowed        ( container, 1, NULL, 1UL ) );
+  BAD( fdckpt_container_set_borrowed        ( container, 1, mem, 1UL<<63 ) );
+  BAD( fdckpt_container_find            ( container, 1, NULL, &sz ) );
+  BAD( fdckpt_container_find            ( container, 1, &buf, NULL ) );
+  BAD( fdckpt_container_section_info        ( container, 0UL, NULL ) );
+  BAD( fdckpt_container_section_data           ( container, 0UL, NULL, &sz ) );
+  BAD( fdckpt_container_section_data           ( container, 0UL, &buf, NULL ) );
   BAD( fdckpt_container_serialized_size( container, NULL ) );
   BAD( fdckpt_container_serialize      ( container, mem, sizeof(mem), NULL ) );
   BAD( fdckpt_container_serialize      ( container, NULL, sizeof(mem), &sz ) );
   BAD( fdckpt_container_serialize      ( container, mem, ULONG_MAX, &sz ) );
   BAD( fdckpt_container_write          ( container, -1 ) );
   BAD( fdckpt_container_append         ( container, -1 ) );
-  FAILED( FDCKPT_ERR_ARGUMENT, fdckpt_container_open( -1 ) );
-  FAILED( FDCKPT_ERR_ARGUMENT, fdckpt_container_parse( NULL, 8UL ) );
-  FAILED( FDCKPT_ERR_ARGUMENT, fdckpt_container_parse( mem, ULONG_MAX ) );
-  CHECK_EQ( fdckpt_container_is_format( mem, ULONG_MAX ), 0 );
+  FAILED( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_container_open( -1 ) );
+  FAILED( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_container_parse( NULL, 8UL ) );
+  FAILED( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_container_parse( mem, ULONG_MAX ) );
+  CHECK_EQ( fdckpt_container_probe( mem, ULONG_MAX ), 0 );
 
   size_t cnt = 5UL;
-  BAD( fdckpt_blockindex_read  ( NULL, 8UL, blocks, 1UL, &cnt, &footer ) );
+  BAD( fdckpt_block_index_read  ( NULL, 8UL, blocks, 1UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 0UL );
-  BAD( fdckpt_blockindex_read  ( mem, 53UL, blocks, 1UL, NULL, &footer ) );
-  BAD( fdckpt_blockindex_decode( mem, 53UL, blocks, 1UL, &cnt, NULL ) );
-  BAD( fdckpt_blockindex_decode( mem, 53UL, NULL, 1UL, &cnt, &footer ) );
-  BAD( fdckpt_blockindex_decode( NULL, 53UL, blocks, 1UL, &cnt, &footer ) );
-  BAD( fdckpt_blockindex_encode( NULL, 1UL, NULL, mem, sizeof(mem), &sz ) );
-  BAD( fdckpt_blockindex_encode( blocks, 1UL, NULL, NULL, sizeof(mem), &sz ) );
-  BAD( fdckpt_blockindex_encode( blocks, 1UL, NULL, mem, sizeof(mem), NULL ) );
-  BAD( fdckpt_blockindex_encode( blocks, 1UL, &footer, mem, sizeof(mem), &sz ) ); /* version 0 */
-  BAD( fdckpt_blockindex_encode( blocks, ULONG_MAX, NULL, mem, sizeof(mem), &sz ) );
+  BAD( fdckpt_block_index_read  ( mem, 53UL, blocks, 1UL, NULL, &footer ) );
+  BAD( fdckpt_block_index_decode( mem, 53UL, blocks, 1UL, &cnt, NULL ) );
+  BAD( fdckpt_block_index_decode( mem, 53UL, NULL, 1UL, &cnt, &footer ) );
+  BAD( fdckpt_block_index_decode( NULL, 53UL, blocks, 1UL, &cnt, &footer ) );
+  BAD( fdckpt_block_index_encode( NULL, 1UL, NULL, mem, sizeof(mem), &sz ) );
+  BAD( fdckpt_block_index_encode( blocks, 1UL, NULL, NULL, sizeof(mem), &sz ) );
+  BAD( fdckpt_block_index_encode( blocks, 1UL, NULL, mem, sizeof(mem), NULL ) );
+  BAD( fdckpt_block_index_encode( blocks, 1UL, &footer, mem, sizeof(mem), &sz ) ); /* version 0 */
+  BAD( fdckpt_block_index_encode( blocks, ULONG_MAX, NULL, mem, sizeof(mem), &sz ) );
   CHECK( !buf && sz==77UL && size==77UL );
   for( ulong i=0UL; i<sizeof(mem); i++ ) CHECK( !mem[i] );
 # undef BAD
@@ -259,7 +259,7 @@ check_files( void ) {
   test_fill( big, big_sz, 5UL );
   fdckpt_container_t * container = fdckpt_container_new();
   WORKS( fdckpt_container_set    ( container, 1, "one", 3UL ) );
-  WORKS( fdckpt_container_set_ref( container, 2, big, big_sz ) );
+  WORKS( fdckpt_container_set_borrowed( container, 2, big, big_sz ) );
   int fd = test_file();
   WORKS( fdckpt_container_write( container, fd ) );
   ulong   old_sz;
@@ -267,7 +267,7 @@ check_files( void ) {
   size_t  sz;
   uchar * file = serialize( container, &sz );
   CHECK( sz==old_sz && !memcmp( file, old, sz ) );
-  FAILS( FDCKPT_ERR_STATE, fdckpt_container_append( container, fd ) ); /* New, and the file is not empty */
+  FAILS( FDCKPT_ERR_INVALID_STATE, fdckpt_container_append( container, fd ) ); /* New, and the file is not empty */
   fdckpt_container_free( container );
   free( file );
 
@@ -278,7 +278,7 @@ check_files( void ) {
   CHECK( container );
   CHECK( has( container, 1, "one" ) );
   void const * buf;
-  WORKS( fdckpt_container_get( container, 2, &buf, &sz ) );
+  WORKS( fdckpt_container_find( container, 2, &buf, &sz ) );
   CHECK( sz==big_sz && !memcmp( buf, big, big_sz ) );
   WORKS( fdckpt_container_set( container, 1, "eins", 4UL ) );
   WORKS( fdckpt_container_append( container, fd ) );
@@ -286,12 +286,12 @@ check_files( void ) {
   uchar * new_file = test_slurp( fd, &new_sz );
   CHECK( new_sz>old_sz && !memcmp( old, new_file, old_sz ) );
   CHECK( !memcmp( new_file+old_sz, "eins{", 5UL ) );
-  FAILS( FDCKPT_ERR_STATE, fdckpt_container_append( container, fd ) ); /* Open it again */
+  FAILS( FDCKPT_ERR_INVALID_STATE, fdckpt_container_append( container, fd ) ); /* Open it again */
   CHECK_EQ( test_file_sz( fd ), new_sz );
   fdckpt_container_free( container );
   container = fdckpt_container_open( fd );
   CHECK( has( container, 1, "eins" ) );
-  NOT_LOGGED( FDCKPT_ERR_VERIFY, fdckpt_container_verify( container, NULL, NULL ) );
+  NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_container_verify( container, NULL, NULL ) );
   fdckpt_container_free( container );
 
   /* What can't be mapped, is empty, can't be written. */
@@ -326,7 +326,7 @@ struct findings {
 
 static void
 on_finding( void *                             context,
-            fdckpt_container_finding_t const * finding ) {
+            fdckpt_container_issue_t const * finding ) {
   struct findings * findings = (struct findings *)context;
   if( findings->cnt<8UL ) {
     findings->offset [ findings->cnt ] = finding->offset;
@@ -344,7 +344,7 @@ check_verify( void ) {
   uchar * file = make_file( META( "data" ), META( "{\"version\":2,\"sections\":[{\"type\":7,\"offset\":0,\"length\":4},"
                             "{\"type\":7,\"offset\":-1,\"length\":4, \"crc\":0}]}" ), &sz );
   fdckpt_container_t * container = fdckpt_container_parse( file, sz );
-  NOT_LOGGED( FDCKPT_ERR_VERIFY, fdckpt_container_verify( container, on_finding, &findings ) );
+  NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_container_verify( container, on_finding, &findings ) );
   CHECK_EQ( findings.cnt, 5UL );
   CHECK( strstr( findings.text[0], "white space" ) && findings.section[0]==1UL );
   CHECK( file[ findings.offset[0] ]==' ' );
@@ -368,56 +368,56 @@ check_blockindex( void ) {
   fdckpt_block_footer_t footer;
   uchar                 mem[ 200 ];
   size_t                sz = 0UL, cnt = 0UL;
-  NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_blockindex_encode( &block, 1UL, NULL, NULL, 0UL, &sz ) );
+  NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_encode( &block, 1UL, NULL, NULL, 0UL, &sz ) );
   CHECK_EQ( sz, sizeof(golden) );
   memset( &footer, 0, sizeof(footer) ); footer.version = 6;
   for( int i=0; i<2; i++ ) { /* As many as no memory could hold: none is read */
-    FAILS( FDCKPT_ERR_ARGUMENT, fdckpt_blockindex_encode( &block, SIZE_MAX/40UL, i ? &footer : NULL, NULL, 0UL, &sz ) );
+    FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_block_index_encode( &block, SIZE_MAX/40UL, i ? &footer : NULL, NULL, 0UL, &sz ) );
     CHECK( strstr( fdckpt_last_error()->text, "more blocks" ) );
   }
-  WORKS( fdckpt_blockindex_encode( &block, 1UL, NULL, mem, sizeof(mem), &sz ) );
+  WORKS( fdckpt_block_index_encode( &block, 1UL, NULL, mem, sizeof(mem), &sz ) );
   CHECK( sz==sizeof(golden) && !memcmp( mem, golden, sz ) );
 
-  WORKS( fdckpt_blockindex_decode( golden, sizeof(golden), read, 2UL, &cnt, &footer ) );
+  WORKS( fdckpt_block_index_decode( golden, sizeof(golden), read, 2UL, &cnt, &footer ) );
   CHECK( cnt==1UL && !memcmp( read, &block, sizeof(block) ) );
   CHECK( footer.version==6 && footer.total_size==2000000UL && footer.last_add_confirmed==99L && footer.index_length==41U );
   cnt = 0UL;
-  WORKS( fdckpt_blockindex_read( golden, sizeof(golden), NULL, 0UL, &cnt, &footer ) ); /* A legacy file */
+  WORKS( fdckpt_block_index_read( golden, sizeof(golden), NULL, 0UL, &cnt, &footer ) ); /* A legacy file */
   CHECK_EQ( cnt, 1UL );
   footer.version = 5; footer.flags = 1;
-  WORKS( fdckpt_blockindex_encode( &block, 1UL, &footer, mem, sizeof(mem), &sz ) );
+  WORKS( fdckpt_block_index_encode( &block, 1UL, &footer, mem, sizeof(mem), &sz ) );
   CHECK_EQ( sz, 41UL+45UL );
-  WORKS( fdckpt_blockindex_decode( mem, sz, read, 1UL, &cnt, &footer ) );
+  WORKS( fdckpt_block_index_decode( mem, sz, read, 1UL, &cnt, &footer ) );
   CHECK( footer.version==5 && footer.flags==1 && footer.last_add_confirmed==-1L );
 
   /* In a container; then with the second record damaged. */
   fdckpt_block_t        three[3] = { block, block, block };
   fdckpt_container_t *  container = fdckpt_container_new();
-  WORKS( fdckpt_blockindex_encode( three, 3UL, NULL, mem, sizeof(mem), &sz ) );
+  WORKS( fdckpt_block_index_encode( three, 3UL, NULL, mem, sizeof(mem), &sz ) );
   WORKS( fdckpt_container_set( container, 1, mem, sz ) );
   uchar * file = serialize( container, &sz );
   cnt = 0UL;
-  NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_blockindex_read( file, sz, read, 2UL, &cnt, &footer ) );
+  NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 2UL, &cnt, &footer ) );
   char needed[80];
   snprintf( needed, sizeof(needed), "%zu bytes are needed, the memory given has %zu", 3UL*sizeof(block), 2UL*sizeof(block) );
   CHECK( strstr( fdckpt_last_error()->text, needed ) );
   CHECK_EQ( cnt, 3UL );
-  NOT_LOGGED( FDCKPT_ERR_NO_ROOM, fdckpt_blockindex_read( file, sz, read, 0UL, &cnt, &footer ) );
+  NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 0UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 3UL );
   file[ 2UL*41UL+20UL ] ^= 1; /* Both: more blocks than there is room for, and the third is damaged */
-  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_blockindex_read( file, sz, read, 1UL, &cnt, &footer ) );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_block_index_read( file, sz, read, 1UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 2UL );
   file[ 2UL*41UL+20UL ] ^= 1;
   file[ 41UL+20UL ] ^= 1;
   read[1].block_size = 5U;
-  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_blockindex_read( file, sz, read, 2UL, &cnt, &footer ) );
+  FAILS( FDCKPT_ERR_CORRUPT, fdckpt_block_index_read( file, sz, read, 2UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 1UL );
   CHECK_EQ( fdckpt_last_error()->offset, 41UL );
   CHECK( strstr( fdckpt_last_error()->text, "checksum" ) );
   CHECK( !memcmp( read, &block, sizeof(block) ) && read[1].block_size==5U && footer.total_blocks==3 );
   fdckpt_container_free( container );
   free( file );
-  FAILS( FDCKPT_ERR_FORMAT, fdckpt_blockindex_read( "", 0UL, NULL, 0UL, &cnt, &footer ) );
+  FAILS( FDCKPT_ERR_FORMAT, fdckpt_block_index_read( "", 0UL, NULL, 0UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 0UL );
 }
 
@@ -429,7 +429,7 @@ read_all( void * arg ) {
   for( int i=0; i<2000; i++ ) {
     void const * buf = NULL;
     size_t       sz  = 0UL;
-    CHECK( !fdckpt_container_get( container, i%256, &buf, &sz ) && sz==(size_t)(i%256) );
+    CHECK( !fdckpt_container_find( container, i%256, &buf, &sz ) && sz==(size_t)(i%256) );
   }
   return NULL;
 }
@@ -438,7 +438,7 @@ static void
 check_threads( void ) {
   static uchar data[ 256 ];
   fdckpt_container_t * container = fdckpt_container_new();
-  for( int type=0; type<256; type++ ) CHECK( !fdckpt_container_set_ref( container, type, data, (size_t)type ) );
+  for( int type=0; type<256; type++ ) CHECK( !fdckpt_container_set_borrowed( container, type, data, (size_t)type ) );
   pthread_t threads[4];
   for( int i=0; i<4; i++ ) CHECK( !pthread_create( &threads[i], NULL, read_all, container ) );
   for( int i=0; i<4; i++ ) pthread_join( threads[i], NULL );
@@ -450,7 +450,7 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   check_making();
   check_reading();
   check_arguments();
@@ -458,6 +458,6 @@ main( int     argc,
   check_verify();
   check_blockindex();
   check_threads();
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "container" );
 }

@@ -805,7 +805,7 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
 
   check_constants();
   check_layout();
@@ -835,6 +835,6 @@ main( int     argc,
   free( region );
   free( data   );
   close( fd );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "contract" );
 }

@@ -424,7 +424,7 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   rbuf = (uchar *)test_alloc( FD_RESTORE_RBUF_MIN );
 
   check_handmade();
@@ -435,6 +435,6 @@ main( int     argc,
   check_offsets();
 
   free( rbuf );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "corrupt" );
 }

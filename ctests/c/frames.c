@@ -74,7 +74,7 @@ checkpt( int threads ) {
   uchar * region = (uchar *)test_alloc( bound );
 
   forget();
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( frame, FRAMES, region, bound, NULL, threads ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_memory( frame, FRAMES, region, bound, NULL, threads ), FDCKPT_OK );
   CHECK( !memcmp( region, made, made_sz ) );
   check_told( 0UL );
   free( region );
@@ -82,11 +82,11 @@ checkpt( int threads ) {
   /* In two calls, behind something else, without moving the file. */
   forget();
   int            fd    = test_file_of( "something", 9UL );
-  fdckpt_place_t place = { .off=9UL };
+  fdckpt_frames_cursor_t place = { .off=9UL };
   CHECK_EQ( lseek( fd, 4L, SEEK_SET ), 4 );
-  CHECK_EQ( fdckpt_frames_checkpt_file( frame, 5, fd, &place, threads ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_file( frame, 5, fd, &place, threads ), FDCKPT_OK );
   CHECK_EQ( place.off, 9UL+want[5] );
-  CHECK_EQ( fdckpt_frames_checkpt_file( frame+5, FRAMES-5, fd, &place, threads ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_file( frame+5, FRAMES-5, fd, &place, threads ), FDCKPT_OK );
   CHECK_EQ( place.off, 9UL+made_sz );
   CHECK_EQ( lseek( fd, 0L, SEEK_CUR ), 4 );
   check_told( 9UL );
@@ -98,7 +98,7 @@ checkpt( int threads ) {
 
   forget();
   fd = test_file();
-  CHECK_EQ( fdckpt_frames_checkpt_stream( frame, FRAMES, fd, NULL, threads ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_stream( frame, FRAMES, fd, NULL, threads ), FDCKPT_OK );
   CHECK_EQ( (ulong)lseek( fd, 0L, SEEK_CUR ), made_sz );
   check_told( 0UL );
   bytes = test_slurp( fd, &sz );
@@ -115,7 +115,7 @@ static void
 checkpt_quick( int fd, int threads ) {
   fdckpt_frame_t own[ FRAMES ];
   memcpy( own, frame, sizeof(own) );
-  if( fdckpt_frames_checkpt_stream( own, FRAMES, fd, NULL, threads ) ) abort();
+  if( fdckpt_frames_write_stream( own, FRAMES, fd, NULL, threads ) ) abort();
   CHECK_EQ( own[ FRAMES-1 ].end, made_sz );
 }
 
@@ -126,7 +126,7 @@ restore_quick( int threads ) {
   fdckpt_buffer_t to[ FRAMES ][ BUFS ];
   fdckpt_frame_t  wanted[ FRAMES ];
   uchar *         restored = restored_frames( to, wanted );
-  CHECK_EQ( fdckpt_frames_restore_mmio( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
   CHECK( !memcmp( restored, data, (ulong)((uchar *)buf[ FRAMES-1 ][0].mem-data) ) );
   free( restored );
 }
@@ -136,13 +136,13 @@ restore_quick( int threads ) {
 static void
 together( void ) {
   uchar *        region = (uchar *)test_alloc( REGION_SZ );
-  fdckpt_place_t place  = { 0 };
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( frame, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
+  fdckpt_frames_cursor_t place  = { 0 };
+  CHECK_EQ( fdckpt_frames_write_memory( frame, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
   CHECK( place.off==want[3] && place.history!=0UL );
-  fdckpt_place_t same = place;
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( NULL, 0, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
+  fdckpt_frames_cursor_t same = place;
+  CHECK_EQ( fdckpt_frames_write_memory( NULL, 0, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
   CHECK( !memcmp( &place, &same, sizeof(place) ) );
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( frame+3, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_memory( frame+3, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
   CHECK( !memcmp( region, made, want[6] ) );
   /* Restored by a handle. */
   uchar *        got = (uchar *)test_alloc( buf[5][0].sz+1UL );
@@ -184,8 +184,8 @@ restore( int threads ) {
   CHECK_EQ( lseek( fd, 5L, SEEK_SET ), 5 );
   for( int file=0; file<2; file++ ) {
     uchar * restored = restored_frames( to, wanted );
-    if( file ) CHECK_EQ( fdckpt_frames_restore_file( wanted, FRAMES, fd, threads ), FDCKPT_OK );
-    else       CHECK_EQ( fdckpt_frames_restore_mmio( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
+    if( file ) CHECK_EQ( fdckpt_frames_read_file( wanted, FRAMES, fd, threads ), FDCKPT_OK );
+    else       CHECK_EQ( fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
     CHECK( !memcmp( restored, data, sz ) );
     for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[ FRAMES-1-i ].end, want[i+1] );
     free( restored );
@@ -199,8 +199,8 @@ restore( int threads ) {
     }
     int bad = test_file_of( made, made_sz );
     restored = restored_frames( to, wanted );
-    if( file ) FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_restore_file( wanted, FRAMES, bad, threads ) );
-    else       FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_restore_mmio( wanted, FRAMES, made, made_sz, threads ) );
+    if( file ) FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_read_file( wanted, FRAMES, bad, threads ) );
+    else       FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ) );
     CHECK_EQ( fdckpt_last_error()->offset, want[9] );
     CHECK( strstr( fdckpt_last_error()->text, "frame 2 " )!=NULL );
     for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[i].end, 777UL );
@@ -216,11 +216,11 @@ restore( int threads ) {
 
 static void *
 with_pool( void * pool ) {
-  fdckpt_pool_use( (fdckpt_pool_t *)pool );
+  fdckpt_thread_pool_set_current( (fdckpt_thread_pool_t *)pool );
   int fd = open( "/dev/null", O_WRONLY );
   for( int i=0; i<10; i++ ) { checkpt_quick( fd, 0 ); restore_quick( 2 ); }
   close( fd );
-  CHECK( fdckpt_pool_use( NULL )==(fdckpt_pool_t *)pool );
+  CHECK( fdckpt_thread_pool_set_current( NULL )==(fdckpt_thread_pool_t *)pool );
   return NULL;
 }
 
@@ -255,15 +255,15 @@ pool( void ) {
   of_thread[0] = 1;
 #endif
   int before = thread_cnt();
-  CHECK( fdckpt_pool_new( -1 )==NULL );
-  CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_ARGUMENT );
-  fdckpt_pool_free( NULL );
-  CHECK( fdckpt_pool_use( NULL )==NULL );
+  CHECK( fdckpt_thread_pool_new( -1 )==NULL );
+  CHECK_EQ( fdckpt_last_error()->code, FDCKPT_ERR_INVALID_ARGUMENT );
+  fdckpt_thread_pool_free( NULL );
+  CHECK( fdckpt_thread_pool_set_current( NULL )==NULL );
 
-  fdckpt_pool_t * pool = fdckpt_pool_new( 4 );
+  fdckpt_thread_pool_t * pool = fdckpt_thread_pool_new( 4 );
   CHECK( pool!=NULL );
   CHECK( threads_are( before+3 ) );
-  CHECK( fdckpt_pool_use( pool )==NULL );
+  CHECK( fdckpt_thread_pool_set_current( pool )==NULL );
   checkpt( 0 );
   restore( 3 );
   CHECK( threads_are( before+3 ) );
@@ -281,7 +281,7 @@ pool( void ) {
     ulong fails = atomic_load( &test_fails );
     checkpt( 0 );
     restore( 4 );
-    fdckpt_pool_free( pool );
+    fdckpt_thread_pool_free( pool );
     checkpt( 4 );
     restore( 4 );
     fflush( stdout );
@@ -292,8 +292,8 @@ pool( void ) {
 #endif
 
   /* Freeing the one in use ends that. */
-  fdckpt_pool_free( pool );
-  CHECK( fdckpt_pool_use( NULL )==NULL );
+  fdckpt_thread_pool_free( pool );
+  CHECK( fdckpt_thread_pool_set_current( NULL )==NULL );
   CHECK( threads_are( before ) );
   checkpt( 2 );
 }
@@ -388,7 +388,7 @@ faults( void ) {
   int fails = 0;
   for( int i=0; i<200 && !atomic_load( &faults_elsewhere ); i++ ) {
     fails += !!mprotect( guarded, DATA_SZ, PROT_NONE );
-    fails += !!fdckpt_frames_checkpt_mmio( parts, FRAMES, region, REGION_SZ, NULL, 4 );
+    fails += !!fdckpt_frames_write_memory( parts, FRAMES, region, REGION_SZ, NULL, 4 );
   }
   CHECK_EQ( fails, 0 );
   CHECK( atomic_load( &faults_elsewhere )>0UL );
@@ -405,9 +405,9 @@ one_buffer( void ) {
   uchar * region = (uchar *)test_alloc( REGION_SZ );
   ulong   end[ 5 ];
   for( int threads=1; threads<5; threads++ ) {
-    fdckpt_pool_t * pool = threads==4 ? fdckpt_pool_new( 3 ) : NULL;
-    if( pool ) fdckpt_pool_use( pool );
-    else       fdckpt_set_threads( (unsigned)threads );
+    fdckpt_thread_pool_t * pool = threads==4 ? fdckpt_thread_pool_new( 3 ) : NULL;
+    if( pool ) fdckpt_thread_pool_set_current( pool );
+    else       fdckpt_set_max_threads( (unsigned)threads );
     fd_checkpt_t * c = fd_checkpt_init_mmio( test_alloc( FD_CHECKPT_FOOTPRINT ), threads==1 ? of_one : region, REGION_SZ );
     CHECK_EQ( test_save( c, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL ), 0 );
     end[ threads ] = c->off;
@@ -425,25 +425,25 @@ one_buffer( void ) {
     free( fd_restore_fini( r ) );
     free( rbuf );
     close( fd );
-    fdckpt_pool_free( pool );
+    fdckpt_thread_pool_free( pool );
   }
-  fdckpt_set_threads( 1 );
+  fdckpt_set_max_threads( 1 );
 
   /* Who asks for threads gets their help, though not in each call of a busy machine. */
-  fdckpt_spread_statistics_t before, now;
-  fdckpt_spread_statistics( NULL );
-  fdckpt_spread_statistics( &before );
+  fdckpt_parallel_stats_t before, now;
+  fdckpt_parallel_stats( NULL );
+  fdckpt_parallel_stats( &before );
   now = before;
   int failed = 0;
   for( int tries=0; tries<1000 && now.segments==before.segments; tries++ ) {
-    fdckpt_set_threads( 4U );
+    fdckpt_set_max_threads( 4U );
     fd_checkpt_t * c = fd_checkpt_init_mmio( test_alloc( FD_CHECKPT_FOOTPRINT ), region, REGION_SZ );
     failed |= test_save( c, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL );
     free( fd_checkpt_fini( c ) );
-    fdckpt_spread_statistics( &now );
+    fdckpt_parallel_stats( &now );
   }
   CHECK( !failed && now.segments>before.segments );
-  fdckpt_set_threads( 1U );
+  fdckpt_set_max_threads( 1U );
   free( region );
   free( of_one );
 }
@@ -458,24 +458,24 @@ arguments( void ) {
   fdckpt_buffer_t none = { .mem=NULL,   .sz=8UL };
   fdckpt_frame_t  ok   = { .style=RAW, .buf_cnt=1UL, .bufs=&one };
   fdckpt_frame_t  bad[ 2 ];
-  int             arg = FDCKPT_ERR_ARGUMENT;
+  int             arg = FDCKPT_ERR_INVALID_ARGUMENT;
 
   FAILED( arg, 0, fdckpt_frames_bound( NULL, 1UL, &bound ) );
   FAILED( arg, 0, fdckpt_frames_bound( &ok, 1UL, NULL ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( NULL, 1UL, region, sizeof(region), NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, NULL, 5UL, NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( &ok, ULONG_MAX, region, sizeof(region), NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( (fdckpt_frame_t *)(void *)(region+1), 1UL, region, sizeof(region), NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, region, sizeof(region), NULL, -1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_stream( &ok, 1UL, -1, NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_checkpt_file( &ok, 1UL, -1, NULL, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_restore_file( &ok, 1UL, -1, 1 ) );
-  FAILED( arg, 0, fdckpt_frames_restore_mmio( NULL, 1UL, region, sizeof(region), 1 ) );
-  FAILED( arg, 0, fdckpt_frames_restore_mmio( &ok, 1UL, NULL, 5UL, 1 ) );
-  fdckpt_place_t place = { .off=0UL, .history=ULONG_MAX };
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, region, sizeof(region), &place, 1 ) );
-  place = (fdckpt_place_t){ .off=65UL };
-  FAILED( arg, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, region, sizeof(region), &place, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_memory( NULL, 1UL, region, sizeof(region), NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, NULL, 5UL, NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_memory( &ok, ULONG_MAX, region, sizeof(region), NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_memory( (fdckpt_frame_t *)(void *)(region+1), 1UL, region, sizeof(region), NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, region, sizeof(region), NULL, -1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_stream( &ok, 1UL, -1, NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_write_file( &ok, 1UL, -1, NULL, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_read_file( &ok, 1UL, -1, 1 ) );
+  FAILED( arg, 0, fdckpt_frames_read_memory( NULL, 1UL, region, sizeof(region), 1 ) );
+  FAILED( arg, 0, fdckpt_frames_read_memory( &ok, 1UL, NULL, 5UL, 1 ) );
+  fdckpt_frames_cursor_t place = { .off=0UL, .history=ULONG_MAX };
+  FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, region, sizeof(region), &place, 1 ) );
+  place = (fdckpt_frames_cursor_t){ .off=65UL };
+  FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, region, sizeof(region), &place, 1 ) );
 
   for( int i=0; i<4; i++ ) {
     bad[0] = bad[1] = ok;
@@ -486,8 +486,8 @@ arguments( void ) {
     case 3: bad[1].buf_cnt = ULONG_MAX; break;
     }
     if( i!=2 ) FAILED( arg, 1, fdckpt_frames_bound( bad, 2UL, &bound ) );
-    FAILED( arg, 1, fdckpt_frames_checkpt_mmio( bad, 2UL, region, sizeof(region), NULL, 1 ) );
-    FAILED( arg, 1, fdckpt_frames_restore_mmio( bad, 2UL, region, sizeof(region), 1 ) );
+    FAILED( arg, 1, fdckpt_frames_write_memory( bad, 2UL, region, sizeof(region), NULL, 1 ) );
+    FAILED( arg, 1, fdckpt_frames_read_memory( bad, 2UL, region, sizeof(region), 1 ) );
   }
   CHECK_EQ( bound, 777UL );
   fdckpt_buffer_t huge = { .mem=NULL, .sz=ULONG_MAX };
@@ -498,23 +498,23 @@ arguments( void ) {
 
   /* Too little room is an answer, and not logged. */
   ulong before = test_logged;
-  FAILED( FDCKPT_ERR_NO_ROOM, 0, fdckpt_frames_checkpt_mmio( &ok, 1UL, region, 7UL, NULL, 1 ) );
+  FAILED( FDCKPT_ERR_BUFFER_TOO_SMALL, 0, fdckpt_frames_write_memory( &ok, 1UL, region, 7UL, NULL, 1 ) );
   CHECK_EQ( test_logged, before );
 
   /* The frames before it are told. */
   bad[0] = bad[1] = ok;
   bad[0].off = bad[1].off = bad[0].end = bad[1].end = 777UL;
-  FAILED( FDCKPT_ERR_NO_ROOM, 1, fdckpt_frames_checkpt_mmio( bad, 2UL, region, 15UL, NULL, 1 ) );
+  FAILED( FDCKPT_ERR_BUFFER_TOO_SMALL, 1, fdckpt_frames_write_memory( bad, 2UL, region, 15UL, NULL, 1 ) );
   CHECK( !bad[0].off && bad[0].end==8UL && bad[1].off==777UL && bad[1].end==777UL );
-  FAILED( FDCKPT_ERR_CORRUPT, 0, fdckpt_frames_restore_mmio( &ok, 1UL, region, 7UL, 1 ) );
+  FAILED( FDCKPT_ERR_CORRUPT, 0, fdckpt_frames_read_memory( &ok, 1UL, region, 7UL, 1 ) );
 
   /* Nothing to do. */
   CHECK_EQ( fdckpt_frames_bound( NULL, 0UL, &bound ), FDCKPT_OK );
   CHECK_EQ( bound, 0UL );
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( NULL, 0UL, NULL, 0UL, NULL, 0 ), FDCKPT_OK );
-  CHECK_EQ( fdckpt_frames_restore_mmio( NULL, 0UL, NULL, 0UL, 0 ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_memory( NULL, 0UL, NULL, 0UL, NULL, 0 ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_read_memory( NULL, 0UL, NULL, 0UL, 0 ), FDCKPT_OK );
   bad[0] = (fdckpt_frame_t){ 0 };
-  CHECK_EQ( fdckpt_frames_checkpt_mmio( bad, 1UL, NULL, 0UL, NULL, 0 ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_frames_write_memory( bad, 1UL, NULL, 0UL, NULL, 0 ), FDCKPT_OK );
   CHECK( bad[0].off==0UL && bad[0].end==0UL );
 
   /* Other failures are about no frame. */
@@ -525,7 +525,7 @@ arguments( void ) {
 int
 main( void ) {
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   make();
   for( int threads=0; threads<=8; threads++ ) {
     checkpt( threads );
@@ -539,6 +539,6 @@ main( void ) {
   arguments();
   free( data );
   free( made );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "frames" );
 }

@@ -64,7 +64,7 @@ check_cancel( int way ) {
   waiter.way  = way;
   waiter.code = 777;
   atomic_store( &waiter.logging, 0 );
-  if( way==LOGGING ) fdckpt_set_log( slow_log, NULL );
+  if( way==LOGGING ) fdckpt_set_log_callback( slow_log, NULL );
   if( way==POLLING ) CHECK_EQ( fcntl( fd[0], F_SETFL, O_NONBLOCK ), 0 );
   if( way==WRITING ) CHECK( fd_checkpt_init_stream( checkpt, fd[1], buf, sizeof(buf) ) );
   else               CHECK( fd_restore_init_stream( restore, fd[0], buf, sizeof(buf) ) );
@@ -88,7 +88,7 @@ check_cancel( int way ) {
   CHECK_AT( result==PTHREAD_CANCELED, "way %d", way );
   CHECK_EQ_AT( waiter.code, way==LOGGING ? FD_CHECKPT_ERR_INVAL : 0, "way %d", way );
 
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   if( way==WRITING ) { fd_checkpt_close( checkpt ); CHECK( fd_checkpt_fini( checkpt ) ); }
   else { if( way!=LOGGING ) CHECK_EQ( fd_restore_close( restore ), 0 ); CHECK( fd_restore_fini( restore ) ); }
   close( fd[0] );
@@ -112,8 +112,8 @@ save_and_load( void * arg ) {
   fdckpt_writer_free( writer );
   memset( big, 0, sizeof(big) );
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-  if( !fdckpt_reader_load( reader, "big", big, sizeof(big) ) && big[ sizeof(big)-1UL ]=='x' ) completed |= 2;
-  fdckpt_reader_close( reader );
+  if( !fdckpt_reader_read( reader, "big", big, sizeof(big) ) && big[ sizeof(big)-1UL ]=='x' ) completed |= 2;
+  fdckpt_reader_free( reader );
   snprintf( path, sizeof(path), "%s/none/saved", cancelled_folder );
   if( !fdckpt_reader_open( path, NULL ) ) completed |= 4;
   writer = fdckpt_writer_open( cancelled_folder, NULL );
@@ -213,7 +213,7 @@ check_fork( void ) {
 
 static void
 on_end( int signal ) {
-  fdckpt_discard_replacements();
+  fdckpt_remove_temp_files();
   _exit( signal );
 }
 
@@ -261,12 +261,12 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   for( int way=0; way<WAYS; way++ ) check_cancel( way );
   check_cancel_with_files();
   check_signals();
   check_fork();
   check_end();
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "host" );
 }

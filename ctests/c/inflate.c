@@ -117,7 +117,7 @@ test_every_byte( int form ) {
     CHECK_EQ( position.input,  at  );
     CHECK_EQ( position.output, got );
     ulong needed = 0UL;
-    CHECK_EQ( fdckpt_inflate_checkpoint( &strm, form, ckpt, len-1UL, &needed, NULL ), FDCKPT_ERR_NO_ROOM );
+    CHECK_EQ( fdckpt_inflate_checkpoint( &strm, form, ckpt, len-1UL, &needed, NULL ), FDCKPT_ERR_BUFFER_TOO_SMALL );
     CHECK_EQ( needed, len );
     CHECK( strm.msg && strlen( strm.msg )>10UL );
     CHECK_EQ( fdckpt_inflate_end( &strm ), FDCKPT_OK );
@@ -162,8 +162,8 @@ test_damage( void ) {
         CHECK( strstr( fdckpt_last_error()->text, "bit" ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
         CHECK_EQ( fdckpt_last_error()->offset, strm.error_bit/8UL );
         CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_ERR_CORRUPT );
-        CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &len, NULL ),
-                  FDCKPT_ERR_STATE );
+        CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &len, NULL ),
+                  FDCKPT_ERR_INVALID_STATE );
         CHECK_EQ( fdckpt_inflate_reset( &strm ), FDCKPT_OK );
         CHECK( !strm.fault && !strm.error_bit && !strm.msg );
       }
@@ -177,7 +177,7 @@ static void
 test_arguments( void ) {
   fdckpt_inflate_t strm;
   ulong len;
-  int const bad = FDCKPT_ERR_ARGUMENT;
+  int const bad = FDCKPT_ERR_INVALID_ARGUMENT;
   fdckpt_inflate_t * const odd = (fdckpt_inflate_t *)((uchar *)&strm+1);
   fdckpt_inflate_t * const nothing[] = { NULL, odd };
   for( ulong i=0UL; i<2UL; i++ ) {
@@ -187,8 +187,8 @@ test_arguments( void ) {
     CHECK_EQ( fdckpt_inflate_reset( no ), bad );
     CHECK_EQ( fdckpt_inflate_end( no ), bad );
     CHECK_EQ( fdckpt_inflate_restore( no, ckpt, 1UL, NULL ), bad );
-    CHECK_EQ( fdckpt_inflate_checkpoint( no, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &len, NULL ), bad );
-    CHECK_EQ( fdckpt_inflate_checkpoint_bound( no, FDCKPT_INFLATE_FULL ), 0UL );
+    CHECK_EQ( fdckpt_inflate_checkpoint( no, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &len, NULL ), bad );
+    CHECK_EQ( fdckpt_inflate_checkpoint_bound( no, FDCKPT_INFLATE_CHECKPOINT_FULL ), 0UL );
   }
   CHECK_EQ( fdckpt_inflate_init( &strm, 4 ), bad );
   CHECK_EQ( fdckpt_inflate( &strm ), bad );
@@ -204,13 +204,13 @@ test_arguments( void ) {
   CHECK_EQ( fdckpt_inflate( &strm ), bad );
   CHECK( strm.msg && !strcmp( strm.msg, fdckpt_last_error()->text ) );
   set( &strm, NULL, 0UL, 0UL, 0UL ); strm.next_out = NULL;
-  CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_INFLATE_NEEDS_MORE );
+  CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_INFLATE_NEED_MORE );
   CHECK( !strm.msg );
   CHECK_EQ( fdckpt_inflate_checkpoint( &strm, 7, ckpt, sizeof(ckpt), &len, NULL ), bad );
-  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), NULL, NULL ), bad );
-  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, NULL, 10UL, &len, NULL ), bad );
-  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, NULL, 0UL, &len, NULL ), FDCKPT_ERR_NO_ROOM );
-  CHECK_EQ( len, fdckpt_inflate_checkpoint_bound( &strm, FDCKPT_INFLATE_FULL ) );
+  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), NULL, NULL ), bad );
+  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, NULL, 10UL, &len, NULL ), bad );
+  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, NULL, 0UL, &len, NULL ), FDCKPT_ERR_BUFFER_TOO_SMALL );
+  CHECK_EQ( len, fdckpt_inflate_checkpoint_bound( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL ) );
   CHECK_EQ( fdckpt_inflate_checkpoint_bound( &strm, -1 ), 0UL );
   CHECK_EQ( fdckpt_inflate_restore( &strm, NULL, 10UL, NULL ), bad );
   CHECK_EQ( fdckpt_inflate_restore( &strm, NULL, 0UL, NULL ), FDCKPT_ERR_CORRUPT );
@@ -218,12 +218,12 @@ test_arguments( void ) {
   set( &strm, raw, sizeof(raw), 0UL, 100UL );
   CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_INFLATE_STREAM_END );
   /* A checkpoint of another format. */
-  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &len, NULL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &len, NULL ), FDCKPT_OK );
   CHECK_EQ( fdckpt_inflate_end( &strm ), FDCKPT_OK );
   CHECK_EQ( fdckpt_inflate_end( &strm ), bad );
   CHECK_EQ( fdckpt_inflate_init( &strm, FDCKPT_INFLATE_ZLIB ), FDCKPT_OK );
   CHECK_EQ( fdckpt_inflate_restore( &strm, ckpt, len, NULL ), FDCKPT_ERR_CORRUPT );
-  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_BLOB, ckpt, sizeof(ckpt), &len, NULL ), bad );
+  CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0, ckpt, sizeof(ckpt), &len, NULL ), bad );
   CHECK_EQ( fdckpt_inflate_end( &strm ), FDCKPT_OK );
 }
 
@@ -240,11 +240,11 @@ test_index( void ) {
 
   for( int round=0; round<3; round++ ) {
     fdckpt_inflate_index_t * index = round<2
-      ? fdckpt_inflate_index_build( fd, 6UL, round ? FDCKPT_TO_END : gz_sz, FDCKPT_INFLATE_GZIP, 5UL, round ? -1 : out_fd )
-      : fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_TO_END );
+      ? fdckpt_inflate_index_build( fd, 6UL, round ? FDCKPT_UNTIL_EOF : gz_sz, FDCKPT_INFLATE_GZIP, 5UL, round ? -1 : out_fd )
+      : fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_UNTIL_EOF );
     CHECK( index );
     uint64_t size, points;
-    CHECK_EQ( fdckpt_inflate_index_sizes( index, &size, &points ), FDCKPT_OK );
+    CHECK_EQ( fdckpt_inflate_index_info( index, &size, &points ), FDCKPT_OK );
     CHECK_EQ( size, 2UL*TEXT_SZ );
     CHECK_EQ( points, (2UL*TEXT_SZ+4UL)/5UL );
     for( ulong from=2UL*TEXT_SZ+2UL; from<1000UL; from-- ) {
@@ -259,7 +259,7 @@ test_index( void ) {
     if( round==2 ) { /* A changed file */
       size_t got = 99UL;
       CHECK_EQ( pwrite( fd, "?", 1UL, (off_t)(6UL+20UL) ), 1L );
-      CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_ERR_STATE );
+      CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_ERR_INVALID_STATE );
       CHECK( strstr( fdckpt_last_error()->text, "changed" ) );
       CHECK_EQ( got, 99UL );
       CHECK_EQ( pwrite( fd, gz+20, 1UL, (off_t)(6UL+20UL) ), 1L );
@@ -277,54 +277,54 @@ test_index( void ) {
   int const gzip = FDCKPT_INFLATE_GZIP;
   int pipes[2];
   CHECK( !pipe( pipes ) );
-  fdckpt_inflate_index_t * nothing = fdckpt_inflate_index_build( pipes[0], 0UL, FDCKPT_TO_END, gzip, 5UL, -1 );
-  CHECK( !nothing && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
+  fdckpt_inflate_index_t * nothing = fdckpt_inflate_index_build( pipes[0], 0UL, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 );
+  CHECK( !nothing && fdckpt_last_error()->code==FDCKPT_ERR_INVALID_STATE );
   struct { int fd; ulong start; ulong size; int format; ulong every; int out_fd; int code; } const bad[] = {
-    { -1, 0UL,           FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, gz_sz+13UL,    FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, ULONG_MAX,     FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, 6UL,           gz_sz+7UL,     gzip, 5UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, 6UL,           FDCKPT_TO_END, 4,    5UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, 6UL,           FDCKPT_TO_END, gzip, 0UL, -1,         FDCKPT_ERR_ARGUMENT },
-    { fd, 6UL,           FDCKPT_TO_END, gzip, 5UL, -2,         FDCKPT_ERR_ARGUMENT },
-    { fd, 6UL,           FDCKPT_TO_END, gzip, 5UL, pipes[0],   FDCKPT_ERR_IO       },
-    { fd, 0UL,           FDCKPT_TO_END, gzip, 5UL, -1,         FDCKPT_ERR_CORRUPT  },
+    { -1, 0UL,           FDCKPT_UNTIL_EOF, gzip, 5UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, gz_sz+13UL,    FDCKPT_UNTIL_EOF, gzip, 5UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, ULONG_MAX,     FDCKPT_UNTIL_EOF, gzip, 5UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, 6UL,           gz_sz+7UL,     gzip, 5UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, 6UL,           FDCKPT_UNTIL_EOF, 4,    5UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, 6UL,           FDCKPT_UNTIL_EOF, gzip, 0UL, -1,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, 6UL,           FDCKPT_UNTIL_EOF, gzip, 5UL, -2,         FDCKPT_ERR_INVALID_ARGUMENT },
+    { fd, 6UL,           FDCKPT_UNTIL_EOF, gzip, 5UL, pipes[0],   FDCKPT_ERR_IO       },
+    { fd, 0UL,           FDCKPT_UNTIL_EOF, gzip, 5UL, -1,         FDCKPT_ERR_CORRUPT  },
     { fd, 6UL,           gz_sz-1UL,     gzip, 5UL, -1,         FDCKPT_ERR_CORRUPT  } };
   for( ulong i=0UL; i<sizeof(bad)/sizeof(bad[0]); i++ ) {
     nothing = fdckpt_inflate_index_build( bad[i].fd, bad[i].start, bad[i].size, bad[i].format, bad[i].every, bad[i].out_fd );
     CHECK( !nothing );
     CHECK_EQ_AT( fdckpt_last_error()->code, bad[i].code, "%lu", i );
   }
-  nothing = fdckpt_inflate_index_build( 0, ULONG_MAX, FDCKPT_TO_END, gzip, 5UL, -1 ); /* Whatever it is */
+  nothing = fdckpt_inflate_index_build( 0, ULONG_MAX, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 ); /* Whatever it is */
   CHECK( !nothing && !strstr( fdckpt_last_error()->text, "negative" ) );
   char path[ 40 ];
   snprintf( path, sizeof(path), "/proc/self/fd/%d", fd );
   int unreadable = open( path, O_WRONLY );
-  CHECK( !fdckpt_inflate_index_build( unreadable, 6UL, FDCKPT_TO_END, gzip, 5UL, -1 ) );
+  CHECK( !fdckpt_inflate_index_build( unreadable, 6UL, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 ) );
   CHECK( fdckpt_last_error()->code==FDCKPT_ERR_IO && fdckpt_last_error()->errnum==EBADF && fdckpt_last_error()->offset==6UL );
   close( unreadable );
-  CHECK( !fdckpt_inflate_index_load( fd, fd, 6UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_FORMAT );
-  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, gz_sz ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
-  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_STATE );
+  CHECK( !fdckpt_inflate_index_load( fd, fd, 6UL, FDCKPT_UNTIL_EOF ) && fdckpt_last_error()->code==FDCKPT_ERR_FORMAT );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, gz_sz ) && fdckpt_last_error()->code==FDCKPT_ERR_INVALID_STATE );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_UNTIL_EOF ) && fdckpt_last_error()->code==FDCKPT_ERR_INVALID_STATE );
   uchar byte;
   CHECK_EQ( pread( index_fd, &byte, 1UL, 60L ), 1L );
   byte ^= 1U;
   CHECK_EQ( pwrite( index_fd, &byte, 1UL, 60L ), 1L );
-  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_TO_END ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
+  CHECK( !fdckpt_inflate_index_load( index_fd, fd, 6UL, FDCKPT_UNTIL_EOF ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
 
-  fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 6UL, FDCKPT_TO_END, gzip, 5UL, -1 );
+  fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 6UL, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 );
   size_t got;
-  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, NULL, 1UL, &got ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, 1UL, NULL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, NULL, 1UL, &got ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, 1UL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, NULL, 0UL, &got ), FDCKPT_OK );
   CHECK_EQ( fdckpt_inflate_index_read( index, ULONG_MAX, out, 1UL, &got ), FDCKPT_OK );
   CHECK_EQ( got, 0UL );
-  CHECK_EQ( fdckpt_inflate_index_read( NULL, 0UL, out, 1UL, &got ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_inflate_index_save( NULL, fd ), FDCKPT_ERR_ARGUMENT );
-  CHECK_EQ( fdckpt_inflate_index_save( index, -1 ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_read( NULL, 0UL, out, 1UL, &got ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_save( NULL, fd ), FDCKPT_ERR_INVALID_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_save( index, -1 ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_inflate_index_save( index, pipes[0] ), FDCKPT_ERR_IO );
-  CHECK_EQ( fdckpt_inflate_index_sizes( index, NULL, NULL ), FDCKPT_OK );
-  CHECK_EQ( fdckpt_inflate_index_sizes( NULL, NULL, NULL ), FDCKPT_ERR_ARGUMENT );
+  CHECK_EQ( fdckpt_inflate_index_info( index, NULL, NULL ), FDCKPT_OK );
+  CHECK_EQ( fdckpt_inflate_index_info( NULL, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
   fdckpt_inflate_index_free( index );
   fdckpt_inflate_index_free( NULL );
   fclose( file ); fclose( kept ); fclose( text_file ); close( pipes[0] ); close( pipes[1] );
@@ -335,14 +335,14 @@ static void silent( void * context, int level, char const * line ) { (void)conte
 int
 main( void ) {
   test_begin();
-  fdckpt_set_log( silent, NULL );
+  fdckpt_set_log_callback( silent, NULL );
   gz_make();
   test_whole();
-  test_every_byte( FDCKPT_INFLATE_FULL );
-  test_every_byte( FDCKPT_INFLATE_COMPACT );
+  test_every_byte( FDCKPT_INFLATE_CHECKPOINT_FULL );
+  test_every_byte( FDCKPT_INFLATE_CHECKPOINT_COMPACT );
   test_damage();
   test_arguments();
   test_index();
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "inflate" );
 }

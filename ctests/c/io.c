@@ -768,7 +768,7 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
 
   /* A pipe without a reader is an error to be returned here. */
   struct sigaction act, old_act;
@@ -799,6 +799,6 @@ main( int     argc,
   free( data  );
   free( iobuf );
   sigaction( SIGPIPE, &old_act, NULL );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "io" );
 }

@@ -517,7 +517,7 @@ check_callback( void ) {
   int    context = 0;
   int    fd[2];
   if( !CHECK( !socketpair( AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd ) ) ) return;
-  fdckpt_set_log( hear, &context );
+  fdckpt_set_log_callback( hear, &context );
   for( ulong k=0UL; k<KIND_CNT; k++ ) {
     memset( &heard, 0, sizeof(heard) );
     stderr_to( fd[1] );
@@ -539,14 +539,14 @@ check_callback( void ) {
 
   /* A context may be NULL. */
   heard.cnt = 0UL;
-  fdckpt_set_log( hear, NULL );
+  fdckpt_set_log_callback( hear, NULL );
   CHECK( run_kind( 0UL ) );
   CHECK_EQ( heard.cnt, 1 );
   CHECK_EQ( heard.context, NULL );
 
   /* NULL goes back to stderr. */
   heard.cnt = 0UL;
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   stderr_to( fd[1] );
   CHECK( run_kind( 0UL ) );
   stderr_back();
@@ -582,7 +582,7 @@ busy( void *       context,
     CHECK_EQ( fd_checkpt_open ( c, 99 ), FD_CHECKPT_ERR_UNSUP );
     CHECK_EQ( fdckpt_last_error()->code, FD_CHECKPT_ERR_UNSUP );
     CHECK( fd_checkpt_fini( c ) );
-    fdckpt_set_log( hear, &heard );
+    fdckpt_set_log_callback( hear, &heard );
     CHECK_EQ( fd_checkpt_data( NULL, NULL, 0UL ), FD_CHECKPT_ERR_INVAL ); /* Is heard */
   }
   depth--;
@@ -592,7 +592,7 @@ static void
 check_busy_callback( void ) {
   memset( &heard, 0, sizeof(heard) );
   depth = deepest = calls = 0UL;
-  fdckpt_set_log( busy, NULL );
+  fdckpt_set_log_callback( busy, NULL );
   CHECK_EQ( fd_checkpt_close( NULL ), FD_CHECKPT_ERR_INVAL );
   /* What failed inside the callback has not taken the place of what failed here */
   CHECK( !strcmp( fdckpt_last_error()->function, "fd_checkpt_close_advanced" ) );
@@ -603,7 +603,7 @@ check_busy_callback( void ) {
   CHECK_EQ( fd_checkpt_close( NULL ), FD_CHECKPT_ERR_INVAL );
   CHECK_EQ( calls,     2 );
   CHECK_EQ( heard.cnt, 2 );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
 }
 
 /* Callbacks that are exchanged while calls fail: each is given its own
@@ -629,14 +629,14 @@ check_exchange( void ) {
   atomic_store( &heard_by[0], 0UL );
   atomic_store( &heard_by[1], 0UL );
   atomic_store( &mixed_up,    0UL );
-  fdckpt_set_log( hear_0, &heard_by[0] );
+  fdckpt_set_log_callback( hear_0, &heard_by[0] );
   while( cnt<THREADS && CHECK( !pthread_create( &thread[ cnt ], NULL, fail_run, NULL ) ) ) cnt++;
   for( int i=0; i<3000; i++ ) {
-    if( i & 1 ) fdckpt_set_log( hear_0, &heard_by[0] );
-    else        fdckpt_set_log( hear_1, &heard_by[1] );
+    if( i & 1 ) fdckpt_set_log_callback( hear_0, &heard_by[0] );
+    else        fdckpt_set_log_callback( hear_1, &heard_by[1] );
   }
   for( int i=0; i<cnt; i++ ) pthread_join( thread[i], NULL );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   CHECK_EQ( atomic_load( &heard_by[0] )+atomic_load( &heard_by[1] ), THREADS*FAILURES );
   CHECK_EQ( atomic_load( &mixed_up ), 0 );
 }
@@ -692,13 +692,13 @@ last_error_run( void * arg ) {
 static void
 check_last_error( void ) {
   pthread_t thread;
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   CHECK( run_kind( 3UL ) );
   fdckpt_error_t before = *fdckpt_last_error();
   if( CHECK( !pthread_create( &thread, NULL, last_error_run, NULL ) ) ) pthread_join( thread, NULL );
   CHECK_EQ( fdckpt_last_error()->code, before.code ); /* Another thread's failures are not ours */
   CHECK( !strcmp( fdckpt_last_error()->function, kinds[3].function ) );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
 }
 
 /* FDCKPT_LOG ********************************************************/
@@ -717,15 +717,15 @@ child( char const * mode ) {
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
     setenv( "FDCKPT_LOG", "off", 1 );
   } else if( !strcmp( mode, "callback" ) ) { /* Failures that a callback hears don't count, and are always told */
-    fdckpt_set_log( test_quiet, NULL );
+    fdckpt_set_log_callback( test_quiet, NULL );
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
     setenv( "FDCKPT_LOG", "off", 1 );
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
-    fdckpt_set_log( NULL, NULL );
+    fdckpt_set_log_callback( NULL, NULL );
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
-    fdckpt_set_log( test_quiet, NULL );
+    fdckpt_set_log_callback( test_quiet, NULL );
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
-    fdckpt_set_log( NULL, NULL );
+    fdckpt_set_log_callback( NULL, NULL );
     good &= atomic_load( &test_logged )-before==3UL;
   }
   good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
@@ -806,7 +806,7 @@ main( int     argc,
   unsetenv( "FDCKPT_LOG" );
 
   test_begin();
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   setup();
 
   check_default();

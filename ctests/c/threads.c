@@ -261,7 +261,7 @@ main( int     argc,
       char ** argv ) {
   (void)argc; (void)argv;
   test_begin();
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   if( pthread_barrier_init( &barrier, NULL, THREADS ) ) { perror( "pthread_barrier_init" ); return 1; }
   make();
 
@@ -282,6 +282,6 @@ main( int     argc,
   close( made_fd );
   free( made );
   free( data );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   return test_end( "threads" );
 }

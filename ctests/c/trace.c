@@ -15,7 +15,7 @@
 
 /* Any library with the API can be tried, also one without our log. */
 
-#pragma weak fdckpt_set_log
+#pragma weak fdckpt_set_log_callback
 
 enum { MODE_SCRIPT, MODE_STREAM, MODE_MMIO, MODE_PIPE };
 
@@ -493,7 +493,7 @@ main( int     argc,
   char * data = read_text( dir, "input", ".bin", &input_sz );
   if( !data ) return 1;
   input = (uchar const *)data;
-  if( fdckpt_set_log ) fdckpt_set_log( test_quiet, NULL );
+  if( fdckpt_set_log_callback ) fdckpt_set_log_callback( test_quiet, NULL );
 
   ulong   cnt   = 0UL;
   char ** names = NULL;
@@ -513,7 +513,7 @@ main( int     argc,
   free( names );
   free( data );
   free( text ); text = NULL; text_sz = text_cap = 0UL;
-  if( fdckpt_set_log ) fdckpt_set_log( NULL, NULL );
+  if( fdckpt_set_log_callback ) fdckpt_set_log_callback( NULL, NULL );
 
   printf( "trace: %lu traces, %lu lines, %lu failed\n", run, lines, failed );
   fflush( stdout );

@@ -106,7 +106,7 @@ save( int      fd,
   fdckpt_writer_options_t options = { .style = style, .threads = threads, .frame_size = 65536 };
   fdckpt_writer_t *       writer  = fd<0 ? fdckpt_writer_open( path, &options ) : fdckpt_writer_open_fd( fd, &options );
   if( !writer ) return fdckpt_last_error()->code;
-  int err = fdckpt_writer_attribute( writer, "step", "17", 2UL );
+  int err = fdckpt_writer_set_attribute( writer, "step", "17", 2UL );
   if( !err ) err = fdckpt_writer_add( writer, "small", small, sizeof(small) );
   if( !err ) err = fdckpt_writer_add( writer, "big",   big,   BIG           );
   if( !err ) err = fdckpt_writer_commit( writer );
@@ -121,12 +121,12 @@ load( int      fd,
   fdckpt_reader_t *       reader  = fd<0 ? fdckpt_reader_open( path, &options ) : fdckpt_reader_open_fd( fd, &options );
   if( !reader ) return fdckpt_last_error()->code;
   uchar few[ sizeof(small) ];
-  int err = fdckpt_reader_load( reader, "small", few, sizeof(few) );
+  int err = fdckpt_reader_read( reader, "small", few, sizeof(few) );
   if( !err && memcmp( few, small, sizeof(few) ) ) err = 1; /* Wrong data with success */
-  if( !err ) err = fdckpt_reader_load( reader, "big", copy, BIG );
+  if( !err ) err = fdckpt_reader_read( reader, "big", copy, BIG );
   if( !err && memcmp( copy, big, BIG ) ) err = 1;
   if( !err ) err = fdckpt_reader_verify( reader, NULL, NULL );
-  fdckpt_reader_close( reader );
+  fdckpt_reader_free( reader );
   return err;
 }
 
@@ -175,12 +175,12 @@ one_run( int             group,
   int fds = fd_cnt();
   faults_plan( kind, n, fault->fault, fault->span, ANY_FD, 0UL, kind==KIND_POLL );
   test_logged = 0UL;
-  fdckpt_salvaged_t salvaged = { 0 };
+  fdckpt_salvage_stats_t salvaged = { 0 };
   int code = what==SAVE      ? LIB( save( -1, style, threads ) )
            : what==SAVE_PIPE ? LIB( save( pipes[1], style, threads ) )
            : what==LOAD      ? LIB( load( -1, threads ) )
            : what==LOAD_PIPE ? LIB( load( pipes[0], threads ) )
-                             : LIB( fdckpt_salvage( path, other, NULL, &salvaged ) );
+                             : LIB( fdckpt_salvage_file( path, other, NULL, &salvaged ) );
   long injected = faults_injected();
   alarm( 0U );
 

@@ -27,7 +27,7 @@ container_judge( char const * function,
   } else if( hit && kind!=KIND_MUNMAP && !((is_io( kind ) || kind==KIND_POLL) && is_transient( fault )) ) {
     /* A read of nothing: the file is shorter than it was. */
     int is_end = fault==FAULT_NOTHING && (kind==KIND_READ || kind==KIND_READV);
-    want   = is_end ? FDCKPT_ERR_STATE : FDCKPT_ERR_IO;
+    want   = is_end ? FDCKPT_ERR_INVALID_STATE : FDCKPT_ERR_IO;
     errnum = is_end ? 0 : fault==FAULT_NOTHING ? EIO : fault;
   }
   fdckpt_error_t const * error = fdckpt_last_error();
@@ -56,9 +56,9 @@ container_write( int is_pipe ) {
   int ok = made( "fdckpt_container_new", container );
   ulong cnt = 0UL;
   if( ok && CONTAINER( set,     container, 1, data, 1000UL ) ) cnt++;
-  if( ok && CONTAINER( set_ref, container, 2, data, LARGE  ) ) cnt++;
+  if( ok && CONTAINER( set_borrowed, container, 2, data, LARGE  ) ) cnt++;
   if( ok && CONTAINER( set,     container, 3, NULL, 0UL    ) ) cnt++;
-  CHECK_EQ( ok ? fdckpt_container_count( container ) : 0UL, cnt );
+  CHECK_EQ( ok ? fdckpt_container_section_count( container ) : 0UL, cnt );
   if( ok ) {
     ok = CONTAINER( write, container, fds[1] ) && cnt==3UL;
     LIB( (fdckpt_container_free( container ), 0) );
@@ -91,11 +91,11 @@ container_open( int appends ) {
   if( container ) {
     void const * buf;
     size_t       sz;
-    CHECK( !LIB( fdckpt_container_get( container, 2, &buf, &sz ) ) && sz==LARGE && !memcmp( buf, data, sz ) );
+    CHECK( !LIB( fdckpt_container_find( container, 2, &buf, &sz ) ) && sz==LARGE && !memcmp( buf, data, sz ) );
     ok = CONTAINER( verify, container, NULL, NULL );
     if( appends && ok ) {
       ok = CONTAINER( set, container, 1, data+5, 100000UL );
-      CHECK_EQ( fdckpt_container_count( container ), 3UL );
+      CHECK_EQ( fdckpt_container_section_count( container ), 3UL );
       ok = ok && CONTAINER( append, container, fd );
     }
     LIB( (fdckpt_container_free( container ), 0) );

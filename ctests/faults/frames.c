@@ -83,14 +83,14 @@ buffer_back( fd_restore_t * r ) {
 
 static int
 call( int s ) {
-  fdckpt_pool_t * pool;
+  fdckpt_thread_pool_t * pool;
   int             code;
   switch( s ) {
-  case TO_MEMORY:   return LIB( fdckpt_frames_checkpt_mmio  ( frame, FRAMES, region, ROOM, NULL, THREADS ) );
-  case TO_STREAM:   return LIB( fdckpt_frames_checkpt_stream( frame, FRAMES, file, NULL, THREADS ) );
-  case TO_FILE:     return LIB( fdckpt_frames_checkpt_file  ( frame, FRAMES, file, NULL, THREADS ) );
-  case FROM_MEMORY: return LIB( fdckpt_frames_restore_mmio  ( frame, FRAMES, made, made_sz, THREADS ) );
-  case FROM_FILE:   return LIB( fdckpt_frames_restore_file  ( frame, FRAMES, file, THREADS ) );
+  case TO_MEMORY:   return LIB( fdckpt_frames_write_memory  ( frame, FRAMES, region, ROOM, NULL, THREADS ) );
+  case TO_STREAM:   return LIB( fdckpt_frames_write_stream( frame, FRAMES, file, NULL, THREADS ) );
+  case TO_FILE:     return LIB( fdckpt_frames_write_file  ( frame, FRAMES, file, NULL, THREADS ) );
+  case FROM_MEMORY: return LIB( fdckpt_frames_read_memory  ( frame, FRAMES, made, made_sz, THREADS ) );
+  case FROM_FILE:   return LIB( fdckpt_frames_read_file  ( frame, FRAMES, file, THREADS ) );
   case ONE_BUFFER: {
     fd_checkpt_t * c = fd_checkpt_init_mmio( mem, region, ROOM );
     code = LIB( one_buffer( c ) );
@@ -104,12 +104,12 @@ call( int s ) {
     return code;
   }
   default:
-    pool = LIB( fdckpt_pool_new( THREADS ) );
+    pool = LIB( fdckpt_thread_pool_new( THREADS ) );
     if( !pool ) return fdckpt_last_error()->code;
-    fdckpt_pool_use( pool );
-    code = LIB( fdckpt_frames_checkpt_mmio( frame, FRAMES, region, ROOM, NULL, 0 ) );
+    fdckpt_thread_pool_set_current( pool );
+    code = LIB( fdckpt_frames_write_memory( frame, FRAMES, region, ROOM, NULL, 0 ) );
     faults_arm( 1 );
-    fdckpt_pool_free( pool );
+    fdckpt_thread_pool_free( pool );
     faults_arm( 0 );
     return code;
   }
@@ -201,14 +201,14 @@ main( int argc, char ** argv ) {
     frame[i] = (fdckpt_frame_t) { .style=i==2 || i==5 ? RAW : LZ4, .buf_cnt=1, .bufs=&buf[i] };
     at += buf[i].sz;
   }
-  fdckpt_place_t place = { 0 };
-  if( fdckpt_frames_checkpt_mmio( frame, FRAMES, made, ROOM, &place, 1 ) ) abort();
+  fdckpt_frames_cursor_t place = { 0 };
+  if( fdckpt_frames_write_memory( frame, FRAMES, made, ROOM, &place, 1 ) ) abort();
   made_sz = place.off;
   fd_checkpt_t * c = fd_checkpt_init_mmio( mem, one_made, ROOM );
   if( one_buffer( c ) ) abort();
   one_made_sz = c->off;
   fd_checkpt_fini( c );
-  fdckpt_set_threads( THREADS );
+  fdckpt_set_max_threads( THREADS );
 
   int group = 0;
   for( int s=0; s<SCENARIOS; s++ ) for( int k=0; k<KINDS; k++ ) {

@@ -88,11 +88,11 @@ static kind_t const kinds[] = {
 #define REPLAY  (204) /* A file that is recovered after an update was interrupted */
 
 static struct { char const * name; int what; int threads; } const scenarios[] = {
-  { "save A",                FDCKPT_FTI_A, 1 },
-  { "save B",                FDCKPT_FTI_B, 1 },
-  { "save E",                FDCKPT_FTI_E, 1 },
-  { "save A by two threads", FDCKPT_FTI_A, 2 },
-  { "save E by two threads", FDCKPT_FTI_E, 2 },
+  { "save A",                FDCKPT_FTI_FORMAT_1_1, 1 },
+  { "save B",                FDCKPT_FTI_FORMAT_1_2, 1 },
+  { "save E",                FDCKPT_FTI_FORMAT_POST_1_6, 1 },
+  { "save A by two threads", FDCKPT_FTI_FORMAT_1_1, 2 },
+  { "save E by two threads", FDCKPT_FTI_FORMAT_POST_1_6, 2 },
   { "recover",               RECOVER,      1 },
   { "recover by threads",    RECOVER,      3 },
   { "repair",                REPAIR,       1 },
@@ -172,9 +172,9 @@ protect( void ) {
 static fdckpt_fti_t *
 update_begin( int threads,
               int what ) {
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 1, .threads = threads, .timestamp = 12345L,
-                                   .durability = FDCKPT_SYNC_NONE };
-  fdckpt_fti_update_t  update  = { .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE };
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1, .threads = threads, .timestamp = 12345L,
+                                   .sync = FDCKPT_SYNC_NONE };
+  fdckpt_fti_update_options_t  update  = { .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED };
   fdckpt_fti_t *       fti     = protect();
   unlink( journal );
   unlink( hashes );
@@ -195,9 +195,9 @@ static int
 update_call( fdckpt_fti_t * fti,
              int            threads,
              int            what ) {
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_E, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
-  fdckpt_fti_update_t  update  = {
-    .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_IN_PLACE : FDCKPT_FTI_SAFE, .keep_hashes = what==PLACE };
+  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
+  fdckpt_fti_update_options_t  update  = {
+    .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED, .keep_hashes = what==PLACE };
   CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) ); /* It grows */
   return what==PREPARE || what==COMMIT ? fdckpt_fti_prepare( fti, path, &options, &update, NULL )
                                        : fdckpt_fti_update ( fti, path, &options, &update, NULL );
@@ -236,8 +236,8 @@ update_run( int             s,
       update_change( -1 );
       fdckpt_fti_free( fti );
       int pending = 0, ckpt_id = 0;
-      CHECK( !fdckpt_fti_pending( path, &pending, &ckpt_id ) );
-      if( pending==FDCKPT_FTI_INTERRUPTED && !is( old, old_sz ) ) break;
+      CHECK( !fdckpt_fti_transaction_state( path, &pending, &ckpt_id ) );
+      if( pending==FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY && !is( old, old_sz ) ) break;
     }
     torn = file_bytes( &torn_sz );
     redo = bytes_of( journal, &redo_sz );
@@ -258,7 +258,7 @@ update_run( int             s,
   faults_plan( kind->kind, n, fault->fault, fault->span, ANY_FD, 0UL, kind->kind==KIND_POLL );
   test_logged = 0UL;
   int code = what==REPLAY ? LIB( fdckpt_fti_recover( fti, path, threads ) )
-           : what==COMMIT ? LIB( fdckpt_fti_settle( path, FDCKPT_FTI_COMMIT ) )
+           : what==COMMIT ? LIB( fdckpt_fti_resolve( path, FDCKPT_FTI_COMMIT ) )
                           : LIB( update_call( fti, threads, what ) );
   long injected = faults_injected();
 
@@ -284,31 +284,31 @@ update_run( int             s,
 
   /* Then it is the old state or the new one, and what can be decided on is. */
   int pending = 77, ckpt_id = 77;
-  CHECK_EQ( fdckpt_fti_pending( path, &pending, &ckpt_id ), 0 );
+  CHECK_EQ( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ), 0 );
   if( what==PREPARE ) {
-    CHECK_EQ( pending, code ? FDCKPT_FTI_SETTLED : FDCKPT_FTI_PREPARED );
+    CHECK_EQ( pending, code ? FDCKPT_FTI_TRANSACTION_IDLE : FDCKPT_FTI_TRANSACTION_PREPARED );
     CHECK( is( old, old_sz ) );
-    CHECK( !fdckpt_fti_settle( path, FDCKPT_FTI_ABANDON ) );
+    CHECK( !fdckpt_fti_resolve( path, FDCKPT_FTI_ROLLBACK ) );
     CHECK( is( old, old_sz ) );
   } else if( what==COMMIT ) {
-    CHECK( !fdckpt_fti_settle( path, FDCKPT_FTI_COMMIT ) );
+    CHECK( !fdckpt_fti_resolve( path, FDCKPT_FTI_COMMIT ) );
     CHECK( is( wanted, wanted_sz ) );
   } else if( what==REPLAY || what==UPDATE ) {
-    fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
+    fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
     CHECK( file!=NULL );
-    fdckpt_ftifile_free( file );
+    fdckpt_fti_file_free( file );
     CHECK( is( wanted, wanted_sz ) || (what==UPDATE && code && is( old, old_sz )) );
   }
-  CHECK_EQ( fdckpt_fti_pending( path, &pending, &ckpt_id ), 0 );
-  CHECK_EQ( pending, FDCKPT_FTI_SETTLED );
+  CHECK_EQ( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ), 0 );
+  CHECK_EQ( pending, FDCKPT_FTI_TRANSACTION_IDLE );
   /* And the next one makes all good. */
   if( what==UPDATE || what==PLACE ) {
     /* What was written in part, is not taken for what was there before. */
     if( what==PLACE ) update_change( -1 );
     CHECK( !update_call( fti, threads, what ) );
-    fdckpt_ftifile_t * file = fdckpt_ftifile_open( path );
-    CHECK( !fdckpt_ftifile_verify( file, 1, NULL, NULL ) );
-    fdckpt_ftifile_free( file );
+    fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
+    CHECK( !fdckpt_fti_file_verify( file, 1, NULL, NULL ) );
+    fdckpt_fti_file_free( file );
     CHECK( !fdckpt_fti_recover( fti, path, 1 ) );
   }
   if( what==REPLAY ) CHECK( !fdckpt_fti_recover( fti, path, threads ) );
@@ -346,7 +346,7 @@ one_run( int             group,
   static uchar * wanted;   static ulong wanted_sz;
   static int     prepared = -1;
   fdckpt_fti_options_t options = {
-    .generation = what>=RECOVER ? FDCKPT_FTI_E : what, .ckpt_id = 1, .threads = threads, .timestamp = 12345L };
+    .generation = what>=RECOVER ? FDCKPT_FTI_FORMAT_POST_1_6 : what, .ckpt_id = 1, .threads = threads, .timestamp = 12345L };
   if( prepared!=s ) {
     prepared = s;
     free( old ); free( wanted );
@@ -375,7 +375,7 @@ one_run( int             group,
   test_logged = 0UL;
   uint64_t cnt  = 77UL;
   int      code = what==RECOVER ? LIB( fdckpt_fti_recover( fti, path, threads ) )
-                : what==REPAIR  ? LIB( fdckpt_ftifile_repair( path, FDCKPT_SYNC_FILE_AND_FOLDER, &cnt ) )
+                : what==REPAIR  ? LIB( fdckpt_fti_file_repair( path, FDCKPT_SYNC_FULL, &cnt ) )
                                 : LIB( fdckpt_fti_checkpoint( fti, path, &options ) );
   long injected = faults_injected();
   alarm( 0U );

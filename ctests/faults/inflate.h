@@ -27,7 +27,7 @@ inflate_judge( char const * function,
     want   = FDCKPT_ERR_NO_MEMORY;
     errnum = ENOMEM;
   } else if( hit && (kind==KIND_LSEEK || kind==KIND_STAT) && run.scenario->mode!=INFLATE_LOAD ) {
-    want   = FDCKPT_ERR_STATE; /* No size, no position */
+    want   = FDCKPT_ERR_INVALID_STATE; /* No size, no position */
   } else if( hit && kind!=KIND_MUNMAP && !((is_io( kind ) || kind==KIND_POLL) && is_transient( fault )) ) {
     int is_end = fault==FAULT_NOTHING && kind==KIND_READ;
     want   = is_end ? end : FDCKPT_ERR_IO;
@@ -53,10 +53,10 @@ inflate( int mode ) {
   fdckpt_inflate_index_t * index;
   int ok;
   if( mode==INFLATE_LOAD ) {
-    index = LIB( fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_TO_END ) );
+    index = LIB( fdckpt_inflate_index_load( index_fd, fd, 0UL, FDCKPT_UNTIL_EOF ) );
     ok    = inflate_judge( "fdckpt_inflate_index_load", index ? FDCKPT_OK : fdckpt_last_error()->code, 0 );
   } else {
-    index = LIB( fdckpt_inflate_index_build( fd, 0UL, FDCKPT_TO_END, FDCKPT_INFLATE_DEFLATE, EVERY, -1 ) );
+    index = LIB( fdckpt_inflate_index_build( fd, 0UL, FDCKPT_UNTIL_EOF, FDCKPT_INFLATE_DEFLATE, EVERY, -1 ) );
     ok    = inflate_judge( "fdckpt_inflate_index_build", index ? FDCKPT_OK : fdckpt_last_error()->code, FDCKPT_ERR_CORRUPT );
   }
   CHECK_EQ( ok, !!index );
@@ -65,7 +65,7 @@ inflate( int mode ) {
     uchar  some[ 2000 ];
     size_t got = 99UL;
     int    err = LIB( fdckpt_inflate_index_read( index, places[i], some, sizeof(some), &got ) );
-    if( inflate_judge( "fdckpt_inflate_index_read", err, FDCKPT_ERR_STATE ) ) {
+    if( inflate_judge( "fdckpt_inflate_index_read", err, FDCKPT_ERR_INVALID_STATE ) ) {
       CHECK( got==sizeof(some) && !memcmp( some, data+places[i], sizeof(some) ) );
     } else CHECK_EQ( got, 99UL );
   }
@@ -94,7 +94,7 @@ inflate_prepare( void ) {
   }
   int fd       = test_file_of( stream, sizeof(stream) );
   int index_fd = test_file();
-  fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 0UL, FDCKPT_TO_END, FDCKPT_INFLATE_DEFLATE, EVERY, -1 );
+  fdckpt_inflate_index_t * index = fdckpt_inflate_index_build( fd, 0UL, FDCKPT_UNTIL_EOF, FDCKPT_INFLATE_DEFLATE, EVERY, -1 );
   CHECK( index && !fdckpt_inflate_index_save( index, index_fd ) );
   fdckpt_inflate_index_free( index );
   index_file = test_slurp( index_fd, &index_sz );

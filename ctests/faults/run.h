@@ -57,7 +57,7 @@ find_shim( void ) {
   found = symbol( "faults_arm"      ); memcpy( &faults_arm,      &found, sizeof(found) );
   found = symbol( "faults_injected" ); memcpy( &faults_injected, &found, sizeof(found) );
   found = symbol( "faults_live"     ); memcpy( &faults_live,     &found, sizeof(found) );
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
 }
 
 /* end_run tells what came of a run: faults that were injected, and checks

@@ -580,7 +580,7 @@ log_fails( void ) {
   fflush( stderr );
   dup2( sink, STDERR_FILENO );
   close( sink );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   arm_plan( STDERR_FILENO );
   for( int i=0; i<4; i++ ) {
     errno = EDOM;
@@ -589,7 +589,7 @@ log_fails( void ) {
     CHECK_EQ( fdckpt_last_error()->errnum, 0 );
   }
   CHECK( LIB( fd_checkpt_fini( checkpt ) )==(void *)handle );
-  fdckpt_set_log( test_quiet, NULL );
+  fdckpt_set_log_callback( test_quiet, NULL );
   dup2( err_fd, STDERR_FILENO );
   close( err_fd );
 }

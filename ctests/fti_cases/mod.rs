@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use fdckpt::Error;
-use fdckpt::fti::{Checkpoint, Durability, Finding, Generation, Options, Protected, ProtectedMut, Verdict, Writer};
+use fdckpt::fti::{Checkpoint, Finding, FormatVersion, Options, Protected, ProtectedMut, SyncMode, Verdict, Writer};
 use serde_json::Value as Json;
 
 use super::support;
 
-pub fn golden(generation: Generation) -> PathBuf {
+pub fn golden(generation: FormatVersion) -> PathBuf {
     support::root().join(format!("ctests/golden/fti/{generation}"))
 }
 
@@ -94,15 +94,15 @@ pub fn order(case: &Json, protected: &BTreeMap<i32, usize>, by_protection: &[i32
     added.inspect(|id| assert!(protected.contains_key(id))).collect()
 }
 
-pub fn options(generation: Generation, case: &Json) -> Options {
+pub fn options(generation: FormatVersion, case: &Json) -> Options {
     let mut options = Options::new(generation, number(&case["ckpt_id"]) as i32);
     let fb = &case["fb"];
     let size = |name: &str| Some(number(&fb[name])).filter(|size| *size >= 0).map(|size| size as u64);
     options.partner_fs = size("ptFs");
-    let more = if matches!(generation, Generation::A | Generation::B) { 0 } else { 8 };
+    let more = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { 8 };
     options.group_fs = size("maxFs").map(|size| size - more);
     options.timestamp = Some(number(&fb["timestamp"]));
-    options.durability = Durability::None;
+    options.sync = SyncMode::None;
     let padding = unhex(&fb["padding_hex"]);
     options.leftovers.header[..padding.len()].copy_from_slice(&padding);
     for container in containers(case) {
@@ -120,7 +120,7 @@ pub fn containers(case: &Json) -> impl Iterator<Item = &Json> {
 }
 
 /// Makes the checkpoints of a case anew, and returns the last of them; on so many threads.
-pub fn replay(generation: Generation, case: &Json, threads: usize) -> Option<Vec<u8>> {
+pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<Vec<u8>> {
     let calls = calls(case)?;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(case["file"].as_str().unwrap());
@@ -179,14 +179,14 @@ pub fn replay(generation: Generation, case: &Json, threads: usize) -> Option<Vec
 
 /// All cases with a checkpoint of variables, and their files. Of some the file is not kept: what the writer makes has the hash of
 /// the one that FTI made.
-pub fn cases() -> &'static [(Generation, Json, Vec<u8>)] {
-    static CASES: LazyLock<Vec<(Generation, Json, Vec<u8>)>> = LazyLock::new(read_cases);
+pub fn cases() -> &'static [(FormatVersion, Json, Vec<u8>)] {
+    static CASES: LazyLock<Vec<(FormatVersion, Json, Vec<u8>)>> = LazyLock::new(read_cases);
     &CASES
 }
 
-pub fn read_cases() -> Vec<(Generation, Json, Vec<u8>)> {
+pub fn read_cases() -> Vec<(FormatVersion, Json, Vec<u8>)> {
     let mut all = Vec::new();
-    for generation in Generation::ALL {
+    for generation in FormatVersion::ALL {
         for case in json(golden(generation).join("cases.json")).as_array().unwrap() {
             if case.get("blocks").is_none() {
                 continue;
@@ -238,12 +238,12 @@ pub fn recover(checkpoint: &Checkpoint<'_>, threads: usize) -> Result<BTreeMap<i
     Ok(all)
 }
 
-pub fn case_file(generation: Generation, name: &str) -> Vec<u8> {
+pub fn case_file(generation: FormatVersion, name: &str) -> Vec<u8> {
     cases().iter().find(|(of, case, _)| *of == generation && case["file"] == name).unwrap_or_else(|| panic!("{name}")).2.clone()
 }
 
 /// A small file with slack, a container without content, and a variable that has grown.
-pub fn small(generation: Generation) -> Vec<u8> {
+pub fn small(generation: FormatVersion) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let mut writer = Writer::new();
@@ -256,9 +256,9 @@ pub fn small(generation: Generation) -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
-pub fn with_time(generation: Generation) -> Options {
+pub fn with_time(generation: FormatVersion) -> Options {
     let mut options = Options::new(generation, 7);
     options.timestamp = Some(1_700_000_000_123_456_789);
-    options.durability = Durability::None;
+    options.sync = SyncMode::None;
     options
 }

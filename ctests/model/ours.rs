@@ -63,7 +63,7 @@ api! {
 }
 
 unsafe extern "C" {
-    fn fdckpt_set_log(callback: Option<unsafe extern "C" fn(*mut c_void, c_int, *const i8)>, context: *mut c_void);
+    fn fdckpt_set_log_callback(callback: Option<unsafe extern "C" fn(*mut c_void, c_int, *const i8)>, context: *mut c_void);
 }
 
 /// No line for each of a million failures, and no signal where the reader of a pipe leaves early (Rust programs ignore it, but a
@@ -72,7 +72,7 @@ pub fn silence() {
     unsafe extern "C" fn nothing(_: *mut c_void, _: c_int, _: *const i8) {}
     // SAFETY: the callback lives for ever; ignoring a signal runs no code.
     unsafe {
-        fdckpt_set_log(Some(nothing), ptr::null_mut());
+        fdckpt_set_log_callback(Some(nothing), ptr::null_mut());
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }
 }

@@ -5,7 +5,7 @@
 //! once, to see which mutants it reaches; then each mutant is tried with the tests that reach it, the likely and quick ones first, until
 //! one fails. What is fixed at compile time (constants, `const fn`) is left to cargo-mutants itself.
 //!
-//! Usage: mutants FOLDER PLACE... (run in the repository: FOLDER for the copy and the results, PLACE such as src/codec)
+//! Usage: mutants FOLDER PLACE... (run in the repository: FOLDER for the copy and the results, PLACE such as src/frame)
 //! Environment: SECONDS for the tests of one mutant (60).
 
 mod rewrite;
@@ -72,7 +72,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().expect("a folder for the copy"));
     let places: Vec<String> = arguments.collect();
-    assert!(!places.is_empty(), "name at least one place, such as src/codec");
+    assert!(!places.is_empty(), "name at least one place, such as src/frame");
     fs::create_dir_all(&folder).expect("the folder can be made");
     let folder = folder.canonicalize().expect("the folder is there");
     let work = Work { tree: folder.join("tree"), target: folder.join("target"), scratch: folder.join("scratch") };

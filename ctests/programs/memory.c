@@ -66,7 +66,7 @@ check_short( void const * handle ) {
 
 int
 main( void ) {
-  fdckpt_set_log( quiet, NULL );
+  fdckpt_set_log_callback( quiet, NULL );
   long before = live;
 
   /* Starting a checkpoint or restore is all that needs memory ... */
@@ -99,7 +99,7 @@ main( void ) {
   CHECK( !fd_restore_data( restore, data, sizeof(data) ) );
   CHECK( !fd_restore_close( restore ) );
   CHECK( !!fd_restore_fini( restore ) );
-  fdckpt_set_log( NULL, NULL );
+  fdckpt_set_log_callback( NULL, NULL );
   CHECK( fd_restore_close( NULL )==FD_CHECKPT_ERR_INVAL ); /* Logs a line */
   CHECK( !refused );
   CHECK( live==before );

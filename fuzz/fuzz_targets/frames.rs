@@ -7,7 +7,7 @@ mod model;
 
 use std::io::Write;
 
-use fdckpt::{Frame, FrameMut, FrameStyle, Frames};
+use fdckpt::{Frame, FrameReadRequest, FrameStyle, Frames};
 use libfuzzer_sys::fuzz_target;
 use model::case::{Choices, checkpt_ops};
 use model::{OK, Op};
@@ -60,11 +60,11 @@ fuzz_target!(init: model::ours::silence(), |case: &[u8]| {
             frames.iter().map(|(_, buffers)| buffers.iter().map(|buffer| vec![0; buffer.len()]).collect()).collect();
         let mut buffers: Vec<Vec<&mut [u8]>> =
             restored.iter_mut().map(|buffers| buffers.iter_mut().map(Vec::as_mut_slice).collect()).collect();
-        let mut wanted: Vec<FrameMut<'_, '_>> = slices
+        let mut wanted: Vec<FrameReadRequest<'_, '_>> = slices
             .iter()
             .zip(&mut buffers)
             .zip(&ends)
-            .map(|(((style, _), buffers), &offset)| FrameMut::new(*style, offset, buffers))
+            .map(|(((style, _), buffers), &offset)| FrameReadRequest::new(*style, offset, buffers))
             .collect();
         let settings = Frames::new().threads(threads);
         let result =

@@ -11,27 +11,27 @@ mod counted;
 use std::sync::atomic::Ordering::Relaxed;
 
 use counted::{MOST, NOW};
-use fdckpt::fti::{Checkpoint, Durability, Generation, Options, ProtectedMut, convert, diff};
+use fdckpt::fti::{Checkpoint, SyncMode, FormatVersion, Options, ProtectedMut, convert, diff};
 use libfuzzer_sys::fuzz_target;
 
 /// Header size, and the fields that its hash is fed with.
-fn hashed(generation: Generation) -> (usize, &'static [(usize, usize)]) {
+fn hashed(generation: FormatVersion) -> (usize, &'static [(usize, usize)]) {
     match generation {
-        Generation::A => (96, &[(0, 33), (88, 8), (56, 8), (64, 8), (80, 8), (72, 8)]),
-        Generation::B => (90, &[(0, 33), (81, 8), (49, 8), (57, 8), (73, 8), (65, 8)]),
-        Generation::C | Generation::D0 => (110, &[(0, 33), (101, 8), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
-        Generation::D => (82, &[(0, 33), (77, 4), (53, 4), (57, 4), (61, 4), (65, 4), (73, 4), (69, 4)]),
-        Generation::E => (106, &[(0, 33), (101, 4), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
+        FormatVersion::V1_1 => (96, &[(0, 33), (88, 8), (56, 8), (64, 8), (80, 8), (72, 8)]),
+        FormatVersion::V1_2 => (90, &[(0, 33), (81, 8), (49, 8), (57, 8), (73, 8), (65, 8)]),
+        FormatVersion::V1_3 | FormatVersion::V1_4_0 => (110, &[(0, 33), (101, 8), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
+        FormatVersion::V1_4_1 => (82, &[(0, 33), (77, 4), (53, 4), (57, 4), (61, 4), (65, 4), (73, 4), (69, 4)]),
+        FormatVersion::Post1_6 => (106, &[(0, 33), (101, 4), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
     }
 }
 
 fn file(case: &[u8]) -> Vec<u8> {
     let Some((&first, rest)) = case.split_first() else { return Vec::new() };
     let mut file = rest.to_vec();
-    let Some(&generation) = Generation::ALL.get(usize::from(first % 6)).filter(|_| first < 12) else { return file };
+    let Some(&generation) = FormatVersion::ALL.get(usize::from(first % 6)).filter(|_| first < 12) else { return file };
     let (size, fields) = hashed(generation);
     let Some(last) = file.len().checked_sub(size) else { return file };
-    let at = if matches!(generation, Generation::A | Generation::B) { 0 } else { last };
+    let at = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { last };
     let hash = {
         let bytes: Vec<u8> = fields.iter().flat_map(|&(from, size)| file[at + from..][..size].to_vec()).collect();
         fast_md5::digest(&bytes)
@@ -80,8 +80,8 @@ fuzz_target!(|case: &[u8]| {
         return;
     }
     let path = std::env::temp_dir().join(format!("fti_parse.{}", std::process::id()));
-    let mut options = Options::new(Generation::ALL[case.len() / 16 % 6], 1);
-    options.durability = Durability::None;
+    let mut options = Options::new(FormatVersion::ALL[case.len() / 16 % 6], 1);
+    options.sync = SyncMode::None;
     if convert(&checkpoint, &path, &options).is_ok() {
         let converted = std::fs::read(&path).unwrap();
         let converted = Checkpoint::parse(&converted).unwrap();

@@ -6,7 +6,7 @@
 #![no_main]
 
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, Durability, Generation, Options, Protected, UpdateMode, UpdateOptions, Writer, fuzz_journal,
+    BlockHash, Checkpoint, Decision, SyncMode, FormatVersion, Options, Protected, UpdateMode, UpdateOptions, Writer, fuzz_journal,
     pending, settle,
 };
 use libfuzzer_sys::fuzz_target;
@@ -72,9 +72,9 @@ fuzz_target!(|case: &[u8]| {
     update.keep_hashes = true;
     update.mode = if first & 1 == 0 { UpdateMode::Safe } else { UpdateMode::InPlace };
     update.hash = if first & 2 == 0 { BlockHash::Md5 } else { BlockHash::Crc32 };
-    let generation = [Generation::C, Generation::D0, Generation::D, Generation::E][usize::from(first >> 2 & 3)];
+    let generation = [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6][usize::from(first >> 2 & 3)];
     let mut options = Options::new(generation, 1);
-    (options.durability, options.timestamp) = (Durability::None, Some(1));
+    (options.sync, options.timestamp) = (SyncMode::None, Some(1));
     let mut memory = [vec![0u8; 3000], vec![1u8; 3000]];
     let mut sizes = [1500, 700];
     let (mut writer, mut model) = (Writer::new(), Writer::new());

@@ -12,7 +12,7 @@ mod counted;
 use std::sync::atomic::Ordering::Relaxed;
 
 use counted::{MOST, NOW};
-use fdckpt::index::{Durability, Reader, ReaderOptions, Request, WriterOptions, salvage};
+use fdckpt::checkpoint::{SyncMode, Reader, ReaderOptions, Request, WriterOptions, salvage};
 use libfuzzer_sys::fuzz_target;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -95,7 +95,7 @@ fuzz_target!(|case: &[u8]| {
         let (from, to) =
             (folder.join(format!("fuzz-{}-from", std::process::id())), folder.join(format!("fuzz-{}-to", std::process::id())));
         std::fs::write(&from, &file).expect("the folder is writable");
-        let options = WriterOptions::new().durability(Durability::None).frame_size(65_536);
+        let options = WriterOptions::new().sync(SyncMode::None).frame_size(65_536);
         if salvage(&from, &to, options).is_ok() {
             let reader = Reader::open(&to).expect("what was salvaged is a checkpoint");
             assert!(reader.verify(&mut |_| {}).expect("memory").is_sound());

@@ -4,40 +4,38 @@ use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-use super::guard;
-use super::types::{
+use super::fd_checkpt_types::{
     NO_FD, fd_checkpt_private_mmio_t, fd_checkpt_private_to, fd_checkpt_private_wbuf_t, fd_checkpt_t, fd_restore_private_from,
     fd_restore_private_mmio_t, fd_restore_private_rbuf_t, fd_restore_t, ulong,
 };
-use crate::codec::decoder::Decoder;
-use crate::codec::encoder::Encoder;
-use crate::codec::style::Phase;
-use crate::codec::tiny::DECOMPRESS_MAX;
-use crate::codec::{BUFFER_MIN, FrameStyle, Kind, source};
+use super::ffi;
 use crate::error::Error;
+use crate::frame::decoder::Decoder;
+use crate::frame::encoder::Encoder;
+use crate::frame::small_block::DECOMPRESS_MAX;
+use crate::frame::style::FrameState;
+use crate::frame::{BUFFER_MIN, FrameStyle, Kind, source};
 use crate::sys::lz4::{Compressor, Decompressor};
 
 /// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone become one
 /// straight path with it.
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&guard::input(buf, sz)));
-        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
-            guard::no_panic(move || Ok(encoder.put_tiny_at_hand(&guard::input(buf, sz))))
-        };
-        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
-            guard::no_panic(move || Ok(encoder.put_lz4_at_hand(&guard::input(buf, sz))))
-        };
+        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::input(buf, sz)));
+        let tiny =
+            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::no_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::input(buf, sz))));
+        let lz4 =
+            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::no_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::input(buf, sz))));
         let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
-            guard::call($function, checkpt, |mut encoder| encoder.put($kind, guard::input(buf, sz)))
+            ffi::call($function, checkpt, |mut encoder| encoder.put($kind, ffi::input(buf, sz)))
         };
-        let any_apart = |checkpt, buffer| guard::apart(checkpt, buffer, any);
-        let lz4 = |checkpt, buffer| guard::at_hand(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
-        let lz4_apart = |checkpt, buffer| guard::apart(checkpt, buffer, lz4);
-        let tiny = |checkpt, buffer| guard::at_hand(FrameStyle::Lz4, checkpt, buffer, tiny, lz4_apart);
-        guard::at_hand(FrameStyle::Raw, $checkpt, ($buf, $sz), raw, |checkpt, buffer| match buffer {
-            (_, ..=TINY_MAX) => guard::apart(checkpt, buffer, tiny),
-            _ => guard::apart(checkpt, buffer, lz4),
+        let any_apart = |checkpt, buffer| ffi::apart(checkpt, buffer, any);
+        let lz4 = |checkpt, buffer| ffi::at_hand(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
+        let lz4_apart = |checkpt, buffer| ffi::apart(checkpt, buffer, lz4);
+        let tiny = |checkpt, buffer| ffi::at_hand(FrameStyle::Lz4, checkpt, buffer, tiny, lz4_apart);
+        ffi::at_hand(FrameStyle::Raw, $checkpt, ($buf, $sz), raw, |checkpt, buffer| match buffer {
+            (_, ..=TINY_MAX) => ffi::apart(checkpt, buffer, tiny),
+            _ => ffi::apart(checkpt, buffer, lz4),
         })
     }};
 }
@@ -45,23 +43,23 @@ macro_rules! put {
 /// Gets a buffer, as `put` puts it.
 macro_rules! get {
     ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut guard::output(buf, sz)));
+        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut ffi::output(buf, sz)));
         let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            guard::no_panic(move || Ok(decoder.get_tiny_at_hand(&mut guard::output(buf, sz))))
+            ffi::no_panic(move || Ok(decoder.get_tiny_at_hand(&mut ffi::output(buf, sz))))
         };
         let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            guard::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut guard::output(buf, sz))))
+            ffi::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut ffi::output(buf, sz))))
         };
         let any = |restore: *mut fd_restore_t, (buf, sz)| {
-            guard::call($function, restore, |mut decoder| decoder.get($kind, guard::output(buf, sz)))
+            ffi::call($function, restore, |mut decoder| decoder.get($kind, ffi::output(buf, sz)))
         };
-        let any_apart = |restore, buffer| guard::apart(restore, buffer, any);
-        let lz4 = |restore, buffer| guard::at_hand(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
-        let lz4_apart = |restore, buffer| guard::apart(restore, buffer, lz4);
-        let tiny = |restore, buffer| guard::at_hand(FrameStyle::Lz4, restore, buffer, tiny, lz4_apart);
-        guard::at_hand(FrameStyle::Raw, $restore, ($buf, $sz), raw, |restore, buffer| match buffer {
-            (_, ..=TINY_MAX) => guard::apart(restore, buffer, tiny),
-            _ => guard::apart(restore, buffer, lz4),
+        let any_apart = |restore, buffer| ffi::apart(restore, buffer, any);
+        let lz4 = |restore, buffer| ffi::at_hand(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
+        let lz4_apart = |restore, buffer| ffi::apart(restore, buffer, lz4);
+        let tiny = |restore, buffer| ffi::at_hand(FrameStyle::Lz4, restore, buffer, tiny, lz4_apart);
+        ffi::at_hand(FrameStyle::Raw, $restore, ($buf, $sz), raw, |restore, buffer| match buffer {
+            (_, ..=TINY_MAX) => ffi::apart(restore, buffer, tiny),
+            _ => ffi::apart(restore, buffer, lz4),
         })
     }};
 }
@@ -87,7 +85,7 @@ pub unsafe extern "C" fn fd_checkpt_init_stream(
         let wbuf = fd_checkpt_private_wbuf_t { mem: wbuf.cast(), sz: wbuf_sz, used: 0 };
         start_checkpt(checkpt, fd, fd_checkpt_private_to { wbuf })
     };
-    guard::init(c"fd_checkpt_init_stream", mem, fill)
+    ffi::init(c"fd_checkpt_init_stream", mem, fill)
 }
 
 /// fd_checkpt_init_mmio makes mem a checkpoint that is written to the region of mmio_sz bytes at mmio, from its start on (mmio may
@@ -104,7 +102,7 @@ pub unsafe extern "C" fn fd_checkpt_init_mmio(mem: *mut c_void, mmio: *mut c_voi
         let mmio = fd_checkpt_private_mmio_t { mem: mmio.cast(), sz: mmio_sz };
         start_checkpt(checkpt, NO_FD, fd_checkpt_private_to { mmio })
     };
-    guard::init(c"fd_checkpt_init_mmio", mem, fill)
+    ffi::init(c"fd_checkpt_init_mmio", mem, fill)
 }
 
 /// fd_checkpt_fini ends the checkpoint, and frees what the library allocated for it.
@@ -117,7 +115,7 @@ pub unsafe extern "C" fn fd_checkpt_init_mmio(mem: *mut c_void, mmio: *mut c_voi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_fini(checkpt: *mut fd_checkpt_t) -> *mut c_void {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::fini(c"fd_checkpt_fini", checkpt, |mut encoder| encoder.finish()) }
+    unsafe { ffi::fini(c"fd_checkpt_fini", checkpt, |mut encoder| encoder.finish()) }
 }
 
 /// fd_checkpt_open_advanced opens a frame of style frame_style (FD_CHECKPT_FRAME_STYLE_*, 0 is the default).
@@ -129,8 +127,8 @@ pub unsafe extern "C" fn fd_checkpt_fini(checkpt: *mut fd_checkpt_t) -> *mut c_v
 pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, frame_style: c_int, _off: *mut ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
-            let off = encoder.open(frame_style, || guard::not_null(_off, NULL_OFF))?;
+        ffi::call(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
+            let off = encoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -147,8 +145,8 @@ pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, fr
 pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _off: *mut ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
-            let off = encoder.close(|| guard::not_null(_off, NULL_OFF))?;
+        ffi::call(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
+            let off = encoder.close(|| ffi::not_null(_off, NULL_OFF))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -198,7 +196,7 @@ pub unsafe extern "C" fn fd_restore_init_stream(
         let rbuf = fd_restore_private_rbuf_t { mem: rbuf.cast(), sz: rbuf_sz, lo: 0, ready: 0 };
         start_restore(restore, fd, size_and_position, fd_restore_private_from { rbuf })
     };
-    guard::init(c"fd_restore_init_stream", mem, fill)
+    ffi::init(c"fd_restore_init_stream", mem, fill)
 }
 
 /// fd_restore_init_mmio makes mem a restore from the region of mmio_sz bytes at mmio, from its start on (mmio may be NULL if mmio_sz
@@ -218,7 +216,7 @@ pub unsafe extern "C" fn fd_restore_init_mmio(mem: *mut c_void, mmio: *const c_v
         let mmio = fd_restore_private_mmio_t { mem: mmio.cast() };
         start_restore(restore, NO_FD, (mmio_sz, 0), fd_restore_private_from { mmio })
     };
-    guard::init(c"fd_restore_init_mmio", mem, fill)
+    ffi::init(c"fd_restore_init_mmio", mem, fill)
 }
 
 /// fd_restore_fini ends the restore, and frees what the library allocated for it.
@@ -230,7 +228,7 @@ pub unsafe extern "C" fn fd_restore_init_mmio(mem: *mut c_void, mmio: *const c_v
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_fini(restore: *mut fd_restore_t) -> *mut c_void {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::fini(c"fd_restore_fini", restore, |mut decoder| decoder.finish()) }
+    unsafe { ffi::fini(c"fd_restore_fini", restore, |mut decoder| decoder.finish()) }
 }
 
 /// fd_restore_open_advanced opens the frame that begins at the restore's position. frame_style is the style it was made in (0 is
@@ -244,8 +242,8 @@ pub unsafe extern "C" fn fd_restore_fini(restore: *mut fd_restore_t) -> *mut c_v
 pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, frame_style: c_int, _off: *mut ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call(c"fd_restore_open_advanced", restore, |mut decoder| {
-            let off = decoder.open(frame_style, || guard::not_null(_off, NULL_OFF))?;
+        ffi::call(c"fd_restore_open_advanced", restore, |mut decoder| {
+            let off = decoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -260,8 +258,8 @@ pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, fr
 pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _off: *mut ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        guard::call(c"fd_restore_close_advanced", restore, |mut decoder| {
-            let off = decoder.close(|| guard::not_null(_off, NULL_OFF))?;
+        ffi::call(c"fd_restore_close_advanced", restore, |mut decoder| {
+            let off = decoder.close(|| ffi::not_null(_off, NULL_OFF))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -276,7 +274,7 @@ pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { guard::call(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
+    unsafe { ffi::call(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
 }
 
 /// fd_restore_meta restores the next sz bytes of the frame to buf, sz in [0,FD_RESTORE_META_MAX]. They are complete when it returns.
@@ -312,7 +310,7 @@ pub extern "C" fn fd_checkpt_frame_style_is_supported(frame_style: c_int) -> c_i
 /// cbindgen:prefix=FD_FN_CONST
 #[unsafe(no_mangle)]
 pub extern "C" fn fd_checkpt_strerror(err: c_int) -> *const c_char {
-    super::status::text(err).as_ptr()
+    super::error_code::text(err).as_ptr()
 }
 
 /// LZ4 buffers of at most so many bytes may be tiny ones.
@@ -324,12 +322,12 @@ fn check_stream(fd: c_int, buffer: *const c_void, size: ulong) -> Result<(), Err
     if fd < 0 {
         return Err(Error::Argument("the descriptor is negative"));
     }
-    guard::not_null(buffer, "the I/O buffer is NULL")?;
+    ffi::not_null(buffer, "the I/O buffer is NULL")?;
     if size < BUFFER_MIN as ulong { Err(Error::BufferTooSmall { size }) } else { Ok(()) }
 }
 
 fn check_region(mmio: *const c_void, size: ulong) -> Result<(), Error> {
-    if size == 0 { Ok(()) } else { guard::not_null(mmio, "the memory region is NULL") }
+    if size == 0 { Ok(()) } else { ffi::not_null(mmio, "the memory region is NULL") }
 }
 
 fn start_checkpt(checkpt: NonNull<fd_checkpt_t>, fd: c_int, to: fd_checkpt_private_to) -> Result<(), Error> {
@@ -338,7 +336,7 @@ fn start_checkpt(checkpt: NonNull<fd_checkpt_t>, fd: c_int, to: fd_checkpt_priva
     // SAFETY: the caller of init gave memory for a handle. It is written, never read.
     unsafe {
         (*checkpt).fd = fd;
-        (*checkpt).frame_style = Phase::BETWEEN_FRAMES;
+        (*checkpt).frame_style = FrameState::BETWEEN_FRAMES;
         (*checkpt).lz4 = lz4;
         (*checkpt).gbuf_cursor = 0;
         (*checkpt).off = 0;
@@ -358,7 +356,7 @@ fn start_restore(
     // SAFETY: as in `start_checkpt`.
     unsafe {
         (*restore).fd = fd;
-        (*restore).frame_style = Phase::BETWEEN_FRAMES;
+        (*restore).frame_style = FrameState::BETWEEN_FRAMES;
         (*restore).lz4 = lz4;
         (*restore).sbuf_cursor = 0;
         (*restore).sz = sz;

@@ -9,17 +9,19 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{mem, ptr};
 
-use super::fdckpt::{FDCKPT_LOG_WARNING, FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
-use super::status::{self, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NO_ROOM, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY, SUCCESS};
+use super::common::{FDCKPT_LOG_WARNING, FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
+use super::error_code::{
+    self, FDCKPT_ERR_BUFFER_TOO_SMALL, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY_FAILED, SUCCESS,
+};
+use crate::checkpoint::{About, Failure};
 use crate::error::Error;
-use crate::index::{About, Failure};
-use crate::parallel::FrameError;
-use crate::sys::process::{Uncancelled, environment_equals, write_stderr};
+use crate::frames::FrameError;
+use crate::sys::process::{CancelGuard, environment_equals, write_stderr};
 
 /// Remembers and logs that `function`, of fd_checkpt.h, failed, and returns the code for it.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &Error) -> c_int {
-    report_as("fd_checkpt", function, &What::plain(error), status::code(error))
+    report_as("fd_checkpt", function, &What::plain(error), error_code::code(error))
 }
 
 /// The same for a function of fdckpt.h.
@@ -42,8 +44,8 @@ pub(super) fn report_failure(function: &'static CStr, failure: &Failure) -> c_in
 }
 
 fn report_what(function: &'static CStr, what: &What<'_>) -> c_int {
-    let code = status::fdckpt_code(what.error);
-    if matches!(code, FDCKPT_ERR_NO_ROOM | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY | FDCKPT_ERR_CANCELLED) {
+    let code = error_code::fdckpt_code(what.error);
+    if matches!(code, FDCKPT_ERR_BUFFER_TOO_SMALL | FDCKPT_ERR_NOT_FOUND | FDCKPT_ERR_VERIFY_FAILED | FDCKPT_ERR_CANCELLED) {
         // Answers, nothing for a log.
         LAST.with(|last| last.set(function, code, what));
         return code;
@@ -66,7 +68,7 @@ impl<'e> What<'e> {
 
 fn report_as(face: &str, function: &'static CStr, what: &What<'_>, code: c_int) -> c_int {
     // The callback may have cancellation points, and so has the write.
-    let _uncancelled = Uncancelled::begin();
+    let _uncancelled = CancelGuard::begin();
     LAST.with(|last| last.set(function, code, what));
 
     let mut line = Line::<LINE_SIZE>::new();

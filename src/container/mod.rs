@@ -1,28 +1,28 @@
 //! The CKPT container: sections of data in front of a trailer that says where each of them lies.
 //!
-//! - [`json`], [`meta`]: the metadata, and which texts are accepted for it.
-//! - [`output`]: writing a container, to memory, to a descriptor, behind what a file has.
+//! - [`json`], [`metadata`]: the metadata, and which texts are accepted for it.
+//! - [`write`]: writing a container, to memory, to a descriptor, behind what a file has.
 //! - [`verify`]: the strict mode.
-//! - [`blocks`]: what the section of type 1 has in it.
+//! - [`block_index`]: what the section of type 1 has in it.
 //!
 //! The format is specified in docs/container-format.md.
 
-pub(crate) mod blocks;
+pub(crate) mod block_index;
 mod json;
-mod meta;
-mod output;
+mod metadata;
 mod verify;
+mod write;
 
-pub use blocks::{Block, BlockFooter, BlockIndex, Stop};
-pub(crate) use output::tail;
+pub use block_index::{Block, BlockFooter, BlockIndex, Stop};
 pub use verify::{Finding, FindingKind};
+pub(crate) use write::tail;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use crate::error::Error;
-use meta::{Entry, Meta};
+use metadata::{Entry, Meta};
 
 /// The last bytes of each container.
 const MAGIC: &[u8; 4] = b"CKPT";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::meta::Meta;
+use super::metadata::Meta;
 use super::{Entry, split};
 use crate::error::Error;
 

@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::finding::{Field, Severity};
 use super::format::{self, HASH, HEADER_HASH};
-use super::{Checkpoint, Durability};
-use crate::durable::{self, Replacement};
+use super::issue::{Field, Severity};
+use super::{Checkpoint, SyncMode};
+use crate::atomic_file::{self, AtomicFile};
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
 use crate::sys::file::{self, FileId};
-use crate::sys::map::Map;
+use crate::sys::mmap::Mmap;
 
 /// Where two checkpoints differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,12 +142,12 @@ impl<'c> Bytes<'c> {
 /// behind the end, from generation C on. No byte of data is changed.
 ///
 /// Returns how much was set right; where it is nothing, the file stays. Else a new file takes its place, as
-/// [`Durability`] says.
+/// [`SyncMode`] says.
 ///
 /// # Errors
 /// [`Error::FtiDamaged`] where something else is damaged; then the file stays. [`Error::Unrecognized`]; [`Error::Io`];
 /// [`Error::OutOfMemory`].
-pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Error> {
+pub fn repair(path: impl AsRef<Path>, sync: SyncMode) -> Result<u64, Error> {
     let path = path.as_ref();
     let map = open(path)?;
     let region = map.region();
@@ -191,7 +191,7 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
         return Ok(0);
     }
     let checksum = match hashes.first() {
-        Some(&(place, hash)) if checkpoint.generation == super::Generation::A => checkpoint.checksum_with(place, hash),
+        Some(&(place, hash)) if checkpoint.generation == super::FormatVersion::V1_1 => checkpoint.checksum_with(place, hash),
         _ => checkpoint.checksum_by_reader(&hashed),
     };
     let checksum = checksum.ok_or(Error::FtiDamaged { field: Field::Checksum, variable: None, container: None, offset: at })?;
@@ -201,7 +201,7 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
     header[HEADER_HASH].copy_from_slice(&hash);
 
     let end = if checkpoint.generation.is_header_first() { bytes.len() } else { at as usize + format.header };
-    let file = Replacement::begin(path, durability)?;
+    let file = AtomicFile::begin(path, sync)?;
     file.write_at(&bytes[..end], 0)?;
     hashes.iter().try_for_each(|(place, hash)| file.write_at(hash, *place))?;
     file.write_at(header, at)?;
@@ -210,21 +210,21 @@ pub fn repair(path: impl AsRef<Path>, durability: Durability) -> Result<u64, Err
 }
 
 /// Maps a file for reading, when an update of it that a crash has interrupted has been ended.
-pub(crate) fn open(path: &Path) -> Result<Map, Error> {
+pub(crate) fn open(path: &Path) -> Result<Mmap, Error> {
     open_known(path).map(|(map, _)| map)
 }
 
 /// The same, and which file it is.
-pub(crate) fn open_known(path: &Path) -> Result<(Map, FileId), Error> {
+pub(crate) fn open_known(path: &Path) -> Result<(Mmap, FileId), Error> {
     super::finish_update(path)?;
     let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
     let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
     let id = file::id(file.as_fd()).map_err(failed(Doing::Opening))?;
-    let map = Map::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))?;
+    let map = Mmap::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))?;
     Ok((map, id))
 }
 
 /// The path as C has it.
 pub(crate) fn c_path(path: &Path) -> Result<CString, Error> {
-    durable::c_string(path.as_os_str().as_bytes())
+    atomic_file::c_string(path.as_os_str().as_bytes())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Generation;
+use super::FormatVersion;
 
 /// Bytes of an MD5 hash.
 pub(super) const HASH: usize = 16;
@@ -206,22 +206,22 @@ pub(super) const HEADER_MAX: usize = 110;
 /// Bytes between the flags and what is behind them, in A: leftovers of memory in files of FTI.
 pub(super) const CONTAINER_PADDING: Range<usize> = 13..16;
 
-impl Generation {
+impl FormatVersion {
     pub(super) fn format(self) -> &'static Format {
         match self {
-            Self::A => &A,
-            Self::B => &B,
-            Self::C => &C,
-            Self::D0 => &D0,
-            Self::D => &D,
-            Self::E => &E,
+            Self::V1_1 => &A,
+            Self::V1_2 => &B,
+            Self::V1_3 => &C,
+            Self::V1_4_0 => &D0,
+            Self::V1_4_1 => &D,
+            Self::Post1_6 => &E,
         }
     }
 
     /// Whether the header comes first, and each block's description in front of its data. From C on all data comes first, then all
     /// descriptions, then the header.
     pub(super) fn is_header_first(self) -> bool {
-        matches!(self, Self::A | Self::B)
+        matches!(self, Self::V1_1 | Self::V1_2)
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
     /// Each byte of a structure belongs to one field, or is padding that is known.
     #[test]
     fn fields_fill_their_structures() {
-        for generation in Generation::ALL {
+        for generation in FormatVersion::ALL {
             let format = generation.format();
             let mut header = vec![0; format.header];
             header[..CHECKSUM + HASH].fill(1);
@@ -319,7 +319,7 @@ mod tests {
                 format.container_size,
             ];
             fields.into_iter().flatten().for_each(|field| container[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
-            if generation == Generation::A {
+            if generation == FormatVersion::V1_1 {
                 container[CONTAINER_PADDING].fill(1);
             }
             assert!(container.iter().all(|&byte| byte == 1), "{generation:?} {container:?}");

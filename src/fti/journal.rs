@@ -7,14 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::blocks::{BlockHash, SIZES};
+use super::block_hash::{BlockHash, SIZES};
 use super::format::HASH;
 use super::{Checkpoint, parse};
-use crate::durable;
+use crate::atomic_file;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
 use crate::sys::file::{FileId, Locked};
-use crate::sys::map::Map;
+use crate::sys::mmap::Mmap;
 use crate::sys::{fd, file};
 
 const MAGIC: [u8; 8] = *b"FDCKREDO";
@@ -93,15 +93,15 @@ impl Place {
     pub(super) fn of(path: &Path, to_sync: bool) -> Result<Self, Error> {
         let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
-        let parent = durable::c_string(if parent.is_empty() { b"." } else { parent })?;
+        let parent = atomic_file::c_string(if parent.is_empty() { b"." } else { parent })?;
         let beside = |behind: &[u8]| {
             let mut beside = Vec::new();
             beside.try_reserve_exact(name.len() + behind.len()).map_err(|_| Error::OutOfMemory)?;
             beside.extend_from_slice(name);
             beside.extend_from_slice(behind);
-            durable::c_string(&beside)
+            atomic_file::c_string(&beside)
         };
-        let (name, journal, hashes) = (durable::c_string(name)?, beside(b".journal")?, beside(b".hashes")?);
+        let (name, journal, hashes) = (atomic_file::c_string(name)?, beside(b".journal")?, beside(b".hashes")?);
         let folder = file::open_folder(&parent, to_sync).map_err(|errno| failed(Doing::OpeningFolder, errno))?;
         Ok(Self { folder, name, journal, hashes })
     }
@@ -220,7 +220,7 @@ impl Place {
     }
 
     /// The hashes that were kept, if there are any.
-    pub(super) fn map_hashes(&self) -> Result<Option<Map>, Error> {
+    pub(super) fn map_hashes(&self) -> Result<Option<Mmap>, Error> {
         self.open_filled(Beside::Hashes)?.map(map).transpose()
     }
 
@@ -485,8 +485,8 @@ pub(super) fn id(file: BorrowedFd<'_>) -> Result<FileId, Error> {
     file::id(file).map_err(|errno| failed(Doing::Opening, errno))
 }
 
-fn map(file: impl AsFd) -> Result<Map, Error> {
-    Map::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
+fn map(file: impl AsFd) -> Result<Mmap, Error> {
+    Mmap::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
 }
 
 /// Empties a journal.

@@ -1,7 +1,7 @@
 //! Which containers there are, and what is in each: carried from one checkpoint to the next, whatever the generation.
 
 use super::format::HASH_OF_NOTHING;
-use super::{Checkpoint, Generation};
+use super::{Checkpoint, FormatVersion};
 use crate::error::Error;
 
 /// A container without its place in the file, which depends on the generation.
@@ -154,7 +154,7 @@ impl Layout {
     }
 
     /// Sizes of a file of this layout: bytes of data, of what describes them (with the header).
-    pub(super) fn sizes(&self, generation: Generation) -> Option<(u64, u64)> {
+    pub(super) fn sizes(&self, generation: FormatVersion) -> Option<(u64, u64)> {
         let format = generation.format();
         let data = self.slots.iter().try_fold(0u64, |sum, slot| sum.checked_add(slot.size))?;
         let meta = format.header + self.blocks.len() * format.block + self.slots.len() * format.container;

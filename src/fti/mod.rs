@@ -15,14 +15,14 @@
 //!   refuses, though its data is sound, one that FTI accepts.
 //!
 //! ```
-//! use fdckpt::fti::{Checkpoint, Generation, Options, Protected, Writer};
+//! use fdckpt::fti::{Checkpoint, FormatVersion, Options, Protected, Writer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("Ckpt1-Rank0.fti");
 //! let mut writer = Writer::new();
 //! let (step, mut grid) = ([1, 0, 0, 0], vec![7; 1000]);
-//! let options = Options::new(Generation::E, 1);
+//! let options = Options::new(FormatVersion::Post1_6, 1);
 //! writer.checkpoint(&path, &options, &[Protected::new(0, &step), Protected::new(1, &grid)])?;
 //!
 //! let file = std::fs::read(&path)?;
@@ -36,24 +36,24 @@
 //!
 //! The format is specified in docs/ftiff-format.md.
 
-mod blocks;
+mod block_hash;
+mod block_scan;
 mod change;
-mod finding;
 mod format;
-mod hashes;
+mod hash_file;
+mod issue;
 mod journal;
 mod layout;
 mod parse;
 mod read;
 mod update;
-mod walk;
 mod write;
 
-pub use crate::durable::Durability;
-pub use blocks::BlockHash;
+pub use crate::atomic_file::SyncMode;
+pub use block_hash::BlockHash;
 pub use change::{Difference, diff, repair};
 pub(crate) use change::{c_path, open, open_known};
-pub use finding::{Field, Finding, Severity, Value};
+pub use issue::{Field, Finding, Severity, Value};
 #[doc(hidden)]
 pub use journal::fuzz_journal;
 pub use read::{ProtectedMut, Rule, Verdict};
@@ -69,29 +69,36 @@ use crate::error::Error;
 ///
 /// No FTI reads a file of another generation than its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Generation {
+pub enum FormatVersion {
     /// FTI 1.1.
-    A = 1,
+    V1_1 = 1,
     /// FTI 1.2.
-    B = 2,
+    V1_2 = 2,
     /// FTI 1.3.
-    C = 3,
+    V1_3 = 3,
     /// FTI 1.4.0.
-    D0 = 4,
+    V1_4_0 = 4,
     /// FTI 1.4.1 to 1.6. Sizes have 31 bits.
-    D = 5,
+    V1_4_1 = 5,
     /// FTI after 1.6 (since July 2021).
-    E = 6,
+    Post1_6 = 6,
 }
 
-impl Generation {
+impl FormatVersion {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::A, Self::B, Self::C, Self::D0, Self::D, Self::E];
+    pub const ALL: [Self; 6] = [Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4_0, Self::V1_4_1, Self::Post1_6];
 }
 
-impl fmt::Display for Generation {
+impl fmt::Display for FormatVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(match self {
+            Self::V1_1 => "1.1",
+            Self::V1_2 => "1.2",
+            Self::V1_3 => "1.3",
+            Self::V1_4_0 => "1.4.0",
+            Self::V1_4_1 => "1.4.1",
+            Self::Post1_6 => "post-1.6",
+        })
     }
 }
 
@@ -185,7 +192,7 @@ pub struct Variable {
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
     file: &'a [u8],
-    generation: Generation,
+    generation: FormatVersion,
     header: Header,
     /// The size of the file, by whichever of the two numbers in the header fits.
     fs: i64,
@@ -205,7 +212,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Which generation it is.
-    pub fn generation(&self) -> Generation {
+    pub fn generation(&self) -> FormatVersion {
         self.generation
     }
 

@@ -1,18 +1,18 @@
 //! From bytes to a [`Checkpoint`]: which generation it is, the header, the variables.
 
-use super::finding::{Field, Finding, Severity, Value};
 use super::format::{self, CHECKSUM, HASH, HEADER_HASH, get};
-use super::{Checkpoint, Container, Generation, Header, Variable};
+use super::issue::{Field, Finding, Severity, Value};
+use super::{Checkpoint, Container, FormatVersion, Header, Variable};
 use crate::error::Error;
 
 /// So far in front of its end a header is looked for, where there is none at the end.
 const BEHIND_MAX: usize = 65_536;
 
 /// Where a header is, and of which generation. C and D0 have the same one: which it is, the rest of the file tells.
-type Place = (Generation, usize);
+type Place = (FormatVersion, usize);
 
 /// Those with a header at the end, one for each form that it has.
-const HEADER_LAST: [Generation; 3] = [Generation::E, Generation::D, Generation::C];
+const HEADER_LAST: [FormatVersion; 3] = [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3];
 
 impl<'a> Checkpoint<'a> {
     /// Reads the checkpoint that `file` is, of whatever generation.
@@ -34,7 +34,7 @@ impl<'a> Checkpoint<'a> {
             "this is no checkpoint of FTI: neither at its begin nor at its end is there a header (or it is cut off: from generation \
              C on the header comes last)",
         ))?;
-        if generation == Generation::C {
+        if generation == FormatVersion::V1_3 {
             generation = c_or_d0(file, at);
         }
         let header = Header::read(generation, file, at);
@@ -120,9 +120,9 @@ impl<'a> Checkpoint<'a> {
         }
         match self.generation {
             // Containers at the end of a file of B that are empty may not be there: those that are missed are told as such.
-            Generation::B => {}
-            Generation::A if fs > real => self.damage(Field::FileSize, real as u64, fs.into(), real.into())?,
-            Generation::A => {}
+            FormatVersion::V1_2 => {}
+            FormatVersion::V1_1 if fs > real => self.damage(Field::FileSize, real as u64, fs.into(), real.into())?,
+            FormatVersion::V1_1 => {}
             _ if fs != end => self.damage(Field::Fs, at(format.fs), end.into(), fs.into())?,
             _ => {}
         }
@@ -256,7 +256,7 @@ pub(super) fn number(value: i128) -> Value {
 
 impl Container {
     /// Where a field of its description begins in the file.
-    pub(super) fn place(&self, generation: Generation, field: Field) -> u64 {
+    pub(super) fn place(&self, generation: FormatVersion, field: Field) -> u64 {
         let format = generation.format();
         let of = |field: Option<format::Field>| field.map_or(0, |field| field.at);
         let within = match field {
@@ -276,7 +276,7 @@ impl Container {
 
 impl Header {
     /// The file has all of it.
-    pub(super) fn read(generation: Generation, file: &[u8], at: usize) -> Self {
+    pub(super) fn read(generation: FormatVersion, file: &[u8], at: usize) -> Self {
         let format = generation.format();
         let bytes = &file[at..][..format.header];
         let (mut checksum, mut my_hash) = ([0; CHECKSUM], [0; HASH]);
@@ -303,20 +303,20 @@ impl Header {
     }
 }
 
-fn is_sound(generation: Generation, file: &[u8], at: usize) -> bool {
+fn is_sound(generation: FormatVersion, file: &[u8], at: usize) -> bool {
     let format = generation.format();
     let header = file.get(at..).and_then(|rest| rest.get(..format.header));
     header.is_some_and(|header| header[CHECKSUM - 1] == 0 && format.header_hash(header) == header[HEADER_HASH])
 }
 
 /// The place of a header at the end of `file`, if that is long enough.
-fn at_end(generation: Generation, file: &[u8]) -> Option<usize> {
+fn at_end(generation: FormatVersion, file: &[u8]) -> Option<usize> {
     file.len().checked_sub(generation.format().header)
 }
 
 /// The header's hash of itself, if `tail` ends in a header that has the right one.
 pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH]> {
-    let place = |of: &Generation| at_end(*of, tail).filter(|&at| is_sound(*of, tail, at));
+    let place = |of: &FormatVersion| at_end(*of, tail).filter(|&at| is_sound(*of, tail, at));
     HEADER_LAST.iter().find_map(place)?.checked_add(CHECKSUM).and_then(|at| tail[at..].first_chunk().copied())
 }
 
@@ -330,7 +330,7 @@ pub(super) fn size_by_header(file: &[u8]) -> Option<(u64, bool)> {
 /// A header with the right hash, where it belongs. Should there be one at both ends (data can be a checkpoint itself), it is the one
 /// that tells the file's size.
 pub(super) fn sound_header(file: &[u8]) -> Option<Place> {
-    let first = [Generation::A, Generation::B].into_iter().map(|generation| (generation, Some(0)));
+    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|generation| (generation, Some(0)));
     let last = HEADER_LAST.into_iter().map(|generation| (generation, at_end(generation, file)));
     let mut other = None;
     for (generation, at) in first.chain(last) {
@@ -346,7 +346,7 @@ pub(super) fn sound_header(file: &[u8]) -> Option<Place> {
 /// Whether it is a file of encoded bytes (Reed-Solomon): these have a header behind them in every generation, which tells how many
 /// they are.
 fn is_encoded(file: &[u8]) -> bool {
-    Generation::ALL.into_iter().any(|generation| {
+    FormatVersion::ALL.into_iter().any(|generation| {
         let at = at_end(generation, file).filter(|&at| at > 0 && is_sound(generation, file, at));
         at.is_some_and(|at| Header::read(generation, file, at).fs == at as i64)
     })
@@ -373,19 +373,19 @@ fn sound_header_before_the_end(file: &[u8]) -> Option<Place> {
 /// A damaged header: there is much in a file that fits together.
 fn likely_header(file: &[u8]) -> Option<Place> {
     const ENOUGH: u32 = 5;
-    let first = [Generation::A, Generation::B].into_iter().map(|generation| (generation, Some(0)));
-    let last = HEADER_LAST.into_iter().chain([Generation::D0]).map(|generation| (generation, at_end(generation, file)));
+    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|generation| (generation, Some(0)));
+    let last = HEADER_LAST.into_iter().chain([FormatVersion::V1_4_0]).map(|generation| (generation, at_end(generation, file)));
     let places = first.chain(last).filter_map(|(generation, at)| Some((generation, at?)));
     let places = places.filter(|(generation, at)| file.len() - at >= generation.format().header);
     places
         .map(|(generation, at)| (likelihood(generation, file, at), (generation, at)))
         .filter(|(likelihood, _)| *likelihood >= ENOUGH)
         .max_by_key(|(likelihood, _)| *likelihood)
-        .map(|(_, (generation, at))| (if generation == Generation::D0 { Generation::C } else { generation }, at))
+        .map(|(_, (generation, at))| (if generation == FormatVersion::V1_4_0 { FormatVersion::V1_3 } else { generation }, at))
 }
 
 /// How much in the file speaks for a header of this generation.
-fn likelihood(generation: Generation, file: &[u8], at: usize) -> u32 {
+fn likelihood(generation: FormatVersion, file: &[u8], at: usize) -> u32 {
     let header = Header::read(generation, file, at);
     let digits = header.checksum.iter().filter(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')).count();
     let size = file.len() as i64;
@@ -405,12 +405,12 @@ fn likelihood(generation: Generation, file: &[u8], at: usize) -> u32 {
 }
 
 /// The one whose descriptions end at the header; should a number in them be damaged, the one of which more containers follow each other.
-fn c_or_d0(file: &[u8], at: usize) -> Generation {
+fn c_or_d0(file: &[u8], at: usize) -> FormatVersion {
     let fits = |generation| {
         let header = Header::read(generation, file, at);
         let start = Checkpoint::walk_start(generation, file, &header);
         let fits = start.is_some_and(|start| Checkpoint::fits(generation, file, &header, start));
         (fits, Checkpoint::in_order(generation, file, &header))
     };
-    if fits(Generation::D0) > fits(Generation::C) { Generation::D0 } else { Generation::C }
+    if fits(FormatVersion::V1_4_0) > fits(FormatVersion::V1_3) { FormatVersion::V1_4_0 } else { FormatVersion::V1_3 }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::format::HASH;
 use super::write::Outcome;
-use super::{Checkpoint, Container, Field, Finding, Generation, Severity, Value};
+use super::{Checkpoint, Container, Field, Finding, FormatVersion, Severity, Value};
 use crate::error::Error;
 use crate::sys::threads;
 
@@ -123,7 +123,7 @@ impl<'a> Checkpoint<'a> {
             let computed = hashed.of[at].get().copied().unwrap_or_default();
             // The checksum can say which of the two is damaged.
             let hash_is_wrong = match self.generation {
-                Generation::A => {
+                FormatVersion::V1_1 => {
                     count == 1 && stored.is_some() && self.checksum_with(container.hash_at(self), computed) == stored
                 }
                 _ => rule == Rule::Reader && stored != by_writer,
@@ -433,7 +433,7 @@ impl Hashed {
 
     fn note_checksum(&self, checkpoint: &Checkpoint<'_>, progress: Option<&(dyn Fn(u64) + Sync)>) {
         _ = self.checksum.set(match checkpoint.generation {
-            Generation::A => checkpoint.checksum_of_all(progress),
+            FormatVersion::V1_1 => checkpoint.checksum_of_all(progress),
             _ => checkpoint.checksum_of_chunks(progress),
         });
     }

@@ -4,16 +4,16 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::blocks::{BlockHash, Hashes, Run, SIZES};
+use super::block_hash::{BlockHash, Hashes, Run, SIZES};
 use super::journal::{self, Head, Identity, Place};
 use super::layout::{Layout, Slot};
 use super::write::{self, Memory, Meta, Outcome, PIECE, Writer};
-use super::{Checkpoint, Durability, Options, Protected, hashes};
-use crate::durable::Replacement;
+use super::{Checkpoint, Options, Protected, SyncMode, hash_file};
+use crate::atomic_file::AtomicFile;
 use crate::error::{Doing, Error};
 use crate::sys::errno::Errno;
 use crate::sys::file::{self, FileId, Locked};
-use crate::sys::map::Map;
+use crate::sys::mmap::Mmap;
 use crate::sys::threads;
 
 /// How a file is updated.
@@ -203,7 +203,7 @@ impl Writer {
                     _ => true,
                 };
                 if !fits && update.keep_hashes && is_sound {
-                    base.hashes = hashes::load(&place, &base.layout, &before, kind)?;
+                    base.hashes = hash_file::load(&place, &base.layout, &before, kind)?;
                 } else if !fits {
                     base.hashes = None;
                 }
@@ -240,7 +240,7 @@ impl Writer {
             let carried = layout.copy()?;
             let change = Change { place: &place, options, file: opened.as_ref(), pieces: &pieces };
             let done = if replaces {
-                if options.durability >= Durability::File {
+                if options.sync >= SyncMode::Data {
                     place.sync_journal()?;
                 }
                 let all = pieces_of_all(&layout, &chunk, &meta.fptrs, &tail, data_size)?;
@@ -284,7 +284,7 @@ impl Writer {
                     && update.keep_hashes
                     && let Some(hashes) = &new.hashes
                 {
-                    updated.kept_hashes = hashes::keep(&place, hashes, &new.identity, file).is_ok();
+                    updated.kept_hashes = hash_file::keep(&place, hashes, &new.identity, file).is_ok();
                 }
                 self.bases = Bases([base, Some(new)]);
                 done.map(|()| updated)
@@ -418,14 +418,14 @@ fn replace(
     old: Option<(&Locked, bool)>,
     size: u64,
 ) -> Result<(), Error> {
-    let file = Replacement::begin(path, options.durability)?;
+    let file = AtomicFile::begin(path, options.sync)?;
     if let Some((old, _)) = old {
         let copied = file::copy_permissions(old.as_fd(), file.as_fd());
         copied.map_err(|errno| journal::failed(Doing::Creating, errno))?;
     }
     file.set_size(size)?;
     if let Some((old, true)) = old {
-        let map = Map::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
+        let map = Mmap::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
         let region = map.region();
         for (slot, fptr) in layout.slots.iter().zip(fptrs) {
             let slack = region.get(fptr + slot.chunk, slot.size - slot.chunk).unwrap_or_default();
@@ -481,13 +481,13 @@ impl Change<'_> {
         if before.size > size {
             journal::set_size(file, size)?;
         }
-        if self.options.durability >= Durability::File { journal::sync(file) } else { Ok(()) }
+        if self.options.sync >= SyncMode::Data { journal::sync(file) } else { Ok(()) }
     }
 
     /// Writes the pieces to the journal, and when that is safe, to their places, unless it is only to be prepared.
     fn by_journal(&self, description: &[u8], head: &Head) -> Result<(), Error> {
         let journal = self.place.begin_journal(self.file)?;
-        let (is_durable, journal) = (self.options.durability >= Durability::File, journal.as_fd());
+        let (is_durable, journal) = (self.options.sync >= SyncMode::Data, journal.as_fd());
         let written = (|| {
             // Once the journal is whole, there is no way back.
             if let Some((file, before)) = self.file {

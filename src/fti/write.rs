@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
 use super::layout::{Layout, Slot};
 use super::update::Bases;
-use super::{Checkpoint, Durability, Field, Generation};
-use crate::durable::Replacement;
+use super::{Checkpoint, Field, FormatVersion, SyncMode};
+use crate::atomic_file::AtomicFile;
 use crate::error::Error;
 use crate::sys::file::FileId;
 use crate::sys::threads;
@@ -38,7 +38,7 @@ impl<'m> Protected<'m> {
 #[non_exhaustive]
 pub struct Options {
     /// The generation.
-    pub generation: Generation,
+    pub generation: FormatVersion,
     /// Number of the checkpoint. Generations A and B don't have it.
     pub ckpt_id: i32,
     /// At level 2: the size of the file of the left neighbour in the group.
@@ -51,7 +51,7 @@ pub struct Options {
     /// How many threads may hash and write. They are gone when the call returns. 1 at first.
     pub threads: usize,
     /// What the file has to survive.
-    pub durability: Durability,
+    pub sync: SyncMode,
     /// Is told how many bytes of variables were hashed since the last time, by the threads that do it.
     pub progress: Option<fn(u64)>,
     /// What FTI leaves in its files.
@@ -71,8 +71,8 @@ pub struct Leftovers {
 
 impl Options {
     /// A file of `generation`, of the checkpoint `ckpt_id`, of level 1 or 4 (which are the same), by one thread, for
-    /// [`Durability::FileAndFolder`].
-    pub fn new(generation: Generation, ckpt_id: i32) -> Self {
+    /// [`SyncMode::Full`].
+    pub fn new(generation: FormatVersion, ckpt_id: i32) -> Self {
         Self {
             generation,
             ckpt_id,
@@ -80,7 +80,7 @@ impl Options {
             group_fs: None,
             timestamp: None,
             threads: 1,
-            durability: Durability::default(),
+            sync: SyncMode::default(),
             progress: None,
             leftovers: Leftovers::default(),
         }
@@ -125,7 +125,7 @@ impl Writer {
     ///
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint).
-    pub fn size(&self, generation: Generation, variables: &[Protected<'_>]) -> Result<u64, Error> {
+    pub fn size(&self, generation: FormatVersion, variables: &[Protected<'_>]) -> Result<u64, Error> {
         let (data, meta) = self.next(variables)?.sizes(generation).ok_or(TOO_LARGE)?;
         Ok(data + meta)
     }
@@ -225,20 +225,20 @@ fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>)
 }
 
 /// All but putting it in its place.
-fn prepare(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<Replacement, Error> {
+fn prepare(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<AtomicFile, Error> {
     let generation = options.generation;
     let (data_size, meta_size) = layout.sizes(generation).ok_or(TOO_LARGE)?;
     let mut meta = Meta::new(options, layout, data_size, meta_size)?;
-    let file = Replacement::begin(path, options.durability)?;
+    let file = AtomicFile::begin(path, options.sync)?;
     let file_checksum = put_chunks(&file, options, layout, &meta.fptrs, chunk)?;
-    if matches!(generation, Generation::A | Generation::B) {
+    if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
         empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
     }
     meta.describe(options, layout, 0);
     let checksum = match generation {
-        Generation::A => meta.checksum_of_all(layout, chunk)?,
-        Generation::B => file_checksum,
+        FormatVersion::V1_1 => meta.checksum_of_all(layout, chunk)?,
+        FormatVersion::V1_2 => file_checksum,
         _ => checksum_of_hashes(layout),
     };
     meta.header(options, checksum, data_size, meta_size)?;
@@ -265,7 +265,7 @@ struct Job {
 
 /// Hashes and writes all chunks. Returns the hash of all of them as one, where the generation is B.
 fn put_chunks(
-    file: &Replacement,
+    file: &AtomicFile,
     options: &Options,
     layout: &mut Layout,
     fptrs: &[u64],
@@ -292,7 +292,7 @@ fn put_chunks(
     hashes.resize_with(slots.len(), OnceLock::new);
     let checksum = OnceLock::new();
     let outcome = Outcome::default();
-    let with_checksum = usize::from(options.generation == Generation::B);
+    let with_checksum = usize::from(options.generation == FormatVersion::V1_2);
     threads::each(threads, jobs.len() + with_checksum, &|number| {
         if number < with_checksum {
             let mut md5 = fast_md5::Md5::new();
@@ -357,7 +357,7 @@ impl Outcome {
 
 /// All of a file but its data.
 pub(super) struct Meta {
-    generation: Generation,
+    generation: FormatVersion,
     header: [u8; HEADER_MAX],
     header_at: u64,
     /// The descriptions of all blocks, one behind the other, and where each begins in the file.
@@ -443,7 +443,7 @@ impl Meta {
                 format::put(format.chunk_size, bytes, slot.chunk as i64);
                 format::put(format.container_size, bytes, slot.size as i64);
                 bytes[format.hash..][..HASH].copy_from_slice(&slot.hash);
-                if self.generation == Generation::A {
+                if self.generation == FormatVersion::V1_1 {
                     bytes[CONTAINER_PADDING].copy_from_slice(&padding);
                 }
                 index += 1;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use super::compact::zeros;
+use super::compressed_window::zeros;
 use super::{Form, Format, Inflate, Position, Status};
 use crate::container::Container;
 use crate::error::Error;

@@ -39,23 +39,23 @@
 //! - `describe`: what a checkpoint tells of itself.
 //! - `index`: checkpoints at regular distances, and reading from the nearest one.
 
-mod bits;
-mod blob;
-mod codes;
-mod compact;
-mod describe;
-mod engine;
-mod envelope;
-mod fault;
-mod header;
+mod bit_reader;
+mod block_header;
+mod checkpoint;
+mod checkpoint_info;
+mod compressed_window;
+mod decode;
+mod decoder;
+mod deflate64_layout;
+mod error;
 mod huffman;
 mod index;
 mod reader;
 mod window;
 mod wrapper;
 
-pub use describe::{BlockKind, Description};
-pub use fault::Fault;
+pub use checkpoint_info::{BlockKind, Description};
+pub use error::Fault;
 pub(crate) use index::{Cursor, Failure};
 pub use index::{Index, IndexReader};
 pub use reader::Reader;
@@ -63,8 +63,8 @@ pub use reader::Reader;
 use std::fmt;
 
 use crate::error::Error;
-use blob::{Blob, Layout};
-use engine::{At, Engine};
+use decoder::{At, Engine};
+use deflate64_layout::{Blob, Layout};
 use wrapper::{GZIP_FIRST, Stage, Wrapper};
 
 /// What a stream is wrapped in, and which codes it has.
@@ -113,7 +113,10 @@ impl Form {
 /// No checkpoint has more bytes than this.
 pub const CHECKPOINT_MAX: usize = 262_900;
 
-const _: () = assert!(envelope::OVERHEAD + engine::CARRY_MAX + blob::HEAD + window::WINDOW_MAX + blob::TAIL <= CHECKPOINT_MAX);
+const _: () = assert!(
+    checkpoint::OVERHEAD + decoder::CARRY_MAX + deflate64_layout::HEAD + window::WINDOW_MAX + deflate64_layout::TAIL
+        <= CHECKPOINT_MAX
+);
 
 /// Where to go on from a checkpoint, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -274,9 +277,9 @@ impl Inflate {
     /// How many bytes [`Self::checkpoint`] takes at most, as things are now. Never more than [`CHECKPOINT_MAX`], and usually less than 66,300.
     pub fn checkpoint_bound(&self, form: Form) -> usize {
         match form {
-            Form::Full | Form::Compact => envelope::bound(self),
-            Form::Blob => blob::size(self.engine(), Layout::Unversioned),
-            Form::Blob0x1001 => blob::size(self.engine(), Layout::Version0x1001),
+            Form::Full | Form::Compact => checkpoint::bound(self),
+            Form::Blob => deflate64_layout::size(self.engine(), Layout::Unversioned),
+            Form::Blob0x1001 => deflate64_layout::size(self.engine(), Layout::Version0x1001),
         }
     }
 
@@ -305,7 +308,7 @@ impl Inflate {
         }
         let (layout, at) = match form {
             Form::Full | Form::Compact => {
-                let size = envelope::write(self, form == Form::Compact, checkpoint)?;
+                let size = checkpoint::write(self, form == Form::Compact, checkpoint)?;
                 return Ok((size, Position { input: self.total_in, output: self.total_out }));
             }
             Form::Blob => (Layout::Unversioned, At::Event),
@@ -314,7 +317,7 @@ impl Inflate {
         if self.wrapper.is_some() {
             return Err(Error::Argument("this form of checkpoint has no place for what zlib and gzip streams need"));
         }
-        let (size, input) = blob::write(self.engine(), layout, at, checkpoint)?;
+        let (size, input) = deflate64_layout::write(self.engine(), layout, at, checkpoint)?;
         Ok((size, Position { input, output: self.total_out }))
     }
 
@@ -325,8 +328,8 @@ impl Inflate {
     /// whether it is Deflate or Deflate64. A checkpoint that is not sound in every respect fails with [`Error::Checkpoint`], and then
     /// nothing has changed.
     pub fn restore(&mut self, checkpoint: &[u8]) -> Result<Position, Error> {
-        if checkpoint.starts_with(&envelope::MAGIC) {
-            return envelope::restore(self, checkpoint);
+        if checkpoint.starts_with(&checkpoint::MAGIC) {
+            return checkpoint::restore(self, checkpoint);
         }
         if self.wrapper.is_some() {
             return Err(Error::Checkpoint("is none of a zlib or gzip stream"));

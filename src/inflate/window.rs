@@ -1,6 +1,6 @@
 //! The last output: what matches refer to, and what the caller did not take yet.
 
-use super::codes::SLACK;
+use super::decode::SLACK;
 use crate::error::Error;
 
 /// As much output as a checkpoint keeps. (Deflate64 refers to the last 65536 bytes at most; the 2 bytes more are the blob's.)

@@ -1,6 +1,6 @@
 //! What is around raw streams: zlib (RFC 1950) and gzip (RFC 1952).
 
-use super::fault::Fault;
+use super::error::Fault;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errno::Errno;
-use super::process::Uncancelled;
+use super::process::CancelGuard;
 
 /// Writes all of `first`, then all of `second`.
 pub(crate) fn write_all(fd: BorrowedFd<'_>, mut first: &[u8], mut second: &[u8]) -> Result<(), Errno> {
@@ -204,6 +204,6 @@ fn wait(fd: BorrowedFd<'_>, events: i16) -> Result<(), Errno> {
 /// Makes a system call that can block and be a cancellation point. A thread that is cancelled meanwhile ends when it is back in
 /// the host's code.
 pub(super) fn uncancelled(call: impl FnOnce() -> isize) -> Result<usize, Errno> {
-    let _uncancelled = Uncancelled::begin();
+    let _uncancelled = CancelGuard::begin();
     usize::try_from(call()).map_err(|_| Errno::last())
 }

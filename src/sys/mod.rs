@@ -9,11 +9,11 @@ pub(crate) mod errno;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod lz4;
-pub(crate) mod map;
-pub(crate) mod memory;
+pub(crate) mod mmap;
 pub(crate) mod monitor;
 pub(crate) mod pool;
 pub(crate) mod process;
+pub(crate) mod shared_bytes;
 pub(crate) mod threads;
 
 /// Runs a test of this program in a process of its own, where the environment has a variable, or not. Whether it passed.

@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::process::Uncancelled;
+use super::process::CancelGuard;
 
 /// A value, its lock, and the news that it has changed.
 pub(crate) struct Monitor<T> {
@@ -68,7 +68,7 @@ pub(crate) struct Held<'m, T> {
 impl<T> Held<'_, T> {
     /// Lets others have the value until one tells of a change, or without a reason.
     pub(crate) fn wait(&mut self) {
-        let _uncancelled = Uncancelled::begin();
+        let _uncancelled = CancelGuard::begin();
         // SAFETY: this thread holds the mutex. Nothing borrows the value through `self`, which is borrowed mutably.
         unsafe { libc::pthread_cond_wait(self.monitor.changed.get(), self.monitor.mutex.get()) };
     }
@@ -78,7 +78,7 @@ impl<T> Held<'_, T> {
     /// As [`wait`](Self::wait), for about this time at most.
     pub(crate) fn wait_at_most(&mut self, time: Duration) {
         const SECOND: i64 = 1_000_000_000;
-        let _uncancelled = Uncancelled::begin();
+        let _uncancelled = CancelGuard::begin();
         let mut until = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the clock is there and its time goes to the local; the rest is as in `wait`.
         unsafe {

@@ -69,11 +69,11 @@ unsafe extern "C" {
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
 /// As long as it lives, a pthread_cancel does not end the thread: that would unwind the stack, which Rust code does not survive.
-pub(crate) struct Uncancelled {
+pub(crate) struct CancelGuard {
     old_state: c_int,
 }
 
-impl Uncancelled {
+impl CancelGuard {
     pub(crate) fn begin() -> Self {
         let mut old_state = 0;
         // SAFETY: writes the thread's old state to the local.
@@ -82,7 +82,7 @@ impl Uncancelled {
     }
 }
 
-impl Drop for Uncancelled {
+impl Drop for CancelGuard {
     fn drop(&mut self) {
         // SAFETY: a NULL old state is allowed on Linux; the state is one that this thread had.
         unsafe { pthread_setcancelstate(self.old_state, ptr::null_mut()) };

@@ -202,7 +202,7 @@ impl Team {
 impl Drop for Team {
     fn drop(&mut self) {
         // Waiting must not be the place where the host cancels this thread.
-        let _uncancelled = super::process::Uncancelled::begin();
+        let _uncancelled = super::process::CancelGuard::begin();
         for &thread in &self.0 {
             // SAFETY: it was started here, and is waited for once.
             unsafe { libc::pthread_join(thread, ptr::null_mut()) };

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fdckpt::index::{ReaderOptions, WriterOptions};
-use fdckpt::{Durability, FrameStyle, MappedFile};
+use fdckpt::checkpoint::{ReaderOptions, WriterOptions};
+use fdckpt::{FrameStyle, MappedFile, SyncMode};
 
 use crate::cli::Bench;
 use crate::files;
@@ -113,8 +113,8 @@ fn measure(
     frame_size: u64,
     progress: &mut Progress,
 ) -> Result<(), Trouble> {
-    for durability in [Durability::None, Durability::File] {
-        let options = WriterOptions::new().style(row.style).threads(row.threads).durability(durability);
+    for sync in [SyncMode::None, SyncMode::Data] {
+        let options = WriterOptions::new().style(row.style).threads(row.threads).sync(sync);
         let options = options.frame_size(usize::try_from(frame_size).unwrap_or(usize::MAX));
         let began = Instant::now();
         let mut writer = options.create(path)?;
@@ -123,7 +123,7 @@ fn measure(
             progress.add(*size as u64);
         }
         row.stored = writer.commit()?.stored;
-        let took = if durability == Durability::None { &mut row.save } else { &mut row.synced };
+        let took = if sync == SyncMode::None { &mut row.save } else { &mut row.synced };
         *took = began.elapsed().min(*took);
     }
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use fdckpt::index::FRAME_SIZE_DEFAULT;
+use fdckpt::checkpoint::FRAME_SIZE_DEFAULT;
 
 use crate::ui;
 

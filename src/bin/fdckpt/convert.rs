@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
-use fdckpt::{Container, Error, FrameStyle, MappedFile, Section, fti, index};
+use fdckpt::{Container, Error, FrameStyle, MappedFile, Section, checkpoint, fti};
 
 use crate::cli::{Convert, Stream, Target};
 use crate::files::{self, Destination, Input, Output};
@@ -53,14 +53,14 @@ pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
     }
 }
 
-fn generation(target: Target) -> Option<fti::Generation> {
+fn generation(target: Target) -> Option<fti::FormatVersion> {
     Some(match target {
-        Target::A => fti::Generation::A,
-        Target::B => fti::Generation::B,
-        Target::C => fti::Generation::C,
-        Target::D0 => fti::Generation::D0,
-        Target::D => fti::Generation::D,
-        Target::E => fti::Generation::E,
+        Target::A => fti::FormatVersion::V1_1,
+        Target::B => fti::FormatVersion::V1_2,
+        Target::C => fti::FormatVersion::V1_3,
+        Target::D0 => fti::FormatVersion::V1_4_0,
+        Target::D => fti::FormatVersion::V1_4_1,
+        Target::E => fti::FormatVersion::Post1_6,
         _ => return None,
     })
 }
@@ -161,10 +161,10 @@ fn block_index(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
     Ok(GOOD)
 }
 
-fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::Generation, convert: &Convert) -> Result<u8, Trouble> {
+fn fti_ff(checkpoint: &fti::Checkpoint<'_>, generation: fti::FormatVersion, convert: &Convert) -> Result<u8, Trouble> {
     let header = checkpoint.header();
     let mut options = fti_options(generation, header.ckpt_id, convert)?;
-    let is_short = |generation| matches!(generation, fti::Generation::D | fti::Generation::E);
+    let is_short = |generation| matches!(generation, fti::FormatVersion::V1_4_1 | fti::FormatVersion::Post1_6);
     if is_short(checkpoint.generation()) && !is_short(generation) {
         note("lost: the time, of which this generation has only the lowest 32 bits; the new file has that of now");
     } else {
@@ -208,11 +208,11 @@ fn with_progress<T>(total: u64, job: impl FnOnce() -> T) -> T {
     result
 }
 
-fn has_id(generation: fti::Generation) -> bool {
-    !matches!(generation, fti::Generation::A | fti::Generation::B)
+fn has_id(generation: fti::FormatVersion) -> bool {
+    !matches!(generation, fti::FormatVersion::V1_1 | fti::FormatVersion::V1_2)
 }
 
-fn fti_options(generation: fti::Generation, stored: Option<i32>, convert: &Convert) -> Result<fti::Options, Trouble> {
+fn fti_options(generation: fti::FormatVersion, stored: Option<i32>, convert: &Convert) -> Result<fti::Options, Trouble> {
     let id = convert.ckpt_id.or(stored).or_else(|| id_in_name(&convert.from)).or_else(|| id_in_name(&convert.to));
     if id.is_none() && has_id(generation) {
         let what = format!("generation {generation} needs the number of the checkpoint, which this file does not have");
@@ -273,14 +273,14 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
     Ok(GOOD)
 }
 
-fn writer(convert: &Convert) -> Result<(index::Writer<'static>, Destination), Trouble> {
-    let options = index::WriterOptions::new().style(FrameStyle::Lz4).threads(pack::threads(None));
+fn writer(convert: &Convert) -> Result<(checkpoint::Writer<'static>, Destination), Trouble> {
+    let options = checkpoint::WriterOptions::new().style(FrameStyle::Lz4).threads(pack::threads(None));
     let target = Destination::of(&convert.to)?;
     Ok((options.create(target.path())?, target))
 }
 
 /// Regions become variables, whose ids are their names.
-fn to_fti(reader: &index::Reader<'_>, generation: fti::Generation, convert: &Convert) -> Result<u8, Trouble> {
+fn to_fti(reader: &checkpoint::Reader<'_>, generation: fti::FormatVersion, convert: &Convert) -> Result<u8, Trouble> {
     let number =
         |key: &str| reader.attribute(key).and_then(|value| std::str::from_utf8(value).ok()).and_then(|text| text.parse().ok());
     let mut options = fti_options(generation, number(CKPT_ID).and_then(|id: i64| i32::try_from(id).ok()), convert)?;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use fdckpt::index::Reader;
+use fdckpt::checkpoint::Reader;
 use fdckpt::{Container, fti};
 
 use crate::cli::{Cat, Extract};

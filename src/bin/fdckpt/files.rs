@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use fdckpt::{Durability, MappedFile, Replacement};
+use fdckpt::{AtomicFile, MappedFile, SyncMode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -132,14 +132,14 @@ impl Destination {
 }
 
 /// Gives a new file the permissions of that which it is to replace.
-pub fn keep_permissions(new: &Replacement, there: &Metadata) -> io::Result<()> {
+pub fn keep_permissions(new: &AtomicFile, there: &Metadata) -> io::Result<()> {
     File::from(new.as_fd().try_clone_to_owned()?).set_permissions(there.permissions())
 }
 
 /// Where data goes to: standard output, or a file that has its name only when it is complete.
 pub enum Output {
     Stdout(Stdout<io::Stdout>),
-    File(Replacement, PathBuf),
+    File(AtomicFile, PathBuf),
     /// A device or pipe, which is written to as it is.
     Special(File, PathBuf),
 }
@@ -162,13 +162,13 @@ impl Output {
             // A link stays one, and what it leads to is replaced.
             Ok(there) => {
                 let path = fs::canonicalize(path)?;
-                let new = Replacement::begin(&path, Durability::FileAndFolder)?;
+                let new = AtomicFile::begin(&path, SyncMode::Full)?;
                 keep_permissions(&new, &there)?;
                 return Ok(Self::File(new, path));
             }
             Err(_) => {}
         }
-        Ok(Self::File(Replacement::begin(path, Durability::FileAndFolder)?, path.to_owned()))
+        Ok(Self::File(AtomicFile::begin(path, SyncMode::Full)?, path.to_owned()))
     }
 
     /// Puts it in its place.
@@ -258,7 +258,7 @@ pub fn handle_signals() -> io::Result<()> {
             SIGNAL.store(signal, Ordering::SeqCst);
             // Who asks twice does not want to wait.
             if ENDING.swap(true, Ordering::SeqCst) || !ENDS_ITSELF.load(Ordering::SeqCst) {
-                fdckpt::discard_replacements();
+                fdckpt::remove_temp_files();
                 if let Some(folder) = SCRATCH.lock().ok().and_then(|mut folder| folder.take()) {
                     // What works in it may have made one more file meanwhile, but can't do so twice.
                     _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_dir_all(&folder));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fdckpt::index::{Reader, ReaderOptions};
+use fdckpt::checkpoint::{Reader, ReaderOptions};
 use fdckpt::inflate::{Description, Index};
 use fdckpt::{BlockIndex, Container, Error, fti};
 

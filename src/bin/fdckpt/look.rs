@@ -100,14 +100,14 @@ pub fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Res
 }
 
 /// Which releases of FTI write a generation.
-pub fn release(generation: fti::Generation) -> &'static str {
+pub fn release(generation: fti::FormatVersion) -> &'static str {
     match generation {
-        fti::Generation::A => "FTI 1.1",
-        fti::Generation::B => "FTI 1.2",
-        fti::Generation::C => "FTI 1.3",
-        fti::Generation::D0 => "FTI 1.4.0",
-        fti::Generation::D => "FTI 1.4.1 to 1.6",
-        fti::Generation::E => "FTI after 1.6",
+        fti::FormatVersion::V1_1 => "FTI 1.1",
+        fti::FormatVersion::V1_2 => "FTI 1.2",
+        fti::FormatVersion::V1_3 => "FTI 1.3",
+        fti::FormatVersion::V1_4_0 => "FTI 1.4.0",
+        fti::FormatVersion::V1_4_1 => "FTI 1.4.1 to 1.6",
+        fti::FormatVersion::Post1_6 => "FTI after 1.6",
     }
 }
 
@@ -232,9 +232,11 @@ fn info_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> Result<u8, Troub
 }
 
 /// In generations D and E only the lowest 32 bits of it are kept, which are no time.
-fn timestamp(generation: fti::Generation, nanoseconds: i64) -> String {
+fn timestamp(generation: fti::FormatVersion, nanoseconds: i64) -> String {
     match generation {
-        fti::Generation::D | fti::Generation::E => format!("{nanoseconds} (the lowest 32 bits of nanoseconds since 1970)"),
+        fti::FormatVersion::V1_4_1 | fti::FormatVersion::Post1_6 => {
+            format!("{nanoseconds} (the lowest 32 bits of nanoseconds since 1970)")
+        }
         _ => {
             let time = u64::try_from(nanoseconds).map(|since| UNIX_EPOCH + Duration::from_nanos(since));
             let date = time.map_or_else(|_| "before 1970".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string());

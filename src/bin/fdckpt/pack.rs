@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use fdckpt::index::{self, Reader, Request, Summary, Writer, WriterOptions};
-use fdckpt::{Durability, FrameStyle, MappedFile, Replacement};
+use fdckpt::checkpoint::{self, Reader, Request, Summary, Writer, WriterOptions};
+use fdckpt::{AtomicFile, FrameStyle, MappedFile, SyncMode};
 
 use crate::cli::{Restore, Salvage, Save, Style, Writing};
 use crate::extract;
@@ -63,7 +63,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
     let is_special = fs::metadata(&save.output).is_ok_and(|there| !there.is_file() && !there.is_dir());
     let mut target = None;
     let mut writer = if to_stdout {
-        options.durability(Durability::None).write_to(io::stdout())?
+        options.sync(SyncMode::None).write_to(io::stdout())?
     } else if is_special {
         let file = File::options().write(true).open(&save.output);
         options.write_to(file.map_err(|error| Trouble::from(error).of(files::name(&save.output)))?)?
@@ -235,7 +235,7 @@ const BATCH: u64 = 16 << 20;
 pub type Put<'p> = dyn FnMut(usize, &[u8], bool) -> Result<(), Trouble> + 'p;
 
 /// Is told the number of a region, and why it can't be read.
-pub type Fail<'p> = dyn FnMut(usize, index::Failure) -> Result<(), Trouble> + 'p;
+pub type Fail<'p> = dyn FnMut(usize, checkpoint::Failure) -> Result<(), Trouble> + 'p;
 
 /// Calls `put` with all the bytes of regions. Where one can't be read, `fail` is told, and it goes on with the next.
 pub fn each_region(reader: &Reader<'_>, numbers: &[usize], put: &mut Put<'_>, fail: &mut Fail<'_>) -> Result<(), Trouble> {
@@ -280,7 +280,7 @@ pub fn is_large(size: u64) -> bool {
 }
 
 /// Several regions at once, which together are not large. One that is damaged keeps none of the others back.
-pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, index::Failure>>, Trouble> {
+pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, checkpoint::Failure>>, Trouble> {
     let size = |number: &usize| reader.entry(*number).map_or(0, |entry| entry.size());
     let memory: Result<Vec<Vec<u8>>, Trouble> = numbers.iter().map(|number| zeros(size(number))).collect();
     let mut memory = memory?;
@@ -343,7 +343,7 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
     }
     let place_of = |number: usize| files::name(&restore.directory.join(name(number)));
     // The region that is being written, without a file where none can be made: that is told once, not for each piece.
-    let mut open: Option<(usize, Option<Replacement>)> = None;
+    let mut open: Option<(usize, Option<AtomicFile>)> = None;
     each_region(
         reader,
         &inside,
@@ -377,7 +377,7 @@ pub fn place(name: &str) -> Option<PathBuf> {
 }
 
 /// Makes a file below a folder. A link on the way could lead elsewhere, so there must be none; one in the place of the file is replaced.
-pub fn create_below(folder: &Path, path: &Path) -> Result<Replacement, Trouble> {
+pub fn create_below(folder: &Path, path: &Path) -> Result<AtomicFile, Trouble> {
     let mut way = folder.to_owned();
     fs::create_dir_all(&way).map_err(|error| Trouble::from(error).of(files::name(&way)))?;
     for part in path.parent().into_iter().flat_map(Path::components) {
@@ -396,7 +396,7 @@ pub fn create_below(folder: &Path, path: &Path) -> Result<Replacement, Trouble> 
     if there.as_ref().is_some_and(Metadata::is_dir) {
         return Err(Trouble::new("this is a folder").of(files::name(&path)));
     }
-    let new = Replacement::begin(&path, Durability::None).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
+    let new = AtomicFile::begin(&path, SyncMode::None).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
     if let Some(there) = there.filter(Metadata::is_file) {
         files::keep_permissions(&new, &there).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
     }
@@ -411,7 +411,7 @@ pub fn salvage(salvage: &Salvage) -> Result<u8, Trouble> {
     let progress = Mutex::new(Progress::new("salvaging", Some(size), 0));
     let options = writer_options(&salvage.writing, &progress);
     let target = Destination::of(&salvage.to)?;
-    let found = index::salvage(&salvage.from, target.path(), options)?;
+    let found = checkpoint::salvage(&salvage.from, target.path(), options)?;
     target.replaced()?;
     drop(progress);
     let mut out = ui::Out::new();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use fdckpt::index::{Entry, FrameEntry, Reader};
+use fdckpt::checkpoint::{Entry, FrameEntry, Reader};
 use fdckpt::{Container, FrameStyle};
 use serde_json::{Map, Value, json};
 
@@ -247,7 +247,7 @@ fn small(
     Ok(())
 }
 
-fn unreadable(name: &str, which: &str, failure: &fdckpt::index::Failure) -> Difference {
+fn unreadable(name: &str, which: &str, failure: &fdckpt::checkpoint::Failure) -> Difference {
     let error = failure.error().to_string();
     let text = format!("region {}: can't be compared: in the {which} file, {error}", printable(name));
     Difference { text, json: json!({"region": name, "error": error}) }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use fdckpt::inflate::Form;
-use fdckpt::{Container, Durability, Replacement};
+use fdckpt::{AtomicFile, Container, SyncMode};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -242,7 +242,7 @@ impl<'f> Resumable<'f> {
         container.set(CHECKPOINT, checkpoint)?;
         container.set(SUM, sum)?;
         let of_state = |trouble: Trouble| trouble.of(files::name(&self.state));
-        let mut file = Replacement::begin(&self.state, Durability::FileAndFolder).map_err(|error| of_state(error.into()))?;
+        let mut file = AtomicFile::begin(&self.state, SyncMode::Full).map_err(|error| of_state(error.into()))?;
         container.copy_to(&mut file).map_err(|error| of_state(error.into()))?;
         file.commit().map_err(|error| of_state(error.into()))?;
         self.saved = Some(output);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::styling::{AnsiColor, Style};
 use fdckpt::Error;
-use fdckpt::index::Failure;
+use fdckpt::checkpoint::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Exit statuses: all is well; the data is damaged, or differs; it could not be done.

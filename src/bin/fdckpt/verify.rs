@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 
-use fdckpt::index::Reader;
+use fdckpt::checkpoint::Reader;
 use fdckpt::inflate::Index;
 use fdckpt::{BlockIndex, Container, FindingKind, fti};
 use serde_json::{Value, json};
@@ -230,7 +230,7 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
     let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, what);
     let data = ui::total(variables.iter().map(|variable| variable.size));
-    let times = if matches!(checkpoint.generation(), fti::Generation::A | fti::Generation::B) { 2 } else { 1 };
+    let times = if matches!(checkpoint.generation(), fti::FormatVersion::V1_1 | fti::FormatVersion::V1_2) { 2 } else { 1 };
     let progress = Mutex::new(Progress::new("verifying", Some(data.saturating_mul(times)), 0));
     let mut note = |finding: &fti::Finding| {
         let severity = match finding.severity {

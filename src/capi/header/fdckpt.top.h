@@ -19,22 +19,22 @@
      fdckpt_writer_free( writer );
 
      fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-     err = fdckpt_reader_load( reader, "grid", grid, sizeof(grid) );
-     fdckpt_reader_close( reader );
+     err = fdckpt_reader_read( reader, "grid", grid, sizeof(grid) );
+     fdckpt_reader_free( reader );
 
    What is read was verified by a checksum.  The file is also a container,
    and its frames are those of fd_checkpt.h.
 
    SEVERAL THREADS
 
-   fdckpt_set_threads has large buffers compressed by several threads.
+   fdckpt_set_max_threads has large buffers compressed by several threads.
    fdckpt_frames_* make and restore many frames at a time.  The bytes are
    those of one fd_checkpt_t:
 
      fdckpt_buffer_t buf   = { .mem = field, .sz = sizeof(field) };
      fdckpt_frame_t  frame = { .style = FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt = 1, .bufs = &buf };
-     fdckpt_frames_checkpt_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
-     fdckpt_frames_restore_file( &frame, 1, fd, 4 );
+     fdckpt_frames_write_file( &frame, 1, fd, NULL, 4 );  // tells frame.off
+     fdckpt_frames_read_file( &frame, 1, fd, 4 );
 
    Threads are gone when a call returns, but for those of a pool.
 
@@ -54,7 +54,7 @@
      strm.next_out = out_buf; strm.avail_out = sizeof(out_buf);
      int code = fdckpt_inflate( &strm );
      // At any time between calls
-     fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_FULL, ckpt, sizeof(ckpt), &ckpt_len, NULL );
+     fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &ckpt_len, NULL );
      // At the end
      fdckpt_inflate_end( &strm );
 
@@ -63,23 +63,23 @@
 
      Z_OK             FDCKPT_OK
      Z_STREAM_END     FDCKPT_INFLATE_STREAM_END
-     Z_BUF_ERROR      FDCKPT_INFLATE_NEEDS_MORE, which is no error (> 0)
+     Z_BUF_ERROR      FDCKPT_INFLATE_NEED_MORE, which is no error (> 0)
      Z_DATA_ERROR     FDCKPT_ERR_CORRUPT
      Z_MEM_ERROR      FDCKPT_ERR_NO_MEMORY
-     Z_STREAM_ERROR   FDCKPT_ERR_ARGUMENT, or FDCKPT_ERR_STATE
+     Z_STREAM_ERROR   FDCKPT_ERR_INVALID_ARGUMENT, or FDCKPT_ERR_INVALID_STATE
 
    Where zlib gives up the stream at its end, a gzip file may have further
    members, see fdckpt_inflate.  A failure is logged once, like every
-   failure in the library; fdckpt_set_log takes the lines over.
+   failure in the library; fdckpt_set_log_callback takes the lines over.
 
    For users of zran: fdckpt_inflate_index_* read any part of a large file,
    by an index of checkpoints that was made and saved once.
 
      fdckpt_inflate_index_t * index =
-       fdckpt_inflate_index_build( fd, 0, FDCKPT_TO_END, FDCKPT_INFLATE_GZIP, 4<<20, -1 );
+       fdckpt_inflate_index_build( fd, 0, FDCKPT_UNTIL_EOF, FDCKPT_INFLATE_GZIP, 4<<20, -1 );
      fdckpt_inflate_index_save( index, index_fd );
      // Later, perhaps in another process
-     index = fdckpt_inflate_index_load( index_fd, fd, 0, FDCKPT_TO_END );
+     index = fdckpt_inflate_index_load( index_fd, fd, 0, FDCKPT_UNTIL_EOF );
      fdckpt_inflate_index_read( index, offset, buf, sizeof(buf), &got ); */
 
 #include <stddef.h>
@@ -127,16 +127,16 @@
                 logged. */
 
 #define FDCKPT_OK             (0)
-#define FDCKPT_ERR_ARGUMENT   (-11)
-#define FDCKPT_ERR_STATE      (-12)
+#define FDCKPT_ERR_INVALID_ARGUMENT   (-11)
+#define FDCKPT_ERR_INVALID_STATE      (-12)
 #define FDCKPT_ERR_NO_MEMORY  (-13)
-#define FDCKPT_ERR_NO_ROOM    (-14)
+#define FDCKPT_ERR_BUFFER_TOO_SMALL    (-14)
 #define FDCKPT_ERR_IO         (-15)
 #define FDCKPT_ERR_FORMAT     (-16)
 #define FDCKPT_ERR_CORRUPT    (-17)
-#define FDCKPT_ERR_RANGE      (-18)
+#define FDCKPT_ERR_OUT_OF_RANGE      (-18)
 #define FDCKPT_ERR_NOT_FOUND  (-19)
-#define FDCKPT_ERR_VERIFY     (-20)
+#define FDCKPT_ERR_VERIFY_FAILED     (-20)
 #define FDCKPT_ERR_INTERNAL   (-21)
 #define FDCKPT_ERR_CANCELLED  (-22)
 

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use lz4_sys::{LZ4_createStream, LZ4_freeStream, LZ4StreamEncode};
 
 use super::{HashTable, RING_SIZE, WINDOW};
-use crate::sys::memory::copy_raw;
+use crate::sys::shared_bytes::copy_raw;
 
 // Part of the lz4.c that lz4-sys builds, but not declared by it.
 unsafe extern "C" {

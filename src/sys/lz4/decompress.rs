@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use lz4_sys::{LZ4_createStreamDecode, LZ4_decompress_safe_continue, LZ4_freeStreamDecode, LZ4_setStreamDecode, LZ4StreamDecode};
 
 use super::{RING_SIZE, WINDOW};
-use crate::sys::memory::copy_raw;
+use crate::sys::shared_bytes::copy_raw;
 
 /// The state of a decompressor as lz4.h publishes it (`LZ4_streamDecode_t_internal`).
 #[repr(C)]

@@ -9,7 +9,7 @@ use super::compress::{ACCELERATION, Compressor, LZ4_compress_fast_continue, Stre
 use super::decompress::{Decompressor, StreamDecodeState};
 use super::snapshot::Snapshot;
 use super::{RING_SIZE, WINDOW, place_in_ring};
-use crate::sys::memory::copy_raw;
+use crate::sys::shared_bytes::copy_raw;
 
 /// Where LZ4 starts its count of a stream's bytes anew.
 const OFFSET_MAX: u32 = 1 << 31;

@@ -1,0 +1,72 @@
+//! Where a checkpoint is written to.
+
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use super::SyncMode;
+use super::checksum;
+use crate::atomic_file::{self, AtomicFile};
+use crate::error::{Doing, Error};
+use crate::frame::Descriptor;
+use crate::sys::fd;
+
+/// So much is hashed and written at a time, so that it is written while it is in the processor's cache.
+const PIECE: usize = 256 << 10;
+
+/// A file that is to get its name, or a descriptor.
+pub(super) enum Output<'w> {
+    File { file: AtomicFile, offset: u64 },
+    Fd { fd: Box<dyn Descriptor + 'w>, offset: u64, sync: SyncMode },
+}
+
+impl<'w> Output<'w> {
+    pub(super) fn file(path: &Path, sync: SyncMode) -> Result<Self, Error> {
+        Ok(Self::File { file: AtomicFile::begin(path, sync)?, offset: 0 })
+    }
+
+    pub(super) fn fd(fd: Box<dyn Descriptor + 'w>, sync: SyncMode) -> Self {
+        Self::Fd { fd, offset: 0, sync }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::File { file, offset } => {
+                file.write_at(bytes, *offset)?;
+                *offset += bytes.len() as u64;
+            }
+            Self::Fd { fd, offset, .. } => {
+                write_to(fd.fd(), bytes, *offset)?;
+                *offset += bytes.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes, and returns the checksum.
+    pub(super) fn write_and_sum(&mut self, bytes: &[u8]) -> Result<u64, Error> {
+        if bytes.len() <= PIECE {
+            let sum = checksum(bytes);
+            self.write(bytes)?;
+            return Ok(sum);
+        }
+        let mut sum = xxhash_rust::xxh3::Xxh3::new();
+        for piece in bytes.chunks(PIECE) {
+            sum.update(piece);
+            self.write(piece)?;
+        }
+        Ok(sum.digest())
+    }
+
+    /// Gives the file its name.
+    pub(super) fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::File { file, .. } => file.commit(),
+            Self::Fd { fd, sync, .. } if sync >= SyncMode::Data => atomic_file::sync_if_possible(fd.fd(), Doing::Syncing),
+            Self::Fd { .. } => Ok(()),
+        }
+    }
+}
+
+fn write_to(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Error> {
+    fd::write_all(fd, bytes, &[]).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+}

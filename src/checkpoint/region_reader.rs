@@ -1,0 +1,439 @@
+//! Loading: the data.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use super::index_format::Frame;
+use super::reader::{Reader, Request};
+use super::{Entry, Failure, Progress, checksum};
+use crate::error::Error;
+use crate::frame::decoder::Decoder;
+use crate::frame::source::{Mmio, Source};
+use crate::frame::style::FrameState;
+use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
+use crate::sys::lz4::OwnedDecompressor;
+use crate::sys::monitor::Monitor;
+use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
+use crate::sys::threads;
+
+/// What a thread needs to restore frames.
+#[derive(Default)]
+pub(super) struct Loader {
+    lz4: Option<OwnedDecompressor>,
+    scratch: Vec<u8>,
+    /// Which frame is in it, from its begin on.
+    frame: Option<usize>,
+    /// How many bytes of it.
+    ready: usize,
+}
+
+/// A part of a frame, and where it is to go.
+struct Part<'m> {
+    region: usize,
+    frame: usize,
+    /// Where in the frame's data.
+    from: usize,
+    to: &'m mut [u8],
+}
+
+/// What is to be done with each number. A failure tells what it is about.
+pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync + 'j;
+
+/// When the bytes of a frame are to be compared with their checksum.
+pub(super) enum Verified {
+    /// Unless they were before.
+    Before,
+    /// Also if they were before.
+    Now,
+    /// Also if the options say that checksums are not looked at.
+    ForSure,
+}
+
+/// So much of RAW frames that are not verified is copied at once.
+const TOGETHER: u64 = 8 << 20;
+
+const CHANGED: &str = "the file has changed since it was opened";
+
+impl Loader {
+    /// Restores the first bytes of an LZ4 frame, as many as `to` has.
+    fn decode(&mut self, stored: &[u8], frame: &Frame, to: &mut [u8]) -> Result<(), Error> {
+        if self.lz4.is_none() {
+            self.lz4 = Some(OwnedDecompressor::new().ok_or(Error::OutOfMemory)?);
+        }
+        let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
+        let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, 0);
+        let end = Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(stored) });
+        let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
+        let is_whole = to.len() as u64 == frame.data.end - frame.data.start;
+        let mut decode = |decoder: &mut Decoder<'_>| {
+            decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
+            decoder.get(Kind::Data, SharedBytesMut::new(to))?;
+            decoder.close(|| Ok(()))
+        };
+        let begin = frame.stored.start;
+        match decode(&mut decoder) {
+            Ok(end) if is_whole && end != stored.len() as u64 => {
+                Err(Error::Malformed { offset: begin + end, what: "the frame has more bytes than its data needs" })
+            }
+            Ok(_) => Ok(()),
+            Err(Error::Corrupt { offset, what }) => Err(Error::Corrupt { offset: begin + offset, what }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Restores at least the first `least` bytes of a frame to memory of its own: the frame of this number.
+    fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], Error> {
+        if self.frame != Some(number) || self.ready < least {
+            let size = (frame.data.end - frame.data.start) as usize;
+            // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
+            // nothing to what was asked for.
+            let least = least.next_multiple_of(CHUNK_MAX).min(size);
+            let mut ready = if self.frame == Some(number) { size } else { least };
+            self.frame = None;
+            let mut scratch = std::mem::take(&mut self.scratch);
+            if scratch.len() < ready {
+                scratch.try_reserve_exact(ready - scratch.len()).map_err(|_| Error::OutOfMemory)?;
+                scratch.resize(ready, 0);
+            }
+            let mut result = self.decode(stored, frame, &mut scratch[..ready]);
+            if result.is_err() && least < ready {
+                ready = least;
+                result = self.decode(stored, frame, &mut scratch[..ready]);
+            }
+            self.scratch = scratch;
+            result?;
+            (self.frame, self.ready) = (Some(number), ready);
+        }
+        Ok(&self.scratch[..self.ready])
+    }
+}
+
+impl Reader<'_> {
+    /// Reads a region into memory of its size.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`] or [`Error::Corrupt`] where it is damaged (others may be sound);
+    /// [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
+    pub fn read(&self, number: usize, to: &mut [u8]) -> Result<(), Failure> {
+        self.read_many(&mut [Request { number, to }])
+    }
+
+    /// Reads a region into a new vector.
+    ///
+    /// # Errors
+    /// As for [`region_reader`](Self::read).
+    pub fn read_to_vec(&self, number: usize) -> Result<Vec<u8>, Failure> {
+        let entry = self.existing(number)?;
+        let size = usize::try_from(entry.size()).map_err(|_| Error::OutOfMemory)?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(size).map_err(|_| self.about(Error::OutOfMemory, &entry))?;
+        data.resize(size, 0);
+        self.read(number, &mut data)?;
+        Ok(data)
+    }
+
+    /// Reads a part of a region: as many bytes as `to` has, from `offset` of it on. The frames that they lie in are verified.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRegion`], and as for [`region_reader`](Self::read).
+    pub fn read_at(&self, number: usize, offset: u64, to: &mut [u8]) -> Result<(), Failure> {
+        let entry = self.existing(number)?;
+        let (size, length) = (entry.size(), to.len() as u64);
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(self.about(Error::OutOfRegion { offset, length, size }, &entry));
+        }
+        let mut parts = Vec::new();
+        let begin = self.begin(number)? + offset;
+        self.split(&entry, begin, to, &mut parts).map_err(|error| self.about(error, &entry))?;
+        self.restore(&mut parts, None)
+    }
+
+    /// Reads several regions, in any order, each into memory of its size; by the threads of the options, a frame at a time. Frames that
+    /// several of them share are restored once.
+    ///
+    /// # Errors
+    /// As for [`region_reader`](Self::read), and then none of them is to be relied on: read one by one, those that are sound succeed.
+    pub fn read_many(&self, requests: &mut [Request<'_>]) -> Result<(), Failure> {
+        self.read_many_with(requests, None)
+    }
+
+    /// As [`read_many`](Self::read_many). `observer` is told of progress, by the thread that calls: after each frame that this one has done
+    /// and, of several threads, when all is done. [`ControlFlow::Break`] cancels.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], and as for [`region_reader`](Self::read).
+    pub fn read_many_with(
+        &self,
+        requests: &mut [Request<'_>],
+        observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
+    ) -> Result<(), Failure> {
+        let mut parts = Vec::new();
+        for Request { number, to } in requests {
+            let entry = self.existing(*number)?;
+            let given = to.len() as u64;
+            if entry.size() != given {
+                return Err(self.about(Error::RegionSize { size: entry.size(), given }, &entry));
+            }
+            let begin = self.begin(*number)?;
+            self.split(&entry, begin, to, &mut parts).map_err(|error| self.about(error, &entry))?;
+        }
+        if !parts.is_sorted_by_key(|part| part.frame) {
+            parts.sort_unstable_by_key(|part| part.frame);
+        }
+        self.restore(&mut parts, observer)
+    }
+
+    /// A region where it lies in the file, without a copy. It must be of RAW frames. Its frames are verified.
+    ///
+    /// # Errors
+    /// [`Error::NotMappable`]; as for [`region_reader`](Self::read).
+    pub fn map(&self, number: usize) -> Result<&[u8], Failure> {
+        let entry = self.existing(number)?;
+        let about = |error| self.about(error, &entry);
+        if entry.size() == 0 {
+            return Ok(&[]);
+        }
+        let data = self.begin(number)?..self.begin(number)? + entry.size();
+        let (mut first, mut next) = (None, entry.frame().unwrap_or(0));
+        let mut reached = data.start;
+        while reached < data.end {
+            let frame = self.view().frame(next).filter(|frame| frame.data.contains(&reached));
+            let frame = frame.ok_or(Error::Malformed { offset: 0, what: CHANGED }).map_err(about)?;
+            if frame.style != FrameStyle::Raw {
+                return Err(about(Error::NotMappable));
+            }
+            self.stored(next, &frame, Verified::Before).map_err(|error| about(error).in_frame(next))?;
+            // Its own part of the first frame; all of the others.
+            first.get_or_insert(frame.stored.start + (reached - frame.data.start));
+            (next, reached) = (next + 1, frame.data.end);
+        }
+        let begin = first.unwrap_or(0) as usize;
+        let bytes = self.source.bytes().get(begin..begin + entry.size() as usize);
+        bytes.ok_or_else(|| about(Error::Malformed { offset: begin as u64, what: CHANGED }))
+    }
+
+    fn existing(&self, number: usize) -> Result<Entry<'_>, Failure> {
+        self.entry(number).ok_or_else(|| self.failure(Error::NoSuchRegion))
+    }
+
+    fn begin(&self, number: usize) -> Result<u64, Failure> {
+        Ok(self.view().region(number).ok_or(Error::NoSuchRegion)?.data.start)
+    }
+
+    pub(super) fn about(&self, error: impl Into<Failure>, entry: &Entry<'_>) -> Failure {
+        error.into().in_file(self.file.as_deref()).in_region(entry.name())
+    }
+
+    /// Says of memory for the data from `begin` on, a part of `entry`, which frame each part of it comes from.
+    fn split<'m>(&self, entry: &Entry<'_>, begin: u64, mut to: &'m mut [u8], parts: &mut Vec<Part<'m>>) -> Result<(), Error> {
+        let view = self.view();
+        let Some(mut number) = entry.frame().filter(|_| !to.is_empty()) else { return Ok(()) };
+        let mut at = begin;
+        let unverified = !(self.options.checksums && self.table.with_checksums);
+        let skipped = |number| view.frame(number).is_some_and(|frame: Frame| frame.data.end <= at);
+        if skipped(number) {
+            // The region's frames follow each other, so it is among the next ones.
+            number = view.frame_of(at);
+        }
+        while !to.is_empty() {
+            let frame = view.frame(number).filter(|frame| frame.data.contains(&at));
+            let frame = frame.ok_or(Error::Malformed { offset: 0, what: CHANGED })?;
+            let (mut end, mut next) = (frame.data.end, number + 1);
+            // RAW frames follow each other in the file as their data does: what is not verified needs no cut.
+            while unverified && frame.style == FrameStyle::Raw && end - at < TOGETHER.min(to.len() as u64) {
+                let following = view.frame(next).filter(|frame| frame.style == FrameStyle::Raw);
+                let Some(following) = following else { break };
+                (end, next) = (following.data.end, next + 1);
+            }
+            let size = (end - at).min(to.len() as u64) as usize;
+            let (part, rest) = to.split_at_mut(size);
+            parts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            parts.push(Part { region: entry.number(), frame: number, from: (at - frame.data.start) as usize, to: part });
+            (number, at, to) = (next, at + size as u64, rest);
+        }
+        Ok(())
+    }
+
+    /// The bytes of a frame in the file, verified.
+    fn stored(&self, number: usize, frame: &Frame, verified: Verified) -> Result<&[u8], Error> {
+        let Range { start, end } = frame.stored;
+        let bytes = self.source.bytes().get(start as usize..end as usize);
+        let bytes = bytes.ok_or(Error::Malformed { offset: start, what: CHANGED })?;
+        let (word, bit) = (&self.verified[number / 64], 1 << (number % 64));
+        let is_due = match verified {
+            Verified::Before => self.options.checksums && word.load(Ordering::Relaxed) & bit == 0,
+            Verified::Now => self.options.checksums,
+            Verified::ForSure => true,
+        };
+        if is_due && self.table.with_checksums {
+            if checksum(bytes) != frame.checksum {
+                return Err(Error::Malformed { offset: start, what: "the checksum of the frame is wrong: it is damaged" });
+            }
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads all parts, which are in the order of their frames.
+    fn restore(
+        &self,
+        parts: &mut [Part<'_>],
+        mut observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
+    ) -> Result<(), Failure> {
+        let total = parts.iter().map(|part| part.to.len() as u64).sum();
+        let mut jobs = Vec::new();
+        let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
+        jobs.try_reserve_exact(count).map_err(|_| Failure::from(Error::OutOfMemory))?;
+        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
+        let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
+        let outcome = self.spread(
+            jobs.len(),
+            &|number, loader| {
+                let mut parts = jobs[number].lock();
+                let (at, size) = ((parts[0].frame, parts[0].region), parts.iter().map(|part| part.to.len() as u64).sum());
+                stored.fetch_add(self.restore_frame(loader, &mut parts).map_err(|error| (at, error))?, Ordering::Relaxed);
+                data.fetch_add(size, Ordering::Relaxed);
+                Ok(())
+            },
+            &mut || match &mut observer {
+                None => ControlFlow::Continue(()),
+                Some(observer) => {
+                    observer(Progress { data: data.load(Ordering::Relaxed), total, stored: stored.load(Ordering::Relaxed) })
+                }
+            },
+        );
+        outcome.map_err(|(at, error)| {
+            let failure = self.failure(error);
+            let Some((frame, region)) = at else { return failure };
+            let failure = failure.in_frame(frame);
+            match self.entry(region) {
+                Some(entry) => failure.in_region(entry.name()),
+                None => failure,
+            }
+        })
+    }
+
+    /// Reads parts of one frame. Returns how many bytes of the file that took.
+    fn restore_frame(&self, loader: &mut Loader, parts: &mut [Part<'_>]) -> Result<u64, Error> {
+        let number = parts.first().ok_or(Error::Internal)?.frame;
+        let frame = self.view().frame(number).ok_or(Error::Malformed { offset: 0, what: CHANGED })?;
+        let size = (frame.data.end - frame.data.start) as usize;
+        let needed = parts.iter().map(|part| part.from + part.to.len()).max().unwrap_or(0);
+        let verified = if needed == size { Verified::Now } else { Verified::Before };
+        let stored = self.stored(number, &frame, verified)?;
+        match (frame.style, &mut *parts) {
+            (FrameStyle::Raw, parts) => {
+                // Some may go on in the next frames.
+                let bytes = self.source.bytes().get(frame.stored.start as usize..).unwrap_or_default();
+                copy(parts, bytes)?;
+                return Ok(parts.iter().map(|part| part.to.len() as u64).sum());
+            }
+            (FrameStyle::Lz4, [Part { from: 0, to, .. }]) if to.len() == size => loader.decode(stored, &frame, to)?,
+            (FrameStyle::Lz4, parts) => {
+                let data = loader.decode_apart(number, stored, &frame, needed)?;
+                copy(parts, data)?;
+            }
+        }
+        Ok(stored.len() as u64)
+    }
+
+    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`, and, as
+    /// others may be at it longer, once all are done. A failure ends it all; of several it is that of the lowest job that is returned.
+    pub(super) fn spread<E: Send>(
+        &self,
+        jobs: usize,
+        job: &Job<'_, E>,
+        after: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<(), (Option<E>, Error)> {
+        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, Error)>));
+        let work = |loader: &mut Loader, after: &mut dyn FnMut() -> ControlFlow<()>| {
+            while !stop.load(Ordering::Relaxed) {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= jobs {
+                    break;
+                }
+                if let Err((what, error)) = job(number, loader) {
+                    let mut failure = failure.lock();
+                    if failure.as_ref().is_none_or(|(other, ..)| number < *other) {
+                        *failure = Some((number, what, error));
+                    }
+                    stop.store(true, Ordering::Relaxed);
+                    break;
+                }
+                if after().is_break() {
+                    stop.store(true, Ordering::Relaxed);
+                    return Err(Error::Cancelled);
+                }
+            }
+            Ok(())
+        };
+        let help = || _ = work(&mut Loader::default(), &mut || ControlFlow::Continue(()));
+        let helpers = self.options.threads.min(jobs).saturating_sub(1);
+        let result = threads::with_helpers(helpers, &help, || {
+            let mut loader = self.spare.lock().take().unwrap_or_default();
+            let result = work(&mut loader, after);
+            *self.spare.lock() = Some(loader);
+            result
+        });
+        let mut failure = failure;
+        match failure.get_mut().take() {
+            Some((_, what, error)) => Err((Some(what), error)),
+            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, Error::Cancelled)),
+            None => result.map_err(|error| (None, error)),
+        }
+    }
+
+    /// All data of a frame.
+    pub(super) fn frame_data<'s>(
+        &'s self,
+        number: usize,
+        frame: &Frame,
+        verified: Verified,
+        loader: &'s mut Loader,
+    ) -> Result<&'s [u8], Error> {
+        let stored = self.stored(number, frame, verified)?;
+        match frame.style {
+            FrameStyle::Raw => Ok(stored),
+            FrameStyle::Lz4 => loader.decode_apart(number, stored, frame, (frame.data.end - frame.data.start) as usize),
+        }
+    }
+}
+
+/// Fills the parts from the data of their frame.
+fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), Error> {
+    parts.iter_mut().try_for_each(|part| {
+        let from = data.get(part.from..part.from + part.to.len()).ok_or(Error::Internal)?;
+        part.to.copy_from_slice(from);
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::checkpoint::ReaderOptions;
+
+    #[test]
+    fn of_several_failures_that_of_the_lowest_job_is_told() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ctests/golden/checkpoint/raw.ckpt");
+        let bytes = std::fs::read(path).unwrap();
+        let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
+        let second = AtomicBool::new(false);
+        let job = |number, _: &mut Loader| {
+            // So that the second one fails first, if there is a thread for it.
+            let begin = Instant::now();
+            while number == 0 && !second.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(1) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            second.fetch_or(number == 1, Ordering::Relaxed);
+            Err((number, Error::Internal))
+        };
+        for _ in 0..5 {
+            second.store(false, Ordering::Relaxed);
+            let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
+            assert_eq!(outcome, Err((Some(0), Error::Internal)));
+        }
+    }
+}

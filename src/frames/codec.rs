@@ -1,0 +1,378 @@
+//! One frame, made or restored as at its place in a checkpoint.
+
+use std::os::fd::BorrowedFd;
+
+use crate::bytes::end_of;
+use crate::error::Error;
+use crate::frame::decoder::Decoder;
+use crate::frame::encoder::Encoder;
+use crate::frame::sink::Sink;
+use crate::frame::source::{self, Source};
+use crate::frame::style::FrameState;
+use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
+use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor};
+use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
+
+/// How much a writer of frames has compressed so far, which shows in the bytes of LZ4 frames to come: the first one with content begins
+/// with an empty table, all later ones with a used one; until LZ4 finds that it has counted more than 1 GiB, and empties it
+/// (docs/frame-format.md, "History").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    /// LZ4's count; 0 is that of an empty table.
+    count: u64,
+}
+
+/// Where LZ4 empties its table when it starts a stream, and where it goes back to [`GAP`] in one.
+const EMPTIED_BEYOND: u64 = 1 << 30;
+const COUNT_MAX: u64 = 1 << 31;
+
+/// What LZ4 adds between streams.
+const GAP: u64 = 65_536;
+
+impl History {
+    /// Adds a frame that has buffers of these sizes. Returns whether, to LZ4, it is a later one.
+    pub(crate) fn add(&mut self, style: FrameStyle, sizes: impl Iterator<Item = u64>) -> bool {
+        if style != FrameStyle::Lz4 {
+            return false;
+        }
+        if self.count > EMPTIED_BEYOND {
+            self.count = 0;
+        }
+        let later = self.count > 0;
+        if later {
+            self.count += GAP;
+        }
+        for size in sizes {
+            self.add_buffer(size);
+        }
+        later
+    }
+
+    fn add_buffer(&mut self, mut size: u64) {
+        const CHUNK: u64 = CHUNK_MAX as u64;
+        while size > 0 {
+            // So many full chunks at once as do not take the count beyond its limit.
+            let fit = ((COUNT_MAX - self.count) / CHUNK).min(size / CHUNK);
+            if fit > 0 {
+                self.count += fit * CHUNK;
+                size -= fit * CHUNK;
+                continue;
+            }
+            let chunk = size.min(CHUNK);
+            if self.count + chunk > COUNT_MAX {
+                self.count = GAP;
+            }
+            self.count += chunk;
+            size -= chunk;
+        }
+    }
+
+    /// As a number: 0 for the begin of a checkpoint.
+    pub(crate) fn to_number(self) -> u64 {
+        self.count
+    }
+
+    /// Back from the number.
+    pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
+        if number > COUNT_MAX {
+            return Err(Error::Argument("the history is none that a call has given"));
+        }
+        Ok(Self { count: number })
+    }
+}
+
+/// The most bytes that a frame takes that has buffers of these sizes. An error where that is more than there can be.
+pub(crate) fn bound(style: FrameStyle, sizes: impl Iterator<Item = u64>) -> Result<u64, Error> {
+    let mut bound = 0;
+    for size in sizes {
+        let chunks = size / CHUNK_MAX as u64;
+        let rest = (size % CHUNK_MAX as u64) as usize;
+        let more = match style {
+            FrameStyle::Raw => Some(size),
+            FrameStyle::Lz4 => {
+                let rest = if rest > 0 { chunk_bound(rest) as u64 } else { 0 };
+                chunks.checked_mul(chunk_bound(CHUNK_MAX) as u64).and_then(|chunks| chunks.checked_add(rest))
+            }
+        };
+        bound = end_of(bound, more.ok_or(Error::TooLarge { size })?)?;
+    }
+    Ok(bound)
+}
+
+/// Makes frames: what one thread needs for that.
+pub(crate) struct Maker(OwnedCompressor);
+
+impl Maker {
+    pub(crate) fn new() -> Result<Self, Error> {
+        OwnedCompressor::new().map(Self).ok_or(Error::OutOfMemory)
+    }
+
+    /// Makes a frame at the start of `room`, which has as many bytes as [`bound`] says; with fewer, LZ4 judges what fits. Returns how many
+    /// it took. `later` is what [`History::add`] said.
+    pub(crate) fn make<'b>(
+        &mut self,
+        style: FrameStyle,
+        later: bool,
+        buffers: impl Iterator<Item = &'b [u8]>,
+        room: &mut [u8],
+    ) -> Result<usize, Error> {
+        let mut offset = 0;
+        let end = Sink::Mmio(sink::Mmio { offset: &mut offset, region: SharedBytesMut::new(room) });
+        // One thread, which is one of several.
+        self.make_at(style, later, buffers, end, 1).map(|end| end as usize)
+    }
+
+    /// Makes a frame where `end` says, on up to `threads` threads. Returns the offset one past its last byte.
+    pub(super) fn make_at<'b>(
+        &mut self,
+        style: FrameStyle,
+        later: bool,
+        buffers: impl Iterator<Item = &'b [u8]>,
+        end: Sink<'_>,
+        threads: usize,
+    ) -> Result<u64, Error> {
+        let mut lz4 = self.0.borrow();
+        lz4.renew(later);
+        let (mut phase, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
+        let mut encoder = Encoder { phase: &mut phase, lz4: Some(lz4), ring_cursor: &mut ring_cursor, end, threads };
+        encoder.open(style as i32, || Ok(()))?;
+        for buffer in buffers {
+            encoder.put(Kind::Data, SharedBytes::new(buffer))?;
+        }
+        encoder.close(|| Ok(()))
+    }
+}
+
+/// Where frames are read from.
+#[derive(Clone, Copy)]
+pub(crate) enum From<'h> {
+    /// Memory: offsets are those in it.
+    Memory(&'h [u8]),
+    /// A file, by pread(2): its position neither matters nor changes.
+    File(BorrowedFd<'h>),
+}
+
+/// Restores frames: what one thread needs for that.
+pub(crate) struct Restorer<'h> {
+    lz4: OwnedDecompressor,
+    from: From<'h>,
+    /// What is read from a file goes here.
+    buffer: Vec<u8>,
+}
+
+/// Of a file, so much is read at a time.
+const READ_SIZE: usize = 256 << 10;
+
+impl<'h> Restorer<'h> {
+    pub(crate) fn new(from: From<'h>) -> Result<Self, Error> {
+        let mut buffer = Vec::new();
+        if let From::File(_) = from {
+            buffer.try_reserve_exact(READ_SIZE).map_err(|_| Error::OutOfMemory)?;
+            buffer.resize(READ_SIZE, 0);
+        }
+        Ok(Self { lz4: OwnedDecompressor::new().ok_or(Error::OutOfMemory)?, from, buffer })
+    }
+
+    /// Restores a frame from `offset` on. Returns the offset one past what was restored of it. After an error the content of the buffers is
+    /// undefined.
+    pub(crate) fn restore<'b>(
+        &mut self,
+        style: FrameStyle,
+        mut offset: u64,
+        buffers: impl Iterator<Item = &'b mut [u8]>,
+    ) -> Result<u64, Error> {
+        let (mut lo, mut ready) = (0, 0);
+        let end = match self.from {
+            From::Memory(memory) if offset > memory.len() as u64 => {
+                return Err(Error::SeekPastEnd { offset, size: memory.len() as u64 });
+            }
+            From::Memory(memory) => Source::Mmio(source::Mmio { offset: &mut offset, region: SharedBytes::new(memory) }),
+            From::File(fd) => Source::Stream(source::Stream {
+                fd,
+                at_offset: true,
+                size: source::NOT_SEEKABLE,
+                offset: &mut offset,
+                buffer: &mut self.buffer,
+                lo: &mut lo,
+                ready: &mut ready,
+            }),
+        };
+        let (mut phase, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
+        let lz4 = Some(self.lz4.borrow());
+        let mut decoder = Decoder { phase: &mut phase, lz4, ring_cursor: &mut ring_cursor, end, threads: 1 };
+        decoder.open(style as i32, || Ok(()))?;
+        for buffer in buffers {
+            decoder.get(Kind::Data, SharedBytesMut::new(buffer))?;
+        }
+        decoder.close(|| Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Checkpt, Restore};
+
+    fn letters(mut seed: u64, size: usize) -> Vec<u8> {
+        let mut next = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            b"ACGT"[(seed >> 20) as usize % 4]
+        };
+        (0..size).map(|_| next()).collect()
+    }
+
+    /// Frames of low entropy, where history shows, of both styles, some without content.
+    fn frames() -> Vec<(FrameStyle, Vec<Vec<u8>>)> {
+        let mut frames = Vec::new();
+        for seed in 1..40u64 {
+            let style = if seed % 5 == 0 { FrameStyle::Raw } else { FrameStyle::Lz4 };
+            let sizes: &[usize] = match seed % 4 {
+                0 => &[],
+                1 => &[40, 0, 3000],
+                2 => &[0, 100_000, 16],
+                _ => &[70_000, 65_536, 5, 200_000],
+            };
+            frames.push((style, sizes.iter().map(|&size| letters(seed, size)).collect()));
+        }
+        frames
+    }
+
+    #[test]
+    fn frames_made_apart_are_those_that_one_handle_makes() {
+        for skip in 0..6 {
+            let frames = &frames()[skip..];
+            let mut region = vec![0; 10 << 20];
+            let mut one = Checkpt::mmio(&mut region).unwrap();
+            let mut ends = Vec::new();
+            for (style, buffers) in frames {
+                one.open(*style).unwrap();
+                buffers.iter().for_each(|buffer| one.data(buffer).unwrap());
+                ends.push(one.close().unwrap() as usize);
+            }
+            drop(one);
+            let (mut history, mut begin, mut differing) = (History::default(), 0, 0);
+            let mut maker = Maker::new().unwrap();
+            for ((style, buffers), &end) in frames.iter().zip(&ends) {
+                let sizes = || buffers.iter().map(|buffer| buffer.len() as u64);
+                let later = history.add(*style, sizes());
+                let bound = bound(*style, sizes()).unwrap() as usize;
+                let mut make = |later| {
+                    let mut room = vec![0; bound];
+                    let made = maker.make(*style, later, buffers.iter().map(Vec::as_slice), &mut room).unwrap();
+                    room.truncate(made);
+                    room
+                };
+                assert!(make(later) == region[begin..end], "frame at {begin}, later: {later}");
+                differing += usize::from(make(!later) != region[begin..end]);
+                begin = end;
+            }
+            assert!(differing > 0, "history shows in these");
+        }
+    }
+
+    #[test]
+    fn history_knows_when_lz4_empties_its_table() {
+        let gibibyte = 1 << 30;
+        let lz4 = |history: &mut History, size| history.add(FrameStyle::Lz4, [size].into_iter());
+        let mut history = History::default();
+        assert!(!lz4(&mut history, 0) && !history.add(FrameStyle::Raw, [5].into_iter()));
+        assert!(!lz4(&mut history, gibibyte));
+        // Exactly so much is not too much.
+        assert!(lz4(&mut history, 1));
+        assert!(!lz4(&mut history, 1));
+        assert!(lz4(&mut history, 1));
+        // Beyond 2 GiB the count goes back to 64 KiB.
+        let mut history = History::default();
+        assert!(!lz4(&mut history, 2 * gibibyte + 1));
+        assert_eq!(history.to_number(), 65_537);
+        assert!(lz4(&mut history, 1));
+        let mut history = History::default();
+        for _ in 0..3 * gibibyte / 65_536 {
+            history.add_buffer(65_536);
+        }
+        let mut at_once = History::default();
+        at_once.add_buffer(3 * gibibyte);
+        assert_eq!(history, at_once);
+        // The last byte that is not beyond.
+        let mut history = History::default();
+        [1, 2 * gibibyte - 1].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), COUNT_MAX);
+        assert_eq!(History::from_number(history.to_number()), Ok(history));
+        assert!(History::from_number(COUNT_MAX + 1).is_err());
+        [1, 65_536, 65_536].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), GAP + 1 + 2 * 65_536);
+        // And where full chunks do not end at the limit.
+        let mut history = History::default();
+        [1, 2 * gibibyte].into_iter().for_each(|size| history.add_buffer(size));
+        assert_eq!(history.to_number(), GAP + 65_536);
+    }
+
+    #[test]
+    fn bounds_are_kept_and_do_not_overflow() {
+        assert_eq!(bound(FrameStyle::Raw, [1, 2].into_iter()), Ok(3));
+        assert_eq!(bound(FrameStyle::Lz4, [0, 65_536, 65_537].into_iter()), Ok(2 * 65_812 + 20));
+        for style in [FrameStyle::Raw, FrameStyle::Lz4] {
+            assert!(bound(style, [u64::MAX, 1].into_iter()).is_err());
+        }
+        assert!(bound(FrameStyle::Lz4, [u64::MAX].into_iter()).is_err());
+    }
+
+    #[test]
+    fn frames_are_restored_from_memory_and_from_a_file() {
+        let mut region = vec![0; 10 << 20];
+        let mut checkpt = Checkpt::mmio(&mut region).unwrap();
+        let mut offsets = Vec::new();
+        let frames = frames();
+        for (style, buffers) in &frames {
+            offsets.push(checkpt.open(*style).unwrap());
+            buffers.iter().for_each(|buffer| checkpt.data(buffer).unwrap());
+            checkpt.close().unwrap();
+        }
+        offsets.push(checkpt.open(FrameStyle::Raw).unwrap());
+        drop(checkpt);
+        region.truncate(offsets[frames.len()] as usize);
+        let file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut &file, &region).unwrap();
+        for from in [From::Memory(&region), From::File(std::os::fd::AsFd::as_fd(&file))] {
+            let mut restorer = Restorer::new(from).unwrap();
+            for (number, (style, buffers)) in frames.iter().enumerate().rev() {
+                let mut restored: Vec<Vec<u8>> = buffers.iter().map(|buffer| vec![0; buffer.len()]).collect();
+                let end = restorer.restore(*style, offsets[number], restored.iter_mut().map(Vec::as_mut_slice));
+                assert_eq!(end, Ok(offsets[number + 1]));
+                assert!(&restored == buffers, "{number}");
+            }
+            let result = restorer.restore(FrameStyle::Raw, region.len() as u64 - 1, [&mut [0; 9][..]].into_iter());
+            assert_eq!(result, Err(Error::UnexpectedEnd { offset: region.len() as u64, missing: 8 }));
+            assert!(restorer.restore(FrameStyle::Lz4, u64::MAX, [&mut [0; 9][..]].into_iter()).is_err());
+            if let From::Memory(_) = from {
+                // Also where nothing is asked for.
+                let (offset, size) = (region.len() as u64 + 1, region.len() as u64);
+                assert_eq!(restorer.restore(FrameStyle::Raw, size, [].into_iter()), Ok(size));
+                assert_eq!(restorer.restore(FrameStyle::Raw, offset, [].into_iter()), Err(Error::SeekPastEnd { offset, size }));
+            }
+            // At the end of all offsets, and beyond.
+            let mut far = |offset| restorer.restore(FrameStyle::Raw, offset, [&mut [0; 9][..]].into_iter()).unwrap_err();
+            let (near, beyond) = (far(i64::MAX as u64 - 9), far(i64::MAX as u64 - 8));
+            match from {
+                From::Memory(_) => assert!(matches!((near, beyond), (Error::SeekPastEnd { .. }, Error::SeekPastEnd { .. }))),
+                From::File(_) => {
+                    assert_eq!(near, Error::UnexpectedEnd { offset: i64::MAX as u64 - 9, missing: 9 });
+                    assert_eq!(beyond, Error::TooLarge { size: 9 });
+                }
+            }
+        }
+        let position = std::io::Seek::stream_position(&mut &file).unwrap();
+        assert_eq!(position, region.len() as u64, "where writing left it");
+        // And by a handle, as ever.
+        let mut restore = Restore::mmio(&region).unwrap();
+        restore.seek(offsets[1]).unwrap();
+        restore.open(frames[1].0).unwrap();
+        for buffer in &frames[1].1 {
+            let mut restored = vec![0; buffer.len()];
+            restore.data(&mut restored).unwrap();
+            assert_eq!(&restored, buffer);
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Making many frames on several threads.
+
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::codec::Maker;
+use super::plan::{Job, Plan};
+use super::{Frame, FrameError, Frames};
+use crate::bytes::end_of;
+use crate::error::{Doing, Error};
+use crate::frame::sink::{Mmio, Sink, Stream};
+use crate::frame::{BUFFER_MIN, CHUNK_MAX, FrameStyle, chunk_bound};
+use crate::sync::pipeline::{Failed, Made, Pipeline};
+use crate::sys::fd;
+use crate::sys::shared_bytes::SharedBytesMut;
+
+/// What is to be made, and how.
+struct Work<'w, 'b> {
+    frames: &'w [Frame<'b>],
+    plan: &'w Plan,
+    threads: usize,
+    /// What frames that are made in memory take.
+    sizes: &'w [AtomicU64],
+}
+
+/// Where frames lie, as it turns out in order.
+struct Ranges<'w> {
+    of: &'w mut [Range<u64>],
+    /// Where what comes next begins.
+    next: u64,
+    /// So many frames have their place, the last of them perhaps in part.
+    placed: usize,
+}
+
+impl Ranges<'_> {
+    /// Gives the next `size` bytes to a frame.
+    fn add(&mut self, frame: usize, size: u64) -> Result<(), Error> {
+        let end = end_of(self.next, size)?;
+        if frame >= self.placed {
+            self.of[frame].start = self.next;
+            self.placed = frame + 1;
+        }
+        self.of[frame].end = end;
+        self.next = end;
+        Ok(())
+    }
+}
+
+/// Where frames go to.
+trait Destination {
+    /// Makes these jobs, of which none is alone.
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed>;
+
+    /// Makes a frame alone.
+    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error>;
+}
+
+fn checkpt(settings: &mut Frames, frames: &mut [Frame<'_>], to: &mut impl Destination) -> Result<u64, FrameError> {
+    let offset = settings.next;
+    let failed = |(frame, error)| FrameError { frame, error };
+    let short = |_| failed((0, Error::OutOfMemory));
+    let plan = Plan::new(frames, settings.history).map_err(failed)?;
+    let (mut sizes, mut ranges) = (Vec::new(), Vec::new());
+    sizes.try_reserve_exact(frames.len()).map_err(short)?;
+    sizes.resize_with(frames.len(), || AtomicU64::new(0));
+    ranges.try_reserve_exact(frames.len()).map_err(short)?;
+    ranges.resize(frames.len(), offset..offset);
+    let work = Work { frames, plan: &plan, threads: settings.threads, sizes: &sizes };
+    let mut so_far = Ranges { of: &mut ranges, next: offset, placed: 0 };
+    let result = work.run(&mut so_far, to);
+    let end = so_far.next;
+    let made = result.map_or_else(|failed| failed.frame, |()| frames.len());
+    for (frame, range) in frames[..made].iter_mut().zip(ranges) {
+        frame.range = range;
+    }
+    result?;
+    (settings.next, settings.history) = (end, plan.history);
+    Ok(end)
+}
+
+impl Work<'_, '_> {
+    fn run(&self, ranges: &mut Ranges<'_>, to: &mut impl Destination) -> Result<(), FrameError> {
+        let mut jobs = &self.plan.jobs[..];
+        let mut maker = None;
+        while !jobs.is_empty() {
+            let together = jobs.iter().position(|job| matches!(job, Job::Alone(_))).unwrap_or(jobs.len());
+            let (now, rest) = jobs.split_at(together);
+            to.make(self, now, ranges)
+                .map_err(|Failed { job, error }| FrameError { frame: Self::culprit(&now[job], &error, ranges), error })?;
+            jobs = rest;
+            if let Some((&Job::Alone(frame), rest)) = jobs.split_first() {
+                let begin = ranges.next;
+                let maker = match &mut maker {
+                    Some(maker) => Ok(maker),
+                    None => Maker::new().map(|new| maker.insert(new)),
+                };
+                let end = maker.and_then(|maker| to.make_alone(maker, self, frame, begin));
+                end.and_then(|end| ranges.add(frame, end - begin)).map_err(|error| FrameError { frame, error })?;
+                jobs = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which frame of a job failed.
+    fn culprit(job: &Job, error: &Error, ranges: &Ranges<'_>) -> usize {
+        match (job, error) {
+            // The first one without a place.
+            (Job::Frames(frames), Error::NoRoom { .. }) => ranges.placed.clamp(frames.start, frames.end - 1),
+            _ => job.frame(),
+        }
+    }
+
+    /// Does what of a job can be done before it is known where it goes.
+    fn make(&self, maker: &mut Maker, job: &Job, room: &mut [u8]) -> Result<Made<()>, Error> {
+        let mut len = 0;
+        match job {
+            Job::Frames(frames) => {
+                for frame in frames.clone() {
+                    let Frame { style, buffers, .. } = self.frames[frame];
+                    let made = maker.make(style, self.plan.later[frame], buffers.iter().copied(), &mut room[len..])?;
+                    self.sizes[frame].store(made as u64, Ordering::Relaxed);
+                    len += made;
+                }
+            }
+            Job::Buffers(frame, buffers) => {
+                for buffer in &self.frames[*frame].buffers[buffers.clone()] {
+                    room[len..len + buffer.len()].copy_from_slice(buffer);
+                    len += buffer.len();
+                }
+            }
+            Job::Part(..) | Job::Alone(_) => {}
+        }
+        Ok(Made { len, result: () })
+    }
+
+    /// Says where a job goes that is made and takes `len` bytes in memory. Returns where it begins.
+    fn settle(&self, job: &Job, len: usize, ranges: &mut Ranges<'_>) -> Result<u64, Error> {
+        let begin = ranges.next;
+        match job {
+            Job::Frames(frames) => {
+                for frame in frames.clone() {
+                    ranges.add(frame, self.sizes[frame].load(Ordering::Relaxed))?;
+                }
+            }
+            Job::Buffers(frame, _) => ranges.add(*frame, len as u64)?,
+            Job::Part(frame, _, bytes) => ranges.add(*frame, bytes.len() as u64)?,
+            Job::Alone(_) => return Err(Error::Internal),
+        }
+        Ok(begin)
+    }
+
+    /// The bytes of a job: those made in memory, or those that are taken from where they are.
+    fn bytes<'m>(&'m self, job: &Job, made: &'m [u8]) -> &'m [u8] {
+        match job {
+            Job::Part(frame, buffer, bytes) => &self.frames[*frame].buffers[*buffer][bytes.clone()],
+            _ => made,
+        }
+    }
+
+    fn pipeline(&self, jobs: &[Job]) -> Pipeline {
+        Pipeline { threads: self.threads, jobs: jobs.len(), room: self.plan.room }
+    }
+}
+
+/// Makes frames in memory.
+pub(super) fn to_memory(settings: &mut Frames, frames: &mut [Frame<'_>], region: &mut [u8]) -> Result<u64, FrameError> {
+    let (offset, size) = (settings.next, region.len() as u64);
+    let rest = usize::try_from(offset).ok().and_then(|offset| region.get_mut(offset..));
+    let rest = rest.ok_or(FrameError { frame: 0, error: Error::SeekPastEnd { offset, size } })?;
+    checkpt(settings, frames, &mut Memory { rest })
+}
+
+/// What is left of the memory, which begins where the next frame does.
+struct Memory<'m> {
+    rest: &'m mut [u8],
+}
+
+impl<'m> Memory<'m> {
+    fn take(&mut self, len: usize) -> &'m mut [u8] {
+        let (taken, rest) = std::mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        taken
+    }
+
+    /// Makes a frame, which may not fit, in what is left. Returns how many bytes it took.
+    fn make_here(
+        &mut self,
+        maker: &mut Maker,
+        work: &Work<'_, '_>,
+        frame: usize,
+        offset: u64,
+        threads: usize,
+    ) -> Result<u64, Error> {
+        let mut len = 0;
+        let end = Sink::Mmio(Mmio { offset: &mut len, region: SharedBytesMut::new(self.rest) });
+        let Frame { style, buffers, .. } = work.frames[frame];
+        let made = maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, threads);
+        let len = made.map_err(|error| match error {
+            Error::NoRoom { offset: here, left, style } => Error::NoRoom { offset: offset + here, left, style },
+            error => error,
+        })?;
+        self.take(len as usize);
+        Ok(len)
+    }
+
+    /// Says where a job goes.
+    fn settle(
+        &mut self,
+        maker: &mut Option<Maker>,
+        work: &Work<'_, '_>,
+        job: &Job,
+        len: usize,
+        ranges: &mut Ranges<'_>,
+    ) -> Result<&'m mut [u8], Error> {
+        let left = self.rest.len();
+        let no_room = |offset| Error::NoRoom { offset, left: left as u64, style: FrameStyle::Raw };
+        match job {
+            // So near to the end of the memory, LZ4 is to judge what fits, one frame after the other.
+            Job::Frames(frames) if left < len || left - len < chunk_bound(CHUNK_MAX) => {
+                let maker = match maker {
+                    Some(maker) => maker,
+                    None => maker.insert(Maker::new()?),
+                };
+                for frame in frames.clone() {
+                    let len = self.make_here(maker, work, frame, ranges.next, 1)?;
+                    ranges.add(frame, len)?;
+                }
+                return Ok(&mut []);
+            }
+            Job::Buffers(frame, buffers) if left < len => {
+                let mut end = 0;
+                for buffer in &work.frames[*frame].buffers[buffers.clone()] {
+                    if end + buffer.len() > left {
+                        return Err(Error::NoRoom {
+                            offset: ranges.next + end as u64,
+                            left: (left - end) as u64,
+                            style: FrameStyle::Raw,
+                        });
+                    }
+                    end += buffer.len();
+                }
+                return Err(Error::Internal);
+            }
+            // All of the buffer or nothing.
+            Job::Part(frame, buffer, bytes) if left < work.frames[*frame].buffers[*buffer].len() - bytes.start => {
+                return Err(no_room(ranges.next));
+            }
+            _ => {}
+        }
+        work.settle(job, len, ranges)?;
+        Ok(self.take(match job {
+            Job::Part(_, _, bytes) => bytes.len(),
+            _ => len,
+        }))
+    }
+}
+
+impl Destination for Memory<'_> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed> {
+        let mut near_the_end = None;
+        work.pipeline(jobs).settled(
+            Maker::new,
+            |maker, job, room| work.make(maker, &jobs[job], room),
+            |job, made| self.settle(&mut near_the_end, work, &jobs[job], made.len, ranges),
+            |job, place, made| {
+                // Frames near the end of the memory are there already.
+                if !place.is_empty() {
+                    place.copy_from_slice(work.bytes(&jobs[job], made));
+                }
+                Ok(())
+            },
+        )
+    }
+
+    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error> {
+        self.make_here(maker, work, frame, offset, work.threads).map(|len| offset + len)
+    }
+}
+
+/// Makes frames and writes them one after the other.
+pub(super) fn to_stream(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
+    checkpt(settings, frames, &mut Written { fd, at_offset: false })
+}
+
+/// Makes frames and writes them where they belong, several at a time.
+pub(super) fn to_file(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
+    if fd::appends(fd) {
+        // Frames would come in the order in which they are done.
+        let error = Error::Argument("the file is open for appending (O_APPEND), so nothing can be written at an offset of it");
+        return Err(FrameError { frame: 0, error });
+    }
+    checkpt(settings, frames, &mut Written { fd, at_offset: true })
+}
+
+/// A descriptor: written to at offsets, or else at its position.
+struct Written<'f> {
+    fd: BorrowedFd<'f>,
+    at_offset: bool,
+}
+
+impl Destination for Written<'_> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed> {
+        let (pipeline, fd) = (work.pipeline(jobs), self.fd);
+        let make = |maker: &mut Maker, job: usize, room: &mut [u8]| work.make(maker, &jobs[job], room);
+        let writing = |offset| move |errno| Error::Io { doing: Doing::Writing, offset, errno };
+        if !self.at_offset {
+            return pipeline.in_order(Maker::new, make, |job, made, ()| {
+                let offset = work.settle(&jobs[job], made.len(), ranges)?;
+                fd::write_all(fd, work.bytes(&jobs[job], made), &[]).map_err(writing(offset))
+            });
+        }
+        pipeline.settled(
+            Maker::new,
+            make,
+            |job, made| {
+                let offset = work.settle(&jobs[job], made.len, ranges)?;
+                if ranges.next > i64::MAX as u64 {
+                    return Err(Error::TooLarge { size: ranges.next - offset });
+                }
+                Ok(offset)
+            },
+            |job, offset, made| fd::write_all_at(fd, work.bytes(&jobs[job], made), offset).map_err(writing(offset)),
+        )
+    }
+
+    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, mut offset: u64) -> Result<u64, Error> {
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(8 * BUFFER_MIN).map_err(|_| Error::OutOfMemory)?;
+        buffer.resize(8 * BUFFER_MIN, 0);
+        let mut used = 0;
+        let Self { fd, at_offset } = *self;
+        let end = Sink::Stream(Stream { fd, at_offset, offset: &mut offset, buffer: &mut buffer, used: &mut used });
+        let Frame { style, buffers, .. } = work.frames[frame];
+        maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, work.threads)
+    }
+}

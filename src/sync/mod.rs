@@ -1,0 +1,3 @@
+//! Work on several threads: no file formats here.
+
+pub(crate) mod pipeline;
