@@ -54,12 +54,12 @@ $(OUT)/fdckpt: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 	cp "$(TARGET)/lto/$$host/release/fdckpt" "$@.$$$$"; mv -f "$@.$$$$" "$@"
 
 headers: ## Generate include/*.h from src/capi
-	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
+	FDCKPT_TEST_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
 
 # What the demo reads: a file or a folder. By default the Rust toolchain's own libraries, some 150 MB.
 DATA ?= $(shell rustc --print target-libdir)
 
-demo: lib ## Build, install to a staging folder, compile examples/demo.c against that, and run it on DATA
+demo: lib ## Build, install to a staging folder, compile examples/frames_demo.c against that, and run it on DATA
 	@set -e; mkdir -p "$(TARGET)/demo"; stage=$$(cd "$(TARGET)/demo" && pwd); \
 	$(MAKE) --no-print-directory --silent install-lib PREFIX="$$stage/usr" LIBDIR="$$stage/usr/lib" DESTDIR=; \
 	flags=(-I"$$stage/usr/include" -L"$$stage/usr/lib" -lfdckpt); \
@@ -69,7 +69,7 @@ demo: lib ## Build, install to a staging folder, compile examples/demo.c against
 	  echo "pkg-config is not installed: using the flags that it would print"; \
 	fi; \
 	set -x; \
-	$(CC) -O2 -o "$$stage/demo" examples/demo.c -pthread "$${flags[@]}" -Wl,-rpath,"$$stage/usr/lib"; \
+	$(CC) -O2 -o "$$stage/demo" examples/frames_demo.c -pthread "$${flags[@]}" -Wl,-rpath,"$$stage/usr/lib"; \
 	"$$stage/demo" "$(DATA)"
 
 # How often each run of `make demo-mpi` is killed, and how many steps it has.
@@ -83,7 +83,7 @@ demo-mpi: lib ## Run a program of Open MPI (which it installs, as root) with 2 a
 	@set -e; mkdir -p "$(TARGET)/demo-mpi"; build=$$(cd "$(TARGET)/demo-mpi" && pwd); lib=$$(cd "$(OUT)" && pwd); \
 	flags=(-O2 -Wall -Wextra -Iinclude -L"$$lib" -lfdckpt -Wl,-rpath,"$$lib"); \
 	mpicc -o "$$build/mpi_heat" examples/mpi_heat.c "$${flags[@]}"; \
-	$(CC) -o "$$build/fti_recut" examples/fti_recut.c "$${flags[@]}"; \
+	$(CC) -o "$$build/fti_repartition" examples/fti_repartition.c "$${flags[@]}"; \
 	examples/mpi_demo.sh "$$build" $(STEPS) $(KILLS)
 
 # libclang for comparing the headers with the Rust code, without root.
@@ -104,27 +104,27 @@ test: $(VENV)/libclang ## Run all tests
 	  export LIBCLANG_PATH="$$($(VENV)/bin/python -c 'import clang, os; print(os.path.join(list(clang.__path__)[0], "native"))')"; \
 	  export BINDGEN_EXTRA_CLANG_ARGS="-I\"$$($(CC) -print-file-name=include)\""; \
 	fi; \
-	$(CARGO) test --features $$features 2>&1 | ctests/summary.sh
+	$(CARGO) test --features $$features 2>&1 | tools/summary.sh
 
 valgrind: ## Run the whole C test suite under valgrind (a minute)
 	$(CARGO) test --features ctests --test c_suite -- --ignored --nocapture valgrind
 
 faults: ## Make every call of the system fail, one after the other, in all scenarios
-	FDCKPT_FAULTS=all $(CARGO) test --release --test faults -- --nocapture
+	FDCKPT_TEST_FAULTS=all $(CARGO) test --release --test faults -- --nocapture
 
 # How many sequences `make identity` draws, how many seconds `make fuzz` gives to each target.
 COUNT   ?= 1000000
 SECONDS ?= 60
 
 identity: ## Compare COUNT random sequences of calls in all modes with each other and with a model, and huge frames
-	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
-	FDCKPT_IDENTITY=$(COUNT) $(CARGO) test --release --test spread --test frames -- --include-ignored --nocapture --test-threads 1
+	FDCKPT_TEST_MODEL_CASES=$(COUNT) $(CARGO) test --release --test identity -- --include-ignored --nocapture --test-threads 1
+	FDCKPT_TEST_MODEL_CASES=$(COUNT) $(CARGO) test --release --test spread --test frames -- --include-ignored --nocapture --test-threads 1
 
 corruption: ## Damage checkpoints COUNT times, and tell how much of it goes unnoticed
-	FDCKPT_CORRUPTION=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1
+	FDCKPT_TEST_CORRUPTION_CASES=$(COUNT) $(CARGO) test --release --test corruption -- --nocapture --test-threads 1
 
 container-model: ## Compare COUNT generated containers with a naive model of the format
-	FDCKPT_CONTAINER=$(COUNT) $(CARGO) test --release --test container -- the_model_agrees --nocapture
+	FDCKPT_TEST_CONTAINER_CASES=$(COUNT) $(CARGO) test --release --test container -- the_model_agrees --nocapture
 
 bench-container: ## Measure the container, beside the figures of the original
 	$(CARGO) bench --bench container
@@ -142,15 +142,15 @@ bench-index: ROUNDS = 9
 damage: COUNT = 100000
 
 damage: ## Damage checkpoints that describe themselves COUNT times: all of it is noticed, and costs what it hits
-	FDCKPT_INDEX_DAMAGE=$(COUNT) $(CARGO) test --release --test index_damage -- --nocapture
+	FDCKPT_TEST_CHECKPOINT_CORRUPTION_CASES=$(COUNT) $(CARGO) test --release --test index_damage -- --nocapture
 
 million: ## Checkpoints with a million regions: how long opening and finding one takes
-	FDCKPT_INDEX_REGIONS=1000000 $(CARGO) test --release --test index -- --nocapture a_million
+	FDCKPT_TEST_REGIONS=1000000 $(CARGO) test --release --test index -- --nocapture a_million
 
 crash: ROUNDS = 10000
 
 crash: ## Kill processes that save or update ROUNDS times, and look at what they leave; each state that a crash of the machine may leave
-	FDCKPT_CRASH=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
+	FDCKPT_TEST_CRASH_ROUNDS=$(ROUNDS) $(CARGO) test --release --test crash --test crash_update -- --nocapture
 
 # The fuzzers need options of the compiler that are not stable; LZ4 is compiled to be checked for bad accesses like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
@@ -176,8 +176,8 @@ bench-inflate: ## Decompress DATA (folders) by this library and by others, side 
 	cd benches/inflate && CARGO_TARGET_DIR="$(abspath $(TARGET))/bench" $(CARGO) run --release --quiet -- $(DATA) "$(CURDIR)/src" "$(CURDIR)/ctests"
 
 sanitize: ## Run the C suite with library and programs under AddressSanitizer, UBSan (the programs) and ThreadSanitizer
-	ctests/sanitize.sh address $(TARGET)/sanitize
-	ctests/sanitize.sh thread $(TARGET)/sanitize
+	tools/sanitize.sh address $(TARGET)/sanitize
+	tools/sanitize.sh thread $(TARGET)/sanitize
 
 # What tells whether a change of the code is noticed: quick, and without tests of building and installing.
 QUICK_TESTS := --features ctests --lib --test c_in_process --test rust_api --test identity --test corruption --test container --test container_memory --test fti --test fti_damage --test fti_update --test crash_update
@@ -186,11 +186,11 @@ ROOM ?= frame
 
 mutants: ## Change src/ROOM in small ways, and see whether the tests notice, of which each change gets SECONDS
 	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install cargo-mutants --locked
-	CARGO_TARGET_DIR="$(abspath $(TARGET))/mutants/tool" $(CARGO) build --release --quiet --manifest-path ctests/mutants/Cargo.toml
+	CARGO_TARGET_DIR="$(abspath $(TARGET))/mutants/tool" $(CARGO) build --release --quiet --manifest-path tools/mutants/Cargo.toml
 	SECONDS=$(SECONDS) $(TARGET)/mutants/tool/release/mutants $(TARGET)/mutants $(addprefix src/,$(ROOM))
 
 mutants-by-hand: ## The same for exported and other unsafe functions, which cargo-mutants passes over, from a list
-	ctests/mutate_shims.py $(TARGET)/mutants-by-hand $(QUICK_TESTS) --test faults
+	tools/mutate_ffi.py $(TARGET)/mutants-by-hand $(QUICK_TESTS) --test faults
 
 coverage: ## Lines and branches that the tests reach (installs cargo-llvm-cov; needs Debian's llvm-19 or the like)
 	$(CARGO) llvm-cov --version >/dev/null 2>&1 || $(CARGO) install cargo-llvm-cov --locked
@@ -211,12 +211,12 @@ $(BENCH)/lz4.o: Cargo.lock
 	set -e; lz4="$(LZ4)"; test -n "$$lz4"; ln -sf "$$lz4/lz4.h" $(BENCH)/; \
 	$(CC) $(LZ4_FLAGS) -fvisibility=hidden -DLZ4LIB_VISIBILITY= -c -o $@.$$$$ "$$lz4/lz4.c"; mv -f $@.$$$$ $@
 
-$(BENCH)/libtwin.so: benches/twin.c include/fd_checkpt.h $(BENCH)/lz4.o
+$(BENCH)/libtwin.so: benches/reference.c include/fd_checkpt.h $(BENCH)/lz4.o
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L -O3 -fPIC -fvisibility=hidden -Wall -Wextra -Iinclude -I$(BENCH) \
-	  -shared -o $@.$$$$ benches/twin.c $(BENCH)/lz4.o && mv -f $@.$$$$ $@
+	  -shared -o $@.$$$$ benches/reference.c $(BENCH)/lz4.o && mv -f $@.$$$$ $@
 
-$(BENCH)/bench: benches/bench.c benches/corpus.h include/fd_checkpt.h $(BENCH)/lz4.o
-	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.$$$$ benches/bench.c $(BENCH)/lz4.o -ldl && mv -f $@.$$$$ $@
+$(BENCH)/bench: benches/throughput.c benches/corpus.h include/fd_checkpt.h $(BENCH)/lz4.o
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH) -o $@.$$$$ benches/throughput.c $(BENCH)/lz4.o -ldl && mv -f $@.$$$$ $@
 
 # What `make bench` compares with: any library with the functions of fd_checkpt.h. The others are options of the program, which
 # explains them when it is run without any.
@@ -235,9 +235,9 @@ bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, t
 	@$(if $(QUICK)$(ROWS),,$(MAKE) --no-print-directory bench-index)
 	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
 
-$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+$(BENCH)/threads: benches/scaling.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
 	@mkdir -p $(BENCH)
-	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/threads.c -pthread -L$(OUT) -lfdckpt \
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/scaling.c -pthread -L$(OUT) -lfdckpt \
 	  -Wl,-rpath,$(abspath $(OUT)) && mv -f $@.$$$$ $@
 
 bench-threads: lib $(BENCH)/threads ## Measure what THREADS threads gain over one (the machine should have nothing else to do)

@@ -27,5 +27,5 @@ mod inflate;
 mod inflate_index;
 mod log;
 
-#[cfg(all(test, feature = "bindgen"))]
+#[cfg(all(test, feature = "abi-tests"))]
 mod abi_tests;
