@@ -1,4 +1,4 @@
-/* twin.c: the API of fd_checkpt.h in the plainest C over lz4.c.
+/* reference.c: the API of fd_checkpt.h in the plainest C over lz4.c.
 
    The yardstick of `make bench`, and a second oracle in the tests.  It is
    written from the description of the contract alone, as one would write

@@ -82,7 +82,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn rooms_use_only_those_they_may() {
+fn module_dependencies() {
     each_source(|room, path, text| {
         if room == TOOL {
             return;
@@ -103,9 +103,9 @@ fn rooms_use_only_those_they_may() {
     });
 }
 
-/// Whatever the tool can't do, a user can't do either: it reaches around the public API nowhere.
+/// Whatever the tool cannot do, a user cannot do either: it reaches around the public API nowhere.
 #[test]
-fn the_tool_has_the_public_api_alone() {
+fn cli_uses_public_api_only() {
     let mut files = 0;
     each_source(|room, path, text| {
         if room != TOOL {
@@ -127,7 +127,7 @@ fn the_tool_has_the_public_api_alone() {
 
 /// Compressed windows and indexes are additions; what decompresses has no other room below it.
 #[test]
-fn the_engine_of_inflate_stands_alone() {
+fn inflate_decoder_is_independent() {
     each_source(|room, path, text| {
         let uses = |other: &str| room == "inflate" && code(text).any(|line| line.contains(&format!("crate::{other}")));
         assert!(!uses("frame") || path.ends_with("/compressed_window.rs"), "{path}: only compressed_window.rs uses frame");
@@ -136,7 +136,7 @@ fn the_engine_of_inflate_stands_alone() {
 }
 
 #[test]
-fn unsafe_code_keeps_to_its_islands() {
+fn unsafe_confined() {
     each_source(|room, path, text| {
         let has_unsafe = code(text).any(|line| line.contains("unsafe ") || line.contains("allow(unsafe_code)"));
         let is_fast = path.ends_with("/fast.rs");
@@ -145,7 +145,7 @@ fn unsafe_code_keeps_to_its_islands() {
 }
 
 #[test]
-fn foreign_functions_are_declared_in_sys_alone() {
+fn foreign_functions_confined_to_sys() {
     each_source(|room, path, text| {
         let foreign = code(text).any(|line| line.contains("unsafe extern \"C\" {") || line.contains("libc::"));
         assert!(!foreign || room == "sys", "{path}: foreign functions belong to sys");
@@ -153,7 +153,7 @@ fn foreign_functions_are_declared_in_sys_alone() {
 }
 
 #[test]
-fn files_stay_short_enough_to_read() {
+fn max_file_length() {
     each_source(|_, path, text| {
         let lines = text.lines().count();
         assert!(lines <= LONGEST_FILE, "{path} has {lines} lines: split it");

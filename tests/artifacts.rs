@@ -49,7 +49,7 @@ fn assert_only_ours(symbols: &[String]) {
     assert!(ours.iter().any(|name| *name == "fdckpt_version"), "{ours:?}");
 }
 
-/// `make lib` and what stands on it work in one folder: one at a time.
+/// `make lib` and what stands on it work in one directory: one at a time.
 static MAKE: Mutex<()> = Mutex::new(());
 
 fn make(target: &str, variables: &[String]) -> String {
@@ -57,7 +57,7 @@ fn make(target: &str, variables: &[String]) -> String {
     common::run(common::make(target).args(variables))
 }
 
-/// Makes the libraries and returns their folder.
+/// Makes the libraries and returns their directory.
 fn make_lib() -> PathBuf {
     make("lib", &[]);
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
@@ -65,13 +65,13 @@ fn make_lib() -> PathBuf {
 }
 
 #[test]
-fn the_shared_library_exports_the_contract_and_names_of_ours() {
+fn shared_library_exports_api_only() {
     assert_only_ours(&symbols(&["-D", "--defined-only"], &common::SHARED_LIBRARY));
     assert_only_ours(&symbols(&["-D", "--defined-only"], &make_lib().join("libfdckpt.so")));
 }
 
 #[test]
-fn the_shared_library_has_its_soname() {
+fn shared_library_has_soname() {
     let release = make_lib();
     for library in [common::SHARED_LIBRARY.clone(), release.join("libfdckpt.so")] {
         let dynamic = common::run(Command::new("readelf").arg("-d").arg(&library));
@@ -82,18 +82,18 @@ fn the_shared_library_has_its_soname() {
 }
 
 #[test]
-fn the_static_library_has_no_other_global_symbols() {
+fn static_library_has_no_other_global_symbols() {
     let archive = make_lib().join("libfdckpt.a");
     assert_only_ours(&symbols(&["--extern-only", "--defined-only"], &archive));
     let undefined = symbols(&["--undefined-only"], &archive);
     assert!(!undefined.iter().any(|name| name.starts_with("LZ4_")), "{undefined:?}");
 }
 
-/// As the README says: from the build folder, without an installation.
+/// As the README says: from the build directory, without an installation.
 #[test]
-fn the_shared_library_links_from_the_build_folder() {
+fn shared_library_links_from_build_directory() {
     let release = make_lib();
-    let program = common::fresh_folder("from-build-folder").join("program");
+    let program = common::temp_dir("from-build-folder").join("program");
     let paths = ["-I", "-L", "-Wl,-rpath,"]
         .map(|flag| format!("{flag}{}", if flag == "-I" { common::root().join("include") } else { release.clone() }.display()));
     common::run(common::cc().arg(common::root().join("ctests/c_api/abi.c")).arg("-o").arg(&program).args(paths).arg("-lfdckpt"));
@@ -102,7 +102,7 @@ fn the_shared_library_links_from_the_build_folder() {
 
 /// Links `ctests/link/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
 fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
-    let folder = common::fresh_folder(name);
+    let folder = common::temp_dir(name);
     let archive = make_lib().join("libfdckpt.a").display().to_string();
     let source = common::root().join("ctests/link/own_lz4.c").display().to_string();
     let include = format!("-I{}", common::root().join("include").display());
@@ -126,20 +126,20 @@ fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
 
 /// A program that defines functions of LZ4's names itself: it gets its own, the library gets the library's.
 #[test]
-fn the_static_library_lives_beside_a_programs_own_lz4() {
+fn static_library_coexists_with_lz4_of_program() {
     link_and_run_with("static-own", &[], &["-DOWN_LZ4"]);
 }
 
 /// The system's LZ4, of whatever version it is.
 #[test]
-fn the_static_library_lives_beside_the_systems_lz4() {
+fn static_library_coexists_with_lz4_of_system() {
     let find = |file: &str| {
         let path = common::run(common::cc().arg(format!("-print-file-name={file}")));
         Some(path.trim().to_owned()).filter(|path| path.starts_with('/'))
     };
     let found: Vec<String> = ["liblz4.a", "liblz4.so", "liblz4.so.1"].iter().filter_map(|file| find(file)).collect();
     if found.is_empty() {
-        eprintln!("the system has no liblz4: skipped (make deps installs it)");
+        common::skip("static_library_coexists_with_lz4_of_system: liblz4 is not installed (make install-deps)");
     }
     for (index, lz4) in found.into_iter().enumerate() {
         link_and_run_with(&format!("static-system-{index}"), &[lz4], &[]);
@@ -148,8 +148,8 @@ fn the_static_library_lives_beside_the_systems_lz4() {
 
 /// `ctests/link/memory.c` has the process's malloc under its control.
 #[test]
-fn what_is_allocated_is_freed_and_may_be_refused() {
-    let program = common::LIBRARY_FOLDER.join("memory");
+fn allocations_are_freed_and_may_fail() {
+    let program = common::LIBRARY_DIR.join("memory");
     let source = common::root().join("ctests/link/memory.c");
     let include = format!("-I{}", common::root().join("include").display());
     let mut cc = common::cc();
@@ -160,7 +160,7 @@ fn what_is_allocated_is_freed_and_may_be_refused() {
 
 #[test]
 fn installs_and_uninstalls() {
-    let stage = common::fresh_folder("stage");
+    let stage = common::temp_dir("stage");
     let variables = [format!("DESTDIR={}", stage.display()), "PREFIX=/opt/fdckpt".to_owned()];
     // With a tool that is there already, as building it for release takes a minute.
     let tool = option_env!("CARGO_BIN_EXE_fdckpt");
@@ -194,7 +194,7 @@ fn installs_and_uninstalls() {
         }
     }
 
-    if common::have("pkg-config") {
+    if common::has_program("pkg-config") {
         let program = stage.join("program");
         // The flags are quoted for a shell, as paths can have spaces.
         let script = r#"eval "${CC:-cc} \"\$1\" -o \"\$2\" \"\$3\" $(pkg-config --cflags --libs fdckpt)""#;
@@ -218,23 +218,23 @@ fn installs_and_uninstalls() {
 }
 
 #[test]
-fn the_demonstration_runs() {
+fn demo_runs() {
     let data = common::root().join("tests/golden");
     let said = make("demo", &[format!("DATA={}", data.display())]);
     assert!(said.contains("compared equal"), "{said}");
 }
 
 #[test]
-fn the_container_example_runs() {
+fn container_example_runs() {
     let program = common::example("container");
-    let said = common::run(Command::new(program).arg(common::fresh_folder("container-example").join("file")));
+    let said = common::run(Command::new(program).arg(common::temp_dir("container-example").join("file")));
     assert!(said.contains("settings: steps=2000\n") && said.contains("grid: as it was\n"), "{said}");
 }
 
 #[test]
-fn the_frames_example_runs() {
+fn frames_example_runs() {
     let program = common::example("frames");
-    let file = common::fresh_folder("frames-example").join("file");
+    let file = common::temp_dir("frames-example").join("file");
     let said = common::run(Command::new(&program).arg(&file).arg("2"));
     assert!(said.contains("saved step 17:") && said.contains("restored step 17\n"), "{said}");
     let of_two = fs::read(&file).unwrap();
@@ -242,11 +242,11 @@ fn the_frames_example_runs() {
     assert!(of_two == fs::read(&file).unwrap());
 }
 
-/// It is killed, its newest file damaged, and it comes to the same result.
+/// It is killed, its newest file corrupt, and it comes to the same result.
 #[test]
-fn the_fti_example_restarts_from_the_newest_sound_file() {
+fn fti_example_restarts_from_newest_intact_file() {
     let program = common::example("fti_heat");
-    let (whole, killed) = (common::fresh_folder("heat-whole"), common::fresh_folder("heat-killed"));
+    let (whole, killed) = (common::temp_dir("heat-whole"), common::temp_dir("heat-killed"));
     let run = |folder: &Path, arguments: &[&str]| common::output(Command::new(&program).arg(folder).args(arguments));
     let said = |output: std::process::Output| {
         assert!(output.status.success(), "{output:?}");

@@ -86,7 +86,7 @@ mod shared_library {
 /// The library that ours is measured against gives the same answers.
 #[test]
 fn golden_trace_of_reference() {
-    let program = common::c_program_of_twin("golden_trace");
+    let program = common::c_program_with_reference("golden_trace");
     for args in trace_arguments() {
         common::run(Command::new(&program).args(args));
     }
@@ -110,51 +110,51 @@ mod valgrind {
 
     #[test]
     fn abi() {
-        if common::have("valgrind") {
+        if common::has_program("valgrind") {
             common::run(&mut valgrind(&common::c_program("abi")));
         }
     }
 
     #[test]
     fn container() {
-        if common::have("valgrind") {
+        if common::has_program("valgrind") {
             common::run(&mut valgrind(&common::c_program("container")));
         }
     }
 
     #[test]
     fn inflate() {
-        if common::have("valgrind") {
+        if common::has_program("valgrind") {
             common::run(&mut valgrind(&common::c_program("inflate")));
         }
     }
 
     #[test]
     fn fti() {
-        if common::have("valgrind") {
+        if common::has_program("valgrind") {
             common::run(&mut valgrind(&common::c_program("fti")));
         }
     }
 
     /// One trace of each kind.
     #[test]
-    fn some_traces() {
+    fn golden_trace_samples() {
         let some = ["seq000", "history00", "at-position-100", "mmio-tight-lz4-20", "restore-pipe-partial-then-next"];
-        if common::have("valgrind") {
+        if common::has_program("valgrind") {
             common::run(valgrind(&common::c_program("golden_trace")).arg(common::golden()).args(some));
         }
     }
 
-    /// A minute: `make valgrind`.
+    /// A minute: `make test-valgrind`.
     #[test]
-    #[ignore = "takes a minute: make valgrind"]
+    #[ignore = "takes a minute: make test-valgrind"]
     fn everything() {
-        assert!(common::have("valgrind"), "make deps installs it");
+        assert!(common::has_program("valgrind"), "make install-deps installs it");
         for args in trace_arguments() {
             print!("{}", common::run(valgrind(&common::c_program("golden_trace")).args(args)));
         }
         // Not frames: it takes too long, and to valgrind its forked child, where threads are no more, leaks their memory. The sanitizers
-        // (`make sanitize`) run it.
+        // (`make test-sanitizers`) run it.
         for name in ["abi", "io", "corruption", "threads", "log", "host_environment", "container", "fti", "checkpoint", "inflate"]
         {
             print!("{}", common::run(&mut valgrind(&common::c_program(name))));

@@ -80,10 +80,10 @@ const STRICT: &str = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -W
 
 /// Compiles `source` in each language and by each compiler there is, with the headers found by `include`.
 fn compiles(name: &str, source: &str, include: &Path) {
-    let folder = common::fresh_folder(name);
+    let folder = common::temp_dir(name);
     for (language, standard) in C_AND_CXX {
         for compiler in if language == "c" { ["gcc", "clang"] } else { ["g++", "clang++"] } {
-            if !common::have(compiler) {
+            if !common::has_program(compiler) {
                 continue;
             }
             let file = folder.join(if language == "c" { "host.c" } else { "host.cpp" });
@@ -129,14 +129,14 @@ fn compile_alone() {
 }
 
 #[test]
-fn compile_twice_and_beside_each_other() {
+fn compile_twice_and_together() {
     let source =
         format!("#include \"fd_checkpt.h\"\n#include \"fdckpt.h\"\n#include \"fd_checkpt.h\"\n#include \"fdckpt.h\"\n{USES}");
     compiles("beside", &source, &root().join("include"));
 }
 
 #[test]
-fn nothing_is_left_to_be_filled_in() {
+fn generated_headers_have_no_placeholders() {
     for file in [
         "README.md",
         "CHANGELOG.md",
@@ -158,13 +158,13 @@ fn nothing_is_left_to_be_filled_in() {
 }
 
 #[test]
-fn the_readmes_examples_compile() {
+fn readme_examples_compile() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let examples = readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next());
     let example = examples.collect::<Vec<_>>().join("\n");
     assert!(example.contains("fd_checkpt_open(") && example.contains("fdckpt_container_find("), "{example}");
     let declared = "#include <stdio.h>\n#include <string.h>\nstruct header { int step; };\nstruct settings { int steps; };\n";
-    let folder = common::fresh_folder("readme");
+    let folder = common::temp_dir("readme");
     fs::write(folder.join("example.c"), format!("{declared}{example}")).unwrap();
     let mut cc = common::cc();
     cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"]).arg(root().join("include"));
@@ -173,7 +173,7 @@ fn the_readmes_examples_compile() {
 
 /// A host that has the basic types and macros already, with definitions of its own.
 #[test]
-fn compile_in_a_host_with_its_own_base() {
+fn compile_with_base_types_of_caller() {
     let base = r#"
 #include <stdlib.h>
 #include <sys/types.h>
@@ -201,8 +201,8 @@ fn compile_in_a_host_with_its_own_base() {
 
 /// In the place of the original header: `../log/fd_log.h` is there and brings the base.
 #[test]
-fn compile_in_the_originals_place() {
-    let tree = common::fresh_folder("tree");
+fn compile_in_place_of_the_original() {
+    let tree = common::temp_dir("tree");
     for folder in ["log", "checkpt"] {
         fs::create_dir(tree.join(folder)).unwrap();
     }
@@ -220,7 +220,7 @@ fn compile_in_the_originals_place() {
 
 /// Other data models and byte orders are refused, with a reason.
 #[test]
-fn refuse_other_platforms() {
+fn reject_other_platforms() {
     for header in ["fd_checkpt.h", "fdckpt.h"] {
         for other in [&["-U__LP64__"][..], &["-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]] {
             let include = root().join("include").join(header);

@@ -8,7 +8,7 @@ use fdckpt::{Container, Error, FrameStyle, Restore};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let folder = common::fresh_folder(&format!("index-damage-{test}"));
+    let folder = common::temp_dir(&format!("index-damage-{test}"));
     let path = folder.join("a");
     let mut writer = WriterOptions::new().sync(SyncMode::None).frame_size(65_536).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
@@ -27,7 +27,7 @@ fn open(file: &[u8]) -> Result<Reader<'_>, Failure> {
     ReaderOptions::new().open_bytes(file)
 }
 
-/// How many regions can't be read of a damaged file, if it can be opened; the others must be right. Whether anything was noticed at all.
+/// How many regions cannot be read of a corrupt file, if it can be opened; the others must be right. Whether anything was noticed at all.
 fn look(file: &[u8], regions: &[Vec<u8>]) -> (Option<usize>, bool) {
     let Ok(reader) = open(file) else { return (None, true) };
     let mut lost = 0;
@@ -46,7 +46,7 @@ fn look(file: &[u8], regions: &[Vec<u8>]) -> (Option<usize>, bool) {
 }
 
 #[test]
-fn each_bit_of_a_small_file() {
+fn every_flipped_bit_is_noticed() {
     let (file, regions) = checkpoint("bits", &[60, 5, 0, 40, 1, 33]);
     assert_eq!(look(&file, &regions), (Some(0), false));
     let (mut refused, mut lost) = (0, 0);
@@ -67,7 +67,7 @@ fn each_bit_of_a_small_file() {
 }
 
 #[test]
-fn what_is_damaged_is_named() {
+fn corrupt_regions_are_named() {
     let (mut file, _) = checkpoint("named", &[100, 200, 300, 70_000]);
     file[350] ^= 1;
     let reader = open(&file).unwrap();
@@ -88,8 +88,8 @@ fn what_is_damaged_is_named() {
 
 /// Without checksums what lies before the damage can be read, whatever was read before.
 #[test]
-fn what_lies_before_the_damage() {
-    let folder = common::fresh_folder("index-damage-before");
+fn regions_before_corruption_are_read() {
+    let folder = common::temp_dir("index-damage-before");
     let path = folder.join("a");
     let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4).checksums(false);
     let mut writer = options.create(&path).unwrap();
@@ -114,7 +114,7 @@ fn what_lies_before_the_damage() {
 }
 
 #[test]
-fn random_damage() {
+fn random_corruption_is_noticed() {
     let count =
         std::env::var("FDCKPT_TEST_CHECKPOINT_CORRUPTION_CASES").map_or(150, |count| count.parse::<u64>().expect("a number"));
     let (file, regions) = checkpoint("random", &[100_000, 3000, 200_000, 10, 70_000, 500, 0, 65_536]);
@@ -172,7 +172,7 @@ fn put_short(index: &mut [u8], at: usize, number: usize) {
 
 /// Two frames, one LZ4 and one RAW; four regions, one of them empty; two attributes.
 fn small() -> Vec<u8> {
-    let path = common::fresh_folder("index-damage-small").join("a");
+    let path = common::temp_dir("index-damage-small").join("a");
     let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4);
     let mut writer = options.create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
@@ -186,9 +186,9 @@ fn small() -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
-/// Whatever an index says that can't be is refused when the file is opened, and where it lies is told.
+/// Whatever an index says that cannot be is refused when the file is opened, and where it lies is told.
 #[test]
-fn an_index_that_can_not_be() {
+fn rejects_invalid_index() {
     let file = small();
     let at = open(&file).unwrap().frame(1).map(|frame| frame.offset + frame.stored).unwrap() as usize;
     let first = at - 50;
@@ -344,7 +344,7 @@ fn an_index_that_can_not_be() {
 
 /// An index with any byte changed and the right checksum: what can be opened can be read, with whatever result, and does no harm.
 #[test]
-fn each_byte_of_an_index_that_somebody_meant() {
+fn every_changed_byte_of_resealed_index() {
     let file = small();
     let size = Container::parse(&file).unwrap().get(129).unwrap().len() - 8;
     let mut opened = 0;
@@ -366,7 +366,7 @@ fn each_byte_of_an_index_that_somebody_meant() {
 }
 
 #[test]
-fn an_index_elsewhere() {
+fn index_at_another_offset() {
     let file = small();
     let container = Container::parse(&file).unwrap();
     let (frames, index) = (container.get(128).unwrap(), container.get(129).unwrap());
@@ -389,10 +389,10 @@ fn an_index_elsewhere() {
     }
 }
 
-/// Of a frame that can't be decoded it is told where in the file, as plain restoring does.
+/// Of a frame that cannot be decoded it is told where in the file, as plain restoring does.
 #[test]
-fn where_a_frame_is_damaged() {
-    let path = common::fresh_folder("index-damage-where").join("a");
+fn reports_offset_of_corrupt_frame() {
+    let path = common::temp_dir("index-damage-where").join("a");
     let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4);
     let mut writer = options.checksums(false).frame_size(65_536).create(&path).unwrap();
     let data: Vec<u8> = (0..3 * 65_536usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
@@ -427,7 +427,7 @@ fn where_a_frame_is_damaged() {
 
 /// Who asks for no checksums gets what is there. Verifying looks at them all the same.
 #[test]
-fn checksums_that_are_not_looked_at() {
+fn unverified_reads_skip_checksums() {
     let (mut file, mut regions) = checkpoint("unlooked", &[10, 10, 200_000]);
     let place = open(&file).unwrap().frame(2).unwrap().offset as usize + 7;
     file[place] ^= 1;
@@ -445,8 +445,8 @@ fn checksums_that_are_not_looked_at() {
 
 /// A region whose frames are of several styles, which this library does not write: as every other.
 #[test]
-fn a_region_of_both_styles() {
-    let path = common::fresh_folder("index-damage-styles").join("a");
+fn region_of_both_styles() {
+    let path = common::temp_dir("index-damage-styles").join("a");
     let mut writer = WriterOptions::new().sync(SyncMode::None).frame_size(65_536).create(&path).unwrap();
     let data: Vec<u8> = (0..400_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
     for (number, part) in data.chunks(100_000).enumerate() {
@@ -485,7 +485,7 @@ fn a_region_of_both_styles() {
 /// unverified in a file that was not salvaged is as good as anything else.
 #[test]
 fn salvage_keeps_attributes() {
-    let folder = common::fresh_folder("index-damage-attributes");
+    let folder = common::temp_dir("index-damage-attributes");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let file = with_index(&small(), |index| {
         let place = index.windows(4).position(|bytes| bytes == b"mode").unwrap();

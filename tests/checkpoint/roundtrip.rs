@@ -1,4 +1,4 @@
-//! Checkpoints that describe themselves: what is written is what the specification says, and comes back.
+//! Self-describing checkpoints: what is written is what the specification says, and comes back.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -96,8 +96,8 @@ fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
 }
 
 #[test]
-fn what_is_saved_comes_back() {
-    let folder = common::fresh_folder("index-round");
+fn round_trip() {
+    let folder = common::temp_dir("index-round");
     let path = folder.join("a.ckpt");
     let cases: [&[usize]; 8] = [
         &[],
@@ -127,8 +127,8 @@ fn what_is_saved_comes_back() {
 
 /// Whatever the number of threads, the frames are those of one handle that has made them in order.
 #[test]
-fn frames_are_those_of_one_handle() {
-    let folder = common::fresh_folder("index-handle");
+fn frames_match_single_handle() {
+    let folder = common::temp_dir("index-handle");
     // Of few letters: there the first frame of a handle differs from later ones.
     let letters: Vec<u8> = data(5, 1_000_000).iter().map(|byte| b"ACGT"[usize::from(byte & 3)]).collect();
     let regions: Vec<(String, Vec<u8>)> =
@@ -154,8 +154,8 @@ fn frames_are_those_of_one_handle() {
 }
 
 #[test]
-fn styles_can_be_mixed_and_small_regions_share_frames() {
-    let folder = common::fresh_folder("index-mixed");
+fn styles_mix_and_small_regions_share_frames() {
+    let folder = common::temp_dir("index-mixed");
     let path = folder.join("a.ckpt");
     let mut writer = options().frame_size(512 << 10).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
@@ -181,8 +181,8 @@ fn styles_can_be_mixed_and_small_regions_share_frames() {
 }
 
 #[test]
-fn what_can_not_be_is_refused_and_fails_the_whole() {
-    let folder = common::fresh_folder("index-refused");
+fn invalid_arguments_poison_writer() {
+    let folder = common::temp_dir("index-refused");
     let path = folder.join("a.ckpt");
     let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), fdckpt::checkpoint::Failure>, error: Error, name: Option<&str>| {
         let mut writer = options().create(&path).unwrap();
@@ -221,8 +221,8 @@ fn what_can_not_be_is_refused_and_fails_the_whole() {
 }
 
 #[test]
-fn progress_is_told_and_can_cancel() {
-    let folder = common::fresh_folder("index-progress");
+fn progress_is_reported_and_can_cancel() {
+    let folder = common::temp_dir("index-progress");
     let path = folder.join("a.ckpt");
     fs::write(&path, "old").unwrap();
     let mut seen = Vec::new();
@@ -272,8 +272,8 @@ fn progress_is_told_and_can_cancel() {
 }
 
 #[test]
-fn a_reader_tells_of_itself() {
-    let folder = common::fresh_folder("index-tells");
+fn reader_properties() {
+    let folder = common::temp_dir("index-tells");
     let path = folder.join("a");
     let empty = write_to(&path, options(), &[]);
     assert!(ReaderOptions::new().open_bytes(&empty).unwrap().is_empty());
@@ -299,8 +299,8 @@ fn a_reader_tells_of_itself() {
 
 /// In whatever order they are asked for.
 #[test]
-fn frames_that_regions_share_are_restored_once() {
-    let folder = common::fresh_folder("index-once");
+fn shared_frames_are_decoded_once() {
+    let folder = common::temp_dir("index-once");
     let regions = named(&[10_000, 100_000, 10_000, 15_000]);
     let mut writer = options().style(FrameStyle::Lz4).frame_size(65_536).create(folder.join("a")).unwrap();
     // In frame 0: regions 0, 1 and 2; those of the largest region are frames 1 and 2.
@@ -329,7 +329,7 @@ fn frames_that_regions_share_are_restored_once() {
 #[test]
 fn pipes_descriptors_and_memory() {
     let regions = named(&[100, 200_000, 0, 70_000]);
-    let folder = common::fresh_folder("index-pipes");
+    let folder = common::temp_dir("index-pipes");
     let file = write_to(&folder.join("a"), options().style(FrameStyle::Lz4), &regions);
     let (mut from, to) = std::io::pipe().unwrap();
     let reading = std::thread::spawn(move || {
@@ -373,7 +373,7 @@ fn pipes_descriptors_and_memory() {
 }
 
 #[test]
-fn other_files_are_refused() {
+fn rejects_other_files() {
     for bytes in [&b""[..], b"x", b"not a checkpoint", &[0; 4096]] {
         assert!(matches!(ReaderOptions::new().open_bytes(bytes).unwrap_err().error(), Error::Unrecognized(_)));
     }
@@ -392,7 +392,7 @@ fn other_files_are_refused() {
 fn a_million_regions() {
     // As many in the long run; here it is to be quick.
     let count = std::env::var("FDCKPT_TEST_REGIONS").map_or(20_000, |count| count.parse::<u64>().expect("a number"));
-    let folder = common::fresh_folder("index-million");
+    let folder = common::temp_dir("index-million");
     let path = folder.join("a");
     let mut writer = options().create(&path).unwrap();
     for number in 0..count {
@@ -428,7 +428,7 @@ proptest! {
         sizes in prop::collection::vec(prop_oneof![0..100usize, 0..30_000usize, 0..300_000usize], 0..12),
         lz4 in any::<bool>(), checksums in any::<bool>(), threads in 1..4usize, frame_size in 65_536..200_000usize,
     ) {
-        let folder = common::fresh_folder("index-random");
+        let folder = common::temp_dir("index-random");
         let regions = named(&sizes);
         let style = if lz4 { FrameStyle::Lz4 } else { FrameStyle::Raw };
         let with = || options().style(style).checksums(checksums).frame_size(frame_size);
@@ -439,8 +439,8 @@ proptest! {
 }
 
 #[test]
-fn salvage_finds_what_is_left() {
-    let folder = common::fresh_folder("index-salvage");
+fn salvage_recovers_remaining_regions() {
+    let folder = common::temp_dir("index-salvage");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let regions = named(&[1000, 300_000, 20]);
     let with = || options().style(FrameStyle::Lz4).frame_size(65_536);
@@ -466,7 +466,7 @@ fn salvage_finds_what_is_left() {
             assert_eq!(reader.read_to_vec(reader.find(name).unwrap().number()).unwrap(), *data);
         }
     }
-    // A frame in the middle of a region is damaged.
+    // A frame in the middle of a region is corrupt.
     let frame = ReaderOptions::new().open_bytes(&file).unwrap().frame(3).unwrap();
     let mut damaged = file.clone();
     damaged[frame.offset as usize + 10] ^= 1;
@@ -508,7 +508,7 @@ fn salvage_finds_what_is_left() {
     let (what, reader) = salvaged(b"");
     assert_eq!((what, reader.len()), (Default::default(), 0));
     assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
-    // RAW can't be told from anything.
+    // RAW cannot be told from anything.
     let file = write_to(&path, options(), &regions);
     let (what, reader) = salvaged(&file[..1500]);
     assert_eq!((what.index, what.unverified), (false, 1));
@@ -517,8 +517,8 @@ fn salvage_finds_what_is_left() {
 
 /// Without the index, what decompresses to few bytes can be chance. It is among the RAW stretches then: nothing is lost.
 #[test]
-fn salvage_takes_short_frames_for_chance() {
-    let folder = common::fresh_folder("index-salvage-short");
+fn salvage_ignores_short_random_matches() {
+    let folder = common::temp_dir("index-salvage-short");
     let (path, to) = (folder.join("a"), folder.join("b"));
     for (sizes, found) in
         [([16, 15, 64], &["lz4", "raw", "lz4"][..]), ([16, 15, 63], &["lz4", "raw"]), ([15, 16, 63], &["raw", "lz4", "raw"])]
@@ -552,8 +552,8 @@ fn salvage_takes_short_frames_for_chance() {
 
 /// Numbers look like chunks of LZ4 in many places, each of which would take long to follow.
 #[test]
-fn salvage_finds_frames_behind_numbers() {
-    let folder = common::fresh_folder("index-salvage-numbers");
+fn salvage_finds_frames_after_binary_numbers() {
+    let folder = common::temp_dir("index-salvage-numbers");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let numbers: Vec<u8> = (0..50_000u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
     let text = data(1, 100_000);
@@ -572,10 +572,10 @@ fn salvage_finds_frames_behind_numbers() {
     assert!(reader.read_to_vec(0).unwrap() == numbers && reader.read_to_vec(1).unwrap() == text);
 }
 
-/// A region of somebody else, which begins in a frame of others: what is damaged there costs no more of it than that.
+/// A region of somebody else, which begins in a frame of others: what is corrupt there costs no more of it than that.
 #[test]
-fn salvage_of_a_region_that_begins_in_a_frame_of_others() {
-    let folder = common::fresh_folder("index-salvage-begins");
+fn salvage_of_region_that_starts_in_shared_frame() {
+    let folder = common::temp_dir("index-salvage-begins");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let regions = named(&[100, 1000]);
     let mut file = by_the_specification(&regions, &[150, 600, 1100]);
@@ -590,8 +590,8 @@ fn salvage_of_a_region_that_begins_in_a_frame_of_others() {
 
 /// Whatever regions are called, what is left of them is not lost for want of a name.
 #[test]
-fn salvage_finds_names() {
-    let folder = common::fresh_folder("index-salvage-names");
+fn salvage_recovers_names() {
+    let folder = common::temp_dir("index-salvage-names");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let long = ["\u{e9}".repeat(32_767), "x".to_owned()].concat();
     let regions = [(long, data(1, 200_000)), ("x".to_owned(), data(2, 200_000)), ("partial/x@65536".to_owned(), data(3, 100))];
@@ -618,8 +618,8 @@ fn salvage_finds_names() {
 
 /// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the square.
 #[test]
-fn salvage_looks_for_an_index_so_long_and_no_longer() {
-    let folder = common::fresh_folder("index-patience");
+fn salvage_bounds_index_search() {
+    let folder = common::temp_dir("index-patience");
     let (path, to) = (folder.join("a"), folder.join("b"));
     let file = write_to(&path, options(), &named(&[10]));
     for (count, found) in [(20, true), (1000, false)] {
@@ -638,7 +638,7 @@ fn salvage_looks_for_an_index_so_long_and_no_longer() {
 /// Temporary files of dead processes go, those of living ones stay.
 #[test]
 fn abandoned_files_are_removed() {
-    let folder = common::fresh_folder("index-abandoned");
+    let folder = common::temp_dir("index-abandoned");
     let stale = folder.join(".fdckpt-0123456789abcdef.tmp");
     let others = [".fdckpt-0123456789abcdeF.tmp", ".fdckpt-123.tmp", "fdckpt-0123456789abcdef.tmp"];
     fs::write(&stale, "half").unwrap();
@@ -672,10 +672,11 @@ fn golden_files() {
         ),
         ("no-checksums", FrameStyle::Lz4, false, &[("zeros", &[0; 5000])]),
     ];
-    let folder = common::fresh_folder("index-golden");
+    let folder = common::temp_dir("index-golden");
     for (name, style, checksums, regions) in cases {
         let path = folder.join(name);
         let mut writer = options().style(style).checksums(checksums).frame_size(65_536).create(&path).unwrap();
+        // A former path of this file: the golden files keep it.
         writer.attribute("made by", b"ctests/index.rs").unwrap();
         writer.attribute("binary", &[0, 255]).unwrap();
         regions.iter().for_each(|(name, data)| writer.add(name, data).unwrap());
@@ -749,12 +750,12 @@ fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8
 }
 
 #[test]
-fn a_file_of_somebody_else() {
+fn foreign_container_rejected() {
     let regions = named(&[100, 0, 300, 50, 1000]);
     for cuts in [&[1450][..], &[150, 450, 460, 1400, 1450], &[1, 2, 3, 1449, 1450]] {
         let file = by_the_specification(&regions, cuts);
         check(&file, &regions, 2);
-        // A region that has another checksum than its data is damaged, though each frame is sound.
+        // A region that has another checksum than its data is corrupt, though each frame is sound.
         let place = file.windows(8).rposition(|bytes| bytes == 1450u64.to_le_bytes()).unwrap();
         let mut other = file.clone();
         other[place + 8] ^= 1;
@@ -778,7 +779,7 @@ fn a_file_of_somebody_else() {
     ReaderOptions::new().open_bytes(&file).unwrap().verify(&mut |damage| lost.push(damage.region.unwrap().0)).unwrap();
     assert_eq!(lost, [0, 1, 2, 3, 4]);
     // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
-    let folder = common::fresh_folder("index-other");
+    let folder = common::temp_dir("index-other");
     let small = named(&[100, 0, 300, 50]);
     assert!(write_to(&folder.join("a"), options(), &small) == by_the_specification(&small, &[450]));
     assert!(write_to(&folder.join("a"), options(), &[]) == by_the_specification(&[], &[]));
@@ -786,14 +787,14 @@ fn a_file_of_somebody_else() {
 
 /// The program in the README, as it is there.
 #[test]
-fn the_readmes_example_runs() {
+fn readme_example_runs() {
     let readme = fs::read_to_string(common::root().join("README.md")).unwrap();
     let section = readme.split("## Checkpoints that describe themselves").nth(1).unwrap();
     let example = section.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(example.lines().count() < 60, "{} lines", example.lines().count());
-    let folder = common::fresh_folder("index-readme");
+    let folder = common::temp_dir("index-readme");
     fs::write(folder.join("example.c"), example).unwrap();
-    let library = common::LIBRARY_FOLDER.display();
+    let library = common::LIBRARY_DIR.display();
     let mut cc = common::cc();
     cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(common::root().join("include"));
     cc.arg(folder.join("example.c")).arg("-o").arg(folder.join("example"));

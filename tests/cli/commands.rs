@@ -38,7 +38,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Runs the sessions of a document in one folder, and returns the document as it should be: with what was printed.
+/// Runs the sessions of a document in one directory, and returns the document as it should be: with what was printed.
 fn replay(document: &str, folder: &Path) -> String {
     let path = format!("{}:{}", Path::new(TOOL).parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     let mut result = String::new();
@@ -79,7 +79,7 @@ fn with_fixed_times(text: &str) -> String {
 
 /// The files that the sessions are about.
 fn sandbox(name: &str) -> PathBuf {
-    let folder = common::fresh_folder(name);
+    let folder = common::temp_dir(name);
     for (from, to) in [
         ("fti/E/order_b.fti", "Ckpt13-Rank0.fti"),
         ("fti/A/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
@@ -88,16 +88,16 @@ fn sandbox(name: &str) -> PathBuf {
         ("fti/D/regrow_c.fti", "refused.fti"),
         ("container/golden/block_index_and_others.ckpt", "checkpoint.blk"),
         ("container/golden/replace_last.ckpt", "other.blk"),
-        ("ckpt/cases/r_gap_start.ckpt", "gap.blk"),
-        ("ckpt/cases/r_overlap.ckpt", "overlap.blk"),
-        ("ckpt/cases/r_other_bad.ckpt", "damaged.blk"),
-        ("ckpt/cases/j_unterminated.ckpt", "unreadable.blk"),
-        ("ckpt/blockindex/legacy_v6_3.blk", "legacy.blk"),
-        ("ckpt/blockindex/legacy_crc_index_bad.blk", "legacy-damaged.blk"),
-        ("inflate64/altered/unread_1120_of_2240.ckpt", "inflate.state"),
-        ("inflate64/altered/layout_0x1001_dynamic.ckpt", "later.state"),
-        ("inflate64/altered/bitflip_at_346.ckpt", "damaged.state"),
-        ("inflate64/streams/dynamic_many.d64", "stream.d64"),
+        ("container/cases/r_gap_start.ckpt", "gap.blk"),
+        ("container/cases/r_overlap.ckpt", "overlap.blk"),
+        ("container/cases/r_other_bad.ckpt", "damaged.blk"),
+        ("container/cases/j_unterminated.ckpt", "unreadable.blk"),
+        ("container/blockindex/legacy_v6_3.blk", "legacy.blk"),
+        ("container/blockindex/legacy_crc_index_bad.blk", "legacy-damaged.blk"),
+        ("deflate64/altered/unread_1120_of_2240.ckpt", "inflate.state"),
+        ("deflate64/altered/layout_0x1001_dynamic.ckpt", "later.state"),
+        ("deflate64/altered/bitflip_at_346.ckpt", "damaged.state"),
+        ("deflate64/streams/dynamic_many.d64", "stream.d64"),
     ] {
         fs::copy(golden(from), folder.join(to)).expect(from);
     }
@@ -130,23 +130,23 @@ fn document_is_true(name: &str) {
 }
 
 #[test]
-fn sessions_in_the_readme_are_true() {
+fn readme_sessions() {
     document_is_true("README.md");
 }
 
 #[test]
-fn sessions_in_the_manual_are_true() {
+fn manual_sessions() {
     document_is_true("docs/tool.md");
 }
 
 #[test]
-fn sessions_of_all_else_are_true() {
+fn other_sessions() {
     document_is_true("tests/cli/sessions.md");
 }
 
 /// Fields of FTI-FF as the descriptions of the golden files have them.
 #[test]
-fn json_of_fti_has_what_the_descriptions_have() {
+fn fti_json_matches_descriptions() {
     let mut files = 0;
     for generation in ["A", "B", "C", "D0", "D", "E"] {
         let folder = golden(&format!("fti/{generation}"));
@@ -192,7 +192,7 @@ fn json_of_fti_has_what_the_descriptions_have() {
 }
 
 #[test]
-fn json_of_containers_has_what_the_descriptions_have() {
+fn container_json_matches_descriptions() {
     let mut files = 0;
     for entry in fs::read_dir(golden("container/golden")).expect("readable") {
         let path = entry.expect("readable").path();
@@ -218,8 +218,8 @@ fn json_of_containers_has_what_the_descriptions_have() {
 
 /// From generation to generation and back, nothing of a variable changes.
 #[test]
-fn converted_files_have_the_same_variables() {
-    let folder = common::fresh_folder("tool-convert");
+fn converted_files_have_same_variables() {
+    let folder = common::temp_dir("tool-convert");
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
         let first = golden(&format!("fti/E/{name}.fti"));
         let mut from = first.clone();
@@ -236,7 +236,7 @@ fn converted_files_have_the_same_variables() {
 
 /// What comes out is what went in: each piece that `extract` writes is in the file where `list` says.
 #[test]
-fn pieces_are_those_of_the_file() {
+fn extract_writes_exact_pieces() {
     let path = golden("fti/E/many50_b.fti");
     let file = fs::read(&path).expect("readable");
     for variable in json(&["info", "--json", text(&path)], 0)["variables"].as_array().expect("a list") {
@@ -247,7 +247,7 @@ fn pieces_are_those_of_the_file() {
             expected.extend(&file[at..at + size]);
         }
         assert!(fdckpt(&["cat", text(&path), &id]).stdout == expected, "variable {id}");
-        let out = common::fresh_folder("tool-extract").join("out");
+        let out = common::temp_dir("tool-extract").join("out");
         said(&["extract", text(&path), &id, "-o", text(&out)], 0);
         assert!(fs::read(&out).expect("readable") == expected, "variable {id}");
     }
@@ -256,9 +256,9 @@ fn pieces_are_those_of_the_file() {
 /// A reader that has seen enough ends it, without a word and without a panic.
 /// What looks like damage to a file of FTI may be an update that was not ended.
 #[test]
-fn updates_that_wait_are_told() {
+fn pending_updates_are_reported() {
     use fdckpt::fti::{Decision, FormatVersion, Options, Protected, UpdateOptions, Writer, settle};
-    let path = common::fresh_folder("tool-waiting").join("Ckpt1-Rank0.fti");
+    let path = common::temp_dir("tool-waiting").join("Ckpt1-Rank0.fti");
     let (update, mut writer) = (UpdateOptions::default(), Writer::new());
     let mut data = vec![7; 50_000];
     for ckpt_id in 1..3 {
@@ -277,8 +277,8 @@ fn updates_that_wait_are_told() {
 }
 
 #[test]
-fn a_broken_pipe_is_no_error_to_tell() {
-    let folder = common::fresh_folder("tool-pipe");
+fn broken_pipe_is_silent() {
+    let folder = common::temp_dir("tool-pipe");
     let big = folder.join("big");
     fs::write(&big, vec![7; 4 << 20]).expect("writable");
     let container = folder.join("container");
@@ -331,8 +331,8 @@ fn signals_not_ignored(command: &mut Command) -> &mut Command {
 
 /// Ctrl-C leaves the old file, and nothing else.
 #[test]
-fn a_signal_leaves_no_half_file() {
-    let folder = common::fresh_folder("tool-signal");
+fn signal_leaves_no_partial_file() {
+    let folder = common::temp_dir("tool-signal");
     let out = folder.join("out");
     fs::write(&out, "the old one").expect("writable");
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
@@ -359,8 +359,8 @@ fn a_signal_leaves_no_half_file() {
 
 /// Sizes that no file has, and whose sum no number has.
 #[test]
-fn sizes_that_overflow_are_damage() {
-    let folder = common::fresh_folder("tool-overflow");
+fn overflowing_sizes_are_reported_as_corruption() {
+    let folder = common::temp_dir("tool-overflow");
     let [container, fti, out] = ["container", "fti", "out"].map(|name| folder.join(name));
     let section = |kind| format!(r#"{{"type":{kind},"offset":0,"length":{}}}"#, i64::MAX);
     let metadata = format!(r#"{{"version":1,"sections":[{},{},{}]}}"#, section(1), section(2), section(3));
@@ -386,8 +386,8 @@ fn sizes_that_overflow_are_damage() {
 
 /// What was started to go on without its terminal goes on.
 #[test]
-fn a_signal_that_is_ignored_stays_so() {
-    let folder = common::fresh_folder("tool-nohup");
+fn ignored_signal_stays_ignored() {
+    let folder = common::temp_dir("tool-nohup");
     let out = folder.join("out");
     let mut command = Command::new("bash");
     command.args(["-c", "trap '' HUP INT; exec \"$@\"", "bash", TOOL, "inflate", "-", "--format", "deflate", text(&out)]);
@@ -410,8 +410,8 @@ fn a_signal_that_is_ignored_stays_so() {
 
 /// Nor does it leave what was saved for measuring.
 #[test]
-fn a_signal_leaves_no_scratch_folder() {
-    let folder = common::fresh_folder("tool-signal-bench");
+fn signal_leaves_no_scratch_directory() {
+    let folder = common::temp_dir("tool-signal-bench");
     fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
     let mut command = Command::new(TOOL);
     command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -429,7 +429,7 @@ fn a_signal_leaves_no_scratch_folder() {
 
 /// In a terminal of its own, by the program `script`.
 fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
-    if !common::have("script") {
+    if !common::has_program("script") {
         return None;
     }
     let mut script = Command::new("script");
@@ -445,7 +445,7 @@ fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colors_only_on_terminals_or_on_request() {
     let folder = sandbox("tool-terminal");
     let verify = "fdckpt verify checkpoint.blk damaged.fti";
     let Some(coloured) = in_terminal(&folder, verify, false) else { return };
@@ -466,7 +466,7 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
 
 /// A bar comes after a second, on a terminal only, and goes.
 #[test]
-fn progress_is_shown_where_it_takes_long() {
+fn progress_is_shown_for_long_operations() {
     let folder = sandbox("tool-progress");
     let slow =
         "(printf '\\0\\377\\377\\0\\0'; head -c 65535 /dev/zero; sleep 1.2; printf '\\1\\10\\0\\367\\377'; head -c 8 /dev/zero)";

@@ -101,8 +101,8 @@ fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
 }
 
 #[test]
-fn each_format_comes_out_right() {
-    let folder = common::fresh_folder("tool-inflate");
+fn decompresses_every_format() {
+    let folder = common::temp_dir("tool-inflate");
     for (input, arguments, plain) in inputs(&folder) {
         let out = folder.join("out");
         good(&[&[text(&input), text(&out)], &arguments[..]].concat());
@@ -136,8 +136,8 @@ fn each_format_comes_out_right() {
 
 /// Killed by SIGKILL at random, the same command goes on, and the output is right.
 #[test]
-fn killed_at_random_it_gets_to_the_end() {
-    let folder = common::fresh_folder("tool-killed");
+fn resumes_after_random_kills() {
+    let folder = common::temp_dir("tool-killed");
     let mut random = Random(11);
     // A gzip file of two members, and an entry of Deflate64.
     for (input, arguments, plain) in inputs(&folder).into_iter().skip(3).step_by(3) {
@@ -189,8 +189,8 @@ fn killed_at_random_it_gets_to_the_end() {
 
 /// Two that decompress to one file would spoil it for each other: it would be told to be complete, and have a hole.
 #[test]
-fn one_at_a_time_writes_an_output() {
-    let folder = common::fresh_folder("tool-locked");
+fn output_is_locked() {
+    let folder = common::temp_dir("tool-locked");
     let (input, _, plain) = inputs(&folder).swap_remove(3);
     let (out, part) = (folder.join("out"), folder.join("out.fdckpt-part"));
     let begun = &plain[..plain.len() / 2];
@@ -214,8 +214,8 @@ fn one_at_a_time_writes_an_output() {
 
 /// Where there is no room for the output, what no state is of does not stay.
 #[test]
-fn a_full_disk_leaves_what_can_be_used() {
-    let folder = common::fresh_folder("tool-full");
+fn full_disk_leaves_resumable_state() {
+    let folder = common::temp_dir("tool-full");
     let (input, _, plain) = inputs(&folder).swap_remove(3);
     let (out, state, part) = (folder.join("out"), folder.join("out.fdckpt-state"), folder.join("out.fdckpt-part"));
     let limited = |every: usize| {
@@ -238,10 +238,10 @@ fn a_full_disk_leaves_what_can_be_used() {
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
-/// What a state can't be used for is told, and nothing is written.
+/// What a state cannot be used for is told, and nothing is written.
 #[test]
-fn a_state_that_does_not_fit_is_refused() {
-    let folder = common::fresh_folder("tool-state");
+fn rejects_unusable_state() {
+    let folder = common::temp_dir("tool-state");
     let (input, arguments, plain) = inputs(&folder).swap_remove(3);
     assert_eq!(arguments, Vec::<&str>::new());
     let (out, state, part) = (folder.join("out"), folder.join("st"), folder.join("out.fdckpt-part"));
@@ -297,8 +297,8 @@ fn a_state_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn damage_is_told_and_leaves_the_old_output() {
-    let folder = common::fresh_folder("tool-inflate-damage");
+fn corruption_is_reported_and_keeps_old_output() {
+    let folder = common::temp_dir("tool-inflate-damage");
     let out = folder.join("out");
     fs::write(&out, "the old one").expect("writable");
     for (input, arguments, _) in inputs(&folder) {
@@ -341,8 +341,8 @@ fn damage_is_told_and_leaves_the_old_output() {
 
 /// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a fixed size.
 #[test]
-fn memory_stays_bounded() {
-    let folder = common::fresh_folder("tool-memory");
+fn memory_is_bounded() {
+    let folder = common::temp_dir("tool-memory");
     let plain = vec![0; 32 << 20];
     let [raw, container, out, other] = ["raw", "container", "out", "other"].map(|name| folder.join(name));
     fs::write(&raw, compress(&plain, true)).expect("writable");

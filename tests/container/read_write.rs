@@ -1,4 +1,4 @@
-//! The CKPT container: the golden files and cases of the original, a naive model of the format, writing and appending to files.
+//! The CKPT container: the golden files and cases of the original, a model of the format, writing and appending to files.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -30,7 +30,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes))
 }
 
-/// The descriptions in a folder of vectors, in order of their names.
+/// The descriptions in a directory of vectors, in order of their names.
 fn descriptions(folder: &str) -> Vec<Value> {
     let mut paths: Vec<PathBuf> = fs::read_dir(vectors().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -132,7 +132,7 @@ fn replay(ops: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn golden_files_come_of_their_calls() {
+fn writes_golden_files() {
     let descriptions = descriptions("golden");
     assert!(descriptions.len() == 31, "{}", descriptions.len());
     for description in descriptions {
@@ -152,7 +152,7 @@ fn golden_files_come_of_their_calls() {
 }
 
 #[test]
-fn cases_get_the_originals_verdict() {
+fn verdicts_match_the_original() {
     let cases = json(vectors().join("cases.json"));
     let cases = cases["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 244);
@@ -201,7 +201,7 @@ fn as_described(name: &str, file: &[u8], description: &Value) {
     if let Some(again) = reference.get("reserialize") {
         assert_eq!((written.len(), &*sha256(&written)), (number(&again["length"]), again["sha256"].as_str().unwrap()), "{name}");
     }
-    // What is written otherwise has a finding; what isn't, has none but of what the original can't make by its calls.
+    // What is written otherwise has a finding; what isn't, has none but of what the original cannot make by its calls.
     let findings = container.verify().unwrap();
     assert!(written == file || !findings.is_empty(), "{name}");
     assert!(description["class"] != "ok_not_canonical" || !findings.is_empty(), "{name}");
@@ -227,7 +227,7 @@ fn as_described(name: &str, file: &[u8], description: &Value) {
 }
 
 #[test]
-fn block_indexes_are_read_as_by_the_original_and_what_is_wrong_is_told() {
+fn block_indexes_are_read_like_the_original_and_errors_reported() {
     let mut all = descriptions("blockindex");
     assert_eq!(all.len(), 32);
     all.extend(descriptions("golden").into_iter().filter(|it| it.get("recovery_reader").is_some()));
@@ -302,7 +302,7 @@ fn block_indexes_are_read_as_by_the_original_and_what_is_wrong_is_told() {
 }
 
 #[test]
-fn the_footer_that_is_written_is_one_that_is_read() {
+fn footer_round_trip() {
     let mut index = BlockIndex::new(&[Block::default(); 3]).unwrap();
     for version in [5, 6] {
         index.footer = BlockFooter { version, flags: 1, last_add_confirmed: if version == 5 { -1 } else { 77 }, ..index.footer };
@@ -313,7 +313,7 @@ fn the_footer_that_is_written_is_one_that_is_read() {
 }
 
 #[test]
-fn verifying_tells_how_much_is_behind_the_last_section() {
+fn verify_reports_bytes_after_last_section() {
     let text = br#"{"version":1,"sections":[{"type":3,"offset":0,"length":3}]}"#;
     let file = [b"datadata", &text[..], &(text.len() as u32).to_le_bytes(), b"CKPT"].concat();
     let findings = Container::parse(&file).unwrap().verify().unwrap();
@@ -323,7 +323,7 @@ fn verifying_tells_how_much_is_behind_the_last_section() {
 
 /// Each of them, and where.
 #[test]
-fn verifying_tells_all_findings() {
+fn verify_reports_all_issues() {
     let text = br#" {"Sections":[{"offset":1,"type":3,"length":2,"x":[1, 2]},{"type":3,"offset":-0},null,{"type":9,"offset":0,"length":99,"length":99}],"version":2}"#;
     let mut file = b"datadata".to_vec();
     file.extend(text);
@@ -357,7 +357,7 @@ fn verifying_tells_all_findings() {
 }
 
 #[test]
-fn changes_that_fail_change_nothing() {
+fn failed_changes_leave_container_unchanged() {
     let mut container = Container::new();
     assert!(container.is_empty());
     assert_eq!(container.remove(1), Err(Error::NoSuchSection { kind: 1 }));
@@ -382,7 +382,7 @@ fn changes_that_fail_change_nothing() {
 }
 
 #[test]
-fn a_section_out_of_range_is_told_with_its_numbers() {
+fn section_out_of_range_is_reported_with_numbers() {
     let file = bytes(vectors().join("cases/r_overflow_1.ckpt"));
     let said = Container::parse(&file).unwrap().get(1).unwrap_err().to_string();
     assert!(said.starts_with("section out of range: ") && said.contains("9223372036854775807 bytes at offset 1,"), "{said}");
@@ -396,7 +396,7 @@ fn slurp(mut file: &fs::File) -> Vec<u8> {
 }
 
 #[test]
-fn writing_to_a_file_is_as_to_memory() {
+fn writing_to_file_equals_writing_to_memory() {
     let big = vec![5; 200_000];
     let mut container = Container::new();
     for kind in 0..=255 {
@@ -411,7 +411,7 @@ fn writing_to_a_file_is_as_to_memory() {
 }
 
 #[test]
-fn appending_keeps_what_the_file_has() {
+fn append_keeps_existing_bytes() {
     let mut container = Container::new();
     for (kind, data) in [(1, "one"), (2, "two"), (3, "three")] {
         container.set(kind, data.as_bytes()).unwrap();
@@ -459,8 +459,8 @@ fn appending_keeps_what_the_file_has() {
 
 /// Where appending fails in the midst, the file is what it was.
 #[test]
-fn appending_that_fails_is_taken_back() {
-    let folder = common::fresh_folder("append");
+fn failed_append_is_rolled_back() {
+    let folder = common::temp_dir("append");
     let path = folder.join("file");
     let mut container = Container::new();
     container.set(1, b"one".as_slice()).unwrap();
@@ -470,7 +470,8 @@ fn appending_that_fails_is_taken_back() {
     update.set(2, vec![2; 1 << 20]).unwrap();
     // A process of its own with a limit to the size of files.
     let me = std::env::current_exe().unwrap();
-    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" --ignored --exact read_write::append_beyond_the_limit --nocapture";
+    let script =
+        "trap '' XFSZ; ulimit -f 200; exec \"$0\" --ignored --exact read_write::append_beyond_file_size_limit --nocapture";
     let mut shell = std::process::Command::new("bash");
     let output = common::run(shell.args(["-c", script]).arg(me).env("FDCKPT_TEST_APPEND", &path));
     assert!(output.contains("1 passed"), "{output}");
@@ -479,8 +480,8 @@ fn appending_that_fails_is_taken_back() {
 
 /// Not a test: what the one before starts.
 #[test]
-#[ignore = "started by appending_that_fails_is_taken_back"]
-fn append_beyond_the_limit() {
+#[ignore = "started by failed_append_is_rolled_back"]
+fn append_beyond_file_size_limit() {
     let Some(path) = std::env::var_os("FDCKPT_TEST_APPEND") else { return };
     let old = fs::read(&path).unwrap();
     let mut update = Container::parse(&old).unwrap();
@@ -492,14 +493,14 @@ fn append_beyond_the_limit() {
 
 /// Hostile nesting, on a stack that is as small as threads' stacks get.
 #[test]
-fn the_deepest_nest_is_read_on_a_small_stack() {
+fn deepest_nesting_is_read_on_small_stack() {
     let file = bytes(vectors().join("cases/j_depth_10000.ckpt"));
     let thread = std::thread::Builder::new().stack_size(64 << 10);
     thread.spawn(move || Container::parse(&file).unwrap().verify().map(|found| found.len())).unwrap().join().unwrap().unwrap();
 }
 
 #[test]
-fn the_model_agrees() {
+fn model_agrees_on_generated_files() {
     let count: u64 = std::env::var("FDCKPT_TEST_CONTAINER_CASES").map_or(40_000, |count| count.parse().expect("a number"));
     let start = std::time::Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
@@ -527,7 +528,7 @@ fn the_model_agrees() {
 
 /// What fuzzing found worth keeping, and the cases: once more, by the model.
 #[test]
-fn the_model_agrees_on_the_corpus_and_the_cases() {
+fn model_agrees_on_corpus_and_cases() {
     let check = || corpus_and_cases().iter().for_each(|file| _ = compare(&bytes(file)));
     // The model recurses.
     std::thread::Builder::new().stack_size(64 << 20).spawn(check).unwrap().join().unwrap();

@@ -1,4 +1,4 @@
-//! What a crash leaves of a file that is updated in place: the old state or the new one, never a third thing. `make crash` does more
+//! What a crash leaves of a file that is updated in place: the old state or the new one, never a third thing. `make test-crash` does more
 //! of it.
 //!
 //! For a crash of the machine the system calls of several updates, one after the other, are recorded (`write_recorder.c`, by
@@ -29,7 +29,7 @@ const BLOCK: usize = 512;
 /// This program as one that updates.
 fn program(what: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test knows where it is"));
-    command.args(["--ignored", "--exact", "journal::updates", "--nocapture", "--test-threads=1"]);
+    command.args(["--ignored", "--exact", "journal::child_that_updates", "--nocapture", "--test-threads=1"]);
     command.env(ARGUMENTS, format!("{what} {}", folder.display()));
     command
 }
@@ -105,7 +105,7 @@ fn number_in(shape: Shape, bytes: &[u8]) -> Option<u64> {
 /// Not a test: what the tests record and kill.
 #[test]
 #[ignore = "started by the tests"]
-fn updates() {
+fn child_that_updates() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let words: Vec<&str> = arguments.splitn(3, ' ').collect();
     let (what, number, folder) = (words[0], words[1].parse::<u64>().unwrap(), words[2]);
@@ -231,7 +231,7 @@ fn apply(file: &mut Vec<u8>, call: &Call, fate: usize) {
 /// What a disk may have after a crash: the bytes of the file and of its journal.
 type Disk = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// So many combinations are tried after each call, all of them where there are no more; with `make crash`, ten times as many.
+/// So many combinations are tried after each call, all of them where there are no more; with `make test-crash`, ten times as many.
 const COMBINATIONS: u64 = 250;
 
 /// Calls `check` with all that a crash after `calls` may leave. File 0 is there before them, with these bytes.
@@ -308,7 +308,7 @@ fn states(calls: &[Call], first: &[u8], check: &mut dyn FnMut(&Disk)) {
     }
 }
 
-/// Puts a disk's state into a folder.
+/// Puts a disk's state into a directory.
 fn put(path: &Path, disk: &Disk) {
     for (path, bytes) in [(path.to_owned(), &disk.0), (path.with_extension("fti.journal"), &disk.1)] {
         match bytes {
@@ -318,14 +318,14 @@ fn put(path: &Path, disk: &Disk) {
     }
 }
 
-/// A folder in memory, if there is one: nothing has to be safe there.
+/// A directory in memory, if there is one: nothing has to be safe there.
 fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-/// A file in its first state, in a folder of this name.
+/// A file in its first state, in a directory of this name.
 fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
-    let folder = common::fresh_folder(name);
+    let folder = common::temp_dir(name);
     let path = folder.join(NAME);
     let update = update(UpdateMode::Safe);
     let options = options(0, SyncMode::None);
@@ -335,7 +335,7 @@ fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
 }
 
 #[test]
-fn a_crash_of_the_machine_leaves_the_old_state_or_the_new_one() {
+fn machine_crash_leaves_old_or_new_state() {
     let (folder, path, first) = begin("crash-update-states");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
     let elsewhere = quick_folder();
@@ -371,7 +371,7 @@ fn a_crash_of_the_machine_leaves_the_old_state_or_the_new_one() {
 /// The journal of an update that was ended comes back where emptying it was not synced. So it is, before another file is written that may be
 /// in the state before that update again: of the same data and time.
 #[test]
-fn an_update_that_was_ended_is_not_done_once_more() {
+fn completed_update_is_not_repeated() {
     let (folder, path, first) = begin("crash-update-again");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
     record("safe 1", &folder, &mut names, &mut calls, &mut files);
@@ -388,7 +388,7 @@ fn an_update_that_was_ended_is_not_done_once_more() {
 
 /// A file of generation A that becomes one of E: its header is in front, and may be there still when other parts are new.
 #[test]
-fn a_file_with_its_header_in_front_gets_its_new_state() {
+fn file_with_new_header_is_completed() {
     let folder = quick_folder();
     let path = folder.path().join(NAME);
     let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
@@ -411,7 +411,7 @@ fn a_file_with_its_header_in_front_gets_its_new_state() {
 
 /// The test of the test: without a journal, or without syncs, a crash leaves other things too, which the checks of the format notice.
 #[test]
-fn without_journal_or_syncs_a_crash_of_the_machine_leaves_other_things() {
+fn machine_crash_without_journal_or_sync_leaves_other_states() {
     for what in ["in-place", "unsynced"] {
         let (folder, path, first) = begin(&format!("crash-update-{what}"));
         let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
@@ -438,7 +438,7 @@ fn without_journal_or_syncs_a_crash_of_the_machine_leaves_other_things() {
 
 /// Of two phases the first leaves the old state, and a choice when it has ended; the second the new one, once it is asked for again.
 #[test]
-fn what_is_prepared_can_be_committed_after_a_crash() {
+fn prepared_update_can_be_committed_after_crash() {
     let (folder, path, first) = begin("crash-update-prepared");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
     record("prepare 1", &folder, &mut names, &mut calls, &mut files);
@@ -476,9 +476,9 @@ fn what_is_prepared_can_be_committed_after_a_crash() {
 }
 
 #[test]
-fn a_killed_process_leaves_the_old_state_or_the_new_one() {
+fn killed_process_leaves_old_or_new_state() {
     let rounds = std::env::var("FDCKPT_TEST_CRASH_ROUNDS").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
-    let folder = common::fresh_folder("crash-update-kill");
+    let folder = common::temp_dir("crash-update-kill");
     let path = folder.join(NAME);
     let (options, update) = (options(0, SyncMode::None), update(UpdateMode::Safe));
     in_state(shape_for_ever, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();

@@ -1,4 +1,4 @@
-//! What a crash leaves of a file that is being replaced: the old one or the new one, never a third thing. `make crash` does more
+//! What a crash leaves of a file that is being replaced: the old one or the new one, never a third thing. `make test-crash` does more
 //! of it.
 //!
 //! For a crash of the machine the system calls of a save are recorded (`write_recorder.c`, by LD_PRELOAD), and each state is built
@@ -23,7 +23,7 @@ const NAME: &str = "Ckpt1-Rank0.fti";
 /// This program as one that saves.
 fn program(what: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test knows where it is"));
-    command.args(["--ignored", "--exact", "replace::saves", "--nocapture", "--test-threads=1"]);
+    command.args(["--ignored", "--exact", "replace::child_that_saves", "--nocapture", "--test-threads=1"]);
     command.env(ARGUMENTS, format!("{what} {}", folder.display()));
     command
 }
@@ -34,7 +34,7 @@ fn options(sync: SyncMode) -> Options {
     options
 }
 
-/// What saves: a file of FTI with the containers of the one before, or a checkpoint that describes itself.
+/// What saves: a file of FTI with the containers of the one before, or a self-describing checkpoint.
 enum Saver {
     Fti(Box<Writer>),
     Index,
@@ -87,7 +87,7 @@ fn number_in(bytes: &[u8]) -> Option<u64> {
 /// Not a test: what the tests record and kill.
 #[test]
 #[ignore = "started by the tests"]
-fn saves() {
+fn child_that_saves() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let (what, folder) = arguments.split_once(' ').unwrap();
     let path = Path::new(folder).join(NAME);
@@ -177,7 +177,7 @@ fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
     for crash in 0..=calls.len() {
         let before = &calls[..crash];
         let renamed = before.iter().position(|call| matches!(call, Call::Rename));
-        // A sync behind the rename is the folder's: the file is closed.
+        // A sync behind the rename is the directory's: the file is closed.
         let folder_synced = renamed.is_some_and(|at| before[at..].iter().any(|call| matches!(call, Call::Sync(_))));
         if !folder_synced {
             check(crash, None);
@@ -210,8 +210,8 @@ fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
 }
 
 #[test]
-fn a_crash_of_the_machine_leaves_the_old_file_or_the_new_one() {
-    let folder = common::fresh_folder("crash-states");
+fn machine_crash_leaves_old_or_new_file() {
+    let folder = common::temp_dir("crash-states");
     let path = folder.join(NAME);
     for what in ["file-and-folder", "file", "repair", "index-file-and-folder", "index-file"] {
         let mut saver = Saver::of(what);
@@ -243,8 +243,8 @@ fn a_crash_of_the_machine_leaves_the_old_file_or_the_new_one() {
 
 /// The test of the test: without syncs there are states in which the file is neither.
 #[test]
-fn without_syncs_a_crash_of_the_machine_leaves_other_things() {
-    let folder = common::fresh_folder("crash-unsynced");
+fn machine_crash_without_sync_leaves_other_states() {
+    let folder = common::temp_dir("crash-unsynced");
     let path = folder.join(NAME);
     for what in ["none", "index-none"] {
         other_things(what, &folder, &path);
@@ -267,18 +267,18 @@ fn other_things(what: &str, folder: &Path, path: &Path) {
 }
 
 #[test]
-fn a_killed_process_leaves_a_whole_file() {
+fn killed_process_leaves_intact_fti_file() {
     kill_again_and_again("for-ever");
 }
 
 #[test]
-fn a_killed_process_leaves_a_whole_checkpoint_that_describes_itself() {
+fn killed_process_leaves_intact_checkpoint_file() {
     kill_again_and_again("index-for-ever");
 }
 
 fn kill_again_and_again(what: &str) {
     let rounds = std::env::var("FDCKPT_TEST_CRASH_ROUNDS").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
-    let folder = common::fresh_folder(&format!("crash-kill-{what}"));
+    let folder = common::temp_dir(&format!("crash-kill-{what}"));
     let path = folder.join(NAME);
     let (mut last, mut leftovers, mut killed) = (0, 0, 0);
     // Where chance or busy processors leave too few of those that count, some more.

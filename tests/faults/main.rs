@@ -1,5 +1,5 @@
 //! A fault at every call: scenarios that make and restore checkpoints run while a shim (`ctests/fault_injection/preload_shim.c`, by LD_PRELOAD) makes
-//! the n-th call of a kind fail, for every n. `make faults` runs all of them, `cargo test` a part.
+//! the n-th call of a kind fail, for every n. `make test-faults` runs all of them, `cargo test` a part.
 //!
 //! The scenarios are programs of their own (`scenarios.c` for the C API, `scenario.rs` for Rust's), which say what
 //! they are about to do. One that dies or hangs is started again behind the run that it died of.
@@ -30,7 +30,7 @@ const ARGUMENTS: &str = "FDCKPT_TEST_FAULTS_ARGS";
 static EXTENT: LazyLock<String> = LazyLock::new(|| std::env::var("FDCKPT_TEST_FAULTS").unwrap_or_else(|_| "some".to_owned()));
 
 static SHIM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let shim = common::LIBRARY_FOLDER.join("shim.so");
+    let shim = common::LIBRARY_DIR.join("shim.so");
     compile("preload_shim.c", &shim, &["-fPIC", "-shared"]);
     shim
 });
@@ -115,7 +115,7 @@ fn number(word: &str) -> u64 {
 
 #[test]
 fn c_api() {
-    let program = common::LIBRARY_FOLDER.join("scenario");
+    let program = common::LIBRARY_DIR.join("scenario");
     compile("scenarios.c", &program, &common::link_flags());
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
@@ -128,7 +128,7 @@ fn c_api() {
 /// Replacing, recovering and repairing files.
 #[test]
 fn fti_api() {
-    let program = common::LIBRARY_FOLDER.join("fti-scenario");
+    let program = common::LIBRARY_DIR.join("fti-scenario");
     compile("fti.c", &program, &common::link_flags());
     let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
     let outcome = supervise(|(group, n)| {
@@ -142,8 +142,8 @@ fn fti_api() {
 /// Many frames at a time, and large buffers, on several threads.
 #[test]
 fn frames_api() {
-    let program = common::LIBRARY_FOLDER.join("frames-scenario");
-    let folder = common::LIBRARY_FOLDER.display();
+    let program = common::LIBRARY_DIR.join("frames-scenario");
+    let folder = common::LIBRARY_DIR.display();
     compile("frames.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
@@ -153,13 +153,13 @@ fn frames_api() {
     outcome.conclude("many frames", 500);
 }
 
-/// Saving, loading and salvaging checkpoints that describe themselves.
+/// Saving, loading and salvaging self-describing checkpoints.
 #[test]
 fn checkpoint_api() {
-    let program = common::LIBRARY_FOLDER.join("checkpoint-scenario");
-    let folder = common::LIBRARY_FOLDER.display();
+    let program = common::LIBRARY_DIR.join("checkpoint-scenario");
+    let folder = common::LIBRARY_DIR.display();
     compile("checkpoint.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
-    let place = common::fresh_folder("checkpoint-faults");
+    let place = common::temp_dir("checkpoint-faults");
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
         command.arg(&place).args([group.to_string(), n.to_string()]);
@@ -192,7 +192,7 @@ fn rust_scenario() {
 
 /// Should the library come to use another call that can fail, the shim is to learn it.
 #[test]
-fn the_shim_has_what_the_library_calls() {
+fn shim_covers_all_calls_of_the_library() {
     const CAN_FAIL: &str = "read read64 readv pread pread64 preadv preadv64 preadv2 write writev pwrite pwrite64 pwritev pwritev64 \
         pwritev2 lseek lseek64 fstat fstat64 fstatat fstatat64 __fxstat __fxstat64 statx poll ppoll __poll_chk __read_chk select \
         mmap mmap64 munmap mremap msync ftruncate ftruncate64 fallocate fallocate64 fsync fdatasync rename copy_file_range sendfile splice open openat openat64 renameat renameat2 flock close pthread_create \

@@ -511,7 +511,7 @@ pub fn main(all: bool, begin: u64, n: u64) {
         for mode in MODES {
             for (kind, &(_, faults)) in (0..).zip(KINDS) {
                 for &cap in caps.iter().filter(|&&cap| cap == 0 || kind <= WRITEV || kind == POLL) {
-                    // Once a group has shown that there is no such call, the others can't do more.
+                    // Once a group has shown that there is no such call, the others cannot do more.
                     let mut called = true;
                     for &fault in faults {
                         // A run that goes byte by byte takes long: a few of them.

@@ -1,7 +1,7 @@
-//! Random sequences of calls: all modes of the library give the same bytes, codes and offsets as each other, as a naive model
+//! Random sequences of calls: all modes of the library give the same bytes, codes and offsets as each other, as a model
 //! of the format (`model`), and as a second implementation of the C API (`benches/reference.c`).
 //!
-//! `make identity COUNT=n` draws n of them; in the ordinary tests it is 10,000, from another place each time the version changes.
+//! `make test-model COUNT=n` draws n of them; in the ordinary tests it is 10,000, from another place each time the version changes.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -14,10 +14,10 @@ use crate::model::compare::{all_modes, restore_anything, round_trip};
 use crate::model::library_driver::{Api, Bench, silence};
 use fdckpt as _; // has the functions that the model's driver calls
 
-/// The twin's functions. It stays loaded.
-static TWIN: LazyLock<Api> = LazyLock::new(|| {
-    let path = CString::new(common::TWIN.as_os_str().as_bytes()).expect("a path has no 0");
-    // SAFETY: the twin has the functions of the C API, and runs nothing when it is loaded. RTLD_LOCAL keeps its names apart.
+/// The reference's functions. It stays loaded.
+static REFERENCE: LazyLock<Api> = LazyLock::new(|| {
+    let path = CString::new(common::REFERENCE.as_os_str().as_bytes()).expect("a path has no 0");
+    // SAFETY: the reference has the functions of the C API, and runs nothing when it is loaded. RTLD_LOCAL keeps its names apart.
     unsafe {
         let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null(), "{path:?} can't be loaded");
@@ -54,10 +54,10 @@ fn run(name: &str, salt: u64, check: fn(&mut Bench, &[u8], bool)) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let mut libraries = [("library", Bench::new()), ("twin", Bench::of(*TWIN))];
+                let mut libraries = [("library", Bench::new()), ("twin", Bench::of(*REFERENCE))];
                 for index in (thread..count).step_by(threads as usize) {
                     let case = case(index, salt);
-                    // A quarter of them tells enough of the twin, which does not change.
+                    // A quarter of them tells enough of the reference, which does not change.
                     let tried = if index % 4 == 0 { 2 } else { 1 };
                     for (library, bench) in &mut libraries[..tried] {
                         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -73,20 +73,20 @@ fn run(name: &str, salt: u64, check: fn(&mut Bench, &[u8], bool)) {
 }
 
 #[test]
-fn round_trips() {
+fn round_trips_match_model() {
     run("round trips", 1, round_trip);
 }
 
 #[test]
-fn restoring_anything() {
+fn restoring_arbitrary_bytes_matches_model() {
     run("restoring anything", 2, restore_anything);
 }
 
 /// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that (docs/frame-format.md,
 /// "History").
 #[test]
-#[ignore = "half a minute: make identity"]
-fn a_frame_past_1_gib() {
+#[ignore = "half a minute: make test-model"]
+fn frame_past_1_gib() {
     use model::{Checkpt, OK, Op};
     silence();
     let text: Vec<u8> = (0..64 << 20).map(|i: usize| b"past one gigabyte, "[(i + i / 9_999) % 19]).collect();
@@ -117,13 +117,13 @@ fn a_frame_past_1_gib() {
     let mut bench = Bench::new();
     assert!(bench.checkpt_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
     assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers.clone(), model.bytes.clone()), "region");
-    let twin = Bench::of(*TWIN).checkpt_region(&ops, model.bytes.len() + 70_000);
+    let twin = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
     assert!(twin == (answers, model.bytes.clone()), "twin");
 }
 
 /// Offsets that 32 bits don't hold, in a file of which most is a hole.
 #[test]
-#[ignore = "half a minute: make identity"]
+#[ignore = "half a minute: make test-model"]
 fn offsets_past_4_gib() {
     use fdckpt::{Checkpt, FrameStyle, Restore};
     use std::fs::File;
@@ -154,9 +154,9 @@ fn offsets_past_4_gib() {
 
 /// What the fuzzers found worth keeping: each file is a case that once reached something new.
 #[test]
-fn the_kept_corpus() {
+fn fuzz_corpus_matches_model() {
     silence();
-    let (mut libraries, mut replayed) = ([Bench::new(), Bench::of(*TWIN)], 0);
+    let (mut libraries, mut replayed) = ([Bench::new(), Bench::of(*REFERENCE)], 0);
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for target in ["round_trip", "restore_anything", "all_modes"] {
         for file in std::fs::read_dir(folder.join(target)).expect("the corpus is there") {

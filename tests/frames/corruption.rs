@@ -1,6 +1,6 @@
-//! Checkpoints that were damaged: nothing but documented codes, the same as the model's, and how much of the damage goes unnoticed.
+//! Checkpoints that were corrupt: nothing but documented codes, the same as the model's, and how much of the damage goes unnoticed.
 //!
-//! `make corruption COUNT=n` damages larger checkpoints n times; in the ordinary tests it is 20,000.
+//! `make test-corruption COUNT=n` damages larger checkpoints n times; in the ordinary tests it is 20,000.
 
 use crate::model;
 use crate::model::library_driver::{Bench, silence};
@@ -45,7 +45,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Restores the damaged bytes from `from`, compares with the model, and counts.
+    /// Restores the corrupt bytes from `from`, compares with the model, and counts.
     fn add(&mut self, bench: &mut Bench, ops: &[Op], damaged: &[u8], from: From) {
         let answers = bench.restore(ops, damaged, from, model::library_driver::BUFFER_MIN);
         let mut model = Restore::new(damaged, from);
@@ -70,7 +70,7 @@ impl Tally {
 const MODES: [From; 2] = [From::Region, From::File];
 
 #[test]
-fn every_bit_and_every_cut_of_small_ones() {
+fn every_flipped_bit_and_truncation_of_small_checkpoints() {
     silence();
     let mut bench = Bench::new();
     for style in [1, 2] {
@@ -97,7 +97,7 @@ fn every_bit_and_every_cut_of_small_ones() {
 }
 
 #[test]
-fn random_damage_of_larger_ones() {
+fn random_corruption_of_large_checkpoints() {
     silence();
     let count: usize = std::env::var("FDCKPT_TEST_CORRUPTION_CASES").map_or(20_000, |count| count.parse().expect("a number"));
     let mut bench = Bench::new();

@@ -189,7 +189,7 @@ fn check_restoring(contents: &[Content], threads: usize, checkpoint: &[u8], ends
 }
 
 #[test]
-fn random_frames_are_made_and_restored_as_by_one_handle() {
+fn random_frames_match_single_handle() {
     for seed in 0..30 {
         let mut next = random(seed);
         let contents = contents(seed, next(40), seed % 25 == 0);
@@ -205,7 +205,7 @@ fn random_frames_are_made_and_restored_as_by_one_handle() {
 }
 
 #[test]
-fn large_frames_are_made_as_by_one_handle() {
+fn large_frames_match_single_handle() {
     let mut next = random(5);
     let text: Vec<u8> = (0..40 << 20).map(|at: usize| b"a large frame, alone "[(at + at / 1000 + at / 77_777) % 21]).collect();
     let contents: Vec<Content> = vec![
@@ -222,7 +222,7 @@ fn large_frames_are_made_as_by_one_handle() {
 }
 
 #[test]
-fn too_little_room_is_noticed_at_the_same_frame() {
+fn buffer_too_small_fails_at_same_frame() {
     for seed in 0..8 {
         let contents = contents(1000 + seed, 25, false);
         let size: usize = contents.iter().flat_map(|(_, buffers)| buffers).map(Vec::len).sum();
@@ -273,7 +273,7 @@ fn check_room(contents: &[Content], room: usize, threads: &[usize]) {
 }
 
 #[test]
-fn a_file_ends_where_offsets_do() {
+fn rejects_file_offsets_that_overflow() {
     let file = tempfile::tempfile().unwrap();
     let buffers = [&[7; 100][..]];
     for threads in [1, 2] {
@@ -293,7 +293,7 @@ fn a_file_ends_where_offsets_do() {
 }
 
 #[test]
-fn pools_and_failures_tell_what_they_are() {
+fn pools_and_errors_are_printable() {
     use std::error::Error as _;
     let pool = ThreadPool::new(3).unwrap();
     assert_eq!(pool.threads(), 3);
@@ -305,7 +305,7 @@ fn pools_and_failures_tell_what_they_are() {
 
 /// What the original made of some sequences of calls (tests/golden/frames): each frame of them, and their bytes.
 #[test]
-fn golden_checkpoints_are_made_and_restored() {
+fn golden_checkpoints_are_written_and_restored() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/frames");
     let input = std::fs::read(folder.join("input.bin")).unwrap();
     let mut used = BTreeSet::new();
@@ -357,7 +357,7 @@ fn golden_checkpoints_are_made_and_restored() {
 }
 
 #[test]
-fn damage_is_reported_with_its_frame_and_place() {
+fn reports_frame_and_offset_of_corruption() {
     let contents: Vec<Content> = (0..50)
         .map(|seed| (FrameStyle::Lz4, vec![bytes(&mut random(seed), 3_000), bytes(&mut random(seed + 99), 70_000)]))
         .collect();
@@ -447,7 +447,7 @@ fn restore_all(
 }
 
 #[test]
-fn what_the_system_refuses_is_an_error_of_the_first_frame_that_is_not_there() {
+fn io_error_names_first_missing_frame() {
     let contents = contents(3, 30, true);
     let slices = slices(&contents);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
@@ -493,7 +493,7 @@ fn what_the_system_refuses_is_an_error_of_the_first_frame_that_is_not_there() {
 
 /// LZ4 starts afresh when a stream has passed 1 GiB: in parallel too, and across calls.
 #[test]
-#[ignore = "half a minute: make identity"]
+#[ignore = "half a minute: make test-model"]
 fn frames_past_1_gib() {
     let text: Vec<u8> = (0..64 << 20).map(|i: usize| b"past one gigabyte, "[(i + i / 9_999) % 19]).collect();
     let letters = {

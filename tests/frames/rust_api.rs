@@ -155,7 +155,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn all_modes_are_one(frames in frames(), buffer_size in BUFFER_MIN..BUFFER_MIN * 4) {
+    fn all_modes_are_equivalent(frames in frames(), buffer_size in BUFFER_MIN..BUFFER_MIN * 4) {
         let (file, places) = to_file(&frames, buffer_size);
         let bytes = content(&file);
         prop_assert_eq!(bytes.len() as u64, places.last().map_or(0, |&(_, end)| end));
@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn a_region_that_is_full_fails_as_the_style_does() {
+fn full_region_fails_with_error_of_style() {
     let noise: Vec<u8> = (0..100u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for style in [FrameStyle::Raw, FrameStyle::Lz4] {
         let mut memory = [0; 100];
@@ -210,7 +210,7 @@ fn a_region_that_is_full_fails_as_the_style_does() {
 }
 
 #[test]
-fn misuse_is_told() {
+fn misuse_is_reported() {
     let mut memory = [0; 100];
     let mut checkpt = Checkpt::mmio(&mut memory).unwrap();
     assert!(checkpt.can_open() && !checkpt.in_frame());
@@ -242,7 +242,7 @@ fn misuse_is_told() {
 }
 
 #[test]
-fn the_end_of_the_file_is_told_with_its_place() {
+fn end_of_file_is_reported_with_offset() {
     let (file, _) = to_file(&[Frame { style: FrameStyle::Raw, buffers: vec![(false, vec![1; 1_000])] }], BUFFER_MIN);
     let mut file = &file;
     file.seek(SeekFrom::Start(0)).unwrap();
@@ -262,7 +262,7 @@ fn the_end_of_the_file_is_told_with_its_place() {
 
 /// A match in the first chunk of a frame may not reach into the frame that was restored before.
 #[test]
-fn frames_do_not_refer_to_each_other() {
+fn frames_are_independent() {
     // 'a', then 4 bytes from 5 before, then 20 literals
     let block = [&[0x10, b'a', 5, 0, 0xF0, 5][..], &[b'b'; 20]].concat();
     let (file, places) = to_file(&[Frame { style: FrameStyle::Lz4, buffers: vec![(false, vec![7; 200_000])] }], BUFFER_MIN);
@@ -277,7 +277,7 @@ fn frames_do_not_refer_to_each_other() {
 }
 
 #[test]
-fn a_system_error_is_told_with_its_reason() {
+fn io_error_has_errno() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut checkpt = Checkpt::stream(full).unwrap();
     checkpt.open(FrameStyle::Raw).unwrap();
@@ -290,7 +290,7 @@ fn a_system_error_is_told_with_its_reason() {
 
 /// Each thread restores frames of its own from one file, and others write at the same time.
 #[test]
-fn threads_work_side_by_side() {
+fn handles_of_threads_are_independent() {
     let frames: Vec<Frame> = (0..24u32)
         .map(|n| {
             let bytes = (0..50_000 + n * 9_001).map(|i| (i.wrapping_mul(i) / (n + 3)) as u8).collect();
@@ -315,8 +315,8 @@ fn threads_work_side_by_side() {
 }
 
 #[test]
-fn files_are_mapped_whatever_their_size() {
-    let folder = common::fresh_folder("mapped");
+fn files_of_any_size_are_mapped() {
+    let folder = common::temp_dir("mapped");
     for size in [0, 1, 4095, 4096, 4097, 1_000_000] {
         let path = folder.join(size.to_string());
         let bytes: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(at) >> 7) as u8).collect();
@@ -333,8 +333,8 @@ fn files_are_mapped_whatever_their_size() {
 
 /// Until it is committed, the name has the old file; dropped or discarded, the new one is gone.
 #[test]
-fn a_replacement_is_all_or_nothing() {
-    let folder = common::fresh_folder("replacement");
+fn atomic_file_is_all_or_nothing() {
+    let folder = common::temp_dir("replacement");
     let path = folder.join("file");
     let is = |content: &[u8], others: usize| {
         assert_eq!(fs::read(&path).unwrap(), content);
@@ -367,15 +367,15 @@ fn a_replacement_is_all_or_nothing() {
 /// In a process of its own, as it is for all replacements of a process: see `tests/cli/commands.rs`, where a signal calls it. Here, that it
 /// leaves nothing which could be committed, however many there are.
 #[test]
-fn discarded_replacements_can_not_be_committed() {
+fn discarded_atomic_files_cannot_be_committed() {
     if std::env::var_os("FDCKPT_TEST_DISCARD").is_none() {
-        let name = "rust_api::discarded_replacements_can_not_be_committed";
+        let name = "rust_api::discarded_atomic_files_cannot_be_committed";
         let this = std::env::current_exe().unwrap();
         let output = common::run(std::process::Command::new(this).args([name, "--exact"]).env("FDCKPT_TEST_DISCARD", "1"));
         assert!(output.contains("1 passed"), "{output}");
         return;
     }
-    let folder = common::fresh_folder("discarded");
+    let folder = common::temp_dir("discarded");
     let begin = |number: u32| AtomicFile::begin(folder.join(number.to_string()), SyncMode::None).unwrap();
     // Each place of the table is used again.
     (0..200).for_each(|number| begin(number).commit().unwrap());
@@ -391,7 +391,7 @@ fn discarded_replacements_can_not_be_committed() {
 }
 
 #[test]
-fn a_container_goes_to_whatever_can_be_written_to() {
+fn container_is_written_to_any_writer() {
     let mut container = fdckpt::Container::new();
     container.set(1, vec![7; 100_000]).unwrap();
     container.set(2, b"small".as_slice()).unwrap();
@@ -403,7 +403,7 @@ fn a_container_goes_to_whatever_can_be_written_to() {
 }
 
 #[test]
-fn both_types_can_go_to_other_threads_and_be_printed() {
+fn handles_are_send_sync_and_debug() {
     fn check<T: Send + Sync + std::fmt::Debug>(it: T, contains: &str) {
         let printed = format!("{it:?}");
         assert!(printed.contains(contains), "{printed}");
@@ -416,7 +416,7 @@ fn both_types_can_go_to_other_threads_and_be_printed() {
 
 /// A large buffer behind small ones, wherever these end in LZ4's ring, and whatever it refers to in them.
 #[test]
-fn large_buffers_refer_to_what_is_before_them() {
+fn large_buffers_refer_to_preceding_data() {
     let mut state = 1u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,4 @@
-//! FTI-FF: damaged files. What is damaged is told by field and place, nothing that is damaged is recovered, and what the data
+//! FTI-FF: corrupt files. What is corrupt is told by field and place, nothing that is corrupt is recovered, and what the data
 //! proves is repaired.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 /// What a sound checker says of each, beside what FTI does: the field that was changed, where it is.
 #[test]
-fn damage_is_told_by_field_and_place() {
+fn reports_field_and_offset_of_corruption() {
     for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
         let described = json(golden(generation).join("corruptions.json"));
         let base = case_file(generation, described["base"].as_str().unwrap());
@@ -168,7 +168,7 @@ fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
 /// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it should be, and no
 /// other is blamed.
 #[test]
-fn one_wrong_number_is_told_with_what_it_should_be() {
+fn reports_expected_value_of_one_wrong_field() {
     let mut tried = 0;
     for generation in FormatVersion::ALL {
         for (which, file) in with_several_blocks(generation).into_iter().enumerate() {
@@ -202,10 +202,10 @@ fn one_wrong_number_is_told_with_what_it_should_be() {
     println!("{tried} wrong numbers are told");
 }
 
-/// What is damaged in one variable, or in what nothing depends on, does not keep the others from being recovered; where it is not sure what
+/// What is corrupt in one variable, or in what nothing depends on, does not keep the others from being recovered; where it is not sure what
 /// belongs to whom, none is.
 #[test]
-fn damage_keeps_from_what_it_is_about() {
+fn recover_fails_only_for_damaged_variables() {
     for generation in FormatVersion::ALL {
         let file = &with_several_blocks(generation)[0];
         let sound = Checkpoint::parse(file).unwrap();
@@ -291,7 +291,7 @@ fn damage_keeps_from_what_it_is_about() {
 
 /// What several wrong numbers, or none, tell together.
 #[test]
-fn what_does_not_fit_is_told_where_it_is() {
+fn reports_offset_of_inconsistent_fields() {
     for generation in FormatVersion::ALL {
         let file = &with_several_blocks(generation)[0];
         let sound = Checkpoint::parse(file).unwrap();
@@ -391,7 +391,7 @@ fn what_does_not_fit_is_told_where_it_is() {
 
 /// FTI makes none, but a block without containers is a block: with nothing in it, it is no harm, and data that nobody has is told.
 #[test]
-fn a_block_without_containers_is_told_by_its_size_alone() {
+fn block_without_containers_is_found_by_size() {
     let with_block = |data: &[u8]| {
         let mut file = small(FormatVersion::Post1_6);
         let data_size = Checkpoint::parse(&file).unwrap().header().data_size.unwrap() as usize;
@@ -421,7 +421,7 @@ fn a_block_without_containers_is_told_by_its_size_alone() {
 
 /// The data of a checkpoint can be a checkpoint itself: which of the two headers counts, the size of the file tells.
 #[test]
-fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
+fn parses_checkpoint_embedded_in_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     for (inner, outer) in FormatVersion::ALL.into_iter().flat_map(|inner| FormatVersion::ALL.map(|outer| (inner, outer))) {
@@ -436,7 +436,7 @@ fn a_checkpoint_of_a_checkpoint_is_what_it_is() {
 
 /// Each bit of a small file of each generation: what is not told to be damage, leaves the data what it is.
 #[test]
-fn no_flipped_bit_gives_wrong_data() {
+fn flipped_bits_never_recover_wrong_data() {
     let (mut bits, mut unnoticed, mut unreadable) = (0, 0, 0);
     for generation in FormatVersion::ALL {
         let file = small(generation);
@@ -477,7 +477,7 @@ fn no_flipped_bit_gives_wrong_data() {
 }
 
 #[test]
-fn repair_sets_right_what_the_data_proves() {
+fn repair_fixes_header_from_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let repaired = |file: &[u8]| {
@@ -575,7 +575,7 @@ fn generation_hash(generation: FormatVersion) -> usize {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_told_so() {
+fn rejects_other_files() {
     for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
         let file = fs::read(golden(generation).join("ranks3_L3_RSed0.fti")).unwrap();
         let error = Checkpoint::parse(&file).unwrap_err();
@@ -589,7 +589,7 @@ fn what_is_no_checkpoint_is_told_so() {
 
 /// What fuzzing has found worth keeping. The first byte of each is for the fuzz target.
 #[test]
-fn the_kept_corpus() {
+fn fuzz_corpus_is_parsed() {
     let mut sound = 0;
     for entry in fs::read_dir(common::root().join("fuzz/corpus/fti_parse")).unwrap() {
         let file = fs::read(entry.unwrap().path()).unwrap();
@@ -606,7 +606,7 @@ proptest! {
 
     /// Damage of any kind to a file with some of everything: it is told, or the data is what it was.
     #[test]
-    fn damage_is_told_or_harmless(
+    fn corruption_is_reported_or_harmless(
         generation in 0usize..6,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),

@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 use proptest::prelude::*;
 
 #[test]
-fn golden_files_have_the_fields_of_their_descriptions() {
+fn golden_files_match_their_descriptions() {
     for &(generation, ref case, ref file) in cases() {
         let name = format!("{generation} {}", case["file"]);
         assert!(Checkpoint::is_format(file), "{name}");
@@ -66,7 +66,7 @@ fn golden_files_have_the_fields_of_their_descriptions() {
 }
 
 #[test]
-fn golden_files_verify_and_give_their_variables() {
+fn golden_files_verify_and_recover() {
     let mut refused = 0;
     for &(generation, ref case, ref file) in cases() {
         let name = format!("{generation} {}", case["file"]);
@@ -117,7 +117,7 @@ fn golden_files_verify_and_give_their_variables() {
 /// All ordinary checkpoints, byte for byte; where a container is empty, all but the checksum that FTI itself refuses, and the hash
 /// over it.
 #[test]
-fn golden_files_are_written_as_they_are() {
+fn writes_golden_files() {
     let (mut same, mut by_reader_rule) = (0, 0);
     for &(generation, ref case, ref file) in cases() {
         let name = format!("{generation} {}", case["file"]);
@@ -149,7 +149,7 @@ fn golden_files_are_written_as_they_are() {
 
 /// The example of FTI's own document at full size: each number of it.
 #[test]
-fn the_documents_example_at_full_size() {
+fn documented_example_at_full_size() {
     let document = json(common::root().join("tests/golden/fti/doc7_numbers.json"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -202,7 +202,7 @@ fn the_documents_example_at_full_size() {
 }
 
 #[test]
-fn any_generation_becomes_any_other() {
+fn converts_between_all_format_versions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("converted");
     for from in FormatVersion::ALL {
@@ -234,7 +234,7 @@ fn any_generation_becomes_any_other() {
     convert(&Checkpoint::parse(&a).unwrap(), &path, &with_time(FormatVersion::Post1_6)).unwrap();
     let (back, file) = (fs::read(&path).unwrap(), &file);
     assert_eq!(Checkpoint::parse(&back).unwrap().containers().len(), Checkpoint::parse(file).unwrap().containers().len());
-    // A damaged one is not converted.
+    // A corrupt one is not converted.
     let mut damaged = file.clone();
     damaged[3] ^= 1;
     let checkpoint = Checkpoint::parse(&damaged).unwrap();
@@ -247,7 +247,7 @@ fn any_generation_becomes_any_other() {
 }
 
 #[test]
-fn differences_are_told_by_variable() {
+fn diff_reports_variables() {
     let make = |variables: &[(i32, &[u8])], generation| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -270,7 +270,7 @@ fn differences_are_told_by_variable() {
 }
 
 #[test]
-fn only_what_is_protected_is_recovered() {
+fn recovers_protected_variables_only() {
     let file = small(FormatVersion::Post1_6);
     let checkpoint = Checkpoint::parse(&file).unwrap();
     let mut memory = [[9; 7].to_vec(), vec![9; 25], vec![9; 5], vec![9; 6]];
@@ -287,7 +287,7 @@ fn only_what_is_protected_is_recovered() {
 
 /// Sizes that the fields of D don't hold, without data of that size: the layout alone is asked.
 #[test]
-fn sizes_have_room_in_their_fields() {
+fn rejects_sizes_that_overflow_fields() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(3 << 30).unwrap();
     // SAFETY: nobody else has the file.
@@ -303,7 +303,7 @@ fn sizes_have_room_in_their_fields() {
 
 /// What is hashed by assembly code, another implementation hashes to the same.
 #[test]
-fn md5_is_md5() {
+fn md5_matches_reference() {
     let slowly = |bytes: &[u8]| hex(Md5::digest(bytes));
     let data = pattern(1, 1, 1, 5000);
     for size in (0..300).chain([1023, 4096, 5000]) {
@@ -330,7 +330,7 @@ proptest! {
 
     /// Whatever a program protects, saves and restarts: each file is sound, holds it, and has the least containers that it can.
     #[test]
-    fn what_is_saved_is_recovered(steps in steps(), threads in 1usize..4) {
+    fn round_trip(steps in steps(), threads in 1usize..4) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let mut writer = Writer::new();

@@ -18,7 +18,7 @@ use fdckpt::fti::{
 };
 use proptest::prelude::*;
 
-/// A folder in memory, if there is one: nothing has to be safe there.
+/// A directory in memory, if there is one: nothing has to be safe there.
 fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
@@ -79,7 +79,7 @@ fn plain_options(generation: FormatVersion, case: &serde_json::Value) -> Options
 
 /// Each update of each case, in each mode, with each hash, by one thread and by three.
 #[test]
-fn golden_files_are_updated_to_what_they_are() {
+fn updates_reproduce_golden_files() {
     let mut same = 0;
     for generation in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
@@ -138,7 +138,7 @@ fn golden_files_are_updated_to_what_they_are() {
 
 /// FTI leaves the last block unwritten where a chunk shrinks to a multiple of the block size.
 #[test]
-fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
+fn chunk_shrunk_to_whole_blocks_is_written() {
     let (mut program, case) = (Program::default(), json(golden(FormatVersion::Post1_6).join("cases.json")));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpshrink_b.fti").unwrap().clone();
     for mode in MODES {
@@ -169,7 +169,7 @@ fn a_chunk_that_shrinks_to_whole_blocks_is_written() {
 
 /// FTI, after a differential checkpoint, leaves out of the new file of an ordinary one what it takes for clean.
 #[test]
-fn ordinary_and_differential_checkpoints_mix() {
+fn full_and_differential_checkpoints_mix() {
     let folder = quick_folder();
     let (path, ordinary) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("Ckpt2-Rank0.fti"));
     let case = json(golden(FormatVersion::Post1_6).join("cases.json"));
@@ -224,7 +224,7 @@ fn twenty_blocks() -> Program {
 }
 
 #[test]
-fn hashes_that_are_kept_are_used_after_a_restart() {
+fn kept_hashes_are_used_after_restart() {
     for hash in HASHES {
         let folder = quick_folder();
         let (path, side) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("dCPFile-Rank0.fti.hashes"));
@@ -298,7 +298,7 @@ fn hashes_that_are_kept_are_used_after_a_restart() {
 }
 
 #[test]
-fn what_can_not_be_updated_is_said() {
+fn reports_why_a_file_cannot_be_updated() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let program = twenty_blocks();
@@ -344,7 +344,7 @@ fn what_can_not_be_updated_is_said() {
 }
 
 #[test]
-fn what_is_prepared_waits_for_a_decision() {
+fn prepared_update_waits_for_decision() {
     let folder = quick_folder();
     let path = folder.path().join("dCPFile-Rank0.fti");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
@@ -401,7 +401,7 @@ fn what_is_prepared_waits_for_a_decision() {
     assert_eq!(settle(&path, Decision::Abandon), Err(Error::FileChanged));
     assert_eq!(settle(&path, Decision::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
-    // Nor one of a file that was damaged before, until that is removed.
+    // Nor one of a file that was corrupt before, until that is removed.
     fs::write(&path, &torn).unwrap();
     resumed(&path).prepare(&path, &options, &update, &program.protected()).unwrap();
     let said = settle(&path, Decision::Abandon).unwrap_err();
@@ -433,7 +433,7 @@ fn what_is_prepared_waits_for_a_decision() {
 
 /// From generation C on all data lies in front, so that only what describes it changes with the generation; the file can get shorter.
 #[test]
-fn a_file_can_change_its_generation() {
+fn update_can_change_format_version() {
     for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Safe, false), (UpdateMode::Safe, true)] {
         let folder = quick_folder();
         let path = folder.path().join("file");
@@ -464,7 +464,7 @@ fn a_file_can_change_its_generation() {
 
 /// Where a variable goes, all others are laid out anew: their blocks are the same, but in another place.
 #[test]
-fn what_has_moved_is_written() {
+fn moved_data_is_written() {
     for mode in MODES {
         let folder = quick_folder();
         let path = folder.path().join("file");
@@ -500,7 +500,7 @@ fn journal_of(path: &Path) -> std::path::PathBuf {
 
 /// Each bit of a journal that is another, and each end that is missing: not a byte of the file changes.
 #[test]
-fn a_damaged_journal_is_none() {
+fn corrupt_journal_is_ignored() {
     for hash in HASHES {
         let folder = quick_folder();
         let path = folder.path().join("file");
@@ -534,7 +534,7 @@ fn a_damaged_journal_is_none() {
 
 /// A journal that says what the format does not know, or what it must not, counts as none, though its checksum is right.
 #[test]
-fn a_journal_that_can_not_be_is_none() {
+fn invalid_journal_is_ignored() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
@@ -591,9 +591,9 @@ fn a_journal_that_can_not_be_is_none() {
     assert_eq!(recover(&Checkpoint::parse(&fs::read(&path).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);
 }
 
-/// A journal is for a file without a sound header whose size is between the two; and one that was committed can't be abandoned any more.
+/// A journal is for a file without a sound header whose size is between the two; and one that was committed cannot be abandoned any more.
 #[test]
-fn a_journal_is_for_what_it_was_made_for() {
+fn journal_of_another_file_is_ignored() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
@@ -625,9 +625,9 @@ fn a_journal_is_for_what_it_was_made_for() {
     }
 }
 
-/// What can't be looked at is no missing file: it is told. Where there is no folder, there is nothing.
+/// What cannot be looked at is no missing file: it is told. Where there is no directory, there is nothing.
 #[test]
-fn what_can_not_be_opened_is_told() {
+fn open_errors_are_reported() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let program = twenty_blocks();
@@ -646,7 +646,7 @@ fn what_can_not_be_opened_is_told() {
 
 /// Where more than half of the data is dirty, a new file takes the place of the old one; with half of it, the file stays.
 #[test]
-fn what_has_mostly_changed_is_written_once() {
+fn mostly_changed_file_is_written_once() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
@@ -665,7 +665,7 @@ fn what_has_mostly_changed_is_written_once() {
 
 /// Data of several MiB, which is written piece by piece; and the containers that an update has made are those of the next checkpoint.
 #[test]
-fn ordinary_checkpoints_go_on_with_what_updates_have_made() {
+fn full_checkpoint_continues_after_updates() {
     let folder = quick_folder();
     let [path, ordinary] = ["file", "ordinary"].map(|name| folder.path().join(name));
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
@@ -688,7 +688,7 @@ fn ordinary_checkpoints_go_on_with_what_updates_have_made() {
 
 /// Two who update the same file at once, be it there already or not: what one of them was told to be prepared, is so until it is settled.
 #[test]
-fn two_at_once_do_not_disturb_each_other() {
+fn concurrent_updates_are_isolated() {
     for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
         let folder = quick_folder();
         let path = &folder.path().join("file");
@@ -732,7 +732,7 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
 
 /// A checkpoint that takes the place of the file while an update of that is ended: not a byte of it changes.
 #[test]
-fn what_takes_the_place_of_a_file_is_not_updated() {
+fn replaced_file_is_not_updated() {
     let folder = quick_folder();
     let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
     let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Safe));
@@ -760,7 +760,7 @@ fn what_takes_the_place_of_a_file_is_not_updated() {
 
 /// Who may read the file, and nobody else, may read what an update makes: its journal, its hashes, and the file that takes its place.
 #[test]
-fn permissions_stay() {
+fn permissions_are_kept() {
     let folder = quick_folder();
     let path = folder.path().join("file");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
@@ -778,7 +778,7 @@ fn permissions_stay() {
 
 /// What is prepared can be committed on a device that is full by then.
 #[test]
-fn room_to_grow_is_set_aside() {
+fn space_for_growth_is_preallocated() {
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
     let path = folder.path().join("file");
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), vec![1; 3 << 20]);
@@ -793,7 +793,7 @@ fn room_to_grow_is_set_aside() {
 
 /// A name may be so long that the journal's is too long: then there is none.
 #[test]
-fn a_file_with_a_long_name_is_read() {
+fn long_file_name() {
     let folder = quick_folder();
     let program = twenty_blocks();
     for length in [247, 248, 255] {
@@ -805,11 +805,11 @@ fn a_file_with_a_long_name_is_read() {
 
 /// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
 #[test]
-fn ranks_of_mpi_go_on_together() {
-    if !(common::have("mpicc") && common::have("mpirun")) {
+fn mpi_ranks_resume_together() {
+    if !(common::has_program("mpicc") && common::has_program("mpirun")) {
         return;
     }
-    let (build, folder) = (common::fresh_folder("mpi"), quick_folder());
+    let (build, folder) = (common::temp_dir("mpi"), quick_folder());
     for (name, mut compiler) in [("mpi_heat", Command::new("mpicc")), ("fti_repartition", common::cc())] {
         compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-I"]).arg(common::root().join("include"));
         compiler.arg(common::root().join(format!("examples/{name}.c"))).arg("-o").arg(build.join(name));
@@ -890,7 +890,7 @@ proptest! {
 
     /// Whatever changes, grows, shrinks and is restarted: the file is, but for slack and hasCkpt, the one that an ordinary checkpoint writes.
     #[test]
-    fn an_updated_file_is_as_one_that_is_written_anew(
+    fn updated_file_equals_rewritten_file(
         steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
     ) {
         let folder = quick_folder();

@@ -132,7 +132,7 @@ impl Stream {
 }
 
 #[test]
-fn blobs_are_the_golden_ones_at_every_canonical_point() {
+fn checkpoints_match_golden_at_every_canonical_point() {
     let (mut blobs, mut later_blobs, mut without) = (0, 0, 0);
     for stream in streams() {
         let mut inflate = Inflate::new(stream.format).expect("there is memory");
@@ -208,7 +208,7 @@ fn blobs_are_the_golden_ones_at_every_canonical_point() {
 }
 
 #[test]
-fn blobs_of_other_engines_resume() {
+fn checkpoints_of_other_engines_resume() {
     let (mut ahead, mut boundaries) = (0, 0);
     for stream in streams() {
         let mut at_ahead = false;
@@ -244,7 +244,7 @@ fn blobs_of_other_engines_resume() {
 }
 
 #[test]
-fn altered_blobs_get_their_verdict() {
+fn altered_checkpoints_get_expected_verdict() {
     let mut count = 0;
     for row in rows().iter().filter(|row| row.0 == "altered") {
         let name = row.text(0);

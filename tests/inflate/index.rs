@@ -1,4 +1,4 @@
-//! Random access by an index: what is read at any offset is what decoding in one go gives; indexes and inputs that are damaged, changed or
+//! Random access by an index: what is read at any offset is what decoding in one go gives; indexes and inputs that are corrupt, changed or
 //! not each other's are refused.
 
 use std::fs::{self, File};
@@ -48,7 +48,7 @@ fn ours(error: io::Error) -> Error {
 }
 
 #[test]
-fn any_part_is_that_of_the_whole() {
+fn reads_any_range() {
     for seed in 1..3 {
         for (format, mut stream, plain) in streams(seed) {
             let mut random = Random(seed);
@@ -122,7 +122,7 @@ impl Seek for Counting<'_> {
 
 /// What follows a point is decoded from there: input before it is not even read. And reading on goes on.
 #[test]
-fn reading_begins_at_the_nearest_point() {
+fn reading_starts_at_nearest_access_point() {
     let mut random = Random(5);
     let plain: Vec<u8> = (0..2_000_000).map(|_| random.small(256) as u8 & 15).collect();
     let stream = compress(&plain, true);
@@ -150,7 +150,7 @@ fn reading_begins_at_the_nearest_point() {
 
 /// Pieces of input of which some give no output at all, and interruptions.
 #[test]
-fn input_that_comes_in_a_few_bytes() {
+fn input_in_small_reads() {
     let mut random = Random(6);
     let plain: Vec<u8> = (0..150_000).map(|_| random.next() as u8 & 63).collect();
     let stream = compress(&plain, false);
@@ -164,7 +164,7 @@ fn input_that_comes_in_a_few_bytes() {
 
 /// The input is read to its end: further members of gzip may come after any piece, and of anything else a lot can follow.
 #[test]
-fn what_follows_belongs_to_the_input() {
+fn trailing_data_is_part_of_input() {
     let (format, stream, plain) = streams(4).swap_remove(3);
     let two = [&stream[..], &stream].concat();
     let index = Index::build(stream.chain(&stream[..]), io::sink(), format, 20_000).expect("it is sound");
@@ -185,7 +185,7 @@ fn what_follows_belongs_to_the_input() {
 }
 
 #[test]
-fn what_can_not_be_indexed_is_told() {
+fn reports_what_cannot_be_indexed() {
     let (format, stream, plain) = streams(1).swap_remove(2);
     let error = Index::build(&stream[..], io::sink(), format, 0).expect_err("no distance");
     assert!(matches!(ours(error), Error::Argument(_)));
@@ -203,7 +203,7 @@ fn what_can_not_be_indexed_is_told() {
 }
 
 #[test]
-fn other_inputs_are_refused() {
+fn rejects_other_inputs() {
     for (format, stream, plain) in streams(3) {
         let index = build(&stream, format, plain.len() as u64 / 12);
         for other in [&stream[1..], &[&stream[..], &[0]].concat(), &[]] {
@@ -239,7 +239,7 @@ fn seal(mut table: Vec<u8>) -> Vec<u8> {
 
 /// Nobody waits for output that does not come.
 #[test]
-fn an_index_that_tells_of_more_output_than_there_is() {
+fn index_with_too_much_output_is_rejected() {
     for (format, mut stream, plain) in streams(2) {
         for what_follows in ["", "what follows"] {
             stream.extend(what_follows.bytes());
@@ -259,7 +259,7 @@ fn an_index_that_tells_of_more_output_than_there_is() {
 }
 
 #[test]
-fn damaged_and_foreign_indexes_are_refused() {
+fn rejects_corrupt_and_foreign_indexes() {
     let (format, stream, plain) = streams(1).swap_remove(3);
     let index = build(&stream, format, plain.len() as u64 / 5);
     let file = index.to_container().expect("memory").serialize().expect("memory");
@@ -347,7 +347,7 @@ fn damaged_and_foreign_indexes_are_refused() {
 
 /// As the fuzz target does it.
 #[test]
-fn indexes_and_inputs_that_were_tampered_with() {
+fn fuzz_cases_of_tampered_indexes() {
     let mut random = Random(11);
     for _ in 0..40 {
         let mut case: Vec<u8> = (0..4 + 3 * random.below(3)).map(|_| random.small(256) as u8).collect();
@@ -360,8 +360,8 @@ fn indexes_and_inputs_that_were_tampered_with() {
 
 /// In a new process, of the C example.
 #[test]
-fn an_index_survives_its_process() {
-    let folder = common::fresh_folder("inflate-index");
+fn index_outlives_process() {
+    let folder = common::temp_dir("inflate-index");
     let program = common::example("inflate_index");
     for (format, stream, plain) in streams(6) {
         let name = format!("{format:?}").to_lowercase();

@@ -43,7 +43,7 @@ fn refused(mut encoder: Encoder, at: u64, fault: Fault) {
 }
 
 #[test]
-fn blocks() {
+fn invalid_blocks() {
     for deflate64 in [false, true] {
         let mut encoder = start(deflate64);
         let at = encoder.at();
@@ -67,7 +67,7 @@ fn fixed_codes() -> [Vec<(usize, u32)>; 2] {
 }
 
 #[test]
-fn symbols() {
+fn invalid_symbols() {
     for deflate64 in [false, true] {
         // Fixed blocks: literal/length symbols 286 and 287, and in Deflate distance symbols 30 and 31, mean nothing.
         let [literals, distances] = fixed_codes();
@@ -101,7 +101,7 @@ fn symbols() {
 
 /// A match can be decoded whole before there is room for its output: that is returned before a fault behind it is told.
 #[test]
-fn behind_a_match() {
+fn error_after_match() {
     for deflate64 in [false, true] {
         let mut encoder = start(deflate64);
         let [literals, distances] = fixed_codes();
@@ -132,7 +132,7 @@ fn header(deflate64: bool, literals: &[(usize, u8)], distances: &[(usize, u8)], 
 }
 
 #[test]
-fn code_lengths() {
+fn invalid_code_lengths() {
     let good = [(b'a'.into(), 1), (256, 1)];
     for deflate64 in [false, true] {
         let header = |literals: &[(usize, u8)], distances: &[(usize, u8)], fault| header(deflate64, literals, distances, fault);
@@ -173,7 +173,7 @@ fn code_lengths() {
 }
 
 #[test]
-fn codes_for_code_lengths() {
+fn invalid_code_length_codes() {
     // Lengths of the codes for 16, 17, 18, 0; then symbols.
     for (lengths, symbols, fault) in [
         ([0, 0, 0, 0], &[][..], Fault::LengthCodes),
@@ -198,7 +198,7 @@ fn codes_for_code_lengths() {
 }
 
 #[test]
-fn headers_and_trailers() {
+fn invalid_headers_and_trailers() {
     let (stream, plain) = random_stream(4, false, 2);
     let sum = crc32fast::hash(&plain);
     let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
@@ -235,7 +235,7 @@ fn headers_and_trailers() {
     check(Format::Zlib, &zlib, 1, 0x20 | 0x1b, Some((Fault::ZlibHeader, 0)));
     check(Format::Zlib, &zlib, 1, 0xbb, Some((Fault::ZlibDictionary, 0)));
     check(Format::Zlib, &zlib, end - 1, zlib[end - 1] ^ 1, Some((Fault::Checksum, end - 4)));
-    // A member's header that is damaged is found where it is.
+    // A member's header that is corrupt is found where it is.
     let mut two = gzip.clone();
     two.extend(&gzip);
     check(Format::Gzip, &two, gzip.len() + 2, 9, Some((Fault::GzipMethod, gzip.len())));
@@ -301,7 +301,7 @@ fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
 }
 
 #[test]
-fn checkpoints_with_more_than_belongs_there() {
+fn rejects_checkpoints_with_excess_fields() {
     let accepted = |format, checkpoint: &[u8], what: &str| {
         let result = Inflate::new(format).expect("there is memory").restore(checkpoint);
         assert!(result.is_ok(), "{what}: {result:?}");
@@ -375,7 +375,7 @@ fn checkpoints_with_more_than_belongs_there() {
 }
 
 #[test]
-fn windows_of_checkpoints() {
+fn rejects_invalid_checkpoint_windows() {
     // Of any size there can be, as they are or compressed. From each the longest match can follow.
     let most = 262_144;
     for size in [0, 1, 65_538, 200_000, most - 1, most, most + 1] {

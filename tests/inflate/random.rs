@@ -16,7 +16,7 @@ fn count(quick: u64) -> u64 {
 }
 
 #[test]
-fn made_streams_in_pieces() {
+fn generated_streams_in_pieces() {
     for seed in 0..count(12) {
         for deflate64 in [false, true] {
             let mut random = Random(seed);
@@ -73,11 +73,11 @@ fn streams_of_other_encoders_in_pieces() {
 }
 
 #[test]
-fn seven_zips_deflate64_in_pieces() {
-    if !common::have("7z") {
+fn deflate64_of_7zip_in_pieces() {
+    if !common::has_program("7z") {
         return;
     }
-    let folder = common::fresh_folder("inflate-7z");
+    let folder = common::temp_dir("inflate-7z");
     let mut random = Random(64);
     let mut plain = plausible(&mut random, 400_000);
     plain.extend([7; 200_000]);
@@ -124,7 +124,7 @@ fn member(random: &mut Random, stream: &[u8], plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn gzip_files_of_several_members_in_pieces() {
+fn multi_member_gzip_in_pieces() {
     for seed in 0..count(8) {
         let mut random = Random(seed);
         let (mut file, mut plain) = (Vec::new(), Vec::new());
@@ -150,7 +150,7 @@ fn gzip_files_of_several_members_in_pieces() {
 
 /// However a stream is cut off, what is there comes out and more is asked for; a checkpoint there goes on to the end.
 #[test]
-fn cut_anywhere() {
+fn truncated_anywhere() {
     for deflate64 in [false, true] {
         let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
         for seed in [2, 5] {
@@ -178,7 +178,7 @@ fn cut_anywhere() {
 
 /// Symbols with the longest codes and the most extra bits, 60 of them, from each bit of a byte on.
 #[test]
-fn the_longest_symbols_byte_by_byte() {
+fn longest_symbols_byte_by_byte() {
     let mut random = Random(60);
     let mut encoder = Encoder::new(true);
     let bytes: Vec<u8> = (0..60_000).map(|_| random.next() as u8).collect();
@@ -211,7 +211,7 @@ fn the_longest_symbols_byte_by_byte() {
 
 /// Matches of nothing but zero bits, so that more bits than there are of a symbol look the same as none.
 #[test]
-fn extra_bits_that_are_zero() {
+fn zero_extra_bits() {
     for deflate64 in [false, true] {
         let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
         for (symbol, length) in [(265, 11), (277, 67), (284, 227), (285, 3)] {
@@ -234,7 +234,7 @@ fn extra_bits_that_are_zero() {
 
 /// Checkpoints have all that a match can reach: the farthest one, right behind them.
 #[test]
-fn the_farthest_match_after_a_checkpoint() {
+fn farthest_match_after_checkpoint() {
     for (deflate64, farthest) in [(false, 32768), (true, 65536)] {
         let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
         let mut random = Random(12);
@@ -261,7 +261,7 @@ fn the_farthest_match_after_a_checkpoint() {
 
 /// Reading by lines and by pieces, from checkpoint to checkpoint.
 #[test]
-fn readers_go_on_from_checkpoints() {
+fn readers_resume_from_checkpoints() {
     let mut random = Random(3);
     let plain: Vec<u8> =
         (0..20_000).flat_map(|line: u32| format!("line {line}: {}\n", line.wrapping_mul(2654435761)).into_bytes()).collect();
@@ -294,7 +294,7 @@ fn readers_go_on_from_checkpoints() {
 
 /// What came of a connection that stays open is read to the end, without asking for more than came.
 #[test]
-fn readers_do_not_wait_for_more() {
+fn readers_do_not_block_for_more_input() {
     /// Pieces, and then nothing yet.
     struct Connection<'p>(std::collections::VecDeque<&'p [u8]>);
     impl Read for Connection<'_> {
@@ -325,7 +325,7 @@ fn readers_do_not_wait_for_more() {
         (Format::Deflate, &raw, vec![1; raw.len()]),
         (Format::Zlib, &zlib, vec![zlib.len()]),
         (Format::Zlib, &zlib, vec![zlib.len() - 4, 4]),
-        // Whether another member follows can't be known; but those that came are read.
+        // Whether another member follows cannot be known; but those that came are read.
         (Format::Gzip, &gzip, vec![gzip.len()]),
         (Format::Gzip, &gzip, vec![members, gzip.len() - members]),
         (Format::Gzip, &gzip, vec![members - 8, 8, gzip.len() - members]),
@@ -360,7 +360,7 @@ fn readers_do_not_wait_for_more() {
 
 /// What fuzzing found worth keeping.
 #[test]
-fn kept_cases_of_the_fuzzers() {
+fn fuzz_corpus_cases() {
     for (target, check) in [("inflate_anything", deflate::run::anything as fn(&[u8])), ("inflate_restore", deflate::run::restore)]
     {
         let folder = common::root().join("fuzz/corpus").join(target);

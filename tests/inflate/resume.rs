@@ -9,8 +9,8 @@ use crate::common;
 use crate::deflate::{Random, random_stream};
 
 #[test]
-fn killed_at_random_it_gets_to_the_end() {
-    let folder = common::fresh_folder("inflate-resume");
+fn example_survives_random_kills() {
+    let folder = common::temp_dir("inflate-resume");
     let program = common::example("inflate_resume");
 
     let mut random = Random(9);

@@ -1,4 +1,4 @@
-//! Checkpoints that describe themselves where memory is short: every allocation fails once, and each call tells so, or does without. And
+//! Self-describing checkpoints when out of memory: every allocation fails once, and each call tells so, or does without. And
 //! how much memory saving, opening and reading take at most.
 //!
 //! Nothing else may be in this file: the allocator is for all of the process.
@@ -56,7 +56,7 @@ fn load(path: &Path, large: &[u8]) -> Result<(), Failure> {
 }
 
 #[test]
-fn any_allocation_can_fail() {
+fn every_failed_allocation_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let (path, other) = (folder.path().join("a"), folder.path().join("b"));
     let large: Vec<u8> = (0..300_000usize).map(|at| (at * at / 1000) as u8).collect();
@@ -83,7 +83,7 @@ fn any_allocation_can_fail() {
 
 /// Neither saving nor loading takes memory in proportion to the data.
 #[test]
-fn memory_has_bounds() {
+fn memory_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let large: Vec<u8> = (0..5_000_000usize).map(|at| (at * at / 1000) as u8).collect();

@@ -1,4 +1,4 @@
-//! The container where memory is short: every allocation fails once, and each call tells so and leaves things as they were. And
+//! The container when out of memory: every allocation fails once, and each call tells so and leaves things as they were. And
 //! how much memory reading takes at most.
 //!
 //! Nothing else may be in this file: the allocator is for all of the process.
@@ -13,7 +13,7 @@ fn file(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn any_allocation_can_fail() {
+fn every_failed_allocation_is_reported() {
     let data = vec![7; 100_000];
     let mut container = Container::new();
     assert!(at_each_allocation(|| container.set(1, &data)) > 0);
@@ -46,7 +46,7 @@ fn any_allocation_can_fail() {
 
 /// The texts that make the most of a byte.
 #[test]
-fn reading_keeps_to_its_bound() {
+fn memory_for_reading_is_bounded() {
     let mut worst = 0.0f64;
     for element in ["{}", "null", r#"{"type":1}"#] {
         for count in [0, 1, 4, 5, 8, 9, 100, 1000, 65_536, 65_537, 100_000, 131_073, 196_608] {

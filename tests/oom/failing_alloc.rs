@@ -1,4 +1,4 @@
-//! An allocator that fails when told so, for tests of what happens where memory is short.
+//! An allocator that fails when told so, for tests of what happens when out of memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! Inflate where memory is short: every allocation fails once, and each call tells so and leaves things as they were.
+//! Inflate when out of memory: every allocation fails once, and each call tells so and leaves things as they were.
 //!
 //! Nothing else may be in this file: the allocator is for all of the process.
 
@@ -36,7 +36,7 @@ fn to_the_end(inflate: &mut Inflate, mut input: &[u8], fail: impl Fn(), count: &
 }
 
 #[test]
-fn any_allocation_can_fail() {
+fn every_failed_allocation_is_reported() {
     let plain = plain();
     let stream = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
     assert_eq!(at_each_allocation(|| Inflate::new(Format::Zlib)), 1);
@@ -90,7 +90,7 @@ fn any_allocation_can_fail() {
 }
 
 #[test]
-fn any_allocation_for_an_index_can_fail() {
+fn every_failed_allocation_of_an_index_is_reported() {
     let plain = plain();
     let stream = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
     let of = |error: io::Error| match error.kind() {

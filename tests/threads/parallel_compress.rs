@@ -107,7 +107,7 @@ fn sooner_or_later(threads: usize, enough: impl Fn(ParallelStats) -> bool, mut c
 }
 
 #[test]
-fn bytes_are_the_same_for_all_data() {
+fn bytes_match_one_thread_for_all_data() {
     let _alone = alone();
     let size = 200 * CHUNK + 12_345;
     for (name, data) in [("text", text(size)), ("noise", noise(size)), ("zeros", vec![0; size]), ("letters", letters(size))] {
@@ -128,7 +128,7 @@ fn bytes_are_the_same_for_all_data() {
 }
 
 #[test]
-fn bytes_are_the_same_for_sizes_around_segments() {
+fn bytes_match_one_thread_around_segment_sizes() {
     let _alone = alone();
     let data = text(160 * CHUNK);
     for chunks in [48, 49, 50, 72, 73, 97, 145] {
@@ -141,7 +141,7 @@ fn bytes_are_the_same_for_sizes_around_segments() {
 }
 
 #[test]
-fn data_that_defeats_foresight_is_compressed_again() {
+fn mispredicted_segments_are_recompressed() {
     let _alone = alone();
     let data = letters(300 * CHUNK);
     let (one, _) = with_threads(1, || stream(&data));
@@ -165,7 +165,7 @@ fn data_that_defeats_foresight_is_compressed_again() {
 }
 
 #[test]
-fn a_region_gets_full_at_the_same_chunk() {
+fn region_is_full_at_same_chunk() {
     let _alone = alone();
     for data in [text(100 * CHUNK), noise(100 * CHUNK)] {
         let needed = region(&data, 2 * data.len()).unwrap().len();
@@ -181,7 +181,7 @@ fn a_region_gets_full_at_the_same_chunk() {
 
 /// Where a region of a compressible buffer ends, many chunks fit in what is no more than room for any one. These are none to start threads for.
 #[test]
-fn no_thread_is_started_for_the_end_of_a_region() {
+fn no_thread_is_started_at_end_of_region() {
     let _alone = alone();
     let data = vec![1; 600 * CHUNK];
     let (one, _) = with_threads(1, || region(&data, 2 * data.len()).unwrap());
@@ -191,7 +191,7 @@ fn no_thread_is_started_for_the_end_of_a_region() {
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_leaves_no_threads() {
+fn full_disk_is_reported_and_leaves_no_threads() {
     let _alone = alone();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let data = text(150 * CHUNK);
@@ -257,9 +257,9 @@ fn checkpoint(frames: &[Vec<&[u8]>], room: Option<usize>) -> (Vec<u8>, Vec<u64>,
     (region, ends, failed)
 }
 
-/// `make identity COUNT=n` draws a hundredth as many, 10,000 if that is a million.
+/// `make test-model COUNT=n` draws a hundredth as many, 10,000 if that is a million.
 #[test]
-fn random_sequences_are_the_same() {
+fn random_sequences_match_one_thread() {
     let _alone = alone();
     let count = std::env::var("FDCKPT_TEST_MODEL_CASES").map_or(12, |count| count.parse::<u64>().unwrap() / 100);
     let size = 8 << 20;

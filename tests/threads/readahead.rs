@@ -81,7 +81,7 @@ fn restore(mut file: &std::fs::File, data: &[u8], frames: &[Vec<usize>], buffer:
 const BUFFERS: [usize; 6] = [BUFFER_MIN, 4 * 65_811 - 1, 4 * 65_811, 4 * 65_811 + 1, 1 << 20, 30 << 20];
 
 #[test]
-fn all_is_restored_as_by_one_thread() {
+fn restores_like_one_thread() {
     let _alone = alone();
     let data = data(9 << 20);
     let frames = [
@@ -117,7 +117,7 @@ fn all_is_restored_as_by_one_thread() {
 }
 
 #[test]
-fn damage_and_ends_are_found_at_the_same_place() {
+fn corruption_and_truncation_are_found_at_same_offset() {
     let _alone = alone();
     let data = data(6 << 20);
     let frames = [vec![100, 6 << 20, 1000], vec![5 << 20]];
@@ -151,16 +151,16 @@ fn damage_and_ends_are_found_at_the_same_place() {
     }
 }
 
-/// A disk can't be read any more behind the frame: nobody asked for that.
+/// A disk cannot be read any more behind the frame: nobody asked for that.
 #[test]
-fn an_error_behind_what_is_restored_is_none() {
+fn error_after_restored_data_is_ignored() {
     let _alone = alone();
     let data = data(6 << 20);
     let (mut file, _) = file(&data, &[vec![6 << 20]]);
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).unwrap();
     file.read_to_end(&mut bytes).unwrap();
-    // The memory of this process as a file: it has the checkpoint, and directly behind it what can't be read.
+    // The memory of this process as a file: it has the checkpoint, and directly behind it what cannot be read.
     let size = bytes.len().next_multiple_of(65_536);
     // SAFETY: fresh memory, from which the last part is taken back; what is left is as large as what is written, and stays.
     let begin = unsafe {
@@ -207,7 +207,7 @@ fn waiting(pipe: &OwnedFd) -> usize {
 }
 
 #[test]
-fn a_pipe_is_not_emptied_further_than_by_the_buffer() {
+fn pipe_is_not_read_beyond_the_buffer() {
     let _alone = alone();
     let data = data(5 << 20);
     let frames = [vec![5 << 20], vec![5 << 20]];

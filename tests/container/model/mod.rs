@@ -1,4 +1,4 @@
-//! A naive model of the container, written from its specification (docs/container-format.md) and sharing no code with the
+//! A model of the container, written from its specification (docs/container-format.md) and sharing no code with the
 //! library: the metadata becomes a tree first, by recursion, and everything is copied. And a generator of files for it.
 
 #![allow(dead_code, reason = "each user needs a part of it")]
@@ -353,7 +353,7 @@ impl Model {
     }
 }
 
-/// Makes files: as they should be, or odd in the ways that the specification speaks of, or damaged.
+/// Makes files: as they should be, or odd in the ways that the specification speaks of, or corrupt.
 pub struct Generator {
     state: u64,
     /// One in so many choices is an odd one; 0 for none.

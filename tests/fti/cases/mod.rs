@@ -216,7 +216,7 @@ pub fn verify(checkpoint: &Checkpoint<'_>) -> (Verdict, Vec<Finding>) {
 /// Reads all variables at once, and one by one.
 pub fn recover(checkpoint: &Checkpoint<'_>, threads: usize) -> Result<BTreeMap<i32, Vec<u8>>, Error> {
     if checkpoint.variables().iter().any(|variable| variable.size > 1 << 20) {
-        // What a damaged file claims.
+        // What a corrupt file claims.
         let id = checkpoint.variables()[0].id;
         return Err(checkpoint.recover(&mut [ProtectedMut::new(id, &mut [])], threads).unwrap_err());
     }
