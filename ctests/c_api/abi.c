@@ -1,4 +1,4 @@
-/* contract.c: constants, layout, accessors, and which call fails with
+/* abi.c: constants, layout, accessors, and which call fails with
    which code in which state. */
 
 #include "test.h"
@@ -158,7 +158,7 @@ check_words( void ) {
   for( ulong i=0UL; i<sizeof(words)/sizeof(words[0]); i++ ) {
     char const * text = fd_checkpt_strerror( words[i].err );
     if( !CHECK( text ) ) continue;
-    CHECK_AT( !strcmp( text, words[i].text ), "error %d: %s", words[i].err, text );
+    CHECK_MSG( !strcmp( text, words[i].text ), "error %d: %s", words[i].err, text );
   }
   CHECK_EQ( fd_checkpt_frame_style_is_supported(  1 ), 1 );
   CHECK_EQ( fd_checkpt_frame_style_is_supported(  2 ), 1 );
@@ -800,13 +800,7 @@ check_restore_pipe( void ) {
   close( end[1] );
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
-
+TEST_MAIN( "abi" ) {
   check_constants();
   check_layout();
   check_prototypes();
@@ -835,6 +829,4 @@ main( int     argc,
   free( region );
   free( data   );
   close( fd );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "contract" );
 }

@@ -362,12 +362,9 @@ check_null( void ) {
   CHECK_EQ( fdckpt_salvage_file( "/no/such/file", path, NULL, NULL ), FDCKPT_ERR_IO );
 }
 
-int
-main( void ) {
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "checkpoint" ) {
   snprintf( folder, sizeof(folder), "/tmp/fdckpt-checkpoint-XXXXXX" );
-  if( !mkdtemp( folder ) ) { perror( folder ); return 2; }
+  if( !mkdtemp( folder ) ) { perror( folder ); abort(); }
   snprintf( path, sizeof(path), "%s/state.ckpt", folder );
   fill();
   for( int style=1; style<=2; style++ ) {
@@ -393,6 +390,4 @@ main( void ) {
   check_null();
   unlink( path );
   CHECK( !rmdir( folder ) ); /* Nothing else is left */
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "checkpoint" );
 }

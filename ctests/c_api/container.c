@@ -445,12 +445,7 @@ check_threads( void ) {
   fdckpt_container_free( container );
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "container" ) {
   check_making();
   check_reading();
   check_arguments();
@@ -458,6 +453,4 @@ main( int     argc,
   check_verify();
   check_blockindex();
   check_threads();
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "container" );
 }

@@ -1,4 +1,4 @@
-/* corrupt.c: LZ4 frames that are not what was written.  Whatever they
+/* corruption.c: LZ4 frames that are not what was written.  Whatever they
    hold, restoring them gives 0, ERR_IO or ERR_COMP and touches no byte
    outside of the buffer, and no byte that was not decoded passes for
    data. */
@@ -183,13 +183,13 @@ check_handmade( void ) {
 
         /* All there, but no block: a length without an end. */
         memset( bytes+3, 0xff, csz );
-        CHECK_EQ_AT( get_one( mode, bytes, csz+3UL, chunk[i] ), FD_CHECKPT_ERR_COMP,
+        CHECK_EQ_MSG( get_one( mode, bytes, csz+3UL, chunk[i] ), FD_CHECKPT_ERR_COMP,
                      "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
 
         /* One byte short: a size that can't be is found before that. */
         int want = csz>max ? FD_CHECKPT_ERR_COMP : missing;
-        CHECK_EQ_AT( get_one( mode, bytes, csz+2UL, chunk[i] ), want, "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
-        CHECK_EQ_AT( get_one( mode, bytes, 4UL,     chunk[i] ), want, "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
+        CHECK_EQ_MSG( get_one( mode, bytes, csz+2UL, chunk[i] ), want, "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
+        CHECK_EQ_MSG( get_one( mode, bytes, 4UL,     chunk[i] ), want, "%s %lu csz %lu", mode_name[mode], chunk[i], csz );
       }
       free( bytes );
     }
@@ -203,7 +203,7 @@ check_handmade( void ) {
       { 2, 0, 0, 0xf0, 0xff },
     };
     for( ulong i=0UL; i<sizeof(garbage)/sizeof(garbage[0]); i++ ) {
-      CHECK_EQ_AT( get_one( mode, garbage[i], 3UL+garbage[i][0], 100UL ), FD_CHECKPT_ERR_COMP,
+      CHECK_EQ_MSG( get_one( mode, garbage[i], 3UL+garbage[i][0], 100UL ), FD_CHECKPT_ERR_COMP,
                    "%s garbage %lu", mode_name[mode], i );
     }
   }
@@ -237,7 +237,7 @@ check_small( void ) {
     CHECK( !memcmp( out, data, 201UL ) );
     for( ulong cut=0UL; cut<bytes_sz; cut++ ) {
       int want = mode==MMIO_MODE ? FD_CHECKPT_ERR_COMP : FD_CHECKPT_ERR_IO;
-      CHECK_EQ_AT( get( mode, bytes, cut, sz, cnt, NULL ), want, "%s cut at %lu", mode_name[mode], cut );
+      CHECK_EQ_MSG( get( mode, bytes, cut, sz, cnt, NULL ), want, "%s cut at %lu", mode_name[mode], cut );
     }
   }
 
@@ -246,11 +246,11 @@ check_small( void ) {
     bytes[ bit/8UL ] ^= (uchar)(1U<<(bit & 7UL));
     for( int mode=0; mode<MODES; mode++ ) {
       err[ mode ] = get( mode, bytes, bytes_sz, sz, cnt, NULL );
-      CHECK_AT( may_be( mode, err[ mode ] ), "%s bit %lu: %d", mode_name[mode], bit, err[ mode ] );
+      CHECK_MSG( may_be( mode, err[ mode ] ), "%s bit %lu: %d", mode_name[mode], bit, err[ mode ] );
     }
     bytes[ bit/8UL ] ^= (uchar)(1U<<(bit & 7UL));
-    CHECK_EQ_AT( err[ FILE_MODE ], err[ PIPE_MODE ], "bit %lu", bit );
-    CHECK_EQ_AT( !err[ FILE_MODE ], !err[ MMIO_MODE ], "bit %lu", bit );
+    CHECK_EQ_MSG( err[ FILE_MODE ], err[ PIPE_MODE ], "bit %lu", bit );
+    CHECK_EQ_MSG( !err[ FILE_MODE ], !err[ MMIO_MODE ], "bit %lu", bit );
   }
 
   /* A byte of a header, of every value. */
@@ -259,7 +259,7 @@ check_small( void ) {
     bytes[ at[i]+j ] = (uchar)value;
     for( int mode=0; mode<MODES; mode+=2 ) {
       int err = get( mode, bytes, bytes_sz, sz, cnt, NULL );
-      CHECK_AT( value==old ? !err : (err && may_be( mode, err )),
+      CHECK_MSG( value==old ? !err : (err && may_be( mode, err )),
                 "%s byte %lu of header %lu is %lu: %d", mode_name[mode], j, i, value, err );
     }
     bytes[ at[i]+j ] = old;
@@ -286,11 +286,11 @@ check_large( void ) {
     ulong bit  = test_rand( &state )%(8UL*bytes_sz);
     bytes[ bit/8UL ] ^= (uchar)(1U<<(bit & 7UL));
     int err = get( mode, bytes, bytes_sz, sz, cnt, NULL );
-    CHECK_AT( may_be( mode, err ), "%s bit %lu: %d", mode_name[mode], bit, err );
+    CHECK_MSG( may_be( mode, err ), "%s bit %lu: %d", mode_name[mode], bit, err );
     bytes[ bit/8UL ] ^= (uchar)(1U<<(bit & 7UL));
 
     ulong cut = test_rand( &state )%bytes_sz;
-    CHECK_EQ_AT( get( mode, bytes, cut, sz, cnt, NULL ), mode==MMIO_MODE ? FD_CHECKPT_ERR_COMP : FD_CHECKPT_ERR_IO,
+    CHECK_EQ_MSG( get( mode, bytes, cut, sz, cnt, NULL ), mode==MMIO_MODE ? FD_CHECKPT_ERR_COMP : FD_CHECKPT_ERR_IO,
                  "%s cut at %lu", mode_name[mode], cut );
   }
 
@@ -302,7 +302,7 @@ check_large( void ) {
     memcpy( noise, bytes, from );
     for( ulong j=from; j<bytes_sz; j++ ) noise[j] = (uchar)(test_rand( &state )>>16);
     int err = get( mode, noise, bytes_sz, sz, cnt, NULL );
-    CHECK_AT( may_be( mode, err ), "%s noise from %lu: %d", mode_name[mode], from, err );
+    CHECK_MSG( may_be( mode, err ), "%s noise from %lu: %d", mode_name[mode], from, err );
   }
   free( noise );
 
@@ -343,7 +343,7 @@ check_wrong_sizes( void ) {
   test_fill( data, 69000UL, 4UL );
   ulong bytes_sz = put( bytes, 140000UL, data, sz, 3UL, at );
   for( ulong i=0UL; i<sizeof(tries)/sizeof(tries[0]); i++ ) for( int mode=0; mode<MODES; mode++ ) {
-    CHECK_EQ_AT( get( mode, bytes, bytes_sz, tries[i].sz, 4UL, NULL ), tries[i].good ? 0 : FD_CHECKPT_ERR_COMP,
+    CHECK_EQ_MSG( get( mode, bytes, bytes_sz, tries[i].sz, 4UL, NULL ), tries[i].good ? 0 : FD_CHECKPT_ERR_COMP,
                  "%s try %lu", mode_name[mode], i );
   }
 
@@ -412,19 +412,14 @@ check_offsets( void ) {
     fdckpt_error_t const * error = fdckpt_last_error();
     CHECK_EQ( error->code,   FD_CHECKPT_ERR_COMP );
     CHECK_EQ( error->errnum, 0 );
-    CHECK_AT( error->offset>=at[i] && error->offset<=at[i+1UL],
+    CHECK_MSG( error->offset>=at[i] && error->offset<=at[i+1UL],
               "%s chunk %lu [%lu,%lu]: %lu", mode_name[mode], i, at[i], at[i+1UL], error->offset );
     CHECK( !strcmp( error->function, i==1UL ? "fd_restore_meta" : "fd_restore_data" ) );
     CHECK( error->text && *error->text );
   }
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "corruption" ) {
   rbuf = (uchar *)test_alloc( FD_RESTORE_RBUF_MIN );
 
   check_handmade();
@@ -435,6 +430,4 @@ main( int     argc,
   check_offsets();
 
   free( rbuf );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "corrupt" );
 }

@@ -56,8 +56,8 @@ make( void ) {
 static void
 check_told( uint64_t from ) {
   for( int i=0; i<FRAMES; i++ ) {
-    CHECK_EQ_AT( frame[i].off, from+want[i],   "frame %d", i );
-    CHECK_EQ_AT( frame[i].end, from+want[i+1], "frame %d", i );
+    CHECK_EQ_MSG( frame[i].off, from+want[i],   "frame %d", i );
+    CHECK_EQ_MSG( frame[i].end, from+want[i+1], "frame %d", i );
   }
 }
 
@@ -522,10 +522,7 @@ arguments( void ) {
   CHECK_EQ( fdckpt_last_error()->frame, FDCKPT_NO_FRAME );
 }
 
-int
-main( void ) {
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "frames" ) {
   make();
   for( int threads=0; threads<=8; threads++ ) {
     checkpt( threads );
@@ -539,6 +536,4 @@ main( void ) {
   arguments();
   free( data );
   free( made );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "frames" );
 }

@@ -422,7 +422,7 @@ arguments( void ) {
   CHECK_EQ( size, 77 );
   CHECK_EQ( test_file_cnt( folder ), 0 );
 
-  /* A folder in the place of the file. */
+  /* A directory in the place of the file. */
   if( mkdir( other, 0700 ) ) abort();
   FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, other, &good ) );
   CHECK_EQ( fdckpt_last_error()->errnum, EISDIR );
@@ -484,12 +484,9 @@ arguments( void ) {
   unlink( path );
 }
 
-int
-main( void ) {
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "fti" ) {
   snprintf( folder, sizeof(folder), "/tmp/fdckpt-fti-XXXXXX" );
-  if( !mkdtemp( folder ) ) { perror( folder ); return 2; }
+  if( !mkdtemp( folder ) ) { perror( folder ); abort(); }
   snprintf( path,  sizeof(path),  "%s/Ckpt1-Rank0.fti", folder );
   snprintf( other, sizeof(other), "%s/other", folder );
   for( ulong i=0UL; i<sizeof(generations)/sizeof(generations[0]); i++ ) {
@@ -503,6 +500,4 @@ main( void ) {
   prepare_and_settle();
   arguments();
   rmdir( folder );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "fti" );
 }

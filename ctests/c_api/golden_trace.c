@@ -1,6 +1,6 @@
-/* trace.c: replays the golden traces.
+/* golden_trace.c: replays the golden traces.
 
-     trace GOLDEN_DIR [--checkpt stream|mmio|pipe] [--restore stream|mmio|pipe] [NAME...]
+     golden_trace GOLDEN_DIR [--checkpt stream|mmio|pipe] [--restore stream|mmio|pipe] [NAME...]
 
    Each NAME.txt in GOLDEN_DIR is a script of calls, NAME.trace the answers
    that it must give (the README there says how they read).  Without NAMEs
@@ -486,7 +486,7 @@ main( int     argc,
     else bad = 1;
   }
   if( bad || (arg<argc && !strncmp( argv[ arg ], "--", 2UL )) ) {
-    printf( "usage: trace GOLDEN_DIR [--checkpt stream|mmio|pipe] [--restore stream|mmio|pipe] [NAME...]\n" );
+    printf( "usage: golden_trace GOLDEN_DIR [--checkpt stream|mmio|pipe] [--restore stream|mmio|pipe] [NAME...]\n" );
     return 2;
   }
 
@@ -515,7 +515,7 @@ main( int     argc,
   free( text ); text = NULL; text_sz = text_cap = 0UL;
   if( fdckpt_set_log_callback ) fdckpt_set_log_callback( NULL, NULL );
 
-  printf( "trace: %lu traces, %lu lines, %lu failed\n", run, lines, failed );
+  printf( "golden_trace: %lu traces, %lu lines, %lu failed\n", run, lines, failed );
   fflush( stdout );
   return (run && !failed) ? 0 : 1;
 }

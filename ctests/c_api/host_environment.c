@@ -1,6 +1,6 @@
-/* host.c: what hosts do that a library must survive: threads that are
-   cancelled in a call, calls that fail in signal handlers, and in a child
-   that was forked while other threads had calls fail. */
+/* host_environment.c: what callers do that a library must survive: threads
+   that are cancelled in a call, calls that fail in signal handlers, and in
+   a child that was forked while other threads had calls fail. */
 
 #include "test.h"
 
@@ -85,8 +85,8 @@ check_cancel( int way ) {
   }
   void * result;
   CHECK_EQ( pthread_join( thread, &result ), 0 );
-  CHECK_AT( result==PTHREAD_CANCELED, "way %d", way );
-  CHECK_EQ_AT( waiter.code, way==LOGGING ? FD_CHECKPT_ERR_INVAL : 0, "way %d", way );
+  CHECK_MSG( result==PTHREAD_CANCELED, "way %d", way );
+  CHECK_EQ_MSG( waiter.code, way==LOGGING ? FD_CHECKPT_ERR_INVAL : 0, "way %d", way );
 
   fdckpt_set_log_callback( test_quiet, NULL );
   if( way==WRITING ) { fd_checkpt_close( checkpt ); CHECK( fd_checkpt_fini( checkpt ) ); }
@@ -202,7 +202,7 @@ check_fork( void ) {
     }
     int status = -1;
     CHECK_EQ( waitpid( child, &status, 0 ), child );
-    if( !CHECK_EQ_AT( status, 0, "fork %d", i ) ) break;
+    if( !CHECK_EQ_MSG( status, 0, "fork %d", i ) ) break;
   }
   atomic_store( &fork_done, 1 );
   for( int i=0; i<2; i++ ) pthread_join( thread[i], NULL );
@@ -256,17 +256,10 @@ check_end( void ) {
   CHECK_EQ( rmdir( folder ), 0 );
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
+TEST_MAIN( "host_environment" ) {
   for( int way=0; way<WAYS; way++ ) check_cancel( way );
   check_cancel_with_files();
   check_signals();
   check_fork();
   check_end();
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "host" );
 }

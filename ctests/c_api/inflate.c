@@ -100,7 +100,7 @@ test_every_byte( int form ) {
     ulong in_sz = at<gz_sz ? 1UL : 0UL;
     set( &strm, gz+at, in_sz, got, 1UL );
     int code = fdckpt_inflate( &strm );
-    CHECK_AT( code>=0, "byte %lu: %d", at, code );
+    CHECK_MSG( code>=0, "byte %lu: %d", at, code );
     at  += in_sz-strm.avail_in;
     got += 1UL-strm.avail_out;
     CHECK_EQ( strm.total_in,  at  );
@@ -152,10 +152,10 @@ test_damage( void ) {
     if( code==FDCKPT_INFLATE_STREAM_END && strm.avail_in ) code = fdckpt_inflate( &strm );
     int time_or_system = i>=4UL && i<10UL; /* Not under any checksum */
     int second         = i==10UL+sizeof(raw)+8UL; /* Then it is no member */
-    if( time_or_system ) CHECK_EQ_AT( code, FDCKPT_INFLATE_STREAM_END, "byte %lu", i );
+    if( time_or_system ) CHECK_EQ_MSG( code, FDCKPT_INFLATE_STREAM_END, "byte %lu", i );
     else if( second )    CHECK( code==FDCKPT_INFLATE_STREAM_END && strm.avail_in );
     else {
-      CHECK_AT( code==FDCKPT_ERR_CORRUPT || (code==FDCKPT_OK && !strm.avail_in), "byte %lu: %d", i, code );
+      CHECK_MSG( code==FDCKPT_ERR_CORRUPT || (code==FDCKPT_OK && !strm.avail_in), "byte %lu: %d", i, code );
       if( code==FDCKPT_ERR_CORRUPT ) {
         ulong len;
         CHECK( strm.msg && strm.fault && strm.error_bit<=8UL*gz_sz );
@@ -293,7 +293,7 @@ test_index( void ) {
   for( ulong i=0UL; i<sizeof(bad)/sizeof(bad[0]); i++ ) {
     nothing = fdckpt_inflate_index_build( bad[i].fd, bad[i].start, bad[i].size, bad[i].format, bad[i].every, bad[i].out_fd );
     CHECK( !nothing );
-    CHECK_EQ_AT( fdckpt_last_error()->code, bad[i].code, "%lu", i );
+    CHECK_EQ_MSG( fdckpt_last_error()->code, bad[i].code, "%lu", i );
   }
   nothing = fdckpt_inflate_index_build( 0, ULONG_MAX, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 ); /* Whatever it is */
   CHECK( !nothing && !strstr( fdckpt_last_error()->text, "negative" ) );
@@ -330,12 +330,7 @@ test_index( void ) {
   fclose( file ); fclose( kept ); fclose( text_file ); close( pipes[0] ); close( pipes[1] );
 }
 
-static void silent( void * context, int level, char const * line ) { (void)context; (void)level; (void)line; }
-
-int
-main( void ) {
-  test_begin();
-  fdckpt_set_log_callback( silent, NULL );
+TEST_MAIN( "inflate" ) {
   gz_make();
   test_whole();
   test_every_byte( FDCKPT_INFLATE_CHECKPOINT_FULL );
@@ -343,6 +338,4 @@ main( void ) {
   test_damage();
   test_arguments();
   test_index();
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "inflate" );
 }

@@ -320,7 +320,7 @@ check_eof( void ) {
       if( pipe ) { test_pipe( fd ); test_feed( &peer, fd[1], bytes, cut ); }
       else       fd[0] = test_file_of( bytes, cut );
       fd_restore_t * r = restore_from( fd[0], RMIN );
-      CHECK_EQ_AT( test_load( r, style, data, sz, 2UL ), FD_CHECKPT_ERR_IO, "style %d cut %lu pipe %d", style, cut, pipe );
+      CHECK_EQ_MSG( test_load( r, style, data, sz, 2UL ), FD_CHECKPT_ERR_IO, "style %d cut %lu pipe %d", style, cut, pipe );
       CHECK_EQ( fdckpt_last_error()->errnum, 0 );
       CHECK_EQ( fd_restore_can_open( r ), 0 );
       CHECK_EQ( fd_restore_fini( r ), restore_mem );
@@ -739,15 +739,15 @@ check_levels( void ) {
     CHECK( !ftruncate( fd, 0L ) );
     lseek( fd, 0L, SEEK_SET );
     fd_checkpt_t * c = checkpt_to( fd, WMIN );
-    CHECK_EQ_AT( test_save( c, RAW, data, sz, 3UL ), 0, "level %lu size %lu", sz[0], sz[1] );
-    CHECK_EQ_AT( test_file_sz( fd ), total, "level %lu size %lu", sz[0], sz[1] );
+    CHECK_EQ_MSG( test_save( c, RAW, data, sz, 3UL ), 0, "level %lu size %lu", sz[0], sz[1] );
+    CHECK_EQ_MSG( test_file_sz( fd ), total, "level %lu size %lu", sz[0], sz[1] );
     CHECK( pread( fd, got, total, 0L )==(ssize_t)total );
-    CHECK_AT( !memcmp( got, data, total ), "level %lu size %lu", sz[0], sz[1] );
+    CHECK_MSG( !memcmp( got, data, total ), "level %lu size %lu", sz[0], sz[1] );
     CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
 
     lseek( fd, 0L, SEEK_SET );
     fd_restore_t * r = restore_from( fd, RMIN );
-    CHECK_EQ_AT( test_load( r, RAW, data, sz, 3UL ), 0, "level %lu size %lu", sz[0], sz[1] );
+    CHECK_EQ_MSG( test_load( r, RAW, data, sz, 3UL ), 0, "level %lu size %lu", sz[0], sz[1] );
     CHECK_EQ( fd_restore_fini( r ), restore_mem );
 
     /* Two bytes into the read buffer the same again. */
@@ -756,20 +756,14 @@ check_levels( void ) {
     ulong two = 2UL;
     r = restore_from( fd, RMIN );
     CHECK_EQ( test_load( r, RAW, data, &two, 1UL ), 0 );
-    CHECK_EQ_AT( test_load( r, RAW, data+2, sz, 2UL ), 0, "level %lu size %lu", sz[0], sz[1] );
+    CHECK_EQ_MSG( test_load( r, RAW, data+2, sz, 2UL ), 0, "level %lu size %lu", sz[0], sz[1] );
     CHECK_EQ( fd_restore_fini( r ), restore_mem );
   }
   free( got );
   close( fd );
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
-
+TEST_MAIN( "io" ) {
   /* A pipe without a reader is an error to be returned here. */
   struct sigaction act, old_act;
   memset( &act, 0, sizeof(act) );
@@ -799,6 +793,4 @@ main( int     argc,
   free( data  );
   free( iobuf );
   sigaction( SIGPIPE, &old_act, NULL );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "io" );
 }

@@ -281,13 +281,13 @@ check_default( void ) {
     stderr_to( fd[1] );
     int right = run_kind( k );
     stderr_back();
-    CHECK_AT( right, "kind %lu: %s", k, kinds[k].function );
+    CHECK_MSG( right, "kind %lu: %s", k, kinds[k].function );
     long n = next_packet( fd[0], line, sizeof(line) );
-    CHECK_AT( n>1L && line[ n-1L ]=='\n', "kind %lu: %s", k, line );
+    CHECK_MSG( n>1L && line[ n-1L ]=='\n', "kind %lu: %s", k, line );
     if( n>0L ) line[ n-1L ] = '\0';
-    CHECK_AT( n==(long)strlen( line )+1L && is_line( line ), "kind %lu: %s", k, line );
-    CHECK_AT( tells( line, k ), "kind %lu: %s", k, line );
-    CHECK_AT( next_packet( fd[0], line, sizeof(line) )==-1L, "kind %lu: %s", k, line );
+    CHECK_MSG( n==(long)strlen( line )+1L && is_line( line ), "kind %lu: %s", k, line );
+    CHECK_MSG( tells( line, k ), "kind %lu: %s", k, line );
+    CHECK_MSG( next_packet( fd[0], line, sizeof(line) )==-1L, "kind %lu: %s", k, line );
   }
 
   /* Success says nothing. */
@@ -405,8 +405,8 @@ sigpipe_pending( void ) {
 static void
 run_all_kinds( char const * where ) {
   for( ulong k=0UL; k<KIND_CNT; k++ ) {
-    CHECK_AT( run_kind( k ), "kind %lu, %s: %s", k, where, kinds[k].function );
-    CHECK_EQ_AT( fdckpt_last_error()->code, kinds[k].code, "kind %lu, %s: %s", k, where, kinds[k].function );
+    CHECK_MSG( run_kind( k ), "kind %lu, %s: %s", k, where, kinds[k].function );
+    CHECK_EQ_MSG( fdckpt_last_error()->code, kinds[k].code, "kind %lu, %s: %s", k, where, kinds[k].function );
   }
 }
 
@@ -523,13 +523,13 @@ check_callback( void ) {
     stderr_to( fd[1] );
     int right = run_kind( k );
     stderr_back();
-    CHECK_AT( right, "kind %lu: %s", k, kinds[k].function );
-    CHECK_EQ_AT( heard.cnt, 1, "kind %lu", k );
+    CHECK_MSG( right, "kind %lu: %s", k, kinds[k].function );
+    CHECK_EQ_MSG( heard.cnt, 1, "kind %lu", k );
     CHECK_EQ( heard.context, &context );
     CHECK_EQ( heard.level, FDCKPT_LOG_WARNING );
     CHECK( heard.line_sz>0UL && heard.line_sz<sizeof(heard.line) );
-    CHECK_AT( !strchr( heard.line, '\n' ), "kind %lu: %s", k, heard.line );
-    CHECK_AT( tells( heard.line, k ), "kind %lu: %s", k, heard.line );
+    CHECK_MSG( !strchr( heard.line, '\n' ), "kind %lu: %s", k, heard.line );
+    CHECK_MSG( tells( heard.line, k ), "kind %lu: %s", k, heard.line );
     CHECK_EQ( heard.error.code,   kinds[k].code   );
     CHECK_EQ( heard.error.errnum, kinds[k].errnum );
     CHECK( !strcmp( heard.function, kinds[k].function ) );
@@ -662,16 +662,16 @@ last_error_run( void * arg ) {
   CHECK_EQ( fdckpt_last_error()->code, 0 );
 
   for( ulong k=0UL; k<KIND_CNT; k++ ) {
-    CHECK_AT( run_kind( k ), "kind %lu: %s", k, kinds[k].function );
+    CHECK_MSG( run_kind( k ), "kind %lu: %s", k, kinds[k].function );
     for( int again=0; again<2; again++ ) {
       error = fdckpt_last_error();
-      CHECK_EQ_AT( error->code,   kinds[k].code,   "kind %lu: %s", k, kinds[k].function );
-      CHECK_EQ_AT( error->errnum, kinds[k].errnum, "kind %lu: %s", k, kinds[k].function );
-      CHECK_AT( !strcmp( error->function, kinds[k].function ), "kind %lu: %s, not %s", k, error->function, kinds[k].function );
-      CHECK_AT( error->text && *error->text && !strchr( error->text, '\n' ), "kind %lu: %s", k, kinds[k].function );
+      CHECK_EQ_MSG( error->code,   kinds[k].code,   "kind %lu: %s", k, kinds[k].function );
+      CHECK_EQ_MSG( error->errnum, kinds[k].errnum, "kind %lu: %s", k, kinds[k].function );
+      CHECK_MSG( !strcmp( error->function, kinds[k].function ), "kind %lu: %s, not %s", k, error->function, kinds[k].function );
+      CHECK_MSG( error->text && *error->text && !strchr( error->text, '\n' ), "kind %lu: %s", k, kinds[k].function );
       int there = kinds[k].to ? error->offset>=kinds[k].from && error->offset<=kinds[k].to
                               : error->offset==FDCKPT_NO_OFFSET || error->offset<=101UL;
-      CHECK_AT( there, "kind %lu: %s at %lu", k, error->text, error->offset );
+      CHECK_MSG( there, "kind %lu: %s at %lu", k, error->text, error->offset );
 
       /* Success does not clear it. */
       c = checkpt_in( -1, RAW );

@@ -74,9 +74,9 @@ test_failed( char const * file,
 
 /* These two also name the case that a loop is at. */
 
-#define CHECK_AT( cond, ... ) test_at( test_check( (cond) ? 1 : 0, __FILE__, __LINE__, #cond ), __VA_ARGS__ )
-#define CHECK_EQ_AT( a, b, ... ) \
-  test_at( test_check_eq( (unsigned long)(a), (unsigned long)(b), __FILE__, __LINE__, #a, #b ), __VA_ARGS__ )
+#define CHECK_MSG( cond, ... ) test_msg( test_check( (cond) ? 1 : 0, __FILE__, __LINE__, #cond ), __VA_ARGS__ )
+#define CHECK_EQ_MSG( a, b, ... ) \
+  test_msg( test_check_eq( (unsigned long)(a), (unsigned long)(b), __FILE__, __LINE__, #a, #b ), __VA_ARGS__ )
 
 static inline int
 test_check( int          held,
@@ -107,7 +107,7 @@ test_check_eq( unsigned long a,
 }
 
 __attribute__((format(printf,2,3))) static inline int
-test_at( int          held,
+test_msg( int          held,
          char const * format,
          ... ) {
   if( held ) return 1;
@@ -130,7 +130,7 @@ test_fd_count( void ) {
   return cnt;
 }
 
-/* test_file_cnt returns how many files are in a folder. */
+/* test_file_cnt returns how many files are in a directory. */
 
 static inline int
 test_file_cnt( char const * folder ) {
@@ -173,6 +173,24 @@ test_quiet( void *       context,
   (void)context; (void)level; (void)line;
   atomic_fetch_add( &test_logged, 1UL );
 }
+
+/* TEST_MAIN( name ) is followed by a block, the test: its main counts the
+   checks, silences the log meanwhile and ends with test_end. */
+
+#define TEST_MAIN( name )                          \
+  static void test_run( void );                    \
+  int                                              \
+  main( int     argc,                              \
+        char ** argv ) {                           \
+    (void)argc; (void)argv;                        \
+    test_begin();                                  \
+    fdckpt_set_log_callback( test_quiet, NULL );   \
+    test_run();                                    \
+    fdckpt_set_log_callback( NULL, NULL );         \
+    return test_end( name );                       \
+  }                                                \
+  static void                                      \
+  test_run( void )
 
 /* WORKS( call ) checks that a call returns 0 and logs nothing,
    FAILS( code, call ) that it returns this code, logs one line and that

@@ -256,13 +256,8 @@ fail_run( void * arg ) {
   return NULL;
 }
 
-int
-main( int     argc,
-      char ** argv ) {
-  (void)argc; (void)argv;
-  test_begin();
-  fdckpt_set_log_callback( test_quiet, NULL );
-  if( pthread_barrier_init( &barrier, NULL, THREADS ) ) { perror( "pthread_barrier_init" ); return 1; }
+TEST_MAIN( "threads" ) {
+  if( pthread_barrier_init( &barrier, NULL, THREADS ) ) { perror( "pthread_barrier_init" ); abort(); }
   make();
 
   run_threads( checkpt_run );
@@ -282,6 +277,4 @@ main( int     argc,
   close( made_fd );
   free( made );
   free( data );
-  fdckpt_set_log_callback( NULL, NULL );
-  return test_end( "threads" );
 }

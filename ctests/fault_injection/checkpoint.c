@@ -1,7 +1,7 @@
-/* checkpoint.c: saves, loads and salvages checkpoints that describe
-   themselves while the shim makes calls fail, and checks what comes of it:
+/* checkpoint.c: saves, loads and salvages self-describing
+   checkpoints while the shim makes calls fail, and checks what comes of it:
    the old file or the new one, right data or an error, nothing else in the
-   folder, nothing leaked.
+   directory, nothing leaked.
 
      LD_PRELOAD=shim.so checkpoint FOLDER [GROUP [N]]
 
@@ -34,7 +34,7 @@ static fault_t const fault_never_again[] = {
   { NULL, 0, 0L }
 };
 
-static struct { char const * name; int kind; fault_t const * faults; } const kinds[] = {
+static kind_t const kinds[] = {
   { "pwrite",         KIND_PWRITE, fault_io          },
   { "write",          KIND_WRITE,  fault_io          },
   { "read",           KIND_READ,   fault_io          },
@@ -51,8 +51,6 @@ static struct { char const * name; int kind; fault_t const * faults; } const kin
   { "pthread_create", KIND_THREAD, fault_thread      },
 };
 
-#define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
-
 enum { SAVE, SAVE_PIPE, LOAD, LOAD_PIPE, SALVAGE };
 
 static struct { char const * name; int what; int style; unsigned threads; } const scenarios[] = {
@@ -67,8 +65,6 @@ static struct { char const * name; int what; int style; unsigned threads; } cons
   { "salvage",                   SALVAGE,   LZ4, 1U },
 };
 
-#define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
-
 #define BIG (400000UL) /* Several frames */
 
 static char         path[ 4096 ];
@@ -77,25 +73,6 @@ static char const * folder;
 static uchar *      big;
 static uchar *      copy;
 static uchar        small[ 100 ];
-
-static uchar *
-file_bytes( ulong * sz ) {
-  int fd = open( path, O_RDONLY );
-  if( fd<0 ) { perror( path ); abort(); }
-  uchar * bytes = test_slurp( fd, sz );
-  close( fd );
-  return bytes;
-}
-
-static int
-is( uchar const * bytes,
-    ulong         sz ) {
-  ulong   got_sz;
-  uchar * got  = file_bytes( &got_sz );
-  int     same = got_sz==sz && !memcmp( got, bytes, sz );
-  free( got );
-  return same;
-}
 
 /* All of these return the code of the call that failed, and leave nothing. */
 
@@ -133,17 +110,15 @@ load( int      fd,
 static long
 one_run( int             group,
          int             s,
-         int             k,
+         kind_t const *  call,
          fault_t const * fault,
          long            n ) {
   ulong    fails   = atomic_load( &test_fails );
   int      what    = scenarios[ s ].what;
   int      style   = scenarios[ s ].style;
   unsigned threads = scenarios[ s ].threads;
-  int      kind    = kinds[ k ].kind;
-  printf( "run %d %ld %s, %s %s\n", group, n, scenarios[ s ].name, kinds[ k ].name, fault->name );
-  fflush( stdout );
-  alarm( 10U );
+  int      kind    = call->kind;
+  begin_run( group, n, scenarios[ s ].name, call, fault, 10U );
 
   /* An old file, and what the new one is to be. */
   static uchar * old;    static ulong old_sz;
@@ -153,11 +128,11 @@ one_run( int             group,
     prepared = s;
     free( old ); free( wanted );
     CHECK( !save( -1, style, 1U ) );
-    wanted = file_bytes( &wanted_sz );
+    wanted = file_bytes( path, &wanted_sz );
     small[ 7 ]++;
     CHECK( !save( -1, style, 1U ) );
     small[ 7 ]--;
-    old = file_bytes( &old_sz );
+    old = file_bytes( path, &old_sz );
   }
   unlink( path );
   int fd = open( path, O_WRONLY|O_CREAT|O_EXCL, 0600 );
@@ -218,10 +193,10 @@ one_run( int             group,
   }
   CHECK_EQ( fd_cnt(), fds );
   if( pipes[0]>=0 ) close( pipes[0] );
-  /* The second sync is the folder's: the file has its name then. */
+  /* The second sync is the directory's: the file has its name then. */
   int in_place = !code || (kind==KIND_SYNC && n==2L);
   CHECK_EQ( test_file_cnt( folder ), 1+(what==SALVAGE && in_place) );
-  if( what==SAVE ) CHECK( in_place ? is( wanted, wanted_sz ) : is( old, old_sz ) );
+  if( what==SAVE ) CHECK( in_place ? file_is( path, wanted, wanted_sz ) : file_is( path, old, old_sz ) );
   if( threads==1U ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
   return end_run( injected, fails );
 }
@@ -229,8 +204,7 @@ one_run( int             group,
 int
 main( int     argc,
       char ** argv ) {
-  int  begin = argc>2 ? atoi( argv[2] ) : 0;
-  long n     = argc>3 ? atol( argv[3] ) : 1L;
+  if( argc<2 ) return 2;
   find_shim();
   folder = argv[1];
   snprintf( path,  sizeof(path),  "%s/state.ckpt",    folder );
@@ -240,12 +214,5 @@ main( int     argc,
   test_fill( big, BIG, 1UL );
   test_fill( small, sizeof(small), 2UL );
 
-  int group = 0;
-  for( int s=0; s<SCENARIOS; s++ ) for( int k=0; k<KINDS; k++ ) {
-    for( fault_t const * fault=kinds[ k ].faults; fault->name; fault++, group++ ) {
-      if( group<begin ) continue;
-      for( long i=group==begin ? n : 1L; one_run( group, s, k, fault, i ); i++ ) {}
-    }
-  }
-  return atomic_load( &test_fails ) ? 1 : 0;
+  return run_groups( argv+2, COUNT( scenarios ), kinds, COUNT( kinds ), one_run );
 }

@@ -18,7 +18,7 @@ static fault_t const fault_io[] = {
   { NULL, 0, 0L }
 };
 
-static struct { char const * name; int kind; fault_t const * faults; } const kinds[] = {
+static kind_t const kinds[] = {
   { "read",           KIND_READ,   fault_io     },
   { "write",          KIND_WRITE,  fault_io     },
   { "pwrite",         KIND_PWRITE, fault_io     },
@@ -27,8 +27,6 @@ static struct { char const * name; int kind; fault_t const * faults; } const kin
   { "malloc",         KIND_ALLOC,  fault_alloc  },
   { "pthread_create", KIND_THREAD, fault_thread },
 };
-
-#define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
 
 enum { TO_MEMORY, TO_STREAM, TO_FILE, FROM_MEMORY, FROM_FILE, ONE_BUFFER, BUFFER_BACK, NEW_POOL, SCENARIOS };
 
@@ -116,11 +114,13 @@ call( int s ) {
 }
 
 static long
-one_run( int group, int s, int k, fault_t const * fault, long n ) {
+one_run( int             group,
+         int             s,
+         kind_t const *  kind,
+         fault_t const * fault,
+         long            n ) {
   ulong fails = atomic_load( &test_fails );
-  printf( "run %d %ld %s, %s %s\n", group, n, scenario_name[ s ], kinds[ k ].name, fault->name );
-  fflush( stdout );
-  alarm( 20U );
+  begin_run( group, n, scenario_name[ s ], kind, fault, 20U );
 
   int restores = s==FROM_MEMORY || s==FROM_FILE || s==BUFFER_BACK;
   ulong at = 0UL;
@@ -137,22 +137,21 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
     if( lseek( file, 0L, SEEK_SET ) ) abort();
   }
   test_logged = 0UL;
-  faults_plan( kinds[ k ].kind, n, fault->fault, fault->span, ANY_FD, 0UL, 0 );
+  faults_plan( kind->kind, n, fault->fault, fault->span, ANY_FD, 0UL, 0 );
   int  code     = call( s );
   long injected = faults_injected();
   alarm( 0U );
 
   int f        = fault->fault;
-  int kind     = kinds[ k ].kind;
-  int transfer = kind==KIND_READ || kind==KIND_WRITE || kind==KIND_PWRITE;
-  int again    = kind==KIND_MUNMAP || kind==KIND_THREAD || s==ONE_BUFFER || (s==BUFFER_BACK && !transfer)
+  int transfer = kind->kind==KIND_READ || kind->kind==KIND_WRITE || kind->kind==KIND_PWRITE;
+  int again    = kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD || s==ONE_BUFFER || (s==BUFFER_BACK && !transfer)
               || (transfer && (f==EINTR || f==EAGAIN || f==FAULT_ONE || f==FAULT_HALF));
   if( !injected || again ) CHECK_EQ( code, 0 );
   else if( transfer && s!=BUFFER_BACK ) CHECK( code ); /* What failed there may be what nobody needed */
   ulong done = FRAMES;
   if( code ) {
     /* Threads that get no memory are done without, in the end also the caller's. */
-    int want = !transfer ? FDCKPT_ERR_NO_MEMORY : (kind==KIND_READ && f==FAULT_NOTHING ? FDCKPT_ERR_CORRUPT : FDCKPT_ERR_IO);
+    int want = !transfer ? FDCKPT_ERR_NO_MEMORY : (kind->kind==KIND_READ && f==FAULT_NOTHING ? FDCKPT_ERR_CORRUPT : FDCKPT_ERR_IO);
     if( s==BUFFER_BACK ) want = FD_CHECKPT_ERR_IO;
     CHECK_EQ( code, want );
     CHECK_EQ( test_logged, 1 );
@@ -183,8 +182,7 @@ one_run( int group, int s, int k, fault_t const * fault, long n ) {
 
 int
 main( int argc, char ** argv ) {
-  int  begin = argc>1 ? atoi( argv[1] ) : 0;
-  long n     = argc>2 ? atol( argv[2] ) : 1L;
+  (void)argc;
   find_shim();
   data     = (uchar *)test_alloc( LARGE );
   restored = (uchar *)test_alloc( LARGE );
@@ -210,12 +208,5 @@ main( int argc, char ** argv ) {
   fd_checkpt_fini( c );
   fdckpt_set_max_threads( THREADS );
 
-  int group = 0;
-  for( int s=0; s<SCENARIOS; s++ ) for( int k=0; k<KINDS; k++ ) {
-    for( fault_t const * fault=kinds[ k ].faults; fault->name; fault++, group++ ) {
-      if( group<begin ) continue;
-      for( long i=group==begin ? n : 1L; one_run( group, s, k, fault, i ); i++ ) {}
-    }
-  }
-  return atomic_load( &test_fails ) ? 1 : 0;
+  return run_groups( argv+1, SCENARIOS, kinds, COUNT( kinds ), one_run );
 }

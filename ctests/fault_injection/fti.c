@@ -1,6 +1,6 @@
 /* fti.c: replaces, recovers, repairs and updates checkpoint files of FTI
    while the shim makes calls fail, and checks what comes of it: the old
-   file or the new one, nothing else in the folder, nothing leaked.
+   file or the new one, nothing else in the directory, nothing leaked.
 
      LD_PRELOAD=shim.so fti FOLDER [GROUP [N]]
 
@@ -36,7 +36,7 @@ static fault_t const fault_other[] = {
   { NULL, 0, 0L }
 };
 
-/* EINVAL of the folder's sync is passed over: some file systems have none. */
+/* EINVAL of the directory's sync is passed over: some file systems have none. */
 static fault_t const fault_sync[] = {
   { "EIO once",     EIO,    1L       },
   { "EINTR once",   EINTR,  1L       },
@@ -51,14 +51,6 @@ static fault_t const fault_read[] = {
   { "one byte once", FAULT_ONE, 1L  },
   { NULL, 0, 0L }
 };
-
-struct kind {
-  char const *    name;
-  int             kind;
-  fault_t const * faults;
-};
-
-typedef struct kind kind_t;
 
 static kind_t const kinds[] = {
   { "pwrite",         KIND_PWRITE, fault_write  },
@@ -75,8 +67,6 @@ static kind_t const kinds[] = {
   { "malloc",         KIND_ALLOC,  fault_alloc  },
   { "pthread_create", KIND_THREAD, fault_thread },
 };
-
-#define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
 
 /* What is done: a save in each generation, by one thread or two, or: */
 #define RECOVER (100)
@@ -104,8 +94,6 @@ static struct { char const * name; int what; int threads; } const scenarios[] = 
   { "recover an update",     REPLAY,       1 },
 };
 
-#define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
-
 static char    path[ 4096 ];
 static char    journal[ 4200 ];
 static char    hashes [ 4200 ];
@@ -115,21 +103,6 @@ static char const * folder;
 
 static uchar * big;
 static uchar   small[ 100 ];
-
-static uchar *
-bytes_of( char const * path,
-          ulong *      sz ) {
-  int fd = open( path, O_RDONLY );
-  if( fd<0 ) { perror( path ); abort(); }
-  uchar * bytes = test_slurp( fd, sz );
-  close( fd );
-  return bytes;
-}
-
-static uchar *
-file_bytes( ulong * sz ) {
-  return bytes_of( path, sz );
-}
 
 static void
 put_at( char const *  path,
@@ -146,16 +119,6 @@ static void
 put( uchar const * bytes,
      ulong         sz ) {
   put_at( path, bytes, sz );
-}
-
-static int
-is( uchar const * bytes,
-    ulong         sz ) {
-  ulong   got_sz;
-  uchar * got  = file_bytes( &got_sz );
-  int     same = got_sz==sz && !memcmp( got, bytes, sz );
-  free( got );
-  return same;
 }
 
 static fdckpt_fti_t *
@@ -220,10 +183,10 @@ update_run( int             s,
     free( old ); free( wanted ); free( torn ); free( redo );
     unlink( path );
     fdckpt_fti_t * fti = update_begin( 1, UPDATE );
-    old = file_bytes( &old_sz );
+    old = file_bytes( path, &old_sz );
     update_change( 1 );
     CHECK( !update_call( fti, 1, UPDATE ) );
-    wanted = file_bytes( &wanted_sz );
+    wanted = file_bytes( path, &wanted_sz );
     update_change( -1 );
     fdckpt_fti_free( fti );
     /* Interrupted at the first write for which the journal is whole. */
@@ -237,10 +200,10 @@ update_run( int             s,
       fdckpt_fti_free( fti );
       int pending = 0, ckpt_id = 0;
       CHECK( !fdckpt_fti_transaction_state( path, &pending, &ckpt_id ) );
-      if( pending==FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY && !is( old, old_sz ) ) break;
+      if( pending==FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY && !file_is( path, old, old_sz ) ) break;
     }
-    torn = file_bytes( &torn_sz );
-    redo = bytes_of( journal, &redo_sz );
+    torn = file_bytes( path, &torn_sz );
+    redo = file_bytes( journal, &redo_sz );
   }
 
   put( old, old_sz );
@@ -266,7 +229,7 @@ update_run( int             s,
   int again  = ((kind->kind==KIND_PWRITE || kind->kind==KIND_READ) && (f==EINTR || f==EAGAIN || f==FAULT_ONE || f==FAULT_HALF))
             || ((kind->kind==KIND_OPEN || kind->kind==KIND_CUT) && f==EINTR)
             || kind->kind==KIND_CLOSE || kind->kind==KIND_MUNMAP || kind->kind==KIND_THREAD;
-  /* Emptying the journal when all is done; the folder's sync, where there is none; what is kept beside the file. */
+  /* Emptying the journal when all is done; the directory's sync, where there is none; what is kept beside the file. */
   int may_be = kind->kind==KIND_CUT || (kind->kind==KIND_SYNC && f==EINVAL) || (kind->kind==KIND_ALLOC && threads>1)
             || (what==PLACE && (kind->kind==KIND_OPEN || kind->kind==KIND_ALLOC || kind->kind==KIND_STAT
                              || kind->kind==KIND_PWRITE || kind->kind==KIND_POLL));
@@ -278,7 +241,7 @@ update_run( int             s,
     CHECK_EQ( test_logged, 1 );
   } else {
     CHECK_EQ( test_logged, 0 );
-    CHECK( what==PREPARE ? is( old, old_sz ) : is( wanted, wanted_sz ) );
+    CHECK( what==PREPARE ? file_is( path, old, old_sz ) : file_is( path, wanted, wanted_sz ) );
   }
   CHECK_EQ( fd_cnt(), fds );
 
@@ -287,17 +250,17 @@ update_run( int             s,
   CHECK_EQ( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ), 0 );
   if( what==PREPARE ) {
     CHECK_EQ( pending, code ? FDCKPT_FTI_TRANSACTION_IDLE : FDCKPT_FTI_TRANSACTION_PREPARED );
-    CHECK( is( old, old_sz ) );
+    CHECK( file_is( path, old, old_sz ) );
     CHECK( !fdckpt_fti_resolve( path, FDCKPT_FTI_ROLLBACK ) );
-    CHECK( is( old, old_sz ) );
+    CHECK( file_is( path, old, old_sz ) );
   } else if( what==COMMIT ) {
     CHECK( !fdckpt_fti_resolve( path, FDCKPT_FTI_COMMIT ) );
-    CHECK( is( wanted, wanted_sz ) );
+    CHECK( file_is( path, wanted, wanted_sz ) );
   } else if( what==REPLAY || what==UPDATE ) {
     fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
     CHECK( file!=NULL );
     fdckpt_fti_file_free( file );
-    CHECK( is( wanted, wanted_sz ) || (what==UPDATE && code && is( old, old_sz )) );
+    CHECK( file_is( path, wanted, wanted_sz ) || (what==UPDATE && code && file_is( path, old, old_sz )) );
   }
   CHECK_EQ( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ), 0 );
   CHECK_EQ( pending, FDCKPT_FTI_TRANSACTION_IDLE );
@@ -319,8 +282,6 @@ update_run( int             s,
   fdckpt_fti_free( fti );
 }
 
-/* one_run returns how many faults it has injected. */
-
 static long
 one_run( int             group,
          int             s,
@@ -330,9 +291,7 @@ one_run( int             group,
   ulong fails   = atomic_load( &test_fails );
   int   what    = scenarios[ s ].what;
   int   threads = scenarios[ s ].threads;
-  printf( "run %d %ld %s, %s %s\n", group, n, scenarios[ s ].name, kind->name, fault->name );
-  fflush( stdout );
-  alarm( 10U );
+  begin_run( group, n, scenarios[ s ].name, kind, fault, 10U );
   if( what>=UPDATE ) {
     update_run( s, kind, fault, n );
     long injected = faults_injected();
@@ -352,11 +311,11 @@ one_run( int             group,
     free( old ); free( wanted );
     fdckpt_fti_t * fti = protect();
     CHECK( !fdckpt_fti_checkpoint( fti, path, &options ) );
-    wanted = file_bytes( &wanted_sz );
+    wanted = file_bytes( path, &wanted_sz );
     small[ 7 ]++;
     CHECK( !fdckpt_fti_checkpoint( fti, path, &options ) );
     small[ 7 ]--;
-    old = file_bytes( &old_sz );
+    old = file_bytes( path, &old_sz );
     if( what==REPAIR ) {
       free( old );
       old    = (uchar *)test_alloc( wanted_sz );
@@ -404,9 +363,9 @@ one_run( int             group,
   CHECK_EQ( fd_cnt(), fds );
   CHECK_EQ( test_file_cnt( folder ), 1 );
   if( what!=RECOVER ) {
-    /* The second sync is the folder's: the file has its name then. */
+    /* The second sync is the directory's: the file has its name then. */
     int in_place = !code || (kind->kind==KIND_SYNC && n==2L);
-    CHECK( in_place ? is( wanted, wanted_sz ) : is( old, old_sz ) );
+    CHECK( in_place ? file_is( path, wanted, wanted_sz ) : file_is( path, old, old_sz ) );
   }
   if( what==REPAIR && !code ) CHECK( cnt && cnt!=77UL );
   fdckpt_fti_free( fti );
@@ -417,8 +376,7 @@ one_run( int             group,
 int
 main( int     argc,
       char ** argv ) {
-  int  begin = argc>2 ? atoi( argv[2] ) : 0;
-  long n     = argc>3 ? atol( argv[3] ) : 1L;
+  if( argc<2 ) return 2;
   find_shim();
   folder = argv[1];
   snprintf( path,    sizeof(path),    "%s/Ckpt1-Rank0.fti", folder );
@@ -428,12 +386,5 @@ main( int     argc,
   test_fill( big, BIG, 1UL );
   test_fill( small, sizeof(small), 2UL );
 
-  int group = 0;
-  for( int s=0; s<SCENARIOS; s++ ) for( int k=0; k<KINDS; k++ ) {
-    for( fault_t const * fault=kinds[ k ].faults; fault->name; fault++, group++ ) {
-      if( group<begin ) continue;
-      for( long i=group==begin ? n : 1L; one_run( group, s, &kinds[ k ], fault, i ); i++ ) {}
-    }
-  }
-  return atomic_load( &test_fails ) ? 1 : 0;
+  return run_groups( argv+2, COUNT( scenarios ), kinds, COUNT( kinds ), one_run );
 }

@@ -34,12 +34,12 @@ inflate_judge( char const * function,
     errnum = is_end ? 0 : fault==FAULT_NOTHING ? EIO : fault;
   }
   fdckpt_error_t const * error = fdckpt_last_error();
-  CHECK_EQ_AT( code, want, "%s (%s)", function, code ? error->text : "" );
-  CHECK_EQ_AT( test_logged, code ? 1UL : 0UL, "%s", function );
+  CHECK_EQ_MSG( code, want, "%s (%s)", function, code ? error->text : "" );
+  CHECK_EQ_MSG( test_logged, code ? 1UL : 0UL, "%s", function );
   test_logged = 0UL;
   if( !code ) return 1;
-  CHECK_EQ_AT( error->errnum, errnum, "%s", function );
-  CHECK_AT( !strcmp( error->function, function ), "%s is not %s", error->function, function );
+  CHECK_EQ_MSG( error->errnum, errnum, "%s", function );
+  CHECK_MSG( !strcmp( error->function, function ), "%s is not %s", error->function, function );
   return 0;
 }
 

@@ -1,5 +1,5 @@
-/* preload_shim.c: stands between the library and the system (by LD_PRELOAD), and
-   makes calls fail as planned.  See faults.h.
+/* preload_shim.c: stands between the library and the system (by
+   LD_PRELOAD), and makes calls fail as planned.  See faults.h.
 
    Meant for one thread that uses the library.  Threads that the library
    starts belong to it; others may run beside them: their calls pass. */

@@ -57,29 +57,18 @@ static fault_t const fault_place[] = {
   { NULL, 0, 0L }
 };
 
-struct kind {
-  char const *    name;
-  int             kind;
-  int             would_block;
-  fault_t const * faults;
-};
-
-typedef struct kind kind_t;
-
 static kind_t const kinds[] = {
-  { "read",   KIND_READ,   0, fault_io    },
-  { "readv",  KIND_READV,  0, fault_io    },
-  { "write",  KIND_WRITE,  0, fault_io    },
-  { "writev", KIND_WRITEV, 0, fault_io    },
-  { "lseek",  KIND_LSEEK,  0, fault_place },
-  { "fstat",  KIND_STAT,   0, fault_place },
-  { "poll",   KIND_POLL,   1, fault_poll  },
-  { "mmap",   KIND_MMAP,   0, fault_place },
-  { "munmap", KIND_MUNMAP, 0, fault_place },
-  { "malloc", KIND_ALLOC,  0, fault_alloc },
+  { "read",   KIND_READ,   fault_io    },
+  { "readv",  KIND_READV,  fault_io    },
+  { "write",  KIND_WRITE,  fault_io    },
+  { "writev", KIND_WRITEV, fault_io    },
+  { "lseek",  KIND_LSEEK,  fault_place },
+  { "fstat",  KIND_STAT,   fault_place },
+  { "poll",   KIND_POLL,   fault_poll  },
+  { "mmap",   KIND_MMAP,   fault_place },
+  { "munmap", KIND_MUNMAP, fault_place },
+  { "malloc", KIND_ALLOC,  fault_alloc },
 };
-
-#define KINDS ((int)(sizeof(kinds)/sizeof(kinds[0])))
 
 static int is_io       ( int kind )  { return kind<=KIND_WRITEV; }
 static int is_transient( int fault ) { return fault==EINTR || fault==EAGAIN || fault==FAULT_ONE || fault==FAULT_HALF; }
@@ -205,8 +194,6 @@ static scenario_t const scenarios[] = {
   { "index load",         INFLATE_LOAD,     RAW, 0 },
 };
 
-#define SCENARIOS ((int)(sizeof(scenarios)/sizeof(scenarios[0])))
-
 /* The run in progress. */
 static struct {
   scenario_t const * scenario;
@@ -220,7 +207,7 @@ static struct {
 
 static void
 arm_plan( int fd ) {
-  faults_plan( run.kind->kind, run.n, run.fault->fault, run.fault->span, fd, run.cap, run.kind->would_block );
+  faults_plan( run.kind->kind, run.n, run.fault->fault, run.fault->span, fd, run.cap, run.kind->kind==KIND_POLL );
 }
 
 /* judge checks what a call returned against what was injected in it.
@@ -250,19 +237,19 @@ judge( char const * function,
     else          want           = FD_CHECKPT_ERR_IO;
     errnum = fault;
   } else {
-    CHECK_AT( kind==KIND_ALLOC && is_init, "%s makes a call of this kind", function );
+    CHECK_MSG( kind==KIND_ALLOC && is_init, "%s makes a call of this kind", function );
     want   = FD_CHECKPT_ERR_COMP;
     errnum = fault;
   }
 
   fdckpt_error_t const * error = fdckpt_last_error();
-  CHECK_EQ_AT( code, want, "%s (%s)", function, code ? error->text : "" );
-  CHECK_EQ_AT( test_logged, code ? 1UL : 0UL, "%s", function );
+  CHECK_EQ_MSG( code, want, "%s (%s)", function, code ? error->text : "" );
+  CHECK_EQ_MSG( test_logged, code ? 1UL : 0UL, "%s", function );
   test_logged = 0UL;
   if( !code ) return 1;
-  CHECK_EQ_AT( error->code,   want,   "%s", function );
-  CHECK_EQ_AT( error->errnum, errnum, "%s", function );
-  CHECK_AT( !strcmp( error->function, function ), "%s is not %s", error->function, function );
+  CHECK_EQ_MSG( error->code,   want,   "%s", function );
+  CHECK_EQ_MSG( error->errnum, errnum, "%s", function );
+  CHECK_MSG( !strcmp( error->function, function ), "%s is not %s", error->function, function );
   return 0;
 }
 
@@ -271,9 +258,9 @@ judge( char const * function,
 static void
 refused( char const * function,
          int          code ) {
-  CHECK_EQ_AT( code, FD_CHECKPT_ERR_INVAL, "%s of a failed handle", function );
-  CHECK_EQ_AT( fdckpt_last_error()->errnum, 0, "%s of a failed handle", function );
-  CHECK_EQ_AT( test_logged, 1UL, "%s of a failed handle", function );
+  CHECK_EQ_MSG( code, FD_CHECKPT_ERR_INVAL, "%s of a failed handle", function );
+  CHECK_EQ_MSG( fdckpt_last_error()->errnum, 0, "%s of a failed handle", function );
+  CHECK_EQ_MSG( test_logged, 1UL, "%s of a failed handle", function );
   test_logged = 0UL;
 }
 
@@ -354,7 +341,7 @@ restorable( uchar const * mem,
   fd_restore_t *      restore = fd_restore_init_mmio( handle, mem, sz );
   uchar const *       src     = data;
   for( ulong i=0UL; i<cnt; i++ ) {
-    CHECK_EQ_AT( test_load( restore, style_of( style, i ), src, frame_sz[ i ], BUFFERS ), 0, "frame %lu, closed before the fault", i );
+    CHECK_EQ_MSG( test_load( restore, style_of( style, i ), src, frame_sz[ i ], BUFFERS ), 0, "frame %lu, closed before the fault", i );
     for( ulong j=0UL; j<BUFFERS; j++ ) src += frame_sz[ i ][ j ];
   }
   CHECK( !!fd_restore_fini( restore ) );
@@ -552,9 +539,9 @@ load( void ) {
     for( ulong j=0UL; j<BUFFERS; j++ ) {
       ulong buf_sz = frame_sz[ i ][ j ];
       int   tried  = j==got[ i ] && !ok;
-      if( j<got[ i ] ) CHECK_AT( !memcmp( p, src, buf_sz ), "buffer %lu of frame %lu", j, i );
-      else if( !tried ) CHECK_AT( is_pattern( p, buf_sz ), "buffer %lu of frame %lu", j, i );
-      CHECK_AT( is_pattern( p+buf_sz, GUARD ), "behind buffer %lu of frame %lu", j, i );
+      if( j<got[ i ] ) CHECK_MSG( !memcmp( p, src, buf_sz ), "buffer %lu of frame %lu", j, i );
+      else if( !tried ) CHECK_MSG( is_pattern( p, buf_sz ), "buffer %lu of frame %lu", j, i );
+      CHECK_MSG( is_pattern( p+buf_sz, GUARD ), "behind buffer %lu of frame %lu", j, i );
       p   += buf_sz+GUARD;
       src += buf_sz;
     }
@@ -678,10 +665,10 @@ main( int     argc,
   /* To have more calls to fail, reads and writes are cut. */
   static ulong const caps[] = { 0UL, 9973UL, 1999UL };
   int group = 0;
-  for( int s=0; s<SCENARIOS; s++ ) {
+  for( int s=0; s<COUNT( scenarios ); s++ ) {
     run.scenario = &scenarios[ s ];
     if( run.scenario->only_all && !all ) continue;
-    for( int k=0; k<KINDS; k++ ) {
+    for( int k=0; k<COUNT( kinds ); k++ ) {
       run.kind = &kinds[ k ];
       for( int c=0; c<(all ? 3 : 2); c++ ) {
         run.cap = caps[ c ];

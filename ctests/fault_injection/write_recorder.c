@@ -1,5 +1,5 @@
-/* write_recorder.c: stands between the library and the system (by LD_PRELOAD), and
-   notes each call that changes a file or a folder, in the file that
+/* write_recorder.c: stands between the library and the system (by
+   LD_PRELOAD), and notes each call that changes a file or a directory, in the file that
    FDCKPT_TEST_RECORD names: a line, and for pwrite its bytes. */
 
 #ifndef _GNU_SOURCE

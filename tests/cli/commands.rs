@@ -81,11 +81,11 @@ fn with_fixed_times(text: &str) -> String {
 fn sandbox(name: &str) -> PathBuf {
     let folder = common::temp_dir(name);
     for (from, to) in [
-        ("fti/E/order_b.fti", "Ckpt13-Rank0.fti"),
-        ("fti/A/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
-        ("fti/E/regrow_a.fti", "Ckpt1-Rank0.fti"),
-        ("fti/E/regrow_b.fti", "Ckpt2-Rank0.fti"),
-        ("fti/D/regrow_c.fti", "refused.fti"),
+        ("fti/post-1.6/order_b.fti", "Ckpt13-Rank0.fti"),
+        ("fti/1.1/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
+        ("fti/post-1.6/regrow_a.fti", "Ckpt1-Rank0.fti"),
+        ("fti/post-1.6/regrow_b.fti", "Ckpt2-Rank0.fti"),
+        ("fti/1.4.1/regrow_c.fti", "refused.fti"),
         ("container/golden/block_index_and_others.ckpt", "checkpoint.blk"),
         ("container/golden/replace_last.ckpt", "other.blk"),
         ("container/cases/r_gap_start.ckpt", "gap.blk"),
@@ -102,7 +102,7 @@ fn sandbox(name: &str) -> PathBuf {
         fs::copy(golden(from), folder.join(to)).expect(from);
     }
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("writable");
-    let mut damaged = fs::read(golden("fti/E/order_b.fti")).expect("readable");
+    let mut damaged = fs::read(golden("fti/post-1.6/order_b.fti")).expect("readable");
     damaged[70] ^= 1;
     write("damaged.fti", &damaged);
     let notes = "to be, or not to be\n".repeat(100);
@@ -148,7 +148,7 @@ fn other_sessions() {
 #[test]
 fn fti_json_matches_descriptions() {
     let mut files = 0;
-    for generation in ["A", "B", "C", "D0", "D", "E"] {
+    for generation in ["1.1", "1.2", "1.3", "1.4.0", "1.4.1", "post-1.6"] {
         let folder = golden(&format!("fti/{generation}"));
         let cases: Value = serde_json::from_slice(&fs::read(folder.join("cases.json")).expect("readable")).expect("JSON");
         for case in cases.as_array().expect("a list").iter().filter(|case| case["blocks"].is_array()) {
@@ -221,7 +221,7 @@ fn container_json_matches_descriptions() {
 fn converted_files_have_same_variables() {
     let folder = common::temp_dir("tool-convert");
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
-        let first = golden(&format!("fti/E/{name}.fti"));
+        let first = golden(&format!("fti/post-1.6/{name}.fti"));
         let mut from = first.clone();
         for generation in ["A", "B", "C", "D0", "D", "E"] {
             let to = folder.join(format!("{name}-{generation}.fti"));
@@ -237,7 +237,7 @@ fn converted_files_have_same_variables() {
 /// What comes out is what went in: each piece that `extract` writes is in the file where `list` says.
 #[test]
 fn extract_writes_exact_pieces() {
-    let path = golden("fti/E/many50_b.fti");
+    let path = golden("fti/post-1.6/many50_b.fti");
     let file = fs::read(&path).expect("readable");
     for variable in json(&["info", "--json", text(&path)], 0)["variables"].as_array().expect("a list") {
         let id = variable["id"].to_string();
@@ -367,7 +367,7 @@ fn overflowing_sizes_are_reported_as_corruption() {
     let size = (metadata.len() as u32).to_le_bytes();
     fs::write(&container, [b"abc", metadata.as_bytes(), &size, b"CKPT"].concat()).expect("writable");
     // Generation A has no checksum of what describes the data alone.
-    let mut file = fs::read(golden("fti/A/order_b.fti")).expect("readable");
+    let mut file = fs::read(golden("fti/1.1/order_b.fti")).expect("readable");
     let sizes = [24, 5, 28, 11, 40, 4].map(u64::to_le_bytes);
     for at in 0..file.len() - 8 {
         if sizes.iter().any(|size| file[at..].starts_with(size)) {
