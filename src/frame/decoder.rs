@@ -5,7 +5,7 @@ use super::source::{Ready, SIZE_MAX, Source, chunk_size};
 use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{readahead, small_block};
-use crate::error::Error;
+use super::error::Error;
 use crate::sys::lz4::Decompressor;
 use crate::sys::shared_bytes::{SharedBytesMut, copy};
 
@@ -85,7 +85,7 @@ impl Decoder<'_> {
             {
                 break;
             }
-            let chunk = buffer.get(done, left.min(CHUNK_MAX as u64)).ok_or(Error::TooLarge { size })?;
+            let chunk = buffer.get(done, left.min(CHUNK_MAX as u64)).ok_or(Error::OffsetOverflow { size })?;
             done += chunk.len() as u64;
             self.get_chunk(chunk)?;
         }

@@ -19,7 +19,7 @@ use super::segment_plan::{SEGMENT_MAX, SEGMENT_MIN, WARM_UP, WARM_UP_MAX, WORTH_
 use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::put_u24;
-use crate::error::Error;
+use super::error::Error;
 use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
 use crate::sys::monitor::{Held, Monitor};

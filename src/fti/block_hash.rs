@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::layout::{Layout, Slot};
 use super::write::Chunk;
-use crate::error::Error;
+use super::error::Error;
 use crate::sys::threads;
 
 /// By which hash it is told whether a block has changed.
@@ -80,7 +80,7 @@ impl Hashes {
     /// Room for the hashes of a layout.
     pub(super) fn empty(layout: &Layout, kind: BlockHash, size: usize) -> Result<Self, Error> {
         let (mut bytes, mut begins) = (Vec::new(), Vec::new());
-        begins.try_reserve_exact(layout.slots.len() + 1).map_err(|_| Error::OutOfMemory)?;
+        begins.try_reserve_exact(layout.slots.len() + 1)?;
         let mut end = 0usize;
         begins.push(0);
         for slot in &layout.slots {
@@ -89,7 +89,7 @@ impl Hashes {
             end = of_slot.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
             begins.push(end);
         }
-        bytes.try_reserve_exact(end).map_err(|_| Error::OutOfMemory)?;
+        bytes.try_reserve_exact(end)?;
         bytes.resize(end, 0);
         Ok(Self { kind, size, bytes, begins })
     }
@@ -112,7 +112,7 @@ impl Hashes {
             for bytes in chunk.chunks(span * size) {
                 let (to, others) = of_slot.split_at_mut(bytes.len().div_ceil(size) * width);
                 of_slot = others;
-                jobs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                jobs.try_reserve(1)?;
                 jobs.push((bytes, Mutex::new(to)));
             }
         }
@@ -152,9 +152,9 @@ impl Hashes {
             let (width, mut open) = (self.kind.width(), None::<usize>);
             let mut end_at = |open: &mut Option<usize>, end: usize| {
                 let Some(start) = open.take() else { return Ok(()) };
-                runs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                runs.try_reserve(1)?;
                 runs.push(Run { slot, range: start..end });
-                Ok(())
+                Ok::<_, Error>(())
             };
             for (block, hash) in self.of_slot(slot).chunks_exact(width).enumerate() {
                 let begin = block * self.size;

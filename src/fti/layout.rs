@@ -2,7 +2,7 @@
 
 use super::format::HASH_OF_NOTHING;
 use super::{Checkpoint, FormatVersion};
-use crate::error::Error;
+use super::error::Error;
 
 /// A container without its place in the file, which depends on the generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl Layout {
         let (slots, blocks, order) = (&mut layout.slots, &mut layout.blocks, &mut layout.order);
         let reserved = slots.try_reserve_exact(checkpoint.containers.len());
         let reserved = reserved.and_then(|()| blocks.try_reserve_exact(checkpoint.blocks.len()));
-        reserved.and_then(|()| order.try_reserve_exact(checkpoint.variables.len())).map_err(|_| Error::OutOfMemory)?;
+        reserved.and_then(|()| order.try_reserve_exact(checkpoint.variables.len()))?;
         order.extend(checkpoint.variables.iter().map(|variable| variable.id));
         let mut idx_of = Vec::new();
-        idx_of.try_reserve_exact(order.len()).map_err(|_| Error::OutOfMemory)?;
+        idx_of.try_reserve_exact(order.len())?;
         idx_of.extend(order.iter().copied().zip(0..));
         idx_of.sort_unstable();
         let idx = |id: i32| idx_of.binary_search_by_key(&id, |&(id, _)| id).map_or(0, |place| idx_of[place].1);
@@ -73,11 +73,11 @@ impl Layout {
     /// Where a variable is no more, all are laid out anew.
     pub(super) fn next(&self, variables: &[(i32, u64)]) -> Result<Self, Error> {
         let mut needs = Vec::new();
-        needs.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
+        needs.try_reserve_exact(variables.len())?;
         needs.extend(variables.iter().map(|&(id, left)| Need { id, left, containers: 0, sum: 0 }));
         needs.sort_unstable_by_key(|need| need.id);
         if needs.windows(2).any(|pair| pair[0].id == pair[1].id) {
-            return Err(Error::Argument("two variables have the same id"));
+            return Err(Error::InvalidArgument("two variables have the same id"));
         }
         let place_in = |needs: &[Need], id: i32| needs.binary_search_by_key(&id, |need| need.id).ok();
         if self.order.iter().any(|&id| place_in(&needs, id).is_none()) {
@@ -88,7 +88,7 @@ impl Layout {
         let (slots, blocks, order) = (&mut next.slots, &mut next.blocks, &mut next.order);
         let reserved = slots.try_reserve_exact(self.slots.len() + variables.len());
         let reserved = reserved.and_then(|()| blocks.try_reserve_exact(self.blocks.len() + 1));
-        reserved.and_then(|()| order.try_reserve_exact(variables.len())).map_err(|_| Error::OutOfMemory)?;
+        reserved.and_then(|()| order.try_reserve_exact(variables.len()))?;
 
         for slot in &self.slots {
             let Some(place) = place_in(&needs, slot.id) else { return Err(Error::Internal) };
@@ -136,7 +136,7 @@ impl Layout {
         let mut copy = Self::default();
         let reserved = copy.slots.try_reserve_exact(self.slots.len());
         let reserved = reserved.and_then(|()| copy.blocks.try_reserve_exact(self.blocks.len()));
-        reserved.and_then(|()| copy.order.try_reserve_exact(self.order.len())).map_err(|_| Error::OutOfMemory)?;
+        reserved.and_then(|()| copy.order.try_reserve_exact(self.order.len()))?;
         copy.slots.extend_from_slice(&self.slots);
         copy.blocks.extend_from_slice(&self.blocks);
         copy.order.extend_from_slice(&self.order);
@@ -174,6 +174,6 @@ mod tests {
         assert_eq!(second.blocks, [3, 1]);
         let third = second.next(&[(3, 30), (1, 15)]).unwrap();
         assert_eq!((third.blocks, third.order), (vec![2], vec![3, 1]));
-        assert!(matches!(second.next(&[(1, 1), (1, 2)]), Err(Error::Argument(_))));
+        assert!(matches!(second.next(&[(1, 1), (1, 2)]), Err(Error::InvalidArgument(_))));
     }
 }
