@@ -8,7 +8,7 @@ mod failing;
 use std::io::{self, Cursor};
 
 use failing::at_each_allocation;
-use fdckpt::Error;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Form, Format, Index, Inflate, Status};
 
 /// Half of it compresses.

@@ -4,7 +4,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, Restore, ThreadPool, set_threads};
+use fdckpt::frame::Error;
+use fdckpt::{BUFFER_MIN, Checkpt, FrameStyle, Restore, ThreadPool, set_threads};
 
 /// The number of threads is that of the process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -198,7 +199,7 @@ fn an_error_behind_what_is_restored_is_none() {
             restore.data(&mut between[..7]).unwrap();
             assert_eq!(&between, b"between\0");
             let error = restore.data(&mut between).unwrap_err();
-            assert!(matches!(error, Error::Io { offset, .. } if offset == end + 7), "{error}");
+            assert!(matches!(error, Error::Io(error) if error.offset == Some(end + 7)), "{error}");
         }
     }
     set_threads(1);

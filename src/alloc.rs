@@ -4,11 +4,11 @@ use std::ffi::CString;
 
 use crate::error_base::OutOfMemory;
 
-/// Allocates a vector of `len` zero bytes.
-pub(crate) fn try_zeroed(len: usize) -> Result<Vec<u8>, OutOfMemory> {
-    let mut bytes = Vec::new();
-    try_grow(&mut bytes, len)?;
-    Ok(bytes)
+/// Allocates a vector of `len` zeros.
+pub(crate) fn try_zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut zeros = Vec::new();
+    try_grow(&mut zeros, len)?;
+    Ok(zeros)
 }
 
 /// Extends `vec` with default values to `len` elements; a longer vector stays as it is.
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_errors() {
-        assert_eq!(try_zeroed(usize::MAX), Err(OutOfMemory));
+        assert_eq!(try_zeroed::<u8>(usize::MAX), Err(OutOfMemory));
         assert_eq!(try_with_capacity::<u64>(usize::MAX), Err(OutOfMemory));
     }
 

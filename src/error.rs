@@ -73,6 +73,34 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether an allocation failed.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Frame(error) | Self::Frames(FrameError { error, .. }) => *error == frame::Error::OutOfMemory,
+            Self::Container(error) => *error == container::Error::OutOfMemory,
+            Self::Checkpoint(error) => error.kind() == checkpoint::ErrorKind::OutOfMemory,
+            Self::Fti(error) => *error == fti::Error::OutOfMemory,
+            Self::Inflate(error) => *error == inflate::Error::OutOfMemory,
+            Self::File(error) => *error == FileError::OutOfMemory,
+        }
+    }
+
+    /// The error of this library in an error of [`Read`](std::io::Read) or [`Write`](std::io::Write), if it has one.
+    pub fn from_io(error: &std::io::Error) -> Option<Self> {
+        fn inner<E: std::error::Error + Clone + Into<Error> + 'static>(error: &std::io::Error) -> Option<Error> {
+            error.get_ref()?.downcast_ref::<E>().cloned().map(Into::into)
+        }
+        inner::<frame::Error>(error)
+            .or_else(|| inner::<FrameError>(error))
+            .or_else(|| inner::<container::Error>(error))
+            .or_else(|| inner::<checkpoint::Error>(error))
+            .or_else(|| inner::<fti::Error>(error))
+            .or_else(|| inner::<inflate::Error>(error))
+            .or_else(|| inner::<FileError>(error))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

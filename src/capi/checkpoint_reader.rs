@@ -8,9 +8,10 @@ use std::ptr;
 use super::checkpoint_writer::{Callback, fdckpt_progress_fn_t, fdckpt_writer_options_t};
 use super::error_code;
 use super::ffi;
-use super::fti;
 use super::fixed_string::FixedString;
+use super::fti;
 use super::last_error::TEXT_SIZE;
+use crate::alloc::try_with_capacity;
 use crate::checkpoint::{self, Damage, Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
 use crate::error_base::InvalidArgument;
 
@@ -409,8 +410,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
             if count > isize::MAX as usize / size_of::<fdckpt_read_request_t>() {
                 return Err(InvalidArgument("there are more requests than there can be").into());
             }
-            let mut all = Vec::new();
-            all.try_reserve_exact(count)?;
+            let mut all = try_with_capacity(count)?;
             for place in 0..count {
                 let fdckpt_read_request_t { number, data, size } = requests.add(place).read_unaligned();
                 all.push(Request { number: index_of(number), to: ffi::slice_from_raw_mut(data, size)? });
@@ -521,9 +521,10 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
                 checkpoint::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
                     Err(ErrorKind::NotCanonical { issues: findings }.into())
                 }
-                _ => Err(handle
-                    .reader
-                    .error(ErrorKind::CorruptRegions { regions: verdict.lost_regions, offset: verdict.first_offset.unwrap_or(0) })),
+                _ => Err(handle.reader.error(ErrorKind::CorruptRegions {
+                    regions: verdict.lost_regions,
+                    offset: verdict.first_offset.unwrap_or(0),
+                })),
             }
         })
     }

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use super::ffi;
 use super::fixed_string::FixedString;
 use super::last_error::{FDCKPT_NO_OFFSET, TEXT_SIZE};
+use crate::alloc::try_copy;
 use crate::container::{Container, Error, Issue};
 use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
@@ -130,9 +131,7 @@ pub unsafe extern "C" fn fdckpt_container_set(
     unsafe {
         ffi::call_mut(c"fdckpt_container_set", container, |handle| {
             let (kind, buf) = (kind(r#type)?, ffi::slice_from_raw(buf, sz)?);
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(sz)?;
-            copy.extend_from_slice(buf);
+            let copy = try_copy(buf)?;
             Ok(handle.container.set(kind, copy)?)
         })
     }
@@ -317,7 +316,9 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_container_write", container, |handle| Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?))
+        ffi::call_ref(c"fdckpt_container_write", container, |handle| {
+            Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 
@@ -340,7 +341,9 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_container_append", container, |handle| Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?))
+        ffi::call_ref(c"fdckpt_container_append", container, |handle| {
+            Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 

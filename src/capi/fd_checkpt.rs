@@ -21,10 +21,12 @@ use crate::sys::lz4::{Compressor, Decompressor};
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
         let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::region_from_raw(buf, sz)));
-        let tiny =
-            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::catch_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz))));
-        let lz4 =
-            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::catch_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz))));
+        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            ffi::catch_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz))))
+        };
+        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            ffi::catch_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz))))
+        };
         let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
             ffi::with_engine($function, checkpt, |mut encoder| encoder.put($kind, ffi::region_from_raw(buf, sz)))
         };

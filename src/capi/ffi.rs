@@ -193,10 +193,7 @@ pub(super) unsafe fn call_ref<T>(
 ///
 /// # Safety
 /// As for [`call_ref`].
-pub(super) unsafe fn with_ref<T>(
-    pointer: *const T,
-    body: impl FnOnce(&T) -> Result<(), CallError>,
-) -> Result<(), CallError> {
+pub(super) unsafe fn with_ref<T>(pointer: *const T, body: impl FnOnce(&T) -> Result<(), CallError>) -> Result<(), CallError> {
     // SAFETY: `check_handle` found the pointer non-null and aligned; the object lives and is shared (contract of this function).
     body(unsafe { check_handle(pointer.cast_mut())?.as_ref() })
 }

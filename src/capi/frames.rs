@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::call_error::CallError;
 use super::ffi;
+use crate::alloc::try_with_capacity;
 use crate::error_base::InvalidArgument;
 use crate::frame::{Error, FrameStyle};
 use crate::frames::{Frame, FrameError, FrameReadRequest, Frames};
@@ -125,14 +126,12 @@ unsafe fn checkpt(
             let fdckpt_frames_cursor_t { off, history } = unsafe { place.read_unaligned() };
             settings = settings.at(off).with_history(history)?;
         }
-        let mut made = Vec::new();
         // SAFETY: the caller's promise; nothing refers to the frames when they are written to.
         let buffers = unsafe {
             let given = given(frames, frame_cnt)?;
-            let buffers = all_buffers(given, |buffer| ffi::slice_from_raw(buffer.mem, buffer.sz))?;
-            made.try_reserve_exact(frame_cnt)?;
-            buffers
+            all_buffers(given, |buffer| ffi::slice_from_raw(buffer.mem, buffer.sz))?
         };
+        let mut made = try_with_capacity(frame_cnt)?;
         let mut rest = &buffers[..];
         for number in 0..frame_cnt {
             // SAFETY: as before.
@@ -174,14 +173,12 @@ unsafe fn restore(
 ) -> c_int {
     call(function, || {
         let settings = settings(threads)?;
-        let mut wanted = Vec::new();
         // SAFETY: the caller's promise; nothing refers to the frames when they are written to.
         let mut buffers = unsafe {
             let given = given(frames, frame_cnt)?;
-            let buffers = all_buffers(given, |buffer| ffi::slice_from_raw_mut(buffer.mem, buffer.sz))?;
-            wanted.try_reserve_exact(frame_cnt)?;
-            buffers
+            all_buffers(given, |buffer| ffi::slice_from_raw_mut(buffer.mem, buffer.sz))?
         };
+        let mut wanted = try_with_capacity(frame_cnt)?;
         let mut rest = &mut buffers[..];
         for number in 0..frame_cnt {
             // SAFETY: as before.

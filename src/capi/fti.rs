@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::ffi;
+use crate::alloc::try_with_capacity;
 use crate::error_base::InvalidArgument;
 use crate::fti::Error;
 use crate::fti::{
@@ -453,11 +454,9 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
             let (map, file) = fti::open_known(self::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+            let checkpoint = Checkpoint::parse(map.bytes())?;
             let writer = Writer::resume_from(&checkpoint, Some(file))?;
-            let mut variables = Vec::new();
-            variables.try_reserve_exact(fti.protected.len())?;
+            let mut variables = try_with_capacity(fti.protected.len())?;
             for place in &fti.protected {
                 variables.push(ProtectedMut::new(place.id, ffi::slice_from_raw_mut(place.memory, place.size)?));
             }
@@ -477,8 +476,7 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
             let place = fti.protected.iter().find(|place| place.id == id).ok_or(Error::VariableNotFound { id })?;
             let map = fti::open(self::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+            let checkpoint = Checkpoint::parse(map.bytes())?;
             Ok(checkpoint.recover_variable(id, ffi::slice_from_raw_mut(place.memory, place.size)?)?)
         })
     }
@@ -495,8 +493,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: 
         ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: the caller keeps to the comment above.
         let map = fti::open(unsafe { self::path(path) }?)?;
-        let region = map.region();
-        let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+        let checkpoint = Checkpoint::parse(map.bytes())?;
         let size = checkpoint.variable(id)?.size;
         // SAFETY: not NULL, so good for a write.
         unsafe { _size.write_unaligned(size) };
@@ -508,8 +505,7 @@ impl fdckpt_fti_t {
     /// # Safety
     /// The memory of all that is protected is there for `'m`, and nobody changes it.
     unsafe fn variables<'m>(&self) -> Result<Vec<Protected<'m>>, Error> {
-        let mut variables = Vec::new();
-        variables.try_reserve_exact(self.protected.len())?;
+        let mut variables = try_with_capacity(self.protected.len())?;
         for place in &self.protected {
             // SAFETY: the caller's promise.
             variables.push(Protected::new(place.id, unsafe { ffi::slice_from_raw(place.memory, place.size) }?));

@@ -175,8 +175,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckp
         // SAFETY: the caller keeps to the comment above.
         let path = unsafe { self::path(path) }?;
         let map = fti::open(path)?;
-        let region = map.region();
-        let bytes = region.get(0, region.size()).unwrap_or_default();
+        let bytes = map.bytes();
         // SAFETY: the map stays where it is and is unmapped after the checkpoint is dropped; the caller promises that nobody
         // changes the file.
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::container;
 use crate::error_base::{CANCELLED, INTERNAL, IoError, OUT_OF_MEMORY, OffsetOverflow, impl_module_error};
 use crate::file_error::impl_from_file_error;
-use crate::container;
 use crate::frame;
 
 /// What went wrong in a call on a checkpoint file. Offsets are in bytes from the start of the file.
@@ -168,6 +168,7 @@ impl From<frame::Error> for ErrorKind {
         match error {
             frame::Error::InvalidArgument(message) => Self::InvalidArgument(message),
             frame::Error::Io(error) => Self::Io(error),
+            frame::Error::Corrupt { offset, reason } => Self::Corrupt { offset, reason },
             frame::Error::OffsetOverflow { size } => Self::OffsetOverflow { size },
             frame::Error::OutOfMemory => Self::OutOfMemory,
             frame::Error::Internal => Self::Internal,

@@ -2,9 +2,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use super::error::ErrorKind;
 use super::name_table::{NAMES_MAX, Names, places, slots_for};
 use super::{NAME_MAX, checksum};
-use super::error::ErrorKind;
+use crate::alloc::try_with_capacity;
 use crate::bytes::{end_of, u32_at, u64_at};
 use crate::frame::FrameStyle;
 
@@ -119,7 +120,8 @@ impl Building {
 
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), ErrorKind> {
         let size = u32::try_from(value.len());
-        let size = size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more: what is so large can be a region"))?;
+        let size =
+            size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more: what is so large can be a region"))?;
         self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len())?;
         self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -135,8 +137,7 @@ impl Building {
         let (names, ends, slots) = self.names.parts();
         let (frames, regions) = (self.frames.len(), self.regions.len() * REGION);
         let size = HEADER + frames + regions + slots.len() * SLOT + names.len() + self.attributes.len() + SUM;
-        let mut index = Vec::new();
-        index.try_reserve_exact(size)?;
+        let mut index = try_with_capacity(size)?;
         index.extend_from_slice(&MAGIC);
         index.extend_from_slice(&VERSION.to_le_bytes());
         index.extend_from_slice(&(if with_checksums { WITH_CHECKSUMS } else { 0 }).to_le_bytes());
@@ -220,7 +221,9 @@ impl Table {
         let refuse = |offset: usize, what| Err(ErrorKind::Corrupt { offset: (at + offset) as u64, reason: what });
         let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
-            return Err(ErrorKind::UnknownFormat("this is not a self-describing checkpoint: there is no index where it should be"));
+            return Err(ErrorKind::UnknownFormat(
+                "this is not a self-describing checkpoint: there is no index where it should be",
+            ));
         }
         if index.len() < HEADER + SUM {
             return refuse(0, "the index is truncated");
@@ -260,7 +263,10 @@ impl Table {
             stored,
             with_checksums: flags & WITH_CHECKSUMS != 0,
         };
-        table.view(file).check(largest).map_err(|(part, what)| ErrorKind::Corrupt { offset: (at + part) as u64, reason: what })?;
+        table
+            .view(file)
+            .check(largest)
+            .map_err(|(part, what)| ErrorKind::Corrupt { offset: (at + part) as u64, reason: what })?;
         Ok(table)
     }
 
@@ -331,8 +337,7 @@ impl<'b> View<'b> {
     pub(super) fn region(&self, number: usize) -> Option<Region<'b>> {
         let entry = self.regions.get(number)?;
         let before = number.checked_sub(1).map(|before| &self.regions[before]);
-        let name =
-            before.map_or(0, |before| u32_at(before, 20)) as usize..(u32_at(entry, 20) as usize).checked_sub(1)?;
+        let name = before.map_or(0, |before| u32_at(before, 20)) as usize..(u32_at(entry, 20) as usize).checked_sub(1)?;
         Some(Region {
             name: std::str::from_utf8(self.names.get(name)?).ok()?,
             data: before.map_or(0, |before| self::u64_at(before, 0))..self::u64_at(entry, 0),

@@ -2,6 +2,7 @@
 
 use super::checksum;
 use super::error::ErrorKind;
+use crate::alloc::try_zeroed;
 
 /// How many places a table for so many names has.
 pub(super) fn slots_for(names: usize) -> usize {
@@ -82,10 +83,7 @@ impl Names {
         if slots == self.slots.len() {
             return Ok(());
         }
-        let mut fresh = Vec::new();
-        fresh.try_reserve_exact(slots)?;
-        fresh.resize(slots, 0);
-        self.slots = fresh;
+        self.slots = try_zeroed(slots)?;
         (0..self.len()).for_each(|number| self.enter(number));
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::{FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Error, Reader, SyncMode, Writer};
 use super::error::ErrorKind;
+use super::{Error, FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Reader, SyncMode, Writer};
 use crate::alloc::try_box;
 use crate::frame::FrameStyle;
 use crate::sys::threads;

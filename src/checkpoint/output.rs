@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::SyncMode;
 use super::checksum;
-use crate::atomic_file::{self, AtomicFile};
 use super::error::ErrorKind;
+use crate::atomic_file::{self, AtomicFile};
 use crate::error_base::IoOperation;
 use crate::frame::Descriptor;
 use crate::sys::fd;

@@ -6,13 +6,14 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::index_format::{self, FRAMES, INDEX, Region, Table, View};
 use super::region_reader::Loader;
 use super::source::Source;
 use super::{Error, ReaderOptions};
+use crate::alloc::try_collect;
 use crate::container::Container;
-use super::error::ErrorKind;
 use crate::frame::FrameStyle;
 use crate::sys::monitor::Monitor;
 
@@ -120,10 +121,8 @@ impl<'a> Reader<'a> {
 
     /// Of a file whose index was found in another way than by its end.
     pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, ErrorKind> {
-        let mut verified = Vec::new();
         let words = table.frame_count().div_ceil(64);
-        verified.try_reserve_exact(words)?;
-        verified.resize_with(words, AtomicU64::default);
+        let verified = try_collect((0..words).map(|_| AtomicU64::default()))?;
         Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Monitor::new(None) })
     }
 

@@ -3,15 +3,15 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use super::error::ErrorKind;
 use super::index_format::Frame;
 use super::reader::{Reader, Request};
 use super::{Entry, Error, Progress, checksum};
-use super::error::ErrorKind;
+use crate::alloc::{try_grow, try_with_capacity, try_zeroed};
+use crate::frame;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
 use crate::frame::style::FrameState;
-use crate::alloc::{try_grow, try_zeroed};
-use crate::frame;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::monitor::Monitor;
@@ -278,9 +278,8 @@ impl Reader<'_> {
         mut observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
     ) -> Result<(), Error> {
         let total = parts.iter().map(|part| part.to.len() as u64).sum();
-        let mut jobs = Vec::new();
         let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
-        jobs.try_reserve_exact(count).map_err(|_| Error::from(ErrorKind::OutOfMemory))?;
+        let mut jobs = try_with_capacity(count)?;
         jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
         let outcome = self.spread(

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::index_format::{MAGIC, Table};
 use super::reader::{Entry, Reader, find_index};
 use super::source::Source;
 use super::{Error, NAME_MAX, ReaderOptions, Writer, WriterOptions};
+use crate::alloc::try_zeroed;
 use crate::bytes::get_u24;
-use super::error::ErrorKind;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source as From};
 use crate::frame::style::FrameState;
@@ -227,9 +228,7 @@ fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, ErrorKind> 
 /// All that can be told without the index.
 fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
     let mut lz4 = OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?;
-    let mut chunk = Vec::new();
-    chunk.try_reserve_exact(CHUNK_MAX)?;
-    chunk.resize(CHUNK_MAX, 0);
+    let mut chunk = try_zeroed(CHUNK_MAX)?;
     // Where the stretch begins that is no LZ4 so far.
     let (mut at, mut raw) = (0, 0);
     let mut patience = PATIENCE * bytes.len() as u64;
@@ -254,12 +253,7 @@ fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> 
     put_raw(bytes, raw..at, writer, salvaged)
 }
 
-fn put_raw(
-    bytes: &[u8],
-    stretch: std::ops::Range<usize>,
-    writer: &mut Writer<'_>,
-    salvaged: &mut Salvaged,
-) -> Result<(), Error> {
+fn put_raw(bytes: &[u8], stretch: std::ops::Range<usize>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
     if !stretch.is_empty() {
         writer.set_style(FrameStyle::Raw)?;
         writer.add(&name(UNVERIFIED, "raw", Some(stretch.start as u64))?, &bytes[stretch])?;

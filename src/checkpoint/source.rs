@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::ReaderOptions;
-use super::reader::Spooled;
 use super::error::ErrorKind;
+use super::reader::Spooled;
 use crate::atomic_file::c_path;
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;

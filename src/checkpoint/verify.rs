@@ -3,13 +3,13 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::ErrorKind;
 use super::index_format::OfParts;
 use super::reader::Reader;
 use super::region_reader::{Loader, Verified};
 use super::{Error, Progress, checksum};
-use crate::container::Container;
-use super::error::ErrorKind;
 use crate::alloc::try_collect;
+use crate::container::Container;
 
 /// Something that is damaged: a region, which is lost; or the metadata of the container, which costs no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,16 +6,16 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::frame_encoder::{Makers, Stored};
 use super::index_format::{Building, FRAMES, INDEX, OfParts};
 use super::options::Observer;
 use super::output::Output;
 use super::{Error, Progress, WriterOptions, check_name, checksum};
+use crate::alloc::{try_box, try_with_capacity};
 use crate::container;
-use super::error::ErrorKind;
-use crate::alloc::try_box;
-use crate::frame::{FrameStyle};
+use crate::frame::FrameStyle;
 
 /// A region of at least this part of a frame has frames of its own.
 const LARGE: usize = 4;
@@ -235,8 +235,7 @@ impl<'w> Writer<'w> {
         self.end_frame()?;
         let (waiting, cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
         let (kept, new) = (cuts.len(), region.len().div_ceil(self.frame_size));
-        let mut parts = Vec::new();
-        parts.try_reserve_exact(kept + new)?;
+        let mut parts = try_with_capacity(kept + new)?;
         let mut begin = 0;
         parts.extend(cuts.iter().map(|&end| &waiting[mem::replace(&mut begin, end)..end]));
         parts.extend(region.chunks(self.frame_size));

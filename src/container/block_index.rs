@@ -2,6 +2,7 @@
 
 use super::Container;
 use super::error::Error;
+use crate::alloc::{try_copy, try_with_capacity};
 
 /// The type of the section that has the index of blocks.
 pub(crate) const SECTION: u8 = 1;
@@ -134,9 +135,7 @@ impl BlockIndex {
     /// [`Error::InvalidArgument`] where an index can't have so many; [`Error::OutOfMemory`].
     pub fn new(blocks: &[Block]) -> Result<Self, Error> {
         let footer = BlockFooter::of(blocks.iter().copied())?;
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(blocks.len())?;
-        copy.extend_from_slice(blocks);
+        let copy = try_copy(blocks)?;
         Ok(Self { blocks: copy, footer, stop: None })
     }
 
@@ -172,8 +171,7 @@ impl BlockIndex {
     /// [`Error::InvalidArgument`] where the footer's version is neither 5 nor 6; [`Error::OutOfMemory`].
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let size = encoded_size(self.blocks.len(), &self.footer)?;
-        let mut payload = Vec::new();
-        payload.try_reserve_exact(size)?;
+        let mut payload = try_with_capacity(size)?;
         encode(self.blocks.iter().copied(), &self.footer, |record| payload.extend_from_slice(record));
         Ok(payload)
     }

@@ -6,9 +6,9 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
-use super::json::{IN_ARRAY, IN_OBJECT, Json, find};
-use super::issue::{Issue, IssueKind};
 use super::error::Error;
+use super::issue::{Issue, IssueKind};
+use super::json::{IN_ARRAY, IN_OBJECT, Json, find};
 
 const TOP: [&str; 2] = ["version", "sections"];
 const SECTION: [&str; 3] = ["type", "offset", "length"];

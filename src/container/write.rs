@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::error::Error;
 use super::metadata::{self, Entry};
 use super::{Container, MAGIC, Source, TRAILER};
-use super::error::Error;
+use crate::alloc::try_with_capacity;
 use crate::error_base::IoOperation;
 use crate::sys::fd;
 use crate::sys::shared_bytes::prefer_large_pages;
@@ -35,8 +36,7 @@ impl Container<'_> {
     /// [`Error::OutOfMemory`], and as for [`serialized_size`](Self::serialized_size).
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
         let size = usize::try_from(self.serialized_size()?).map_err(|_| Error::OutOfMemory)?;
-        let mut file = Vec::new();
-        file.try_reserve_exact(size)?;
+        let mut file = try_with_capacity(size)?;
         prefer_large_pages(file.spare_capacity_mut());
         self.each_piece(|piece| {
             file.extend_from_slice(piece);
@@ -191,7 +191,8 @@ fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Ve
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size).map_err(|_| Error::InvalidArgument("the metadata would be larger than 4 GiB: there are too many sections"))
+    u32::try_from(size)
+        .map_err(|_| Error::InvalidArgument("the metadata would be larger than 4 GiB: there are too many sections"))
 }
 
 /// Counts what is written to it.
@@ -225,8 +226,7 @@ struct Gather<'f> {
 
 impl<'f> Gather<'f> {
     fn new(fd: BorrowedFd<'f>, offset: u64) -> Result<Self, Error> {
-        let mut waiting = Vec::new();
-        waiting.try_reserve_exact(GATHERED)?;
+        let waiting = try_with_capacity(GATHERED)?;
         Ok(Self { fd, waiting, offset })
     }
 

@@ -1,12 +1,12 @@
 //! Making a checkpoint.
 
 use super::codec::{Codec, Engine};
+use super::error::Error;
 use super::sink::{Room, Sink, WRITE_NOW};
 use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{parallel_compress, small_block};
 use crate::bytes::put_u24;
-use super::error::Error;
 use crate::sys::lz4::Compressor;
 use crate::sys::shared_bytes::{SharedBytes, copy};
 use crate::sys::threads;

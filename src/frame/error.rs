@@ -143,7 +143,7 @@ impl fmt::Display for Error {
             }
             Self::OffsetOverflow { size } => write!(f, "a buffer of {size} bytes ends beyond the largest file offset"),
             Self::Corrupt { offset, reason } => {
-                write!(f, "corrupt LZ4 chunk at offset {offset}: it {reason} (or the buffer had another size)")
+                write!(f, "corrupt frame (or other buffer sizes) at offset {offset}: {reason}")
             }
             Self::OutOfMemory => f.write_str(OUT_OF_MEMORY),
             Self::Internal => f.write_str(INTERNAL),

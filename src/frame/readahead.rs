@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
+use super::error::Error;
 use super::source::{NOT_SEEKABLE, Stream, chunk_size};
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::end_of;
-use super::error::Error;
 use crate::error_base::IoOperation;
 use crate::sys::errno::Errno;
 use crate::sys::fd;

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::decoder::Decoder;
+use super::error::Error;
 use super::source::{Mmio, NOT_SEEKABLE, Source, Stream, size_and_position};
 use super::style::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
-use super::error::Error;
 use crate::alloc::try_box;
-use crate::sys::lz4::OwnedDecompressor;
 use crate::mapped_file::map_file;
+use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::mmap::Mmap;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 

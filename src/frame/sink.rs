@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use super::FrameStyle;
 use super::codec::End;
-use crate::bytes::end_of;
 use super::error::Error;
+use crate::bytes::end_of;
 use crate::error_base::IoOperation;
 use crate::sys::errno::Errno;
 use crate::sys::fd;

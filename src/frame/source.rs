@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 
 use super::CHUNK_HEADER;
 use super::codec::End;
-use crate::bytes::{end_of, get_u24};
 use super::error::Error;
+use crate::bytes::{end_of, get_u24};
 use crate::error_base::IoOperation;
 use crate::sys::fd;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
@@ -267,8 +267,8 @@ impl Mmio<'_> {
 pub(super) fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static str> {
     let header = bytes.first_chunk::<CHUNK_HEADER>().ok_or("has no header")?;
     match CHUNK_HEADER + get_u24(*header) as usize {
-        CHUNK_HEADER => Err("has size 0"),
-        size if size > bound => Err("is larger than any chunk of its content can be"),
+        CHUNK_HEADER => Err("an LZ4 chunk has size 0"),
+        size if size > bound => Err("an LZ4 chunk is larger than any of its content can be"),
         size => Ok(size),
     }
 }

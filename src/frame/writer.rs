@@ -5,10 +5,10 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::encoder::Encoder;
+use super::error::Error;
 use super::sink::{Mmio, Sink, Stream};
 use super::style::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
-use super::error::Error;
 use crate::alloc::try_box;
 use crate::error_base::IoOperation;
 use crate::sys::lz4::OwnedCompressor;

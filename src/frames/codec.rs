@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use crate::alloc::try_zeroed;
 use crate::bytes::end_of;
 use crate::frame::Error;
 use crate::frame::decoder::Decoder;
@@ -165,11 +166,7 @@ const READ_SIZE: usize = 256 << 10;
 
 impl<'h> Restorer<'h> {
     pub(crate) fn new(from: From<'h>) -> Result<Self, Error> {
-        let mut buffer = Vec::new();
-        if let From::File(_) = from {
-            buffer.try_reserve_exact(READ_SIZE)?;
-            buffer.resize(READ_SIZE, 0);
-        }
+        let buffer = if let From::File(_) = from { try_zeroed(READ_SIZE)? } else { Vec::new() };
         Ok(Self { lz4: OwnedDecompressor::new().ok_or(Error::OutOfMemory)?, from, buffer })
     }
 

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Frame, FrameError};
 use super::codec::{History, bound};
+use super::{Frame, FrameError};
 use crate::frame::Error;
 use crate::frame::FrameStyle;
 

@@ -9,8 +9,8 @@ use super::plan::{Job, Plan};
 use super::{Frame, FrameError, Frames};
 use crate::alloc::{try_collect, try_zeroed};
 use crate::bytes::end_of;
-use crate::frame::Error;
 use crate::error_base::IoOperation;
+use crate::frame::Error;
 use crate::frame::sink::{Mmio, Sink, Stream};
 use crate::frame::{BUFFER_MIN, CHUNK_MAX, FrameStyle, chunk_bound};
 use crate::sync::pipeline::{Failed, Made, Pipeline};
@@ -195,7 +195,9 @@ impl<'m> Memory<'m> {
         let Frame { style, buffers, .. } = work.frames[frame];
         let made = maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, threads);
         let len = made.map_err(|error| match error {
-            Error::BufferFull { offset: here, available: left, style } => Error::BufferFull { offset: offset + here, available: left, style },
+            Error::BufferFull { offset: here, available: left, style } => {
+                Error::BufferFull { offset: offset + here, available: left, style }
+            }
             error => error,
         })?;
         self.take(len as usize);

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::error::Error;
 use super::layout::{Layout, Slot};
 use super::write::Chunk;
-use super::error::Error;
+use crate::alloc::{try_with_capacity, try_zeroed};
 use crate::sys::threads;
 
 /// By which hash it is told whether a block has changed.
@@ -79,8 +80,7 @@ pub(super) struct Run {
 impl Hashes {
     /// Room for the hashes of a layout.
     pub(super) fn empty(layout: &Layout, kind: BlockHash, size: usize) -> Result<Self, Error> {
-        let (mut bytes, mut begins) = (Vec::new(), Vec::new());
-        begins.try_reserve_exact(layout.slots.len() + 1)?;
+        let mut begins = try_with_capacity(layout.slots.len() + 1)?;
         let mut end = 0usize;
         begins.push(0);
         for slot in &layout.slots {
@@ -89,9 +89,7 @@ impl Hashes {
             end = of_slot.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
             begins.push(end);
         }
-        bytes.try_reserve_exact(end)?;
-        bytes.resize(end, 0);
-        Ok(Self { kind, size, bytes, begins })
+        Ok(Self { kind, size, bytes: try_zeroed(end)?, begins })
     }
 
     /// Hashes all blocks, on up to `threads` threads.

@@ -1,11 +1,11 @@
 //! From block to block. How the containers lie in the file is told several times over (their places, their sizes, the sizes of
 //! the blocks), so that one damaged number is found, and can be done without.
 
+use super::error::Error;
 use super::format::{COUNT, Field as Place, Format, HASH, ID, get};
 use super::issue::{Field, Value};
 use super::parse::number;
 use super::{Block, Checkpoint, Container, FormatVersion, Header};
-use super::error::Error;
 
 /// In so many blocks another number of containers is tried: one damaged number takes one, and a file that is made to have many
 /// shall not take long.

@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::error::Error;
 use super::format::{self, HASH, HEADER_HASH};
 use super::issue::{Field, Severity};
 use super::{Checkpoint, SyncMode};
 use crate::atomic_file::{self, AtomicFile};
-use super::error::Error;
 use crate::error_base::IoOperation;
-use crate::sys::file::{self, FileId};
 use crate::mapped_file::map_file;
+use crate::sys::file::{self, FileId};
 use crate::sys::mmap::Mmap;
 
 /// Where two checkpoints differ.

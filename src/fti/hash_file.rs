@@ -5,10 +5,10 @@
 use std::os::fd::AsFd;
 
 use super::block_hash::{BlockHash, Hashes};
+use super::error::Error;
 use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
-use super::error::Error;
 use crate::sys::file::Locked;
 
 /// The types of the container's sections.

@@ -8,14 +8,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::block_hash::{BlockHash, SIZES};
+use super::error::Error;
 use super::format::HASH;
 use super::{Checkpoint, parse};
+use crate::alloc::try_with_capacity;
 use crate::atomic_file;
-use super::error::Error;
-use crate::error_base::IoOperation;
-use crate::sys::file::{FileId, Locked};
 use crate::bytes::u64_at;
+use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
+use crate::sys::file::{FileId, Locked};
 use crate::sys::mmap::Mmap;
 use crate::sys::{fd, file};
 
@@ -97,8 +98,7 @@ impl Place {
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = atomic_file::c_path(if parent.is_empty() { b"." } else { parent })?;
         let beside = |behind: &[u8]| {
-            let mut beside = Vec::new();
-            beside.try_reserve_exact(name.len() + behind.len())?;
+            let mut beside = try_with_capacity(name.len() + behind.len())?;
             beside.extend_from_slice(name);
             beside.extend_from_slice(behind);
             Ok::<_, Error>(atomic_file::c_path(&beside)?)
@@ -270,9 +270,7 @@ impl Place {
             let size = file.map_or(0, |(_, identity)| identity.size);
             let to_change = match file {
                 None => self.create()?,
-                Some(_) => {
-                    file::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?
-                }
+                Some(_) => file::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
             };
             let to_change = to_change.as_fd();
             // A checkpoint that has taken the place of the file since it was locked is not to be touched.
@@ -299,8 +297,8 @@ impl Place {
         let abandoned = self.unfinished(|journal, file| {
             match file {
                 None => {}
+                // Part of it may have been written already.
                 Some((file, identity)) if *identity == journal.before => {
-                    // Part of it may have been written already.
                     if !is_sound(map_file(file)?.bytes())? {
                         return Err(Error::CorruptTarget);
                     }
@@ -332,8 +330,7 @@ pub(super) struct Head {
 
 /// What is in front of a journal's data, as it is written: `records` are offsets in the file and lengths, `hashes` those of their blocks.
 pub(super) fn describe(head: &Head, records: &[(u64, u64)], hashes: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(description_size(records.len(), hashes.len()))?;
+    let mut bytes = try_with_capacity(description_size(records.len(), hashes.len()))?;
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[VERSION, head.kind as u8, head.prepared.into(), 0]);
     bytes.extend_from_slice(&head.ckpt_id.to_le_bytes());

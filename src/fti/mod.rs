@@ -65,7 +65,6 @@ pub use write::{Leftovers, Options, Protected, Writer, convert};
 use std::fmt;
 use std::ops::Range;
 
-
 /// A generation of the format. Files have no version: which one it is, is told by the header's hash.
 ///
 /// No FTI reads a file of another generation than its own.

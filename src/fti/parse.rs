@@ -1,9 +1,9 @@
 //! From bytes to a [`Checkpoint`]: which generation it is, the header, the variables.
 
+use super::error::Error;
 use super::format::{self, CHECKSUM, HASH, HEADER_HASH, get};
 use super::issue::{Field, Finding, Severity, Value};
 use super::{Checkpoint, Container, FormatVersion, Header, Variable};
-use super::error::Error;
 
 /// So far in front of its end a header is looked for, where there is none at the end.
 const BEHIND_MAX: usize = 65_536;

@@ -5,10 +5,11 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::error::Error;
 use super::format::HASH;
 use super::write::Outcome;
 use super::{Checkpoint, Container, Field, Finding, FormatVersion, Severity, Value};
-use super::error::Error;
+use crate::alloc::{try_collect, try_with_capacity};
 use crate::sys::threads;
 
 /// So much is copied and hashed at a time.
@@ -172,8 +173,7 @@ impl<'a> Checkpoint<'a> {
         }
         self.check()?;
 
-        let mut chunks = Vec::new();
-        chunks.try_reserve_exact(self.containers.len())?;
+        let mut chunks = try_with_capacity(self.containers.len())?;
         // Both are in order of the ids.
         for variable in variables.iter_mut() {
             self.cut(self.containers_of(variable.id), variable.data, &mut chunks)?;
@@ -181,12 +181,7 @@ impl<'a> Checkpoint<'a> {
         let hashed = self.copy_chunks(chunks, threads, true)?;
         let stored = self.header.checksum_hash();
         if stored.is_none() || (stored != self.checksum_by_reader(&hashed) && stored != self.checksum_by_writer()) {
-            return Err(Error::Corrupt {
-                field: Field::Checksum,
-                variable: None,
-                container: None,
-                offset: self.header.offset,
-            });
+            return Err(Error::Corrupt { field: Field::Checksum, variable: None, container: None, offset: self.header.offset });
         }
         Ok(())
     }
@@ -198,9 +193,8 @@ impl<'a> Checkpoint<'a> {
     pub fn recover_variable(&self, id: i32, data: &mut [u8]) -> Result<(), Error> {
         self.check_size(id, data.len())?;
         self.check_what_matters(id)?;
-        let mut chunks = Vec::new();
         let containers = self.containers_of(id);
-        chunks.try_reserve_exact(containers.len())?;
+        let mut chunks = try_with_capacity(containers.len())?;
         self.cut(containers, data, &mut chunks)?;
         self.copy_chunks(chunks, 1, false).map(drop)
     }
@@ -319,8 +313,7 @@ impl<'a> Checkpoint<'a> {
     /// Hashes all chunks, and in generations A and B the rest too.
     fn hash_chunks(&self, threads: usize, progress: Option<&(dyn Fn(u64) + Sync)>) -> Result<Hashed, Error> {
         let hashed = Hashed::new(self.containers.len())?;
-        let mut jobs = Vec::new();
-        jobs.try_reserve_exact(self.containers.len())?;
+        let mut jobs = try_with_capacity(self.containers.len())?;
         jobs.extend((0..self.containers.len()).filter(|&at| self.containers[at].has_chunk()));
         jobs.sort_unstable_by_key(|&at| (Reverse(self.containers[at].chunk_size), at));
         let first = usize::from(self.generation.is_header_first());
@@ -425,9 +418,7 @@ pub(super) struct Hashed {
 
 impl Hashed {
     fn new(count: usize) -> Result<Self, Error> {
-        let mut of = Vec::new();
-        of.try_reserve_exact(count)?;
-        of.resize_with(count, OnceLock::new);
+        let of = try_collect((0..count).map(|_| OnceLock::new()))?;
         Ok(Self { of, checksum: OnceLock::new() })
     }
 

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::block_hash::{BlockHash, Hashes, Run, SIZES};
+use super::error::Error;
 use super::journal::{self, Head, Identity, Place};
 use super::layout::{Layout, Slot};
 use super::write::{self, Memory, Meta, Outcome, PIECE, Writer};
 use super::{Checkpoint, Options, Protected, SyncMode, hash_file};
+use crate::alloc::{try_collect, try_with_capacity};
 use crate::atomic_file::AtomicFile;
-use super::error::Error;
 use crate::error_base::{IoError, IoOperation};
-use crate::sys::file::{self, FileId, Locked};
 use crate::mapped_file::map_file;
+use crate::sys::file::{self, FileId, Locked};
 use crate::sys::threads;
 
 /// How a file is updated.
@@ -341,9 +342,8 @@ fn hash_chunks(
     runs: &[Run],
     threads: usize,
 ) -> Result<(), Error> {
-    let (mut jobs, mut done) = (Vec::new(), Vec::new());
-    let reserved = jobs.try_reserve_exact(layout.slots.len());
-    reserved.and_then(|()| done.try_reserve_exact(layout.slots.len()))?;
+    let mut jobs = try_with_capacity(layout.slots.len())?;
+    let mut done = try_with_capacity(layout.slots.len())?;
     let mut runs = runs.iter().map(|run| run.slot).peekable();
     for (at, slot) in layout.slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
         let mut dirty = false;
@@ -379,8 +379,7 @@ fn pieces<'m>(
     fptrs: &[u64],
     runs: &[Run],
 ) -> Result<Vec<Piece<'m>>, Error> {
-    let mut pieces = Vec::new();
-    pieces.try_reserve_exact(runs.len())?;
+    let mut pieces = try_with_capacity(runs.len())?;
     for Run { slot, range } in runs {
         let bytes = chunk(&layout.slots[*slot]).and_then(|bytes| bytes.get(range.clone())).ok_or(Error::Internal)?;
         pieces.push(Piece { offset: fptrs[*slot] + range.start as u64, bytes });
@@ -449,12 +448,10 @@ fn each(threads: usize, pieces: &[Piece<'_>], put: &(dyn Fn(&Piece<'_>) -> Resul
 
 /// What is in front of a journal's data.
 fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Error> {
-    let (mut records, mut of_blocks) = (Vec::new(), Vec::new());
-    records.try_reserve_exact(pieces.len())?;
-    records.extend(pieces.iter().map(|piece| (piece.offset, piece.bytes.len() as u64)));
+    let records = try_collect(pieces.iter().map(|piece| (piece.offset, piece.bytes.len() as u64)))?;
     let (last, width) = (pieces.last().map_or(&[][..], |piece| piece.bytes), head.kind.width());
     let count = runs.iter().map(|run| hashes.of_run(run).len()).sum::<usize>() + last.len().div_ceil(head.block_size) * width;
-    of_blocks.try_reserve_exact(count)?;
+    let mut of_blocks = try_with_capacity(count)?;
     runs.iter().for_each(|run| of_blocks.extend_from_slice(hashes.of_run(run)));
     for block in last.chunks(head.block_size) {
         let mut hash = [0; 16];
@@ -493,8 +490,7 @@ impl Change<'_> {
             if let Some((file, before)) = self.file {
                 journal::reserve(file.as_fd(), before.size, head.after.size)?;
             }
-            let mut placed = Vec::new();
-            placed.try_reserve_exact(self.pieces.len())?;
+            let mut placed = try_with_capacity(self.pieces.len())?;
             let mut offset = description.len() as u64;
             for piece in self.pieces {
                 placed.push(Piece { offset, bytes: piece.bytes });

@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::error::Error;
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
 use super::layout::{Layout, Slot};
 use super::update::Bases;
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
+use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
-use super::error::Error;
 use crate::error_base::{IoError, IoOperation};
 use crate::sys::file::FileId;
 use crate::sys::threads;
@@ -160,10 +161,7 @@ impl Writer {
 
 /// Ids and sizes.
 pub(super) fn sizes(variables: &[Protected<'_>]) -> Result<Vec<(i32, u64)>, Error> {
-    let mut sizes = Vec::new();
-    sizes.try_reserve_exact(variables.len())?;
-    sizes.extend(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)));
-    Ok(sizes)
+    Ok(try_collect(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)))?)
 }
 
 /// Variables in order of their ids.
@@ -171,9 +169,7 @@ pub(super) struct Memory<'m>(Vec<Protected<'m>>);
 
 impl<'m> Memory<'m> {
     pub(super) fn new(variables: &[Protected<'m>]) -> Result<Self, Error> {
-        let mut by_id = Vec::new();
-        by_id.try_reserve_exact(variables.len())?;
-        by_id.extend(variables.iter().copied());
+        let mut by_id = try_copy(variables)?;
         by_id.sort_unstable_by_key(|variable| variable.id);
         Ok(Self(by_id))
     }
@@ -277,10 +273,8 @@ fn put_chunks(
     let total: u64 = slots.iter().map(|slot| slot.chunk).sum();
     // A chunk that alone would keep one thread busy for longer than the others is hashed by one and written by another.
     let large = total / threads.max(1) as u64;
-    let mut jobs = Vec::new();
-    let mut hashes = Vec::new();
-    let reserved = jobs.try_reserve_exact(2 * slots.len());
-    reserved.and_then(|()| hashes.try_reserve_exact(slots.len()))?;
+    let mut jobs = try_with_capacity(2 * slots.len())?;
+    let mut hashes = try_with_capacity(slots.len())?;
     for (slot, Slot { chunk: size, .. }) in slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
         let apart = threads > 1 && *size > large;
         jobs.push(Job { slot, size: *size, hashes: true, writes: !apart });
@@ -382,11 +376,9 @@ impl Meta {
         let format = generation.format();
         let is_first = generation.is_header_first();
         let header_at = if is_first { 0 } else { data_size + meta_size - format.header as u64 };
-        let (mut descriptions, mut blocks, mut fptrs) = (Vec::new(), Vec::new(), Vec::new());
-        let reserved = descriptions.try_reserve_exact(meta_size as usize - format.header);
-        let reserved = reserved.and_then(|()| blocks.try_reserve_exact(layout.blocks.len()));
-        reserved.and_then(|()| fptrs.try_reserve_exact(layout.slots.len()))?;
-        descriptions.resize(meta_size as usize - format.header, 0);
+        let descriptions = try_zeroed(meta_size as usize - format.header)?;
+        let mut blocks = try_with_capacity(layout.blocks.len())?;
+        let mut fptrs = try_with_capacity(layout.slots.len())?;
         let fits = |field: Option<format::Field>, value: u64| {
             field.is_none_or(|field| i64::try_from(value).is_ok_and(|value| field.holds(value)))
         };
@@ -505,9 +497,8 @@ impl Meta {
 
     /// All that is behind the data, from generation C on.
     pub(super) fn tail(&self) -> Result<Vec<u8>, Error> {
-        let mut tail = Vec::new();
         let header = &self.header[..self.generation.format().header];
-        tail.try_reserve_exact(self.descriptions.len() + header.len())?;
+        let mut tail = try_with_capacity(self.descriptions.len() + header.len())?;
         tail.extend_from_slice(&self.descriptions);
         tail.extend_from_slice(header);
         Ok(tail)

@@ -4,9 +4,9 @@
 use super::compressed_window::Compressed;
 use super::decoder::At;
 use super::deflate64_layout::{self, Blob, HEAD, Layout, TAIL};
+use super::error::Error;
 use super::wrapper::{HELD_MAX, Stage, Wrapper};
 use super::{Format, Inflate, Position, compressed_window};
-use super::error::Error;
 
 pub(super) const MAGIC: [u8; 8] = *b"FDCKINFL";
 const VERSION: u8 = 1;

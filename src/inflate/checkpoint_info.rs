@@ -3,8 +3,8 @@
 use super::checkpoint::{self, Envelope};
 use super::decoder::Kind;
 use super::deflate64_layout::{Blob, Layout};
-use super::{Form, Format, Inflate, Position, compressed_window};
 use super::error::Error;
+use super::{Form, Format, Inflate, Position, compressed_window};
 
 /// What is in a checkpoint of any form, as [`Description::read`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

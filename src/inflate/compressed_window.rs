@@ -2,8 +2,8 @@
 
 use super::decoder::Engine;
 use super::deflate64_layout::{self, HEAD, Layout, TAIL};
-use super::window::WINDOW_MAX;
 use super::error::Error;
+use super::window::WINDOW_MAX;
 use crate::alloc::try_zeroed;
 use crate::frame;
 use crate::frame::{Checkpt, FrameStyle, Restore};

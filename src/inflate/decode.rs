@@ -73,7 +73,13 @@ pub(super) const MARGIN: usize = 16;
 
 /// Decodes one symbol into `out` at `*at`, with `out[..*at]` as history. Of `out` as much may be used as the symbol needs, unless `*at` has
 /// reached `limit`. Unless a symbol is decoded, nothing changes; `Err` has what is wrong with it.
-pub(super) fn step(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, DataError> {
+pub(super) fn step(
+    tables: &Tables,
+    bits: &mut Bits<'_>,
+    out: &mut [u8],
+    at: &mut usize,
+    limit: usize,
+) -> Result<Step, DataError> {
     let mut ahead = *bits;
     ahead.refill();
     let mut entry = tables.literals.first(ahead.bits);

@@ -11,10 +11,10 @@ use super::bit_reader::Bits;
 use super::block_header::{self, Block};
 use super::decode::{self, MARGIN, SLACK, Step, Tables};
 use super::error::DataError;
+use super::error::Error;
 use super::huffman::{DISTANCES, LITERALS};
 use super::window::{HISTORY, Window};
 use super::{Progress, Status};
-use super::error::Error;
 
 /// Bytes of an unfinished element: the longest is a dynamic block's header, 17 bits, 19 times 3 and 320 times 7, and the bits before.
 pub(super) const CARRY_MAX: usize = 320;

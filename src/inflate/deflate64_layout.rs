@@ -1,9 +1,9 @@
 //! The checkpoint blob of raw streams: its two layouts, written and read. docs/inflate-checkpoint-format.md describes them.
 
 use super::decoder::{At, Engine, Kind, Lengths, Place, Snapshot};
+use super::error::Error;
 use super::huffman::{END, LITERALS};
 use super::window::{HISTORY, WINDOW_MAX};
-use super::error::Error;
 
 /// Bytes before the window, in both layouts.
 pub(super) const HEAD: usize = 346;

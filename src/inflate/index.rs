@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use super::{Form, Format, Inflate, Position, Status};
-use crate::container::Container;
 use super::error::Error;
-use crate::alloc::try_zeroed;
+use super::{Form, Format, Inflate, Position, Status};
+use crate::alloc::{try_with_capacity, try_zeroed};
 use crate::bytes::{u32_at, u64_at};
+use crate::container::Container;
 
 /// The types of the container's sections: the points, and their checkpoints one behind the other.
 const POINTS: u8 = 128;
@@ -303,8 +303,7 @@ impl<'a> Index<'a> {
     /// [`Error::OutOfMemory`].
     pub fn to_container(&self) -> Result<Container<'_>, Error> {
         let size = HEAD + self.points.len() + SUM;
-        let mut table = Vec::new();
-        table.try_reserve_exact(size)?;
+        let mut table = try_with_capacity(size)?;
         table.extend(MAGIC);
         table.extend([VERSION, self.format as u8, 0, 0, 0, 0, 0, 0]);
         for field in [self.every, self.input_size, self.output_size, (self.points.len() / POINT) as u64] {

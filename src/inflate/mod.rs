@@ -39,6 +39,8 @@
 //! - `describe`: what a checkpoint tells of itself.
 //! - `index`: checkpoints at regular distances, and reading from the nearest one.
 
+use crate::alloc::{try_box, try_zeroed};
+
 mod bit_reader;
 mod block_header;
 mod checkpoint;
@@ -171,10 +173,7 @@ impl Inflate {
     /// A decompressor at the start of a stream. It takes some 24 KB of memory, and up to 256 KiB as output comes. Fails if memory is
     /// short.
     pub fn new(format: Format) -> Result<Self, Error> {
-        let mut engine = Vec::new();
-        engine.try_reserve_exact(1)?;
-        engine.push(Engine::new(format == Format::Deflate64));
-        let engine = engine.into_boxed_slice().try_into().map_err(|_| Error::Internal)?;
+        let engine = try_box(Engine::new(format == Format::Deflate64))?;
         let mut inflate = Self { format, engine, wrapper: None, failed: None, total_in: 0, total_out: 0, body_in: 0 };
         inflate.reset();
         Ok(inflate)
@@ -290,10 +289,8 @@ impl Inflate {
     /// Fails with [`Error::Poisoned`] after an error, with [`Error::InvalidArgument`] if the form is not for this format, and with
     /// [`Error::OutOfMemory`].
     pub fn checkpoint(&self, form: Form) -> Result<(Vec<u8>, Position), Error> {
-        let mut checkpoint = Vec::new();
         let size = self.checkpoint_bound(form);
-        checkpoint.try_reserve_exact(size)?;
-        checkpoint.resize(size, 0);
+        let mut checkpoint = try_zeroed(size)?;
         let (size, position) = self.checkpoint_into(form, &mut checkpoint)?;
         checkpoint.truncate(size);
         Ok((checkpoint, position))

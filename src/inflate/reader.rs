@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{Form, Format, Inflate, Position, Status};
 use super::error::Error;
+use super::{Form, Format, Inflate, Position, Status};
+use crate::alloc::try_grow;
 
 /// Decompresses while it is read: of a [`BufRead`] with compressed data it makes a [`Read`] and [`BufRead`] of the output.
 ///
@@ -120,10 +121,7 @@ impl<R: BufRead> Read for Reader<R> {
 impl<R: BufRead> BufRead for Reader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.from == self.to {
-            if self.buffer.is_empty() {
-                self.buffer.try_reserve_exact(BUFFER)?;
-                self.buffer.resize(BUFFER, 0);
-            }
+            try_grow(&mut self.buffer, BUFFER).map_err(Error::from)?;
             (self.from, self.to) = (0, read_on(&mut self.inner, &mut self.inflate, &mut self.buffer)?);
         }
         Ok(&self.buffer[self.from..self.to])

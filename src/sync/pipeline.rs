@@ -625,7 +625,7 @@ mod tests {
     #[test]
     fn who_gets_no_memory_waits_for_what_others_make_with_theirs() {
         let pipeline = Pipeline { threads: 2, jobs: 3, room: 0 };
-        let mut board = Board::<usize, ()>::new(&pipeline).unwrap();
+        let mut board = Board::<usize, (), Error>::new(&pipeline).unwrap();
         // There is memory for one.
         board.room = 1 << 60;
         let state = board.state.get_mut();
@@ -652,7 +652,7 @@ mod tests {
     #[test]
     fn a_panic_of_another_thread_is_noticed() {
         let first = AtomicBool::new(true);
-        let is_helper = || Ok(!first.swap(false, Ordering::SeqCst));
+        let is_helper = || Ok::<_, Error>(!first.swap(false, Ordering::SeqCst));
         let came = Monitor::new(0);
         let pipeline = Pipeline { threads: 2, jobs: 50, room: 8 };
         // The one that made the call goes on once the other has begun a job.
