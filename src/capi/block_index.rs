@@ -5,8 +5,8 @@
 use std::ffi::{c_int, c_void};
 
 use super::ffi;
-use crate::container::{Block, BlockFooter, Container, block_index};
-use crate::error::Error;
+use crate::container::{Block, BlockFooter, Container, Error, block_index};
+use crate::error_base::InvalidArgument;
 
 /// One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy
 /// file is nothing but that, without a container.
@@ -67,16 +67,16 @@ pub unsafe extern "C" fn fdckpt_block_index_read(
     _cnt: *mut usize,
     _footer: *mut fdckpt_block_footer_t,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_read", || {
+    ffi::ffi_call(c"fdckpt_block_index_read", || {
         // SAFETY: the caller keeps to the comment above.
-        let file = unsafe { begin(blocks, blocks_max, _cnt, _footer).and_then(|()| ffi::bytes(mem, sz)) }?;
+        let file = unsafe { begin(blocks, blocks_max, _cnt, _footer).and_then(|()| ffi::slice_from_raw(mem, sz)) }?;
         if !Container::is_format(file) {
             // SAFETY: the same.
-            return unsafe { decode(file, blocks, blocks_max, _cnt, _footer) };
+            return Ok(unsafe { decode(file, blocks, blocks_max, _cnt, _footer) }?);
         }
         let container = Container::parse(file)?;
         // SAFETY: the same.
-        unsafe { decode(container.get(block_index::SECTION)?, blocks, blocks_max, _cnt, _footer) }
+        Ok(unsafe { decode(container.get(block_index::SECTION)?, blocks, blocks_max, _cnt, _footer) }?)
     })
 }
 
@@ -90,11 +90,11 @@ pub unsafe extern "C" fn fdckpt_block_index_decode(
     _cnt: *mut usize,
     _footer: *mut fdckpt_block_footer_t,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_decode", || {
+    ffi::ffi_call(c"fdckpt_block_index_decode", || {
         // SAFETY: the caller keeps to the comment above.
         unsafe {
             begin(blocks, blocks_max, _cnt, _footer)?;
-            decode(ffi::bytes(mem, sz)?, blocks, blocks_max, _cnt, _footer)
+            Ok(decode(ffi::slice_from_raw(mem, sz)?, blocks, blocks_max, _cnt, _footer)?)
         }
     })
 }
@@ -108,13 +108,13 @@ unsafe fn begin(
     max: usize,
     cnt: *mut usize,
     footer: *const fdckpt_block_footer_t,
-) -> Result<(), Error> {
-    ffi::not_null(cnt, ffi::NULL_OUT)?;
+) -> Result<(), InvalidArgument> {
+    ffi::ensure_non_null(cnt, ffi::ERR_NULL_OUT_PARAM)?;
     // SAFETY: not NULL, so good for a write.
     unsafe { cnt.write_unaligned(0) };
-    ffi::not_null(footer, ffi::NULL_OUT)?;
+    ffi::ensure_non_null(footer, ffi::ERR_NULL_OUT_PARAM)?;
     if to.is_null() && max > 0 {
-        return Err(Error::Argument("the pointer to the blocks is NULL, though there is to be room for some"));
+        return Err(InvalidArgument("the pointer to the blocks is NULL, though there is to be room for some"));
     }
     Ok(())
 }
@@ -154,10 +154,10 @@ unsafe fn decode(
         });
     }
     if let Some(stop) = stop {
-        return Err(Error::Malformed { offset: stop.offset, what: stop.why });
+        return Err(Error::Corrupt { offset: stop.offset, reason: stop.why });
     }
     if !to.is_null() && count > max {
-        return Err(Error::MemoryTooSmall { size: block_bytes(max), needed: block_bytes(count) });
+        return Err(Error::BufferTooSmall { size: block_bytes(max), needed: block_bytes(count) });
     }
     Ok(())
 }
@@ -183,10 +183,10 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
     dst_sz: usize,
     _sz: *mut usize,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_encode", || {
-        ffi::not_null(_sz, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_block_index_encode", || {
+        ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
         if blocks.is_null() && cnt > 0 {
-            return Err(Error::Argument("the pointer to the blocks is NULL, though there are to be some"));
+            return Err(InvalidArgument("the pointer to the blocks is NULL, though there are to be some").into());
         }
         // SAFETY: the caller keeps to the comment above.
         let all = (0..cnt).map(|index| unsafe { blocks.add(index).read_unaligned() }).map(|block| Block {
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
         };
         let needed = block_index::encoded_size(cnt, &footer)?;
         // SAFETY: the caller keeps to the comment above.
-        let mut rest = unsafe { ffi::bytes_mut(dst, dst_sz) }?;
+        let mut rest = unsafe { ffi::slice_from_raw_mut(dst, dst_sz) }?;
         let fits = needed <= rest.len();
         if fits {
             block_index::encode(all, &footer, |record| {
@@ -225,6 +225,6 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
         }
         // SAFETY: not NULL, so good for a write.
         unsafe { _sz.write_unaligned(needed) };
-        if fits { Ok(()) } else { Err(Error::MemoryTooSmall { size: dst_sz as u64, needed: needed as u64 }) }
+        if fits { Ok(()) } else { Err(Error::BufferTooSmall { size: dst_sz as u64, needed: needed as u64 }.into()) }
     })
 }

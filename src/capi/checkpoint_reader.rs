@@ -8,10 +8,12 @@ use std::ptr;
 use super::checkpoint_writer::{Callback, fdckpt_progress_fn_t, fdckpt_writer_options_t};
 use super::error_code;
 use super::ffi;
+use super::fixed_string::FixedString;
 use super::fti;
-use super::log::Line;
-use crate::checkpoint::{self, Damage, Entry, Failure, Reader, ReaderOptions, Request, Spooled};
-use crate::error::Error;
+use super::last_error::TEXT_SIZE;
+use crate::alloc::try_with_capacity;
+use crate::checkpoint::{self, Damage, Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
+use crate::error_base::InvalidArgument;
 
 /// A checkpoint that describes itself, opened for reading.
 ///
@@ -95,7 +97,7 @@ impl fdckpt_region_info_t {
             number: entry.number() as u64,
             size: entry.size(),
             checksum: entry.checksum().unwrap_or(0),
-            frame: entry.frame().map_or(super::common::FDCKPT_NO_FRAME, |frame| frame as u64),
+            frame: entry.frame().map_or(super::last_error::FDCKPT_NO_FRAME, |frame| frame as u64),
             frame_offset: entry.frame_offset(),
             frame_count: entry.frame_count() as u64,
             style: entry.style() as c_int,
@@ -187,7 +189,7 @@ pub unsafe extern "C" fn fdckpt_reader_open(
     path: *const c_char,
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open", || {
+    ffi::ffi_new(c"fdckpt_reader_open", || {
         // SAFETY: the caller keeps to the comment above.
         let (path, (options, callback)) = unsafe { (fti::path(path)?, fdckpt_reader_options_t::read(options)) };
         Ok(fdckpt_reader_t { reader: options.open(path)?, callback })
@@ -200,10 +202,10 @@ pub unsafe extern "C" fn fdckpt_reader_open(
 /// Returns as fdckpt_reader_open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open_fd(fd: c_int, options: *const fdckpt_reader_options_t) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open_fd", || {
+    ffi::ffi_new(c"fdckpt_reader_open_fd", || {
         // SAFETY: the caller keeps to the comment above.
         let (options, callback) = unsafe { fdckpt_reader_options_t::read(options) };
-        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::descriptor(fd)?)?, callback })
+        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::borrow_fd(fd)?)?, callback })
     })
 }
 
@@ -217,9 +219,9 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
     size: usize,
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open_memory", || {
+    ffi::ffi_new(c"fdckpt_reader_open_memory", || {
         // SAFETY: the caller keeps to the comment above.
-        let (bytes, (options, callback)) = unsafe { (ffi::bytes(data, size)?, fdckpt_reader_options_t::read(options)) };
+        let (bytes, (options, callback)) = unsafe { (ffi::slice_from_raw(data, size)?, fdckpt_reader_options_t::read(options)) };
         Ok(fdckpt_reader_t { reader: options.open_bytes(bytes)?, callback })
     })
 }
@@ -266,7 +268,7 @@ pub unsafe extern "C" fn fdckpt_reader_info(reader: *const fdckpt_reader_t, _inf
                     Some(Spooled::InFile) => FDCKPT_SPOOL_TEMP_FILE,
                 },
             };
-            put(_info, info)
+            Ok(put(_info, info)?)
         })
     }
 }
@@ -283,8 +285,8 @@ pub unsafe extern "C" fn fdckpt_reader_region_at(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_region_at", reader, |fdckpt_reader_t { reader, .. }| {
-            let entry = reader.entry(index_of(number)).ok_or(Error::NoSuchRegion)?;
-            put(_entry, fdckpt_region_info_t::new(&entry))
+            let entry = reader.entry(index_of(number)).ok_or(ErrorKind::RegionNotFound)?;
+            Ok(put(_entry, fdckpt_region_info_t::new(&entry))?)
         })
     }
 }
@@ -301,9 +303,9 @@ pub unsafe extern "C" fn fdckpt_reader_find_region(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
-            let name = ffi::text(name)?;
-            let entry = reader.find(name).ok_or(Error::NoSuchRegion).map_err(|error| Failure::from(error).named(name))?;
-            put(_entry, fdckpt_region_info_t::new(&entry))
+            let name = ffi::str_from_c(name)?;
+            let entry = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
+            Ok(put(_entry, fdckpt_region_info_t::new(&entry))?)
         })
     }
 }
@@ -320,10 +322,10 @@ pub unsafe extern "C" fn fdckpt_reader_frame_at(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_frame_at", reader, |fdckpt_reader_t { reader, .. }| {
-            let frame = reader.frame(index_of(number)).ok_or(Error::NoSuchRegion)?;
+            let frame = reader.frame(index_of(number)).ok_or(ErrorKind::FrameNotFound)?;
             let (offset, stored, data) = (frame.offset, frame.stored, frame.data);
             let checksum = frame.checksum.unwrap_or(0);
-            put(_frame, fdckpt_frame_info_t { offset, stored, data, checksum, style: frame.style as c_int })
+            Ok(put(_frame, fdckpt_frame_info_t { offset, stored, data, checksum, style: frame.style as c_int })?)
         })
     }
 }
@@ -341,10 +343,10 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_read", reader, |handle| {
-            let name = ffi::text(name)?;
-            let found = handle.reader.find(name).ok_or(Error::NoSuchRegion);
-            let number = found.map_err(|error| Failure::from(error).named(name))?.number();
-            handle.read(&mut [Request { number, to: ffi::bytes_mut(data, size)? }])
+            let name = ffi::str_from_c(name)?;
+            let found = handle.reader.find(name);
+            let number = found.ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?.number();
+            handle.read(&mut [Request { number, to: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -364,7 +366,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_index(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_read_index", reader, |handle| {
-            handle.read(&mut [Request { number: index_of(number), to: ffi::bytes_mut(data, size)? }])
+            handle.read(&mut [Request { number: index_of(number), to: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -384,7 +386,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_range(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_read_range", reader, |handle| {
-            handle.reader.read_at(index_of(number), offset, ffi::bytes_mut(data, size)?)
+            handle.reader.read_at(index_of(number), offset, ffi::slice_from_raw_mut(data, size)?)
         })
     }
 }
@@ -403,16 +405,15 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
     unsafe {
         call(c"fdckpt_reader_read_many", reader, |handle| {
             if count > 0 {
-                ffi::not_null(requests, "the pointer to the requests is NULL")?;
+                ffi::ensure_non_null(requests, "the pointer to the requests is NULL")?;
             }
             if count > isize::MAX as usize / size_of::<fdckpt_read_request_t>() {
-                return Err(Error::Argument("there are more requests than there can be").into());
+                return Err(InvalidArgument("there are more requests than there can be").into());
             }
-            let mut all = Vec::new();
-            all.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+            let mut all = try_with_capacity(count)?;
             for place in 0..count {
                 let fdckpt_read_request_t { number, data, size } = requests.add(place).read_unaligned();
-                all.push(Request { number: index_of(number), to: ffi::bytes_mut(data, size)? });
+                all.push(Request { number: index_of(number), to: ffi::slice_from_raw_mut(data, size)? });
             }
             handle.read(&mut all)
         })
@@ -434,10 +435,10 @@ pub unsafe extern "C" fn fdckpt_reader_map(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_map", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::not_null(_data, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(_data, ffi::ERR_NULL_OUT_PARAM)?;
             let data = reader.map(index_of(number))?;
             put(_data, data.as_ptr().cast())?;
-            if _size.is_null() { Ok(()) } else { put(_size, data.len()) }
+            if _size.is_null() { Ok(()) } else { Ok(put(_size, data.len())?) }
         })
     }
 }
@@ -455,12 +456,12 @@ pub unsafe extern "C" fn fdckpt_reader_get_attribute(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_get_attribute", reader, |fdckpt_reader_t { reader, .. }| {
-            let key = ffi::text(key)?;
-            ffi::not_null(_value, ffi::NULL_OUT)?;
-            ffi::not_null(_size, ffi::NULL_OUT)?;
-            let value = reader.attribute(key).ok_or(Error::NoSuchRegion).map_err(|error| Failure::from(error).named(key))?;
+            let key = ffi::str_from_c(key)?;
+            ffi::ensure_non_null(_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let value = reader.attribute(key).ok_or_else(|| Error::from(ErrorKind::AttributeNotFound).in_region(key))?;
             put(_value, value.as_ptr().cast())?;
-            put(_size, value.len())
+            Ok(put(_size, value.len())?)
         })
     }
 }
@@ -479,14 +480,14 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_reader_attribute_at", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::not_null(_key, ffi::NULL_OUT)?;
-            ffi::not_null(_value, ffi::NULL_OUT)?;
-            ffi::not_null(_size, ffi::NULL_OUT)?;
-            let (key, value) = reader.attributes().nth(index_of(number)).ok_or(Error::NoSuchRegion)?;
+            ffi::ensure_non_null(_key, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let (key, value) = reader.attributes().nth(index_of(number)).ok_or(ErrorKind::AttributeNotFound)?;
             // In the file a NUL follows.
             put(_key, key.as_ptr().cast())?;
             put(_value, value.as_ptr().cast())?;
-            put(_size, value.len())
+            Ok(put(_size, value.len())?)
         })
     }
 }
@@ -518,25 +519,26 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
             match verdict {
                 _ if verdict.is_sound() => Ok(()),
                 checkpoint::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
-                    Err(Error::NotCanonical { findings }.into())
+                    Err(ErrorKind::NotCanonical { issues: findings }.into())
                 }
-                _ => Err(handle
-                    .reader
-                    .failure(Error::Damaged { regions: verdict.lost_regions, offset: verdict.first_offset.unwrap_or(0) })),
+                _ => Err(handle.reader.error(ErrorKind::CorruptRegions {
+                    regions: verdict.lost_regions,
+                    offset: verdict.first_offset.unwrap_or(0),
+                })),
             }
         })
     }
 }
 
 fn damage_to(found: Damage<'_>, tell: impl FnOnce(*const fdckpt_issue_t)) {
-    let mut text = Line::<{ super::log::LINE_SIZE }>::new();
+    let mut text = FixedString::<TEXT_SIZE>::new();
     text.set(found.error);
     let damage = fdckpt_issue_t {
         name: found.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
         number: found.region.map_or(u64::MAX, |(number, _)| number as u64),
-        frame: found.frame.map_or(super::common::FDCKPT_NO_FRAME, |frame| frame as u64),
-        offset: found.error.offset().unwrap_or(super::common::FDCKPT_NO_OFFSET),
-        code: error_code::fdckpt_code(&found.error),
+        frame: found.frame.map_or(super::last_error::FDCKPT_NO_FRAME, |frame| frame as u64),
+        offset: found.error.offset().unwrap_or(super::last_error::FDCKPT_NO_OFFSET),
+        code: error_code::checkpoint_code(&found.error),
         text: text.as_c_str().as_ptr(),
     };
     tell(&damage);
@@ -586,7 +588,7 @@ pub unsafe extern "C" fn fdckpt_salvage_file(
     options: *const fdckpt_writer_options_t,
     _salvaged: *mut fdckpt_salvage_stats_t,
 ) -> c_int {
-    ffi::run_about(c"fdckpt_salvage_file", || {
+    ffi::ffi_call(c"fdckpt_salvage_file", || {
         // SAFETY: the caller keeps to the comment above.
         let (from, to, options) = unsafe { (fti::path(from)?, fti::path(to)?, fdckpt_writer_options_t::read(options)?) };
         let checkpoint::Salvaged { index, verified, partial, unverified, lost, .. } = checkpoint::salvage(from, to, options)?;
@@ -595,12 +597,12 @@ pub unsafe extern "C" fn fdckpt_salvage_file(
         }
         let salvaged = fdckpt_salvage_stats_t { index: index.into(), verified, partial, unverified, lost };
         // SAFETY: not NULL, so good for a write.
-        unsafe { put(_salvaged, salvaged) }
+        Ok(unsafe { put(_salvaged, salvaged) }?)
     })
 }
 
 impl fdckpt_reader_t {
-    fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Failure> {
+    fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Error> {
         let mut observe = |progress| self.callback.call(progress);
         self.reader.read_many_with(requests, if self.callback.progress.is_some() { Some(&mut observe) } else { None })
     }
@@ -611,19 +613,19 @@ impl fdckpt_reader_t {
 unsafe fn call(
     function: &'static std::ffi::CStr,
     reader: *const fdckpt_reader_t,
-    body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Failure>,
+    body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Error>,
 ) -> c_int {
-    ffi::run_about(function, || {
+    ffi::ffi_call(function, || {
         // SAFETY: the caller's promise.
-        let handle = unsafe { ffi::check(reader.cast_mut())?.as_ref() };
-        body(handle).map_err(|failure| handle.reader.about_file(failure))
+        let handle = unsafe { ffi::check_handle(reader.cast_mut())?.as_ref() };
+        Ok(body(handle).map_err(|error| handle.reader.in_this_file(error))?)
     })
 }
 
 /// # Safety
 /// `to` is NULL or good for a write.
-unsafe fn put<T>(to: *mut T, value: T) -> Result<(), Failure> {
-    ffi::not_null(to, ffi::NULL_OUT)?;
+unsafe fn put<T>(to: *mut T, value: T) -> Result<(), InvalidArgument> {
+    ffi::ensure_non_null(to, ffi::ERR_NULL_OUT_PARAM)?;
     // SAFETY: not NULL, so good for a write.
     unsafe { to.write_unaligned(value) };
     Ok(())

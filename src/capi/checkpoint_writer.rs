@@ -7,10 +7,11 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::ptr::NonNull;
 
+use super::call_error::CallError;
 use super::ffi;
 use super::fti;
-use crate::checkpoint::{FRAME_SIZE_DEFAULT, Failure, Progress, Writer, WriterOptions};
-use crate::error::Error;
+use crate::checkpoint::{Error, ErrorKind, FRAME_SIZE_DEFAULT, Progress, Writer, WriterOptions};
+use crate::error_base::InvalidArgument;
 use crate::frame::FrameStyle;
 
 /// A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
@@ -21,7 +22,7 @@ use crate::frame::FrameStyle;
 /// fdckpt_writer_commit returns.
 pub struct fdckpt_writer_t {
     /// Or why there is none: it was committed or aborted, or a call failed.
-    writer: Result<Writer<'static>, Failure>,
+    writer: Result<Writer<'static>, Error>,
     /// A call is underway: what the host calls meanwhile, to be told of progress, must not have the writer as well.
     at_work: bool,
 }
@@ -32,19 +33,19 @@ struct AtWork(NonNull<fdckpt_writer_t>);
 impl AtWork {
     /// # Safety
     /// `writer` may be NULL or misaligned; otherwise fdckpt_writer_open or its like returned it, it was not freed, and no other thread uses it.
-    unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, Error> {
-        let handle = ffi::check(writer)?;
+    unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, InvalidArgument> {
+        let handle = ffi::check_handle(writer)?;
         // SAFETY: the caller's promise. Who is at work, has borrowed the other member alone.
         let at_work = unsafe { &mut (*handle.as_ptr()).at_work };
         if mem::replace(at_work, true) {
-            return Err(Error::Argument(
+            return Err(InvalidArgument(
                 "the writer is at work: a progress callback can't use it, and cancels by what it returns",
             ));
         }
         Ok(Self(handle))
     }
 
-    fn writer(&mut self) -> &mut Result<Writer<'static>, Failure> {
+    fn writer(&mut self) -> &mut Result<Writer<'static>, Error> {
         // SAFETY: as in `begin`; there is no second one of the same handle.
         unsafe { &mut (*self.0.as_ptr()).writer }
     }
@@ -128,7 +129,7 @@ impl Callback {
 impl fdckpt_writer_options_t {
     /// # Safety
     /// `options` is NULL or good for a read.
-    pub(super) unsafe fn read(options: *const Self) -> Result<WriterOptions<'static>, Error> {
+    pub(super) unsafe fn read(options: *const Self) -> Result<WriterOptions<'static>, CallError> {
         let mut with = WriterOptions::new();
         if options.is_null() {
             return Ok(with);
@@ -163,7 +164,7 @@ pub unsafe extern "C" fn fdckpt_writer_open(
     path: *const c_char,
     options: *const fdckpt_writer_options_t,
 ) -> *mut fdckpt_writer_t {
-    ffi::make_about(c"fdckpt_writer_open", || {
+    ffi::ffi_new(c"fdckpt_writer_open", || {
         // SAFETY: the caller keeps to the comment above.
         let (path, options) = unsafe { (fti::path(path)?, fdckpt_writer_options_t::read(options)?) };
         Ok(fdckpt_writer_t { writer: Ok(options.create(path)?), at_work: false })
@@ -177,10 +178,10 @@ pub unsafe extern "C" fn fdckpt_writer_open(
 /// Returns as fdckpt_writer_open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt_writer_options_t) -> *mut fdckpt_writer_t {
-    ffi::make_about(c"fdckpt_writer_open_fd", || {
+    ffi::ffi_new(c"fdckpt_writer_open_fd", || {
         // SAFETY: the caller keeps to the comment above.
         let options = unsafe { fdckpt_writer_options_t::read(options)? };
-        Ok(fdckpt_writer_t { writer: Ok(options.write_to(ffi::descriptor(fd)?)?), at_work: false })
+        Ok(fdckpt_writer_t { writer: Ok(options.write_to(ffi::borrow_fd(fd)?)?), at_work: false })
     })
 }
 
@@ -200,8 +201,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
-            let name = ffi::text(name)?;
-            writer.add(name, ffi::bytes(data, size).map_err(|error| Failure::from(error).named(name))?)
+            let name = ffi::str_from_c(name)?;
+            writer.add(name, ffi::slice_from_raw(data, size).map_err(|error| Error::from(error).in_region(name))?)
         })
     }
 }
@@ -230,8 +231,8 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_writer_set_attribute", writer, |writer| {
-            let key = ffi::text(key)?;
-            writer.attribute(key, ffi::bytes(value, size).map_err(|error| Failure::from(error).named(key))?)
+            let key = ffi::str_from_c(key)?;
+            writer.attribute(key, ffi::slice_from_raw(value, size).map_err(|error| Error::from(error).in_region(key))?)
         })
     }
 }
@@ -243,12 +244,12 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
 /// But if it was syncing the folder that failed (FDCKPT_ERR_IO), path is the new file, and a crash can bring the old one back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_commit(writer: *mut fdckpt_writer_t) -> c_int {
-    ffi::run_about(c"fdckpt_writer_commit", || {
+    ffi::ffi_call(c"fdckpt_writer_commit", || {
         // SAFETY: the caller keeps to the comment above.
         let mut handle = unsafe { AtWork::begin(writer)? };
-        let result = mem::replace(handle.writer(), Err(Error::Failed.into())).and_then(Writer::commit);
-        *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(Error::Failed.into()));
-        result.map(drop)
+        let result = mem::replace(handle.writer(), Err(ErrorKind::Poisoned.into())).and_then(Writer::commit);
+        *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(ErrorKind::Poisoned.into()));
+        Ok(result.map(drop)?)
     })
 }
 
@@ -259,9 +260,9 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
     if writer.is_null() {
         return;
     }
-    ffi::run_about(c"fdckpt_writer_abort", || {
+    ffi::ffi_call(c"fdckpt_writer_abort", || {
         // SAFETY: the caller keeps to the comment above.
-        *unsafe { AtWork::begin(writer)? }.writer() = Err(Error::Failed.into());
+        *unsafe { AtWork::begin(writer)? }.writer() = Err(ErrorKind::Poisoned.into());
         Ok(())
     });
 }
@@ -272,7 +273,7 @@ pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
     if writer.is_null() {
         return;
     }
-    ffi::run_about(c"fdckpt_writer_free", || {
+    ffi::ffi_call(c"fdckpt_writer_free", || {
         // SAFETY: the caller keeps to the comment above.
         unsafe {
             drop(AtWork::begin(writer)?);
@@ -287,17 +288,17 @@ pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
 unsafe fn call(
     function: &'static std::ffi::CStr,
     writer: *mut fdckpt_writer_t,
-    body: impl FnOnce(&mut Writer<'static>) -> Result<(), Failure>,
+    body: impl FnOnce(&mut Writer<'static>) -> Result<(), Error>,
 ) -> c_int {
-    ffi::run_about(function, || {
+    ffi::ffi_call(function, || {
         // SAFETY: the caller's promise.
         let mut handle = unsafe { AtWork::begin(writer)? };
-        let writer = handle.writer().as_mut().map_err(|failure| failure.clone())?;
-        let result = body(writer).map_err(|failure| writer.about_file(failure));
-        if let Err(failure) = &result {
+        let writer = handle.writer().as_mut().map_err(|error| error.clone())?;
+        let result = body(writer).map_err(|error| writer.in_this_file(error));
+        if let Err(error) = &result {
             // Also where it was an argument that C alone can get wrong.
-            *handle.writer() = Err(failure.clone());
+            *handle.writer() = Err(error.clone());
         }
-        result
+        Ok(result?)
     })
 }

@@ -2,53 +2,13 @@
 
 #![allow(non_camel_case_types)]
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_uint, c_void};
 
-use super::log;
+use super::last_error::{self, fdckpt_error_t};
+use super::log::{self, fdckpt_log_fn_t};
 use crate::atomic_file::remove_temp_files;
 use crate::frame::ParallelStats;
 use crate::frame::set_threads;
-
-/// In fdckpt_error_t: the failure is not a matter of a place.
-pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
-
-/// In fdckpt_error_t: the failure is not a matter of a frame.
-pub const FDCKPT_NO_FRAME: u64 = u64::MAX;
-
-/// The level of a line that tells of a failure.
-pub const FDCKPT_LOG_WARNING: c_int = 3;
-
-/// What is known about a call that failed.
-#[repr(C)]
-pub struct fdckpt_error_t {
-    /// The error as a code, also of functions that return NULL: a FD_CHECKPT_ERR_* for the functions of fd_checkpt.h, a
-    /// FDCKPT_ERR_* for those of this header. 0 if no call of this thread has failed yet.
-    pub code: c_int,
-    /// errno of the system call that failed, 0 if it was none.
-    pub errnum: c_int,
-    /// Where it went wrong, in bytes: in the checkpoint when making one, in the file, stream or region when restoring. Or
-    /// FDCKPT_NO_OFFSET.
-    pub offset: u64,
-    /// Name of the function that failed, "" if none did. Not NULL.
-    pub function: *const c_char,
-    /// The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
-    /// NULL.
-    pub text: *const c_char,
-    /// The frame that it is about, counted from 0: of the frames given to fdckpt_frames_*, the first for which it failed; of a checkpoint, its
-    /// number. Or FDCKPT_NO_FRAME.
-    pub frame: u64,
-    /// Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage_file: the file, as the caller named it. Else, or if it was not named, NULL. It and
-    /// name are cut after 511 bytes.
-    pub file: *const c_char,
-    /// The region or attribute that it is about, or NULL.
-    pub name: *const c_char,
-}
-
-/// Receives log lines. context is what was given to fdckpt_set_log_callback, level is FDCKPT_LOG_WARNING, line is text without a newline
-/// at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
-/// It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
-/// callback's own have failed), but must return: no longjmp, no C++ exception.
-pub type fdckpt_log_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, level: c_int, line: *const c_char)>;
 
 /// Returns the version of the library in use, as "MAJOR.MINOR.PATCH". Lives for ever. Compare it with FDCKPT_VERSION_STRING to
 /// see whether header and library are of the same version.
@@ -63,14 +23,14 @@ pub extern "C" fn fdckpt_version() -> *const c_char {
 /// silences the library by a callback that does nothing. Holds for all threads. Can be called at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_log_callback(callback: fdckpt_log_fn_t, context: *mut c_void) {
-    log::set_hook(callback, context);
+    log::set_callback(callback, context);
 }
 
 /// Returns what is known about the last call of this thread that failed (calls that succeed don't change it). Never NULL, not to
 /// be freed. The struct and its strings are valid until the next call of this thread that fails, and as long as the thread lives.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
-    log::last_error()
+    last_error::get()
 }
 
 /// Removes the temporary files of all that this process is saving (fdckpt_writer_*, fdckpt_fti_*, indexes), for a program that a signal is

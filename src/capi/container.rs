@@ -6,11 +6,12 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
 
-use super::common::FDCKPT_NO_OFFSET;
 use super::ffi;
-use super::log;
-use crate::container::{Container, Finding};
-use crate::error::Error;
+use super::fixed_string::FixedString;
+use super::last_error::{FDCKPT_NO_OFFSET, TEXT_SIZE};
+use crate::alloc::try_copy;
+use crate::container::{Container, Error, Issue};
+use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
 
 /// A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
@@ -63,13 +64,13 @@ pub type fdckpt_container_issue_fn_t =
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_probe(mem: *const c_void, sz: usize) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { ffi::bytes(mem, sz) }.is_ok_and(Container::is_format).into()
+    unsafe { ffi::slice_from_raw(mem, sz) }.is_ok_and(Container::is_format).into()
 }
 
 /// fdckpt_container_new returns a container without sections, or NULL if memory could not be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_new() -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_new", || Ok(fdckpt_container_t { container: Container::new(), _map: None }))
+    ffi::ffi_new(c"fdckpt_container_new", || Ok(fdckpt_container_t { container: Container::new(), _map: None }))
 }
 
 /// fdckpt_container_parse returns the container that the sz bytes at mem are. They are not copied: they must stay as they are
@@ -81,9 +82,9 @@ pub extern "C" fn fdckpt_container_new() -> *mut fdckpt_container_t {
 /// the data is no reason: it fails when it is asked for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_parse(mem: *const c_void, sz: usize) -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_parse", || {
+    ffi::ffi_new(c"fdckpt_container_parse", || {
         // SAFETY: the caller keeps to the comment above.
-        let file = unsafe { ffi::bytes(mem, sz) }?;
+        let file = unsafe { ffi::slice_from_raw(mem, sz) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: None })
     })
 }
@@ -99,9 +100,9 @@ pub unsafe extern "C" fn fdckpt_container_parse(mem: *const c_void, sz: usize) -
 /// fdckpt_container_parse.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_open", || {
+    ffi::ffi_new(c"fdckpt_container_open", || {
         // SAFETY: the container is dropped before the map; the caller promises that nobody changes the file.
-        let (map, file) = unsafe { ffi::map(fd) }?;
+        let (map, file) = unsafe { ffi::map_fd(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
 }
@@ -129,11 +130,9 @@ pub unsafe extern "C" fn fdckpt_container_set(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_container_set", container, |handle| {
-            let (kind, buf) = (kind(r#type)?, ffi::bytes(buf, sz)?);
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(sz).map_err(|_| Error::OutOfMemory)?;
-            copy.extend_from_slice(buf);
-            handle.container.set(kind, copy)
+            let (kind, buf) = (kind(r#type)?, ffi::slice_from_raw(buf, sz)?);
+            let copy = try_copy(buf)?;
+            Ok(handle.container.set(kind, copy)?)
         })
     }
 }
@@ -150,8 +149,8 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_container_set_borrowed", container, |handle| {
-            let (kind, buf) = (kind(r#type)?, ffi::bytes(buf, sz)?);
-            handle.container.set(kind, buf)
+            let (kind, buf) = (kind(r#type)?, ffi::slice_from_raw(buf, sz)?);
+            Ok(handle.container.set(kind, buf)?)
         })
     }
 }
@@ -162,7 +161,7 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_remove(container: *mut fdckpt_container_t, r#type: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
-    unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| handle.container.remove(kind(r#type)?)) }
+    unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| Ok(handle.container.remove(kind(r#type)?)?)) }
 }
 
 /// fdckpt_container_find finds the first section of this type, in [0,255]. Takes the same time however many there are.
@@ -181,7 +180,7 @@ pub unsafe extern "C" fn fdckpt_container_find(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_container_find", container, |handle| {
-            ffi::not_null(_buf, ffi::NULL_OUT).and(ffi::not_null(_sz, ffi::NULL_OUT))?;
+            ffi::ensure_non_null(_buf, ffi::ERR_NULL_OUT_PARAM).and(ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM))?;
             hand_out(handle.container.get(kind(r#type)?)?, _buf, _sz);
             Ok(())
         })
@@ -231,8 +230,8 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_info", container, |handle| {
-            ffi::not_null(_section, ffi::NULL_OUT)?;
-            let section = handle.container.section(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
+            ffi::ensure_non_null(_section, ffi::ERR_NULL_OUT_PARAM)?;
+            let section = handle.container.section(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
             _section.write_unaligned(fdckpt_container_section_t {
                 offset: section.offset(),
                 length: section.length(),
@@ -254,8 +253,8 @@ pub unsafe extern "C" fn fdckpt_container_section_data(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_data", container, |handle| {
-            ffi::not_null(_buf, ffi::NULL_OUT).and(ffi::not_null(_sz, ffi::NULL_OUT))?;
-            let section = handle.container.section(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
+            ffi::ensure_non_null(_buf, ffi::ERR_NULL_OUT_PARAM).and(ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM))?;
+            let section = handle.container.section(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
             hand_out(section.data()?, _buf, _sz);
             Ok(())
         })
@@ -271,7 +270,7 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialized_size", container, |handle| {
-            ffi::not_null(_sz, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
             _sz.write_unaligned(handle.container.serialized_size()?);
             Ok(())
         })
@@ -294,14 +293,14 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialize", container, |handle| {
-            ffi::not_null(_sz, ffi::NULL_OUT)?;
-            let result = handle.container.serialize_into(ffi::bytes_mut(dst, dst_sz)?);
+            ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
+            let result = handle.container.serialize_into(ffi::slice_from_raw_mut(dst, dst_sz)?);
             match result {
                 Ok(size) => _sz.write_unaligned(size),
-                Err(Error::MemoryTooSmall { needed, .. }) => _sz.write_unaligned(needed as usize),
+                Err(Error::BufferTooSmall { needed, .. }) => _sz.write_unaligned(needed as usize),
                 Err(_) => {}
             }
-            result.map(drop)
+            Ok(result.map(drop)?)
         })
     }
 }
@@ -317,7 +316,9 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_container_write", container, |handle| handle.container.write_to(ffi::descriptor(fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_container_write", container, |handle| {
+            Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 
@@ -340,7 +341,9 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_container_append", container, |handle| handle.container.append_to(ffi::descriptor(fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_container_append", container, |handle| {
+            Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 
@@ -358,10 +361,10 @@ pub unsafe extern "C" fn fdckpt_container_verify(
     context: *mut c_void,
 ) -> c_int {
     let findings = Cell::new(0);
-    let mut note = |finding: Finding| {
+    let mut note = |finding: Issue| {
         findings.set(findings.get() + 1);
         let Some(found) = found else { return };
-        let mut line = log::Line::<{ log::LINE_SIZE }>::new();
+        let mut line = FixedString::<{ TEXT_SIZE }>::new();
         _ = write!(line, "{finding}");
         let finding = fdckpt_container_issue_t {
             offset: finding.offset.unwrap_or(FDCKPT_NO_OFFSET),
@@ -377,14 +380,14 @@ pub unsafe extern "C" fn fdckpt_container_verify(
             handle.container.verify_with(&mut note)?;
             match findings.get() {
                 0 => Ok(()),
-                findings => Err(Error::NotCanonical { findings }),
+                issues => Err(Error::NotCanonical { issues }.into()),
             }
         })
     }
 }
 
-fn kind(r#type: c_int) -> Result<u8, Error> {
-    u8::try_from(r#type).map_err(|_| Error::Argument("the type of a section is a number from 0 to 255"))
+fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
+    u8::try_from(r#type).map_err(|_| InvalidArgument("the type of a section is a number from 0 to 255"))
 }
 
 /// # Safety

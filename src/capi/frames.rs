@@ -6,9 +6,11 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
+use super::call_error::CallError;
 use super::ffi;
-use crate::error::Error;
-use crate::frame::FrameStyle;
+use crate::alloc::try_with_capacity;
+use crate::error_base::InvalidArgument;
+use crate::frame::{Error, FrameStyle};
 use crate::frames::{Frame, FrameError, FrameReadRequest, Frames};
 use crate::sys::pool::Pool;
 use crate::sys::threads;
@@ -53,14 +55,13 @@ pub struct fdckpt_frames_cursor_t {
 
 /// # Safety
 /// `frames` is NULL or good for reads of `count` frames, and so are the buffers of each, as long as nobody changes them (`'f`).
-unsafe fn given<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [fdckpt_frame_t], FrameError> {
-    let failed = |error| FrameError { frame: 0, error };
+unsafe fn given<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [fdckpt_frame_t], InvalidArgument> {
     match count {
         0 => return Ok(&[]),
-        _ if frames.is_null() => return Err(failed(Error::Argument("the pointer to the frames is NULL"))),
-        _ if !frames.is_aligned() => return Err(failed(Error::Argument("the address of the frames is not a multiple of 8"))),
+        _ if frames.is_null() => return Err(InvalidArgument("the pointer to the frames is NULL")),
+        _ if !frames.is_aligned() => return Err(InvalidArgument("the address of the frames is not a multiple of 8")),
         _ if count > isize::MAX as usize / size_of::<fdckpt_frame_t>() => {
-            return Err(failed(Error::Argument("so many frames can't be")));
+            return Err(InvalidArgument("so many frames can't be"));
         }
         _ => {}
     }
@@ -71,13 +72,13 @@ unsafe fn given<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [
 impl fdckpt_frame_t {
     /// # Safety
     /// `bufs` is NULL or good for reads of `buf_cnt` buffers for `'b`.
-    unsafe fn buffers<'b>(&self) -> Result<&'b [fdckpt_buffer_t], Error> {
+    unsafe fn buffers<'b>(&self) -> Result<&'b [fdckpt_buffer_t], InvalidArgument> {
         match self.buf_cnt {
             0 => Ok(&[]),
-            _ if self.bufs.is_null() => Err(Error::Argument("the pointer to the buffers is NULL")),
-            _ if !self.bufs.is_aligned() => Err(Error::Argument("the address of the buffers is not a multiple of 8")),
+            _ if self.bufs.is_null() => Err(InvalidArgument("the pointer to the buffers is NULL")),
+            _ if !self.bufs.is_aligned() => Err(InvalidArgument("the address of the buffers is not a multiple of 8")),
             count if count > isize::MAX as usize / size_of::<fdckpt_buffer_t>() => {
-                Err(Error::Argument("so many buffers can't be"))
+                Err(InvalidArgument("so many buffers can't be"))
             }
             // SAFETY: not NULL, aligned, and no larger than an object can be; the rest is the caller's promise.
             count => Ok(unsafe { std::slice::from_raw_parts(self.bufs, count) }),
@@ -91,14 +92,14 @@ impl fdckpt_frame_t {
 /// As for [`given`], and for `to`.
 unsafe fn all_buffers<B>(
     frames: &[fdckpt_frame_t],
-    to: impl Fn(&fdckpt_buffer_t) -> Result<B, Error>,
+    to: impl Fn(&fdckpt_buffer_t) -> Result<B, InvalidArgument>,
 ) -> Result<Vec<B>, FrameError> {
     let mut all = Vec::new();
     for (number, frame) in frames.iter().enumerate() {
-        let failed = |error| FrameError { frame: number, error };
+        let failed = |error: InvalidArgument| FrameError { frame: number, error: error.into() };
         // SAFETY: the caller's promise.
         let buffers = unsafe { frame.buffers() }.map_err(failed)?;
-        all.try_reserve(buffers.len()).map_err(|_| FrameError { frame: 0, error: Error::OutOfMemory })?;
+        all.try_reserve(buffers.len())?;
         for buffer in buffers {
             all.push(to(buffer).map_err(failed)?);
         }
@@ -118,22 +119,19 @@ unsafe fn checkpt(
     threads: c_int,
     make: impl FnOnce(&mut Frames, &mut [Frame<'_>]) -> Result<u64, FrameError>,
 ) -> c_int {
-    ffi::run_frames(function, || {
-        let failed = |error| FrameError { frame: 0, error };
-        let mut settings = settings(threads).map_err(failed)?;
+    call(function, || {
+        let mut settings = settings(threads)?;
         if !place.is_null() {
             // SAFETY: not NULL, so good for a read.
             let fdckpt_frames_cursor_t { off, history } = unsafe { place.read_unaligned() };
-            settings = settings.at(off).with_history(history).map_err(failed)?;
+            settings = settings.at(off).with_history(history)?;
         }
-        let mut made = Vec::new();
         // SAFETY: the caller's promise; nothing refers to the frames when they are written to.
         let buffers = unsafe {
             let given = given(frames, frame_cnt)?;
-            let buffers = all_buffers(given, |buffer| ffi::bytes(buffer.mem, buffer.sz))?;
-            made.try_reserve_exact(frame_cnt).map_err(|_| failed(Error::OutOfMemory))?;
-            buffers
+            all_buffers(given, |buffer| ffi::slice_from_raw(buffer.mem, buffer.sz))?
         };
+        let mut made = try_with_capacity(frame_cnt)?;
         let mut rest = &buffers[..];
         for number in 0..frame_cnt {
             // SAFETY: as before.
@@ -146,7 +144,7 @@ unsafe fn checkpt(
         let result = make(&mut settings, &mut made);
         let count = match result {
             Ok(_) => frame_cnt,
-            Err(FrameError { frame, error: Error::NoRoom { .. } | Error::Io { .. } | Error::OutOfMemory }) => frame,
+            Err(FrameError { frame, error: Error::BufferFull { .. } | Error::Io(_) | Error::OutOfMemory }) => frame,
             Err(_) => 0,
         };
         for (number, frame) in made.iter().enumerate().take(count) {
@@ -173,17 +171,14 @@ unsafe fn restore(
     threads: c_int,
     restore: impl FnOnce(&Frames, &mut [FrameReadRequest<'_, '_>]) -> Result<(), FrameError>,
 ) -> c_int {
-    ffi::run_frames(function, || {
-        let failed = |error| FrameError { frame: 0, error };
-        let settings = settings(threads).map_err(failed)?;
-        let mut wanted = Vec::new();
+    call(function, || {
+        let settings = settings(threads)?;
         // SAFETY: the caller's promise; nothing refers to the frames when they are written to.
         let mut buffers = unsafe {
             let given = given(frames, frame_cnt)?;
-            let buffers = all_buffers(given, |buffer| ffi::bytes_mut(buffer.mem, buffer.sz))?;
-            wanted.try_reserve_exact(frame_cnt).map_err(|_| failed(Error::OutOfMemory))?;
-            buffers
+            all_buffers(given, |buffer| ffi::slice_from_raw_mut(buffer.mem, buffer.sz))?
         };
+        let mut wanted = try_with_capacity(frame_cnt)?;
         let mut rest = &mut buffers[..];
         for number in 0..frame_cnt {
             // SAFETY: as before.
@@ -203,12 +198,17 @@ unsafe fn restore(
     })
 }
 
-fn settings(threads: c_int) -> Result<Frames, Error> {
-    threads_asked(threads).map(|threads| Frames::new().threads(threads))
+/// Runs the body of a function whose errors are about one of the frames.
+fn call(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    ffi::ffi_call(function, || Ok(body()?))
 }
 
-fn threads_asked(threads: c_int) -> Result<usize, Error> {
-    usize::try_from(threads).map_err(|_| Error::Argument("the number of threads is negative"))
+fn settings(threads: c_int) -> Result<Frames, InvalidArgument> {
+    parse_thread_count(threads).map(|threads| Frames::new().threads(threads))
+}
+
+fn parse_thread_count(threads: c_int) -> Result<usize, InvalidArgument> {
+    usize::try_from(threads).map_err(|_| InvalidArgument("the number of threads is negative"))
 }
 
 /// fdckpt_frames_bound tells how many bytes the frame_cnt frames at frames take at most: so much memory is enough for
@@ -218,8 +218,8 @@ fn threads_asked(threads: c_int) -> Result<usize, Error> {
 /// FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, frame_cnt: usize, _bound: *mut u64) -> c_int {
-    ffi::run_frames(c"fdckpt_frames_bound", || {
-        ffi::not_null(_bound, ffi::NULL_OUT).map_err(|error| FrameError { frame: 0, error })?;
+    call(c"fdckpt_frames_bound", || {
+        ffi::ensure_non_null(_bound, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: the caller keeps to the comment above.
         let frames = unsafe { given(frames, frame_cnt) }?;
         let mut sum = 0;
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_memory(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         checkpt(c"fdckpt_frames_write_memory", frames, frame_cnt, place, threads, |settings, frames| {
-            let region = ffi::bytes_mut(mmio, mmio_sz).map_err(|error| FrameError { frame: 0, error })?;
+            let region = ffi::slice_from_raw_mut(mmio, mmio_sz)?;
             settings.checkpt_mmio(frames, region)
         })
     }
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_stream(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         checkpt(c"fdckpt_frames_write_stream", frames, frame_cnt, place, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.checkpt_stream(frames, fd)
         })
     }
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         checkpt(c"fdckpt_frames_write_file", frames, frame_cnt, place, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.checkpt_file(frames, fd)
         })
     }
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_memory(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         restore(c"fdckpt_frames_read_memory", frames, frame_cnt, threads, |settings, frames| {
-            let region = ffi::bytes(mmio, mmio_sz).map_err(|error| FrameError { frame: 0, error })?;
+            let region = ffi::slice_from_raw(mmio, mmio_sz)?;
             settings.restore_mmio(frames, region)
         })
     }
@@ -354,7 +354,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         restore(c"fdckpt_frames_read_file", frames, frame_cnt, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.restore_file(frames, fd)
         })
     }
@@ -366,9 +366,9 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
 /// Returns the pool, or NULL if threads is negative or memory could not be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_thread_pool_new(threads: c_int) -> *mut fdckpt_thread_pool_t {
-    ffi::make(c"fdckpt_thread_pool_new", || {
-        let threads = threads::number(threads_asked(threads)?);
-        Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(Error::OutOfMemory)
+    ffi::ffi_new(c"fdckpt_thread_pool_new", || {
+        let threads = threads::number(parse_thread_count(threads)?);
+        Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(CallError::OutOfMemory)
     })
 }
 

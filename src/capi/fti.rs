@@ -7,7 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::ffi;
-use crate::error::Error;
+use crate::alloc::try_with_capacity;
+use crate::error_base::InvalidArgument;
+use crate::fti::Error;
 use crate::fti::{
     self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, SyncMode, UpdateMode, UpdateOptions,
     Updated, Writer,
@@ -102,7 +104,7 @@ pub struct fdckpt_fti_update_options_t {
 impl fdckpt_fti_update_options_t {
     /// # Safety
     /// `update` is NULL or good for a read.
-    unsafe fn read(update: *const Self) -> Result<UpdateOptions, Error> {
+    unsafe fn read(update: *const Self) -> Result<UpdateOptions, InvalidArgument> {
         let mut options = UpdateOptions::default();
         if update.is_null() {
             return Ok(options);
@@ -116,12 +118,12 @@ impl fdckpt_fti_update_options_t {
         options.hash = match from.hash {
             0 | FDCKPT_FTI_HASH_MD5 => BlockHash::Md5,
             FDCKPT_FTI_HASH_CRC32 => BlockHash::Crc32,
-            _ => return Err(Error::Argument("the hash is neither FDCKPT_FTI_HASH_MD5 nor FDCKPT_FTI_HASH_CRC32")),
+            _ => return Err(InvalidArgument("the hash is neither FDCKPT_FTI_HASH_MD5 nor FDCKPT_FTI_HASH_CRC32")),
         };
         options.mode = match from.mode {
             FDCKPT_FTI_UPDATE_JOURNALED => UpdateMode::Safe,
             FDCKPT_FTI_UPDATE_IN_PLACE => UpdateMode::InPlace,
-            _ => return Err(Error::Argument("the mode is neither FDCKPT_FTI_UPDATE_JOURNALED nor FDCKPT_FTI_UPDATE_IN_PLACE")),
+            _ => return Err(InvalidArgument("the mode is neither FDCKPT_FTI_UPDATE_JOURNALED nor FDCKPT_FTI_UPDATE_IN_PLACE")),
         };
         options.keep_hashes = from.keep_hashes != 0;
         Ok(options)
@@ -170,8 +172,8 @@ pub const FDCKPT_FTI_ROLLBACK: c_int = 2;
 impl fdckpt_fti_options_t {
     /// # Safety
     /// `options` is NULL or good for a read.
-    pub(super) unsafe fn read(options: *const Self) -> Result<Options, Error> {
-        ffi::not_null(options, "the pointer to the options is NULL")?;
+    pub(super) unsafe fn read(options: *const Self) -> Result<Options, InvalidArgument> {
+        ffi::ensure_non_null(options, "the pointer to the options is NULL")?;
         // SAFETY: not NULL, so good for a read.
         let from = unsafe { options.read_unaligned() };
         let mut options = Options::new(generation(from.generation)?, from.ckpt_id);
@@ -184,7 +186,7 @@ impl fdckpt_fti_options_t {
     }
 }
 
-fn generation(number: c_int) -> Result<FormatVersion, Error> {
+fn generation(number: c_int) -> Result<FormatVersion, InvalidArgument> {
     match number {
         FDCKPT_FTI_FORMAT_1_1 => Ok(FormatVersion::V1_1),
         FDCKPT_FTI_FORMAT_1_2 => Ok(FormatVersion::V1_2),
@@ -192,27 +194,27 @@ fn generation(number: c_int) -> Result<FormatVersion, Error> {
         FDCKPT_FTI_FORMAT_1_4_0 => Ok(FormatVersion::V1_4_0),
         FDCKPT_FTI_FORMAT_1_4_1 => Ok(FormatVersion::V1_4_1),
         FDCKPT_FTI_FORMAT_POST_1_6 => Ok(FormatVersion::Post1_6),
-        _ => Err(Error::Argument("the generation is none of FDCKPT_FTI_FORMAT_1_1 to FDCKPT_FTI_FORMAT_POST_1_6")),
+        _ => Err(InvalidArgument("the generation is none of FDCKPT_FTI_FORMAT_1_1 to FDCKPT_FTI_FORMAT_POST_1_6")),
     }
 }
 
-pub(super) fn threads(number: c_int) -> Result<usize, Error> {
-    usize::try_from(number).map(|number| number.max(1)).map_err(|_| Error::Argument("the number of threads is negative"))
+pub(super) fn threads(number: c_int) -> Result<usize, InvalidArgument> {
+    usize::try_from(number).map(|number| number.max(1)).map_err(|_| InvalidArgument("the number of threads is negative"))
 }
 
-pub(super) fn sync(number: c_int) -> Result<SyncMode, Error> {
+pub(super) fn sync(number: c_int) -> Result<SyncMode, InvalidArgument> {
     match number {
         FDCKPT_SYNC_FULL => Ok(SyncMode::Full),
         FDCKPT_SYNC_DATA => Ok(SyncMode::Data),
         FDCKPT_SYNC_NONE => Ok(SyncMode::None),
-        _ => Err(Error::Argument("the sync is none of FDCKPT_SYNC_*")),
+        _ => Err(InvalidArgument("the sync is none of FDCKPT_SYNC_*")),
     }
 }
 
 /// # Safety
 /// `path` is NULL, or a C string that stays for `'p`.
-pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, Error> {
-    ffi::not_null(path, "the path is NULL")?;
+pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, InvalidArgument> {
+    ffi::ensure_non_null(path, "the path is NULL")?;
     // SAFETY: not NULL, so a C string.
     Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
 }
@@ -220,7 +222,7 @@ pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, Error> {
 /// fdckpt_fti_new returns an object without variables, or NULL if memory could not be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_fti_new() -> *mut fdckpt_fti_t {
-    ffi::make(c"fdckpt_fti_new", || Ok(fdckpt_fti_t { writer: Writer::new(), protected: Vec::new() }))
+    ffi::ffi_new(c"fdckpt_fti_new", || Ok(fdckpt_fti_t { writer: Writer::new(), protected: Vec::new() }))
 }
 
 /// fdckpt_fti_free frees the object. It may be NULL.
@@ -241,12 +243,12 @@ pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, m
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
-            ffi::bytes_mut(mem, sz)?;
+            ffi::slice_from_raw_mut(mem, sz)?;
             let place = Place { id, memory: mem, size: sz };
             match fti.protected.iter_mut().find(|place| place.id == id) {
                 Some(there) => *there = place,
                 None => {
-                    fti.protected.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                    fti.protected.try_reserve(1)?;
                     fti.protected.push(place);
                 }
             }
@@ -263,7 +265,7 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_fti_unprotect", fti, |fti| {
-            let at = fti.protected.iter().position(|place| place.id == id).ok_or(Error::NoSuchVariable { id })?;
+            let at = fti.protected.iter().position(|place| place.id == id).ok_or(Error::VariableNotFound { id })?;
             fti.protected.remove(at);
             Ok(())
         })
@@ -291,7 +293,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
         ffi::call_mut(c"fdckpt_fti_checkpoint", fti, |fti| {
             let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
             let variables = fti.variables()?;
-            fti.writer.checkpoint(path, &options, &variables)
+            Ok(fti.writer.checkpoint(path, &options, &variables)?)
         })
     }
 }
@@ -379,14 +381,14 @@ unsafe fn change<'p>(
 /// damaged before it was prepared: remove it, and nothing is pending.)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int) -> c_int {
-    ffi::run(c"fdckpt_fti_resolve", || {
+    ffi::ffi_call(c"fdckpt_fti_resolve", || {
         let decision = match decision {
             FDCKPT_FTI_COMMIT => Decision::Commit,
             FDCKPT_FTI_ROLLBACK => Decision::Abandon,
-            _ => return Err(Error::Argument("the decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK")),
+            _ => return Err(InvalidArgument("the decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
         };
         // SAFETY: the caller keeps to the comment above.
-        fti::settle(unsafe { self::path(path) }?, decision).map(drop)
+        Ok(fti::settle(unsafe { self::path(path) }?, decision).map(drop)?)
     })
 }
 
@@ -397,9 +399,9 @@ pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int
 /// FDCKPT_ERR_INVALID_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_transaction_state(path: *const c_char, _pending: *mut c_int, _ckpt_id: *mut c_int) -> c_int {
-    ffi::run(c"fdckpt_fti_transaction_state", || {
-        ffi::not_null(_pending, ffi::NULL_OUT)?;
-        ffi::not_null(_ckpt_id, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_transaction_state", || {
+        ffi::ensure_non_null(_pending, ffi::ERR_NULL_OUT_PARAM)?;
+        ffi::ensure_non_null(_ckpt_id, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: the caller keeps to the comment above.
         let (pending, ckpt_id) = match fti::pending(unsafe { self::path(path) }?)? {
             None => (FDCKPT_FTI_TRANSACTION_IDLE, 0),
@@ -424,7 +426,7 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_size", fti, |fti| {
-            ffi::not_null(_size, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
             let size = fti.writer.size(self::generation(generation)?, &fti.variables()?)?;
             _size.write_unaligned(size);
             Ok(())
@@ -452,13 +454,11 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
             let (map, file) = fti::open_known(self::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+            let checkpoint = Checkpoint::parse(map.bytes())?;
             let writer = Writer::resume_from(&checkpoint, Some(file))?;
-            let mut variables = Vec::new();
-            variables.try_reserve_exact(fti.protected.len()).map_err(|_| Error::OutOfMemory)?;
+            let mut variables = try_with_capacity(fti.protected.len())?;
             for place in &fti.protected {
-                variables.push(ProtectedMut::new(place.id, ffi::bytes_mut(place.memory, place.size)?));
+                variables.push(ProtectedMut::new(place.id, ffi::slice_from_raw_mut(place.memory, place.size)?));
             }
             checkpoint.recover(&mut variables, threads)?;
             fti.writer = writer;
@@ -474,11 +474,10 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
-            let place = fti.protected.iter().find(|place| place.id == id).ok_or(Error::NoSuchVariable { id })?;
+            let place = fti.protected.iter().find(|place| place.id == id).ok_or(Error::VariableNotFound { id })?;
             let map = fti::open(self::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
-            checkpoint.recover_variable(id, ffi::bytes_mut(place.memory, place.size)?)
+            let checkpoint = Checkpoint::parse(map.bytes())?;
+            Ok(checkpoint.recover_variable(id, ffi::slice_from_raw_mut(place.memory, place.size)?)?)
         })
     }
 }
@@ -490,12 +489,11 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 /// logged), and as for fdckpt_fti_recover.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, _size: *mut u64) -> c_int {
-    ffi::run(c"fdckpt_fti_file_variable_size", || {
-        ffi::not_null(_size, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_file_variable_size", || {
+        ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: the caller keeps to the comment above.
         let map = fti::open(unsafe { self::path(path) }?)?;
-        let region = map.region();
-        let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+        let checkpoint = Checkpoint::parse(map.bytes())?;
         let size = checkpoint.variable(id)?.size;
         // SAFETY: not NULL, so good for a write.
         unsafe { _size.write_unaligned(size) };
@@ -507,11 +505,10 @@ impl fdckpt_fti_t {
     /// # Safety
     /// The memory of all that is protected is there for `'m`, and nobody changes it.
     unsafe fn variables<'m>(&self) -> Result<Vec<Protected<'m>>, Error> {
-        let mut variables = Vec::new();
-        variables.try_reserve_exact(self.protected.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut variables = try_with_capacity(self.protected.len())?;
         for place in &self.protected {
             // SAFETY: the caller's promise.
-            variables.push(Protected::new(place.id, unsafe { ffi::bytes(place.memory, place.size) }?));
+            variables.push(Protected::new(place.id, unsafe { ffi::slice_from_raw(place.memory, place.size) }?));
         }
         Ok(variables)
     }

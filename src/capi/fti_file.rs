@@ -6,10 +6,10 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write;
 
 use super::ffi;
+use super::fixed_string::FixedString;
 use super::fti::{fdckpt_fti_options_t, path, sync, threads};
-use super::log;
-use crate::error::Error;
-use crate::fti::{self, Checkpoint, Difference, Finding, Severity};
+use super::last_error::TEXT_SIZE;
+use crate::fti::{self, Checkpoint, Difference, Error, Finding, Severity};
 use crate::sys::mmap::Mmap;
 
 /// A checkpoint file of FTI that is read. Made by fdckpt_fti_file_open, freed by fdckpt_fti_file_free; it does not change, so that several
@@ -171,12 +171,11 @@ pub type fdckpt_fti_file_difference_fn_t =
 /// FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckpt_fti_file_t {
-    ffi::make(c"fdckpt_fti_file_open", || {
+    ffi::ffi_new(c"fdckpt_fti_file_open", || {
         // SAFETY: the caller keeps to the comment above.
         let path = unsafe { self::path(path) }?;
         let map = fti::open(path)?;
-        let region = map.region();
-        let bytes = region.get(0, region.size()).unwrap_or_default();
+        let bytes = map.bytes();
         // SAFETY: the map stays where it is and is unmapped after the checkpoint is dropped; the caller promises that nobody
         // changes the file.
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
@@ -200,7 +199,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_header(file: *const fdckpt_fti_file_t, 
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_header", file, |file| {
-            ffi::not_null(_header, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(_header, ffi::ERR_NULL_OUT_PARAM)?;
             let (checkpoint, header) = (&file.checkpoint, file.checkpoint.header());
             _header.write_unaligned(fdckpt_fti_file_header_t {
                 offset: header.offset,
@@ -237,8 +236,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_variable(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_variable", file, |file| {
-            ffi::not_null(_variable, ffi::NULL_OUT)?;
-            let variable = file.checkpoint.variables().get(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
+            ffi::ensure_non_null(_variable, ffi::ERR_NULL_OUT_PARAM)?;
+            let variable = file.checkpoint.variables().get(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
             let (size, container_cnt) = (variable.size, variable.containers as u64);
             _variable.write_unaligned(fdckpt_fti_file_variable_t { size, container_cnt, id: variable.id });
             Ok(())
@@ -256,8 +255,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_container(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_container", file, |file| {
-            ffi::not_null(_container, ffi::NULL_OUT)?;
-            let container = file.checkpoint.containers().get(i).ok_or(Error::NoSuchIndex { index: i as u64 })?;
+            ffi::ensure_non_null(_container, ffi::ERR_NULL_OUT_PARAM)?;
+            let container = file.checkpoint.containers().get(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
             let block = file.checkpoint.blocks().partition_point(|block| block.containers.end <= i);
             _container.write_unaligned(fdckpt_fti_file_container_t {
                 offset: container.offset,
@@ -292,7 +291,9 @@ pub unsafe extern "C" fn fdckpt_fti_file_extract(
 ) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| file.checkpoint.recover_variable(id, ffi::bytes_mut(buf, sz)?))
+        ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| {
+            Ok(file.checkpoint.recover_variable(id, ffi::slice_from_raw_mut(buf, sz)?)?)
+        })
     }
 }
 
@@ -316,15 +317,15 @@ pub unsafe extern "C" fn fdckpt_fti_file_verify(
                 let Some(found) = found else { return };
                 tell(finding, &file.path, &mut |finding| found(context, finding));
             })?;
-            if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { findings: verdict.damage }) }
+            if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { issues: verdict.damage }.into()) }
         })
     }
 }
 
 /// Calls `found` with the finding in C's form.
 fn tell(finding: &Finding, file: &CString, found: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
-    let (mut field, mut expected, mut what) = (log::Line::<32>::new(), log::Line::<64>::new(), log::Line::<64>::new());
-    let mut text = log::Line::<{ log::LINE_SIZE }>::new();
+    let (mut field, mut expected, mut what) = (FixedString::<32>::new(), FixedString::<64>::new(), FixedString::<64>::new());
+    let mut text = FixedString::<{ TEXT_SIZE }>::new();
     _ = write!(field, "{}", finding.field);
     _ = write!(expected, "{}", finding.expected);
     _ = write!(what, "{}", finding.found);
@@ -361,7 +362,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_diff(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_diff", first, |first| {
-            ffi::not_null(_cnt, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(_cnt, ffi::ERR_NULL_OUT_PARAM)?;
             ffi::with_ref(second, |second| {
                 let count = fti::diff(&first.checkpoint, &second.checkpoint, &mut |difference| {
                     let Some(found) = found else { return };
@@ -395,7 +396,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_convert", file, |file| {
-            fti::convert(&file.checkpoint, self::path(path)?, &fdckpt_fti_options_t::read(options)?)
+            Ok(fti::convert(&file.checkpoint, self::path(path)?, &fdckpt_fti_options_t::read(options)?)?)
         })
     }
 }
@@ -410,8 +411,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
 /// FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_repair(path: *const c_char, sync: c_int, _cnt: *mut u64) -> c_int {
-    ffi::run(c"fdckpt_fti_file_repair", || {
-        ffi::not_null(_cnt, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_file_repair", || {
+        ffi::ensure_non_null(_cnt, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: the caller keeps to the comment above.
         let count = fti::repair(unsafe { self::path(path) }?, self::sync(sync)?)?;
         // SAFETY: not NULL, so good for a write.

@@ -6,9 +6,11 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use super::error_code::{FDCKPT_ERR_CORRUPT, FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_OK};
-use super::{ffi, log};
-use crate::error::Error;
-use crate::inflate::{CHECKPOINT_MAX, Fault, Form, Format, Inflate, Position, Progress, Status};
+use super::ffi;
+use super::fixed_string::FixedString;
+use super::log;
+use crate::error_base::InvalidArgument;
+use crate::inflate::{CHECKPOINT_MAX, DataError, Error, Form, Format, Inflate, Position, Progress, Status};
 
 /// Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
 /// members.
@@ -61,29 +63,29 @@ pub const FDCKPT_INFLATE_ERR_LENGTH: c_int = 23;
 
 const _: () = {
     let faults = [
-        (FDCKPT_INFLATE_ERR_BLOCK_TYPE, Fault::BlockType),
-        (FDCKPT_INFLATE_ERR_STORED_LENGTH, Fault::StoredLength),
-        (FDCKPT_INFLATE_ERR_TOO_MANY_CODES, Fault::TooManyCodes),
-        (FDCKPT_INFLATE_ERR_LENGTH_CODES, Fault::LengthCodes),
-        (FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT, Fault::NothingToRepeat),
-        (FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS, Fault::TooManyLengths),
-        (FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK, Fault::NoEndOfBlock),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED, Fault::LiteralCodesOversubscribed),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE, Fault::LiteralCodesIncomplete),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED, Fault::DistanceCodesOversubscribed),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE, Fault::DistanceCodesIncomplete),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODE, Fault::LiteralCode),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODE, Fault::DistanceCode),
-        (FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR, Fault::DistanceTooFar),
-        (FDCKPT_INFLATE_ERR_ZLIB_HEADER, Fault::ZlibHeader),
-        (FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY, Fault::ZlibDictionary),
-        (FDCKPT_INFLATE_ERR_ZLIB_WINDOW, Fault::ZlibWindow),
-        (FDCKPT_INFLATE_ERR_GZIP_HEADER, Fault::GzipHeader),
-        (FDCKPT_INFLATE_ERR_GZIP_METHOD, Fault::GzipMethod),
-        (FDCKPT_INFLATE_ERR_GZIP_FLAGS, Fault::GzipFlags),
-        (FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM, Fault::GzipHeaderChecksum),
-        (FDCKPT_INFLATE_ERR_CHECKSUM, Fault::Checksum),
-        (FDCKPT_INFLATE_ERR_LENGTH, Fault::Length),
+        (FDCKPT_INFLATE_ERR_BLOCK_TYPE, DataError::BlockType),
+        (FDCKPT_INFLATE_ERR_STORED_LENGTH, DataError::StoredLength),
+        (FDCKPT_INFLATE_ERR_TOO_MANY_CODES, DataError::TooManyCodes),
+        (FDCKPT_INFLATE_ERR_LENGTH_CODES, DataError::LengthCodes),
+        (FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT, DataError::NothingToRepeat),
+        (FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS, DataError::TooManyLengths),
+        (FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK, DataError::NoEndOfBlock),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED, DataError::LiteralCodesOversubscribed),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE, DataError::LiteralCodesIncomplete),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED, DataError::DistanceCodesOversubscribed),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE, DataError::DistanceCodesIncomplete),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODE, DataError::LiteralCode),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODE, DataError::DistanceCode),
+        (FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR, DataError::DistanceTooFar),
+        (FDCKPT_INFLATE_ERR_ZLIB_HEADER, DataError::ZlibHeader),
+        (FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY, DataError::ZlibDictionary),
+        (FDCKPT_INFLATE_ERR_ZLIB_WINDOW, DataError::ZlibWindow),
+        (FDCKPT_INFLATE_ERR_GZIP_HEADER, DataError::GzipHeader),
+        (FDCKPT_INFLATE_ERR_GZIP_METHOD, DataError::GzipMethod),
+        (FDCKPT_INFLATE_ERR_GZIP_FLAGS, DataError::GzipFlags),
+        (FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM, DataError::GzipHeaderChecksum),
+        (FDCKPT_INFLATE_ERR_CHECKSUM, DataError::Checksum),
+        (FDCKPT_INFLATE_ERR_LENGTH, DataError::Length),
     ];
     let mut index = 0;
     while index < faults.len() {
@@ -119,7 +121,7 @@ pub struct fdckpt_inflate_position_t {
 pub struct fdckpt_inflate_state_t {
     inflate: Inflate,
     /// Of a call that failed.
-    text: log::Line<256>,
+    text: FixedString<256>,
     /// After a defect of the library, only reset, restore and end are possible.
     broken: bool,
     /// The error of the stream was told to the log.
@@ -159,7 +161,7 @@ pub struct fdckpt_inflate_t {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format: c_int) -> c_int {
     const NAME: &CStr = c"fdckpt_inflate_init";
-    let made = ffi::check(strm).and_then(|mut strm| {
+    let made = ffi::check_handle(strm).map_err(Error::from).and_then(|mut strm| {
         // SAFETY: it is the caller's struct, not NULL and aligned; nobody else uses it. Its fields of ours are written before any is read.
         let strm = unsafe {
             let it = strm.as_ptr();
@@ -167,17 +169,18 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
             (&raw mut (*it).msg).write(ptr::null());
             strm.as_mut()
         };
-        ffi::no_panic(|| {
+        ffi::catch_panic(|| {
             let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-            let inflate = Inflate::new(format.ok_or(Error::Argument("there is no such format"))?)?;
-            strm.state = ffi::alone(fdckpt_inflate_state_t { inflate, text: log::Line::new(), broken: false, told: false })?;
+            let inflate = Inflate::new(format.ok_or(InvalidArgument("there is no such format"))?)?;
+            strm.state =
+                ffi::try_box_raw(fdckpt_inflate_state_t { inflate, text: FixedString::new(), broken: false, told: false })?;
             (strm.total_in, strm.total_out, strm.error_bit, strm.fault) = (0, 0, 0, 0);
             Ok(())
         })
     });
     match made {
         Ok(()) => FDCKPT_OK,
-        Err(error) => log::report_fdckpt(NAME, &error),
+        Err(error) => log::report(NAME, &error.into()),
     }
 }
 
@@ -205,10 +208,10 @@ pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
         call(c"fdckpt_inflate", strm, |strm, state| {
             let (from, room) = (strm.next_in as usize, strm.next_out as usize);
             if from < room.saturating_add(strm.avail_out) && room < from.saturating_add(strm.avail_in) {
-                return Err(Error::Argument("input and output overlap"));
+                return Err(InvalidArgument("input and output overlap").into());
             }
-            let input = ffi::bytes(strm.next_in.cast(), strm.avail_in)?;
-            let output = ffi::bytes_mut(strm.next_out.cast(), strm.avail_out)?;
+            let input = ffi::slice_from_raw(strm.next_in.cast(), strm.avail_in)?;
+            let output = ffi::slice_from_raw_mut(strm.next_out.cast(), strm.avail_out)?;
             let Progress { consumed, produced, result } = state.inflate.decompress(input, output);
             strm.next_in = strm.next_in.wrapping_add(consumed);
             strm.next_out = strm.next_out.wrapping_add(produced);
@@ -257,8 +260,8 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         call(c"fdckpt_inflate_checkpoint", strm, |_, state| {
-            ffi::not_null(len, "the pointer to the size is NULL")?;
-            let (form, room) = (known(form)?, ffi::bytes_mut(buf, cap)?);
+            ffi::ensure_non_null(len, "the pointer to the size is NULL")?;
+            let (form, room) = (known(form)?, ffi::slice_from_raw_mut(buf, cap)?);
             match state.inflate.checkpoint_into(form, room) {
                 Ok((size, at)) => {
                     len.write_unaligned(size);
@@ -266,7 +269,7 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
                     Ok(FDCKPT_OK)
                 }
                 Err(error) => {
-                    if let Error::MemoryTooSmall { needed, .. } = error {
+                    if let Error::BufferTooSmall { needed, .. } = error {
                         len.write_unaligned(needed as usize);
                     }
                     Err(error)
@@ -292,7 +295,7 @@ pub unsafe extern "C" fn fdckpt_inflate_restore(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         recover(c"fdckpt_inflate_restore", strm, |strm, state| {
-            let at = state.inflate.restore(ffi::bytes(buf, len)?)?;
+            let at = state.inflate.restore(ffi::slice_from_raw(buf, len)?)?;
             (state.broken, state.told) = (false, false);
             strm.take_positions(&state.inflate);
             (strm.error_bit, strm.fault) = (0, 0);
@@ -328,10 +331,10 @@ pub unsafe extern "C" fn fdckpt_inflate_end(strm: *mut fdckpt_inflate_t) -> c_in
             strm.msg = ptr::null();
             Ok(FDCKPT_OK)
         });
-        match ffi::check(strm) {
+        match ffi::check_handle(strm) {
             Ok(mut strm) if !strm.as_ref().state.is_null() => {
                 let state = std::mem::replace(&mut strm.as_mut().state, ptr::null_mut());
-                drop(Box::from_raw(ptr::slice_from_raw_parts_mut(state, 1)));
+                drop(ffi::box_from_raw(state));
                 FDCKPT_OK
             }
             _ => FDCKPT_ERR_INVALID_ARGUMENT,
@@ -357,7 +360,7 @@ unsafe fn call(
 ) -> c_int {
     let unless_broken = |strm: &mut fdckpt_inflate_t, state: &mut fdckpt_inflate_state_t| {
         if state.broken {
-            return Err(Error::Failed);
+            return Err(Error::Poisoned);
         }
         body(strm, state)
     };
@@ -374,37 +377,37 @@ unsafe fn recover(
     strm: *mut fdckpt_inflate_t,
     body: impl FnOnce(&mut fdckpt_inflate_t, &mut fdckpt_inflate_state_t) -> Result<c_int, Error>,
 ) -> c_int {
-    let checked = ffi::check(strm).and_then(|mut strm| {
+    let checked = ffi::check_handle(strm).map_err(Error::from).and_then(|mut strm| {
         // SAFETY: the caller's promise.
         let strm = unsafe { strm.as_mut() };
         // SAFETY: the caller's promise; init made it, and end sets it to NULL.
         let state = unsafe { strm.state.as_mut() };
-        Ok((strm, state.ok_or(Error::Argument("the stream is not initialised"))?))
+        Ok((strm, state.ok_or(InvalidArgument("the stream is not initialised"))?))
     });
     let (strm, state) = match checked {
         Ok(checked) => checked,
-        Err(error) => return log::report_fdckpt(function, &error),
+        Err(error) => return log::report(function, &error.into()),
     };
     strm.msg = ptr::null();
-    let error = match ffi::no_panic(|| body(strm, state)) {
+    let error = match ffi::catch_panic(|| body(strm, state)) {
         Ok(result) => return result,
         Err(error) => error,
     };
     state.broken |= error == Error::Internal;
     state.text.set(error);
     strm.msg = state.text.as_c_str().as_ptr();
-    if let Error::Stream { fault, bit } = error {
+    if let Error::Corrupt { error: fault, bit } = error {
         (strm.error_bit, strm.fault) = (bit, fault as c_int);
         if std::mem::replace(&mut state.told, true) {
             return FDCKPT_ERR_CORRUPT;
         }
     }
-    log::report_fdckpt(function, &error)
+    log::report(function, &error.into())
 }
 
-fn known(form: c_int) -> Result<Form, Error> {
+fn known(form: c_int) -> Result<Form, InvalidArgument> {
     let form = Form::ALL.into_iter().find(|known| *known as c_int == form);
-    form.ok_or(Error::Argument("there is no such form of checkpoint"))
+    form.ok_or(InvalidArgument("there is no such form of checkpoint"))
 }
 
 /// # Safety

@@ -7,8 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::BorrowedFd;
 
 use super::ffi;
-use crate::error::{Doing, Error};
-use crate::inflate::{Cursor, Failure, Format, Index};
+use crate::error_base::{InvalidArgument, IoOperation};
+use crate::inflate::{Cursor, Error, Format, Index, InputError};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
@@ -49,13 +49,13 @@ pub extern "C" fn fdckpt_inflate_index_build(
     every: u64,
     out_fd: c_int,
 ) -> *mut fdckpt_inflate_index_t {
-    ffi::make(c"fdckpt_inflate_index_build", || {
+    ffi::ffi_new(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-        let format = format.ok_or(Error::Argument("there is no such format"))?;
-        let output = Output { fd: if out_fd == -1 { None } else { Some(ffi::descriptor(out_fd)?) }, written: 0, failed: None };
+        let format = format.ok_or(InvalidArgument("there is no such format"))?;
+        let output = Output { fd: if out_fd == -1 { None } else { Some(ffi::borrow_fd(out_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (Part::new(fd, start, size)?, output);
         let index = Index::make(&mut input, &mut output, format, every).map_err(|failure| match output.failed {
-            Some(errno) => Error::Io { doing: Doing::Writing, offset: output.written, errno },
+            Some(errno) => IoOperation::Write.failed_at(output.written)(errno).into(),
             None => input.reason(failure),
         })?;
         Ok(fdckpt_inflate_index_t { cursor: cursor(&index, input)?, index, _map: None })
@@ -70,7 +70,9 @@ pub extern "C" fn fdckpt_inflate_index_build(
 pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_index_t, index_fd: c_int) -> c_int {
     // SAFETY: the caller keeps to the comment above.
     unsafe {
-        ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| handle.index.write_to(ffi::descriptor(index_fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| {
+            Ok(handle.index.write_to(ffi::borrow_fd(index_fd)?).map(drop)?)
+        })
     }
 }
 
@@ -83,9 +85,9 @@ pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_
 /// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_inflate_index_load(index_fd: c_int, fd: c_int, start: u64, size: u64) -> *mut fdckpt_inflate_index_t {
-    ffi::make(c"fdckpt_inflate_index_load", || {
+    ffi::ffi_new(c"fdckpt_inflate_index_load", || {
         // SAFETY: the index is dropped before the map; the caller promises that nobody changes the file.
-        let (map, file) = unsafe { ffi::map(index_fd) }?;
+        let (map, file) = unsafe { ffi::map_fd(index_fd) }?;
         let index = Index::parse(file)?;
         let input = Part::new(fd, start, size)?;
         Ok(fdckpt_inflate_index_t { cursor: cursor(&index, input)?, index, _map: Some(map) })
@@ -113,8 +115,8 @@ pub unsafe extern "C" fn fdckpt_inflate_index_read(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_mut(c"fdckpt_inflate_index_read", index, |handle| {
-            ffi::not_null(_got, "the pointer for a result is NULL")?;
-            let buf = ffi::bytes_mut(buf, sz)?;
+            ffi::ensure_non_null(_got, "the pointer for a result is NULL")?;
+            let buf = ffi::slice_from_raw_mut(buf, sz)?;
             let read = handle.cursor.read_at(&handle.index, offset, buf);
             _got.write_unaligned(read.map_err(|failure| handle.cursor.input().reason(failure))?);
             Ok(())
@@ -154,9 +156,9 @@ pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_in
 
 fn cursor(index: &Index<'_>, input: Part<'static>) -> Result<Cursor<Part<'static>>, Error> {
     let reason = |failure| match failure {
-        Failure::Ours(error) => error,
+        InputError::Library(error) => error,
         // A part has no failures of its own for what this does.
-        Failure::Io(_) => Error::Internal,
+        InputError::Input(_) => Error::Internal,
     };
     Cursor::new(index, input).map_err(reason)
 }
@@ -171,20 +173,20 @@ pub(super) struct Part<'f> {
 
 impl Part<'_> {
     fn new(fd: c_int, start: u64, size: u64) -> Result<Self, Error> {
-        let fd = ffi::descriptor(fd)?;
+        let fd = ffi::borrow_fd(fd)?;
         let (all, _) = fd::size_and_position(fd).ok_or(Error::NotSeekable)?;
-        let left = (all as u64).checked_sub(start).ok_or(Error::Argument("the stream is to begin behind the end of the file"))?;
+        let left = (all as u64).checked_sub(start).ok_or(InvalidArgument("the stream is to begin behind the end of the file"))?;
         let size = if size == FDCKPT_UNTIL_EOF { left } else { size };
         if size > left {
-            return Err(Error::Argument("the stream is to go beyond the end of the file"));
+            return Err(InvalidArgument("the stream is to go beyond the end of the file").into());
         }
         Ok(Self { fd, start, size, at: 0 })
     }
 
-    fn reason(&self, failure: Failure) -> Error {
+    fn reason(&self, failure: InputError) -> Error {
         match failure {
-            Failure::Ours(error) => error,
-            Failure::Io(error) => Error::Io { doing: Doing::Reading, offset: self.start + self.at, errno: Errno::of(&error) },
+            InputError::Library(error) => error,
+            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::of(&error)).into(),
         }
     }
 }

@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 mod block_index;
+mod call_error;
 mod checkpoint_reader;
 mod checkpoint_writer;
 mod common;
@@ -20,11 +21,13 @@ mod error_code;
 mod fd_checkpt;
 mod fd_checkpt_types;
 mod ffi;
+mod fixed_string;
 mod frames;
 mod fti;
 mod fti_file;
 mod inflate;
 mod inflate_index;
+mod last_error;
 mod log;
 
 #[cfg(all(test, feature = "abi-tests"))]

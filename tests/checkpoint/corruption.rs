@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::common;
-use fdckpt::checkpoint::{Failure, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
-use fdckpt::{Container, Error, FrameStyle, Restore};
+use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
+use fdckpt::{Container, FrameStyle, Restore};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
@@ -23,7 +23,7 @@ fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
     (fs::read(&path).unwrap(), all)
 }
 
-fn open(file: &[u8]) -> Result<Reader<'_>, Failure> {
+fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     ReaderOptions::new().open_bytes(file)
 }
 
@@ -202,9 +202,9 @@ fn rejects_invalid_index() {
 
     let unknown = |what: &str, edit: &dyn Fn(&mut Vec<u8>)| match open(&with_index(&file, edit))
         .map(drop)
-        .map_err(|failure| failure.error())
+        .map_err(|failure| failure.kind())
     {
-        Err(Error::Unrecognized(why)) => assert!(why.contains(what), "{why}"),
+        Err(ErrorKind::UnknownFormat(why)) => assert!(why.contains(what), "{why}"),
         other => panic!("{what}: {other:?}"),
     };
     unknown("no index where it should be", &|index| index[0] = b'f');
@@ -213,9 +213,9 @@ fn rejects_invalid_index() {
     unknown("a feature that", &|index| put(index, 88, 1));
 
     let refused = |offset: usize, what: &str, edit: &dyn Fn(&mut Vec<u8>)| match open(&with_index(&file, edit))
-        .map_err(|failure| failure.error())
+        .map_err(|failure| failure.kind())
     {
-        Err(Error::Malformed { offset: told, what: why }) => {
+        Err(ErrorKind::Corrupt { offset: told, reason: why }) => {
             assert!(why.contains(what), "{what}: {why}");
             assert_eq!(told as usize - at, offset, "{what}");
         }
@@ -380,8 +380,8 @@ fn index_at_another_offset() {
         let mut container = Container::new();
         sections.iter().for_each(|&(kind, data)| container.set(kind, data).unwrap());
         let file = container.serialize().unwrap();
-        match open(&file).map_err(|failure| failure.error()) {
-            Err(Error::Malformed { offset: told, what }) => {
+        match open(&file).map_err(|failure| failure.kind()) {
+            Err(ErrorKind::Corrupt { offset: told, reason: what }) => {
                 assert!(told as usize == offset && what.contains("right behind the frames"), "{what} at {told}");
             }
             other => panic!("{other:?}"),
@@ -410,7 +410,7 @@ fn reports_offset_of_corrupt_frame() {
         restore.open(FrameStyle::Lz4).unwrap();
         let expected = restore.data(&mut to).unwrap_err();
         let failure = open(&damaged).unwrap().read_to_vec(0).unwrap_err();
-        assert_eq!((failure.error(), failure.frame()), (expected, Some(2)), "{header:?}");
+        assert_eq!((failure.kind(), failure.frame()), (expected.into(), Some(2)), "{header:?}");
         assert_eq!(failure.offset(), Some(begin as u64));
     }
     // A frame that goes on behind its data.

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common;
-use fdckpt::checkpoint::{Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
-use fdckpt::{Container, Error, FrameStyle, Restore};
+use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
+use fdckpt::{Container, FrameStyle, Restore};
 use proptest::prelude::*;
 
 /// Noise, runs, and repetitions, by a seed.
@@ -71,7 +71,7 @@ fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
         if entry.style() == FrameStyle::Raw {
             assert_eq!(reader.map(entry.number()).unwrap(), data);
         } else {
-            assert_eq!(reader.map(entry.number()).unwrap_err().error(), Error::NotMappable);
+            assert_eq!(reader.map(entry.number()).unwrap_err().kind(), ErrorKind::RegionCompressed);
         }
         for (offset, size) in [(0, 0), (data.len(), 0), (data.len() / 3, data.len() / 2), (data.len() / 2, 1.min(data.len()))] {
             let mut part = vec![0; size];
@@ -184,40 +184,46 @@ fn styles_mix_and_small_regions_share_frames() {
 fn invalid_arguments_poison_writer() {
     let folder = common::temp_dir("index-refused");
     let path = folder.join("a.ckpt");
-    let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), fdckpt::checkpoint::Failure>, error: Error, name: Option<&str>| {
+    let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), Error>, error: ErrorKind, name: Option<&str>| {
         let mut writer = options().create(&path).unwrap();
         writer.add("there", b"data").unwrap();
         let failure = add(&mut writer).unwrap_err();
-        assert_eq!((failure.error(), failure.name()), (error, name));
+        assert_eq!((failure.kind(), failure.name()), (error, name));
         assert_eq!(failure.file(), path.to_str());
-        assert_eq!(writer.add("further", b"").unwrap_err().error(), Error::Failed);
-        assert_eq!(writer.commit().unwrap_err().error(), Error::Failed);
+        assert_eq!(writer.add("further", b"").unwrap_err().kind(), ErrorKind::Poisoned);
+        assert_eq!(writer.commit().unwrap_err().kind(), ErrorKind::Poisoned);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     };
-    refused(&|writer| writer.add("there", b"again"), Error::NameTaken, Some("there"));
-    refused(&|writer| writer.add("", b""), Error::Argument("the name is empty"), Some(""));
-    refused(&|writer| writer.add("a\0b", b""), Error::Argument("the name has a NUL in it"), Some("a\0b"));
+    refused(&|writer| writer.add("there", b"again"), ErrorKind::DuplicateName, Some("there"));
+    refused(&|writer| writer.add("", b""), ErrorKind::InvalidArgument("the name is empty"), Some(""));
+    refused(&|writer| writer.add("a\0b", b""), ErrorKind::InvalidArgument("the name has a NUL in it"), Some("a\0b"));
     let long = "x".repeat(65_536);
-    refused(&|writer| writer.add(&long, b""), Error::Argument("the name has more than 65535 bytes"), Some(&long));
+    refused(&|writer| writer.add(&long, b""), ErrorKind::InvalidArgument("the name has more than 65535 bytes"), Some(&long));
     let attribute = |writer: &mut Writer<'_>| {
         writer.attribute("key", b"1")?;
         writer.attribute("key", b"2")
     };
-    refused(&attribute, Error::NameTaken, Some("key"));
+    refused(&attribute, ErrorKind::DuplicateName, Some("key"));
     for size in [0, 65_535, (1 << 30) + 1] {
-        assert!(matches!(options().frame_size(size).create(&path).unwrap_err().error(), Error::Argument(_)));
+        assert!(matches!(options().frame_size(size).create(&path).unwrap_err().kind(), ErrorKind::InvalidArgument(_)));
     }
     for name in ["", "folder/", "folder/.", "folder/.."] {
         let failure = options().create(folder.join(name)).unwrap_err();
-        assert!(matches!(failure.error(), Error::Argument(why) if why.contains("does not end in the name")), "{name}: {failure}");
+        assert!(
+            matches!(failure.kind(), ErrorKind::InvalidArgument(why) if why.contains("does not end in the name")),
+            "{name}: {failure}"
+        );
     }
     let file = write_to(&path, options(), &named(&[10, 20]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
-    let error = |result: Result<(), fdckpt::checkpoint::Failure>| result.unwrap_err().error();
-    assert_eq!(error(reader.read(0, &mut [0; 11])), Error::RegionSize { size: 10, given: 11 });
-    assert_eq!(error(reader.read(2, &mut [0; 11])), Error::NoSuchRegion);
-    assert_eq!(error(reader.read_at(1, 15, &mut [0; 6])), Error::OutOfRegion { offset: 15, length: 6, size: 20 });
-    assert_eq!(error(reader.read_at(1, u64::MAX, &mut [0; 6])), Error::OutOfRegion { offset: u64::MAX, length: 6, size: 20 });
+    let error = |result: Result<(), Error>| result.unwrap_err().kind();
+    assert_eq!(error(reader.read(0, &mut [0; 11])), ErrorKind::RegionSizeMismatch { size: 10, given: 11 });
+    assert_eq!(error(reader.read(2, &mut [0; 11])), ErrorKind::RegionNotFound);
+    assert_eq!(error(reader.read_at(1, 15, &mut [0; 6])), ErrorKind::RangeOutOfBounds { offset: 15, length: 6, size: 20 });
+    assert_eq!(
+        error(reader.read_at(1, u64::MAX, &mut [0; 6])),
+        ErrorKind::RangeOutOfBounds { offset: u64::MAX, length: 6, size: 20 }
+    );
 }
 
 #[test]
@@ -235,7 +241,7 @@ fn progress_is_reported_and_can_cancel() {
         .create(&path)
         .unwrap();
     writer.add("first", &[0; 100_000]).unwrap();
-    assert_eq!(writer.add("second", &[0; 100_000]).unwrap_err().error(), Error::Cancelled);
+    assert_eq!(writer.add("second", &[0; 100_000]).unwrap_err().kind(), ErrorKind::Cancelled);
     drop(writer);
     assert_eq!(seen, [(65_536, 100_000), (100_000, 100_000), (165_536, 200_000)]);
     assert_eq!(fs::read(&path).unwrap(), b"old");
@@ -250,7 +256,7 @@ fn progress_is_reported_and_can_cancel() {
         if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
-    assert_eq!((failure.error(), calls), (Error::Cancelled, 2));
+    assert_eq!((failure.kind(), calls), (ErrorKind::Cancelled, 2));
     // Whoever of several threads has done what: the end is told.
     let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
     for _ in 0..50 {
@@ -347,7 +353,7 @@ fn pipes_descriptors_and_memory() {
     for (memory, limit, spooled) in [
         (1 << 20, 1 << 20, Ok(Spooled::InMemory)),
         (1 << 10, 1 << 20, Ok(Spooled::InFile)),
-        (0, 1000, Err(Error::InputTooLarge { limit: 1000 })),
+        (0, 1000, Err(ErrorKind::InputTooLarge { limit: 1000 })),
         (file.len() as u64, file.len() as u64, Ok(Spooled::InMemory)),
         (file.len() as u64 - 1, u64::MAX, Ok(Spooled::InFile)),
     ] {
@@ -360,7 +366,7 @@ fn pipes_descriptors_and_memory() {
                 assert_eq!(reader.spooled(), Some(spooled));
                 assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1);
             }
-            (Err(failure), Err(error)) => assert_eq!(failure.error(), error),
+            (Err(failure), Err(error)) => assert_eq!(failure.kind(), error),
             (reader, _) => panic!("{reader:?}"),
         }
         drop(from);
@@ -375,17 +381,17 @@ fn pipes_descriptors_and_memory() {
 #[test]
 fn rejects_other_files() {
     for bytes in [&b""[..], b"x", b"not a checkpoint", &[0; 4096]] {
-        assert!(matches!(ReaderOptions::new().open_bytes(bytes).unwrap_err().error(), Error::Unrecognized(_)));
+        assert!(matches!(ReaderOptions::new().open_bytes(bytes).unwrap_err().kind(), ErrorKind::UnknownFormat(_)));
     }
     let mut container = Container::new();
     container.set(1, b"something else".as_slice()).unwrap();
-    let failure = ReaderOptions::new().open_bytes(&container.serialize().unwrap()).unwrap_err().error();
-    assert!(matches!(failure, Error::Unrecognized(why) if why.contains("no index")), "{failure}");
+    let failure = ReaderOptions::new().open_bytes(&container.serialize().unwrap()).unwrap_err().kind();
+    assert!(matches!(failure, ErrorKind::UnknownFormat(why) if why.contains("no index")), "{failure}");
     let failure = Reader::open("/no/such/file").unwrap_err();
     assert_eq!((failure.file(), failure.name(), failure.frame()), (Some("/no/such/file"), None, None));
     assert!(failure.to_string().contains("No such file"), "{failure}");
-    let source = std::error::Error::source(&failure).and_then(|source| source.downcast_ref::<Error>());
-    assert_eq!(source, Some(&failure.error()));
+    let source = std::error::Error::source(&failure).and_then(|source| source.downcast_ref::<ErrorKind>());
+    assert_eq!(source, Some(&failure.kind()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use crate::common;
-use fdckpt::Error;
+use fdckpt::fti::Error;
 use fdckpt::fti::{
     BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, SyncMode, UpdateMode, UpdateOptions, Writer,
     finish_update, pending, settle,
@@ -453,7 +453,7 @@ fn prepared_update_can_be_committed_after_crash() {
         states(&calls[..crash], &first, &mut |disk| {
             put(&place, disk);
             let is_prepared = pending(&place).unwrap().is_some_and(|pending| pending.prepared && pending.ckpt_id == 1);
-            assert_eq!(finish_update(&place), if is_prepared { Err(Error::UpdatePrepared) } else { Ok(false) });
+            assert_eq!(finish_update(&place), if is_prepared { Err(Error::TransactionInDoubt) } else { Ok(false) });
             if crash < prepared {
                 assert_eq!(fs::read(&place).unwrap(), first);
             } else {

@@ -7,7 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, META_MAX, Restore};
+use fdckpt::frame::Error;
+use fdckpt::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, Restore};
 use libc::{EAGAIN, EINTR, EIO, ENOMEM, ENOSPC};
 
 /// The numbers of faults.h.
@@ -226,13 +227,13 @@ impl Run<'_> {
         let hit = self.hit();
         let fault = self.fault.0;
         let error = result.as_ref().err();
-        let io = |wanted| matches!(error, Some(Error::Io { errno, .. }) if errno.raw() == wanted);
+        let io = |wanted| matches!(error, Some(Error::Io(error)) if error.errno.raw() == wanted);
         let right = match self.kind {
             _ if !hit && name == "seek" && self.unseekable => error == Some(&Error::NotSeekable),
             _ if !hit => error.is_none(),
             READ..=POLL if is_transient(fault) && self.kind != LSEEK => error.is_none(),
             WRITE | WRITEV if fault == NOTHING => io(EIO),
-            _ if fault == NOTHING => matches!(error, Some(Error::UnexpectedEnd { .. })),
+            _ if fault == NOTHING => matches!(error, Some(Error::UnexpectedEof { .. })),
             READ..=POLL => io(fault),
             _ => false,
         };
@@ -254,7 +255,7 @@ impl Run<'_> {
 
     fn refused<T>(&mut self, name: &str, call: impl FnOnce() -> Result<T, Error>) {
         let result = self.shim.library(call);
-        self.check(matches!(result, Err(Error::Failed)), &format!("{name} of what has failed gave {:?}", result.err()));
+        self.check(matches!(result, Err(Error::Poisoned)), &format!("{name} of what has failed gave {:?}", result.err()));
     }
 
     fn save(&mut self) {

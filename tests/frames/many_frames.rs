@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::model;
-use crate::model::{OK, Op};
-use fdckpt::{Checkpt, Error, Frame, FrameError, FrameReadRequest, FrameStyle, Frames, ThreadPool};
+use crate::model::{self, OK, Op};
+use fdckpt::frame::Error;
+use fdckpt::{Checkpt, Frame, FrameError, FrameReadRequest, FrameStyle, Frames, ThreadPool};
 
 /// A frame's style and its buffers.
 type Content = (FrameStyle, Vec<Vec<u8>>);
@@ -280,7 +280,7 @@ fn rejects_file_offsets_that_overflow() {
         for (begin, expected) in [(i64::MAX as u64 - 99, 100), (i64::MAX as u64 - 1, 100)] {
             let mut made = [Frame::new(FrameStyle::Raw, &buffers)];
             let failed = Frames::new().at(begin).threads(threads).checkpt_file(&mut made, &file).unwrap_err();
-            assert_eq!((failed.frame, failed.error), (0, Error::TooLarge { size: expected }));
+            assert_eq!((failed.frame, failed.error), (0, Error::OffsetOverflow { size: expected }));
         }
     }
     // One that is made where it belongs.
@@ -288,7 +288,7 @@ fn rejects_file_offsets_that_overflow() {
     let buffers = [&large[..]];
     let mut made = [Frame::new(FrameStyle::Lz4, &buffers)];
     let failed = Frames::new().at(i64::MAX as u64 - 1000).checkpt_file(&mut made, &file).unwrap_err();
-    assert!(failed.frame == 0 && matches!(failed.error, Error::TooLarge { size: 1001.. }), "{failed}");
+    assert!(failed.frame == 0 && matches!(failed.error, Error::OffsetOverflow { size: 1001.. }), "{failed}");
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
 
@@ -410,7 +410,7 @@ fn reports_frame_and_offset_of_corruption() {
                 match (damaged, way) {
                     (true, _) => assert!(matches!(failed.error, Error::Corrupt { offset: 0, .. }), "{failed}"),
                     (_, 0) => assert!(matches!(failed.error, Error::SeekPastEnd { .. }), "{failed}"),
-                    _ => assert!(matches!(failed.error, Error::TooLarge { .. }), "{failed}"),
+                    _ => assert!(matches!(failed.error, Error::OffsetOverflow { .. }), "{failed}"),
                 }
             }
         }
@@ -426,7 +426,7 @@ fn reports_frame_and_offset_of_corruption() {
             let by_memory = restore_all(&contents, &ends, |wanted| settings.restore_mmio(wanted, bytes)).unwrap_err();
             let by_file = restore_all(&contents, &ends, |wanted| settings.restore_file(wanted, &file)).unwrap_err();
             assert_eq!((by_memory.frame, by_file.frame), (first, first));
-            assert!(matches!(by_file.error, Error::UnexpectedEnd { offset, .. } if offset == cut as u64), "{by_file}");
+            assert!(matches!(by_file.error, Error::UnexpectedEof { offset, .. } if offset == cut as u64), "{by_file}");
         }
     }
 }
@@ -458,27 +458,27 @@ fn io_error_names_first_missing_frame() {
             [settings().checkpt_stream(&mut frames(&slices), &full), settings().checkpt_file(&mut frames(&slices), &full)]
         {
             let failed = result.unwrap_err();
-            assert!(failed.frame <= 1 && matches!(failed.error, Error::Io { .. }), "{failed}");
+            assert!(failed.frame <= 1 && matches!(failed.error, Error::Io(_)), "{failed}");
         }
         // A pipe has no offsets.
         let failed = settings().checkpt_file(&mut frames(&slices), &to).unwrap_err();
-        assert!(matches!(failed.error, Error::Io { .. }), "{failed}");
+        assert!(matches!(failed.error, Error::Io(_)), "{failed}");
         // Nor has what appends: nothing is written.
         let appended = tempfile::NamedTempFile::new().unwrap();
         let append = std::fs::File::options().append(true).open(appended.path()).unwrap();
         let failed = settings().checkpt_file(&mut frames(&slices), &append).unwrap_err();
-        assert!(failed.frame == 0 && matches!(failed.error, Error::Argument(_)), "{failed}");
+        assert!(failed.frame == 0 && matches!(failed.error, Error::InvalidArgument(_)), "{failed}");
         assert_eq!(append.metadata().unwrap().len(), 0);
         assert!(settings().checkpt_stream(&mut frames(&slices), &append).is_ok());
         let mut one = [&mut [0; 4][..]];
         let mut wanted = [FrameReadRequest::new(FrameStyle::Raw, 0, &mut one)];
-        assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io { .. }));
+        assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io(_)));
         let beyond = settings().at(11).checkpt_mmio(&mut frames(&slices), &mut [0; 10]);
         assert_eq!(beyond.unwrap_err().error, Error::SeekPastEnd { offset: 11, size: 10 });
         let far = settings().at(u64::MAX - 5).checkpt_stream(&mut frames(&slices), &full).unwrap_err();
-        assert!(matches!(far.error, Error::TooLarge { .. } | Error::Io { .. }), "{far}");
+        assert!(matches!(far.error, Error::OffsetOverflow { .. } | Error::Io(_)), "{far}");
         let far = settings().at(i64::MAX as u64).checkpt_file(&mut frames(&slices), &full).unwrap_err();
-        assert!(matches!(far.error, Error::TooLarge { .. } | Error::Io { .. }), "{far}");
+        assert!(matches!(far.error, Error::OffsetOverflow { .. } | Error::Io(_)), "{far}");
     }
     // A pipe as a stream, while another thread reads.
     let (expected, _) = one_handle(&contents, 30 << 20).unwrap();

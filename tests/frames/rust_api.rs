@@ -5,7 +5,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
 use crate::common;
-use fdckpt::{AtomicFile, BUFFER_MIN, Checkpt, Doing, Error, FrameStyle, META_MAX, MappedFile, Restore, SyncMode};
+use fdckpt::frame::Error;
+use fdckpt::{
+    AtomicFile, BUFFER_MIN, Checkpt, FileError, FrameStyle, IoError, IoOperation, META_MAX, MappedFile, Restore, SyncMode,
+};
 use proptest::prelude::*;
 
 fn fnv(bytes: &[u8]) -> u64 {
@@ -201,9 +204,9 @@ fn full_region_fails_with_error_of_style() {
         checkpt.data(&noise[..1]).unwrap();
         let error = checkpt.data(&noise).unwrap_err();
         let offset = if style == FrameStyle::Raw { 1 } else { 5 };
-        assert_eq!(error, Error::NoRoom { offset, left: 100 - offset, style });
-        assert_eq!(checkpt.open(style), Err(Error::Failed));
-        assert_eq!(checkpt.close(), Err(Error::Failed));
+        assert_eq!(error, Error::BufferFull { offset, available: 100 - offset, style });
+        assert_eq!(checkpt.open(style), Err(Error::Poisoned));
+        assert_eq!(checkpt.close(), Err(Error::Poisoned));
         assert!(!checkpt.can_open());
         assert_eq!(checkpt.finish(), Ok(()), "a failed one can be ended");
     }
@@ -224,7 +227,7 @@ fn misuse_is_reported() {
     assert_eq!(restore.size(), Some(3));
     assert!(restore.can_open() && !restore.in_frame());
     assert_eq!(restore.seek(4), Err(Error::SeekPastEnd { offset: 4, size: 3 }));
-    assert_eq!(restore.open(FrameStyle::Raw), Err(Error::Failed));
+    assert_eq!(restore.open(FrameStyle::Raw), Err(Error::Poisoned));
     assert!(!restore.can_open() && !restore.in_frame());
     assert_eq!(restore.finish(), Ok(()), "a failed one can be ended");
     assert_eq!(Restore::mmio(&[]).unwrap().data(&mut [0]), Err(Error::NoFrame));
@@ -238,7 +241,7 @@ fn misuse_is_reported() {
     assert_eq!(Restore::map(&file).unwrap().size(), Some(9));
     let (from, _to) = std::io::pipe().unwrap();
     assert_eq!(Restore::stream(from.as_fd()).unwrap().seek(0), Err(Error::NotSeekable));
-    assert!(matches!(Restore::stream_with_buffer(from, 1), Err(Error::BufferTooSmall { size: 1 })));
+    assert!(matches!(Restore::stream_with_buffer(from, 1), Err(Error::IoBufferTooSmall { size: 1 })));
 }
 
 #[test]
@@ -250,7 +253,7 @@ fn end_of_file_is_reported_with_offset() {
     restore.open(FrameStyle::Raw).unwrap();
     restore.data(&mut [0; 900]).unwrap();
     let error = restore.data(&mut [0; 150]).unwrap_err();
-    assert_eq!(error, Error::UnexpectedEnd { offset: 1_000, missing: 50 });
+    assert_eq!(error, Error::UnexpectedEof { offset: 1_000, missing: 50 });
     let bytes = content(file);
     let mut restore = Restore::mmio(&bytes).unwrap();
     restore.open(FrameStyle::Raw).unwrap();
@@ -327,8 +330,8 @@ fn files_of_any_size_are_mapped() {
     }
     let error = MappedFile::open(folder.join("none")).unwrap_err();
     assert_eq!(error.to_string(), "opening the file failed (errno 2: No such file or directory)");
-    assert!(matches!(MappedFile::open(&folder), Err(Error::Io { doing: Doing::Mapping, .. })));
-    assert!(matches!(MappedFile::open("a\0b"), Err(Error::Argument(_))));
+    assert!(matches!(MappedFile::open(&folder), Err(FileError::Io(IoError { op: IoOperation::Mmap, .. }))));
+    assert!(matches!(MappedFile::open("a\0b"), Err(FileError::InvalidArgument(_))));
 }
 
 /// Until it is committed, the name has the old file; dropped or discarded, the new one is gone.
@@ -359,9 +362,9 @@ fn atomic_file_is_all_or_nothing() {
     new.set_size(14).unwrap();
     new.commit().unwrap();
     is(b"ONE piece, and", 0);
-    assert!(matches!(AtomicFile::begin("/", SyncMode::None), Err(Error::Argument(_))));
+    assert!(matches!(AtomicFile::begin("/", SyncMode::None), Err(FileError::InvalidArgument(_))));
     let error = AtomicFile::begin(folder.join("none/file"), SyncMode::None).unwrap_err();
-    assert!(matches!(error, Error::Io { doing: Doing::OpeningFolder, .. }));
+    assert!(matches!(error, FileError::Io(IoError { op: IoOperation::OpenDirectory, .. })));
 }
 
 /// In a process of its own, as it is for all replacements of a process: see `tests/cli/commands.rs`, where a signal calls it. Here, that it
@@ -384,7 +387,7 @@ fn discarded_atomic_files_cannot_be_committed() {
     fdckpt::remove_temp_files();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 200);
     for replacement in underway {
-        assert!(matches!(replacement.commit(), Err(Error::Io { doing: Doing::Renaming, .. })));
+        assert!(matches!(replacement.commit(), Err(FileError::Io(IoError { op: IoOperation::Rename, .. }))));
     }
     begin(999).commit().unwrap();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 201);

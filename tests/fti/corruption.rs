@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::cases::*;
 use crate::common;
-use fdckpt::Error;
+use fdckpt::fti::Error;
 use fdckpt::fti::{Checkpoint, Field, Finding, FormatVersion, Protected, Severity, SyncMode, Value, Writer, repair};
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn reports_field_and_offset_of_corruption() {
             let parsed = Checkpoint::parse(&file);
             let unreadable = matches!(name, "trunc_40" | "empty" | "zero_all") || (!is_a && name.starts_with("trunc"));
             if unreadable {
-                assert!(matches!(parsed, Err(Error::Unrecognized(_))), "{name}: {parsed:?}");
+                assert!(matches!(parsed, Err(Error::UnknownFormat(_))), "{name}: {parsed:?}");
                 continue;
             }
             let checkpoint = parsed.unwrap_or_else(|error| panic!("{generation} {name}: {error}"));
@@ -80,7 +80,7 @@ fn reports_field_and_offset_of_corruption() {
                 assert!(verdict.is_sound() && findings.is_empty(), "{generation} {name}: {told:?}");
                 if name == "vmd_id" {
                     let mut one = vec![0; original[&1].len()];
-                    assert_eq!(checkpoint.recover_variable(1, &mut one), Err(Error::NoSuchVariable { id: 1 }));
+                    assert_eq!(checkpoint.recover_variable(1, &mut one), Err(Error::VariableNotFound { id: 1 }));
                 } else {
                     assert_eq!(recover(&checkpoint, 1), Ok(original.clone()), "{name}");
                 }
@@ -236,7 +236,7 @@ fn recover_fails_only_for_damaged_variables() {
                     assert!(result == Ok(()) && whole == *data, "{generation}: variable {id} in spite of {flaw}: {result:?}");
                     assert!(copied.is_ok() && pieces == *data, "{generation}: variable {id} in spite of {flaw}: {copied:?}");
                 } else {
-                    let Err(Error::FtiDamaged { field: told, offset, .. }) = result else { panic!("{result:?}") };
+                    let Err(Error::Corrupt { field: told, offset, .. }) = result else { panic!("{result:?}") };
                     assert_eq!((told, offset), (flaw.field, flaw.offset), "{generation}: variable {id}");
                     assert!(copied.is_err() && pieces.is_empty(), "{generation}: variable {id}");
                 }
@@ -537,10 +537,7 @@ fn repair_fixes_header_from_data() {
         let mut damaged = file.clone();
         damaged[sound.containers()[0].fptr as usize] ^= 1;
         let (result, after) = repaired(&damaged);
-        assert!(
-            matches!(result, Err(Error::FtiDamaged { field: Field::Data, .. })) && after == damaged,
-            "{generation}: {result:?}"
-        );
+        assert!(matches!(result, Err(Error::Corrupt { field: Field::Data, .. })) && after == damaged, "{generation}: {result:?}");
         // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
         let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
         let sizes: &[usize] = match generation {
@@ -550,8 +547,7 @@ fn repair_fixes_header_from_data() {
         };
         for &size in sizes {
             let (result, after) = repaired(&file[..size]);
-            let missing =
-                |error| matches!(error, Error::FtiDamaged { field: Field::FileSize, offset, .. } if offset == size as u64);
+            let missing = |error| matches!(error, Error::Corrupt { field: Field::FileSize, offset, .. } if offset == size as u64);
             assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {generation}");
         }
         // Bytes behind the end.
@@ -582,7 +578,7 @@ fn rejects_other_files() {
         assert!(error.to_string().contains("level 3"), "{error}");
     }
     for file in [&b""[..], &[0; 5000], &[b'0'; 5000], &[0xff; 200], b"CKPT"] {
-        assert!(matches!(Checkpoint::parse(file), Err(Error::Unrecognized(_))));
+        assert!(matches!(Checkpoint::parse(file), Err(Error::UnknownFormat(_))));
         assert!(!Checkpoint::is_format(file));
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::cases::*;
 use crate::common;
-use fdckpt::Error;
+use fdckpt::fti::Error;
 use fdckpt::fti::{Checkpoint, Difference, Field, FormatVersion, Protected, ProtectedMut, Rule, Writer, convert, diff};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
@@ -240,7 +240,7 @@ fn converts_between_all_format_versions() {
     let checkpoint = Checkpoint::parse(&damaged).unwrap();
     let result = convert(&checkpoint, folder.path().join("not"), &with_time(FormatVersion::V1_2));
     assert!(
-        matches!(result, Err(Error::FtiDamaged { field: Field::Hash, variable: Some(1), container: Some(0), .. })),
+        matches!(result, Err(Error::Corrupt { field: Field::Hash, variable: Some(1), container: Some(0), .. })),
         "{result:?}"
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -278,10 +278,10 @@ fn recovers_protected_variables_only() {
     let recover = |variables: &mut [ProtectedMut]| checkpoint.recover(variables, 1);
     assert_eq!(recover(&mut [ProtectedMut::new(1, one), ProtectedMut::new(2, two)]), Err(Error::VariableNotProtected { id: 3 }));
     let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(1, one), ProtectedMut::new(3, four)];
-    assert_eq!(recover(&mut all), Err(Error::VariableSize { id: 3, stored: 5, protected: 6 }));
+    assert_eq!(recover(&mut all), Err(Error::VariableSizeMismatch { id: 3, stored: 5, protected: 6 }));
     let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(4, one), ProtectedMut::new(3, three)];
-    assert_eq!(recover(&mut all), Err(Error::NoSuchVariable { id: 4 }));
-    assert!(matches!(recover(&mut [ProtectedMut::new(3, three), ProtectedMut::new(3, four)]), Err(Error::Argument(_))));
+    assert_eq!(recover(&mut all), Err(Error::VariableNotFound { id: 4 }));
+    assert!(matches!(recover(&mut [ProtectedMut::new(3, three), ProtectedMut::new(3, four)]), Err(Error::InvalidArgument(_))));
     assert!(memory.iter().flatten().all(|&byte| byte == 9), "nothing was changed");
 }
 
@@ -296,7 +296,7 @@ fn rejects_sizes_that_overflow_fields() {
     let path = folder.path().join("file");
     let protected = [Protected::new(1, &map)];
     let result = Writer::new().checkpoint(&path, &with_time(FormatVersion::V1_4_1), &protected);
-    assert!(matches!(result, Err(Error::TooLarge { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::OffsetOverflow { .. })), "{result:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     assert_eq!(Writer::new().size(FormatVersion::Post1_6, &protected), Ok((3 << 30) + 12 + 58 + 106));
 }

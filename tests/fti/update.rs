@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cases::*;
 use crate::common;
-use fdckpt::Error;
+use fdckpt::fti::Error;
 use fdckpt::fti::{
     BlockHash, Checkpoint, Decision, FormatVersion, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
     finish_update, pending, settle,
@@ -310,25 +310,25 @@ fn reports_why_a_file_cannot_be_updated() {
     );
     for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
         let result = writer.update(&path, &with_time(generation), &update, &program.protected());
-        assert!(matches!(result, Err(Error::Argument(why)) if why.contains("C to E")), "{result:?}");
+        assert!(matches!(result, Err(Error::InvalidArgument(why)) if why.contains("C to E")), "{result:?}");
     }
     let options = with_time(FormatVersion::Post1_6);
     for size in [0, 1, 511, 65_536, usize::MAX] {
         update.block_size = size;
         let result = writer.update(&path, &options, &update, &program.protected());
-        assert!(matches!(result, Err(Error::Argument(why)) if why.contains("65535")), "{result:?}");
+        assert!(matches!(result, Err(Error::InvalidArgument(why)) if why.contains("65535")), "{result:?}");
     }
     update = with(65_535, BlockHash::Crc32, UpdateMode::InPlace);
-    assert!(matches!(writer.prepare(&path, &options, &update, &program.protected()), Err(Error::Argument(_))));
+    assert!(matches!(writer.prepare(&path, &options, &update, &program.protected()), Err(Error::InvalidArgument(_))));
     let twice = [Protected::new(1, b"a"), Protected::new(1, b"b")];
-    assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::Argument(_))));
+    assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::InvalidArgument(_))));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     std::os::unix::fs::symlink("elsewhere", &path).unwrap();
     let result = writer.update(&path, &options, &update, &program.protected());
-    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
     fs::remove_file(&path).unwrap();
     let result = writer.update(folder.path().join("not there/file"), &options, &update, &program.protected());
-    assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
     assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
     let other = fs::File::open(&path).unwrap();
@@ -358,7 +358,7 @@ fn prepared_update_waits_for_decision() {
     writer.prepare(&path, &options, &update, &program.protected()).unwrap();
     assert!(!path.exists());
     assert_eq!(pending(&path), Ok(Some(pending_of(1))));
-    assert_eq!(finish_update(&path), Err(Error::UpdatePrepared));
+    assert_eq!(finish_update(&path), Err(Error::TransactionInDoubt));
     assert_eq!(settle(&path, Decision::Abandon), Ok(true));
     assert!(!path.exists() && pending(&path) == Ok(None));
     writer.prepare(&path, &options, &update, &program.protected()).unwrap();
@@ -373,7 +373,7 @@ fn prepared_update_waits_for_decision() {
     let second = of(&program);
     assert_eq!(fs::read(&path).unwrap(), first);
     program.memory.get_mut(&1).unwrap().0[600] ^= 3;
-    assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::UpdatePrepared));
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::TransactionInDoubt));
     assert_eq!(settle(&path, Decision::Commit), Ok(true));
     assert_eq!(content(&path), second);
     // The writer knows which of its states the file has.
@@ -633,7 +633,7 @@ fn open_errors_are_reported() {
     let program = twenty_blocks();
     Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
     let beyond = path.join("file");
-    assert!(matches!(pending(&beyond), Err(Error::Io { .. })) && matches!(finish_update(&beyond), Err(Error::Io { .. })));
+    assert!(matches!(pending(&beyond), Err(Error::Io(_))) && matches!(finish_update(&beyond), Err(Error::Io(_))));
     let nowhere = folder.path().join("folder/file");
     assert_eq!(
         (pending(&nowhere), finish_update(&nowhere), settle(&nowhere, Decision::Commit)),
@@ -641,7 +641,7 @@ fn open_errors_are_reported() {
     );
     let journal = journal_of(&path);
     std::os::unix::fs::symlink(&journal, &journal).unwrap();
-    assert!(matches!(pending(&path), Err(Error::Io { .. })) && matches!(finish_update(&path), Err(Error::Io { .. })));
+    assert!(matches!(pending(&path), Err(Error::Io(_))) && matches!(finish_update(&path), Err(Error::Io(_))));
 }
 
 /// Where more than half of the data is dirty, a new file takes the place of the old one; with half of it, the file stays.
@@ -703,7 +703,7 @@ fn concurrent_updates_are_isolated() {
                 options.ckpt_id = 2 * count + me;
                 let data = vec![options.ckpt_id as u8; 20_000 + count as usize % 3 * 500];
                 match Writer::new().prepare(path, &options, update, &[Protected::new(1, &data)]) {
-                    Err(Error::FileBusy | Error::UpdatePrepared) => continue,
+                    Err(Error::FileBusy | Error::TransactionInDoubt) => continue,
                     prepared => prepared.unwrap(),
                 };
                 let told = in_peace(|| pending(path)).unwrap().map(|it| (it.prepared, it.ckpt_id));

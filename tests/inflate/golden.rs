@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::common;
 use crate::deflate::run::{blob_sum, go_on, in_one_go};
-use fdckpt::Error;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Description, Form, Format, Inflate};
 use sha2::{Digest, Sha256};
 
@@ -281,7 +281,7 @@ fn altered_checkpoints_get_expected_verdict() {
         assert!(verdict, "{name}: {result:?}");
         assert_eq!(Description::read(&blob).map(|described| described.position), result, "{name}");
         if result.is_err() {
-            assert!(matches!(result, Err(Error::Checkpoint(_))));
+            assert!(matches!(result, Err(Error::InvalidCheckpoint(_))));
             assert!(inflate.checkpoint(Form::Full) == Ok(before), "{name}: nothing has changed");
         }
         count += 1;

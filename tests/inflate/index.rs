@@ -6,10 +6,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::process::Command;
 
 use crate::common;
-use crate::deflate;
-use crate::deflate::{Random, compress, random_stream};
+use crate::deflate::{self, Random, compress, random_stream};
+use fdckpt::Container;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Format, Index};
-use fdckpt::{Container, Error};
 
 /// An output of several windows, and streams of it in each format. What follows the end belongs to the input.
 fn streams(seed: u64) -> Vec<(Format, Vec<u8>, Vec<u8>)> {
@@ -188,15 +188,15 @@ fn trailing_data_is_part_of_input() {
 fn reports_what_cannot_be_indexed() {
     let (format, stream, plain) = streams(1).swap_remove(2);
     let error = Index::build(&stream[..], io::sink(), format, 0).expect_err("no distance");
-    assert!(matches!(ours(error), Error::Argument(_)));
+    assert!(matches!(ours(error), Error::InvalidArgument(_)));
     let error = Index::build(&stream[..stream.len() - 1], io::sink(), format, 1000).expect_err("cut off");
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(ours(error), Error::Truncated { offset: stream.len() as u64 - 1 });
+    assert_eq!(ours(error), Error::UnexpectedEof { offset: stream.len() as u64 - 1 });
     let mut damaged = stream.clone();
     *damaged.last_mut().expect("a checksum") ^= 1;
     let mut output = Vec::new();
     let error = Index::build(&damaged[..], &mut output, format, 1000).expect_err("damaged");
-    assert!(matches!(ours(error), Error::Stream { .. }) && output == plain);
+    assert!(matches!(ours(error), Error::Corrupt { .. }) && output == plain);
     let mut full = [0; 1000];
     let error = Index::build(&stream[..], &mut full[..], format, 1000).expect_err("no room");
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
@@ -208,7 +208,7 @@ fn rejects_other_inputs() {
         let index = build(&stream, format, plain.len() as u64 / 12);
         for other in [&stream[1..], &[&stream[..], &[0]].concat(), &[]] {
             let error = index.reader(Cursor::new(other)).expect_err("another size");
-            assert_eq!(ours(error), Error::InputSize { size: other.len() as u64, expected: stream.len() as u64 });
+            assert_eq!(ours(error), Error::SourceSizeMismatch { size: other.len() as u64, expected: stream.len() as u64 });
         }
         let mut random = Random(8);
         for _ in 0..20 {
@@ -218,7 +218,7 @@ fn rejects_other_inputs() {
             let mut reader = index.reader(Cursor::new(&changed)).expect("the size is right");
             let mut output = Vec::new();
             let error = ours(reader.read_to_end(&mut output).expect_err("it was changed"));
-            let Error::InputChanged { from, to } = error else { panic!("{error:?}") };
+            let Error::SourceModified { from, to } = error else { panic!("{error:?}") };
             assert!((from..to).contains(&(place as u64)), "{place}: {from} to {to}");
             assert!(plain.starts_with(&output), "nothing wrong is returned");
             // What lies behind the next point can be read nevertheless.
@@ -253,7 +253,7 @@ fn index_with_too_much_output_is_rejected() {
             let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
             let mut output = Vec::new();
             let error = ours(reader.read_to_end(&mut output).expect_err("there is less"));
-            assert!(matches!(error, Error::Checkpoint(_)) && output == plain, "{format:?}: {error:?}");
+            assert!(matches!(error, Error::InvalidCheckpoint(_)) && output == plain, "{format:?}: {error:?}");
         }
     }
 }
@@ -283,7 +283,7 @@ fn rejects_corrupt_and_foreign_indexes() {
         let error = Index::parse(&with(&table, checkpoints)).expect_err("damaged");
         let unknown = place < 9;
         assert!(
-            matches!(error, Error::Unrecognized(_) if unknown) || matches!(error, Error::Malformed { .. } if !unknown),
+            matches!(error, Error::UnknownFormat(_) if unknown) || matches!(error, Error::CorruptIndex { .. } if !unknown),
             "{place}"
         );
     }
@@ -316,7 +316,7 @@ fn rejects_corrupt_and_foreign_indexes() {
     let section =
         Container::parse(&file).expect("a container").sections().find(|section| section.kind() == 128).expect("points").offset();
     let what = "the index has a point that can't be";
-    assert_eq!(Index::parse(&file).err(), Some(Error::Malformed { offset: section as u64 + 48 + 2 * 36, what }));
+    assert_eq!(Index::parse(&file).err(), Some(Error::CorruptIndex { offset: section as u64 + 48 + 2 * 36, reason: what }));
     for cut in [0, 8, 47, 51, table.len() - 36, table.len() - 1] {
         assert!(Index::parse(&with(&table[..cut], checkpoints)).is_err(), "cut to {cut}");
     }
@@ -328,21 +328,21 @@ fn rejects_corrupt_and_foreign_indexes() {
         checkpoints[place] ^= 4;
         let file = with(table, &checkpoints);
         let index = Index::parse(&file).expect("the table is right");
-        assert!(matches!(index.verify(), Err(Error::Checkpoint(_))), "byte {place} of the checkpoints");
+        assert!(matches!(index.verify(), Err(Error::InvalidCheckpoint(_))), "byte {place} of the checkpoints");
         let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
         let errors = (0..index.point_count() as u64)
             .filter_map(|point| reader.read_at(point * index.every(), &mut [0]).err())
-            .filter(|error| matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(Error::Checkpoint(_))));
+            .filter(|error| matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(Error::InvalidCheckpoint(_))));
         assert_eq!(errors.count(), 1, "byte {place} of the checkpoints");
     }
 
-    assert!(matches!(Index::parse(b"no container"), Err(Error::Unrecognized(_))));
+    assert!(matches!(Index::parse(b"no container"), Err(Error::UnknownFormat(_))));
     let empty = Container::new().serialize().expect("memory");
-    assert!(matches!(Index::parse(&empty), Err(Error::Unrecognized(_))));
+    assert!(matches!(Index::parse(&empty), Err(Error::UnknownFormat(_))));
     // Of another stream of this size.
     let other: Vec<u8> = stream.iter().map(|byte| byte ^ 1).collect();
     let mut reader = index.reader(Cursor::new(&other)).expect("the size is right");
-    assert!(matches!(ours(reader.read_at(0, &mut [0]).expect_err("another stream")), Error::InputChanged { from: 0, .. }));
+    assert!(matches!(ours(reader.read_at(0, &mut [0]).expect_err("another stream")), Error::SourceModified { from: 0, .. }));
 }
 
 /// As the fuzz target does it.

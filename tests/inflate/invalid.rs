@@ -4,8 +4,8 @@
 use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{blob_sum, go_on, in_one_go, in_pieces, other_deflate, other_deflate64, sum_up};
 use crate::deflate::{Random, random_stream};
-use fdckpt::inflate::{Fault, Form, Format, Inflate};
-use fdckpt::{Checkpt, Error, FrameStyle};
+use fdckpt::inflate::{DataError, Error, Form, Format, Inflate};
+use fdckpt::{Checkpt, FrameStyle};
 
 const LETTERS: [Token; 3] = [Token::Literal(b'a'), Token::Literal(b'b'), Token::Literal(b'c')];
 
@@ -18,7 +18,7 @@ fn start(deflate64: bool) -> Encoder {
 }
 
 /// Ends a stream that is refused at bit `at` for `fault`, and checks that it is.
-fn refused(mut encoder: Encoder, at: u64, fault: Fault) {
+fn refused(mut encoder: Encoder, at: u64, fault: DataError) {
     let plain = encoder.plain.clone();
     let deflate64 = encoder.deflate64;
     // What would follow makes no difference.
@@ -28,7 +28,7 @@ fn refused(mut encoder: Encoder, at: u64, fault: Fault) {
     encoder.align(0);
     let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
     let whole = in_one_go(format, &encoder.stream);
-    assert_eq!(whole.result, Some(Err(Error::Stream { fault, bit: at })), "{format:?}");
+    assert_eq!(whole.result, Some(Err(Error::Corrupt { error: fault, bit: at })), "{format:?}");
     assert_eq!(whole.output, plain, "what came before is returned");
     for seed in 0..20 {
         let pieces = in_pieces(format, &encoder.stream, &mut Random(seed), 2, plain.len());
@@ -38,7 +38,8 @@ fn refused(mut encoder: Encoder, at: u64, fault: Fault) {
     assert_eq!((pieces.result, pieces.output), (whole.result, plain), "all input at once, and output in pieces");
     let other = if deflate64 { other_deflate64(&encoder.stream) } else { other_deflate(&encoder.stream) };
     // deflate64 0.1.12 takes codes that are incomplete, and is not asked about them.
-    let incomplete = matches!(fault, Fault::LiteralCodesIncomplete | Fault::DistanceCodesIncomplete | Fault::LengthCodes);
+    let incomplete =
+        matches!(fault, DataError::LiteralCodesIncomplete | DataError::DistanceCodesIncomplete | DataError::LengthCodes);
     assert!(other.is_none() || deflate64 && incomplete, "{fault:?}: another decoder takes it");
 }
 
@@ -48,7 +49,7 @@ fn invalid_blocks() {
         let mut encoder = start(deflate64);
         let at = encoder.at();
         encoder.put(0b111, 3);
-        refused(encoder, at, Fault::BlockType);
+        refused(encoder, at, DataError::BlockType);
 
         let mut encoder = start(deflate64);
         let at = encoder.at();
@@ -56,7 +57,7 @@ fn invalid_blocks() {
         encoder.align(0);
         encoder.put(5, 16);
         encoder.put(0xfffb, 16);
-        refused(encoder, at, Fault::StoredLength);
+        refused(encoder, at, DataError::StoredLength);
     }
 }
 
@@ -76,7 +77,7 @@ fn invalid_symbols() {
             encoder.put(0b010, 3);
             let at = encoder.at();
             encoder.put(literals[symbol].0, literals[symbol].1);
-            refused(encoder, at, Fault::LiteralCode);
+            refused(encoder, at, DataError::LiteralCode);
         }
         if !deflate64 {
             for symbol in [30, 31] {
@@ -85,7 +86,7 @@ fn invalid_symbols() {
                 let at = encoder.at();
                 encoder.put(literals[257].0, literals[257].1);
                 encoder.put(distances[symbol].0, distances[symbol].1);
-                refused(encoder, at, Fault::DistanceCode);
+                refused(encoder, at, DataError::DistanceCode);
             }
         }
         // The output so far has 8 bytes: 9 is too far.
@@ -95,7 +96,7 @@ fn invalid_symbols() {
         encoder.put(literals[257].0, literals[257].1);
         encoder.put(distances[6].0, distances[6].1);
         encoder.put(0, 2);
-        refused(encoder, at, Fault::DistanceTooFar);
+        refused(encoder, at, DataError::DistanceTooFar);
     }
 }
 
@@ -116,12 +117,12 @@ fn error_after_match() {
         }
         let at = encoder.at();
         encoder.put(literals[286].0, literals[286].1);
-        refused(encoder, at, Fault::LiteralCode);
+        refused(encoder, at, DataError::LiteralCode);
     }
 }
 
 /// A dynamic block's header with these code lengths.
-fn header(deflate64: bool, literals: &[(usize, u8)], distances: &[(usize, u8)], fault: Fault) {
+fn header(deflate64: bool, literals: &[(usize, u8)], distances: &[(usize, u8)], fault: DataError) {
     let (mut all, mut far) = ([0; 288], [0; 32]);
     literals.iter().for_each(|&(symbol, length)| all[symbol] = length);
     distances.iter().for_each(|&(symbol, length)| far[symbol] = length);
@@ -136,13 +137,13 @@ fn invalid_code_lengths() {
     let good = [(b'a'.into(), 1), (256, 1)];
     for deflate64 in [false, true] {
         let header = |literals: &[(usize, u8)], distances: &[(usize, u8)], fault| header(deflate64, literals, distances, fault);
-        header(&[(97, 1), (98, 1), (256, 1)], &[(0, 1), (1, 1)], Fault::LiteralCodesOversubscribed);
-        header(&[(97, 2), (256, 1)], &[(0, 1), (1, 1)], Fault::LiteralCodesIncomplete);
-        header(&[(256, 2)], &[(0, 1), (1, 1)], Fault::LiteralCodesIncomplete);
-        header(&[(97, 1), (98, 1)], &[(0, 1), (1, 1)], Fault::NoEndOfBlock);
-        header(&good, &[(0, 1), (1, 1), (2, 1)], Fault::DistanceCodesOversubscribed);
-        header(&good, &[(0, 1), (1, 2)], Fault::DistanceCodesIncomplete);
-        header(&good, &[(3, 2)], Fault::DistanceCodesIncomplete);
+        header(&[(97, 1), (98, 1), (256, 1)], &[(0, 1), (1, 1)], DataError::LiteralCodesOversubscribed);
+        header(&[(97, 2), (256, 1)], &[(0, 1), (1, 1)], DataError::LiteralCodesIncomplete);
+        header(&[(256, 2)], &[(0, 1), (1, 1)], DataError::LiteralCodesIncomplete);
+        header(&[(97, 1), (98, 1)], &[(0, 1), (1, 1)], DataError::NoEndOfBlock);
+        header(&good, &[(0, 1), (1, 1), (2, 1)], DataError::DistanceCodesOversubscribed);
+        header(&good, &[(0, 1), (1, 2)], DataError::DistanceCodesIncomplete);
+        header(&good, &[(3, 2)], DataError::DistanceCodesIncomplete);
 
         // A single distance code of one bit is let pass; its other bit is no code. So is none at all.
         for (distances, length) in [(&[(0, 1)][..], 1), (&[][..], 0)] {
@@ -156,7 +157,7 @@ fn invalid_code_lengths() {
             encoder.put(codes[257].0, codes[257].1);
             encoder.put(1, 1);
             _ = length;
-            refused(encoder, at, Fault::DistanceCode);
+            refused(encoder, at, DataError::DistanceCode);
         }
     }
     // More codes than Deflate has.
@@ -168,7 +169,7 @@ fn invalid_code_lengths() {
         encoder.put(distances, 5);
         encoder.put(0, 4);
         encoder.put(0o0011, 12);
-        refused(encoder, at, Fault::TooManyCodes);
+        refused(encoder, at, DataError::TooManyCodes);
     }
 }
 
@@ -176,14 +177,14 @@ fn invalid_code_lengths() {
 fn invalid_code_length_codes() {
     // Lengths of the codes for 16, 17, 18, 0; then symbols.
     for (lengths, symbols, fault) in [
-        ([0, 0, 0, 0], &[][..], Fault::LengthCodes),
-        ([0, 0, 0, 1], &[][..], Fault::LengthCodes),
-        ([1, 1, 1, 0], &[][..], Fault::LengthCodes),
-        ([2, 2, 2, 0], &[][..], Fault::LengthCodes),
+        ([0, 0, 0, 0], &[][..], DataError::LengthCodes),
+        ([0, 0, 0, 1], &[][..], DataError::LengthCodes),
+        ([1, 1, 1, 0], &[][..], DataError::LengthCodes),
+        ([2, 2, 2, 0], &[][..], DataError::LengthCodes),
         // 0 has the code 0, 16 the code 1.
-        ([1, 0, 0, 1], &[(1, 1)][..], Fault::NothingToRepeat),
+        ([1, 0, 0, 1], &[(1, 1)][..], DataError::NothingToRepeat),
         // 18 has the code 1: 138 zeros, twice, are more than 258.
-        ([0, 0, 1, 1], &[(1, 1), (127, 7), (1, 1), (127, 7)][..], Fault::TooManyLengths),
+        ([0, 0, 1, 1], &[(1, 1), (127, 7), (1, 1), (127, 7)][..], DataError::TooManyLengths),
     ] {
         for deflate64 in [false, true] {
             let mut encoder = start(deflate64);
@@ -211,10 +212,11 @@ fn invalid_headers_and_trailers() {
         .iter()
         .fold((1u32, 0u32), |(a, b), &byte| ((a + u32::from(byte)) % 65521, (b + (a + u32::from(byte)) % 65521) % 65521));
     zlib.extend((sum.1 << 16 | sum.0).to_be_bytes());
-    let check = |format, file: &[u8], at: usize, byte: u8, expected: Option<(Fault, usize)>| {
+    let check = |format, file: &[u8], at: usize, byte: u8, expected: Option<(DataError, usize)>| {
         let mut file = file.to_vec();
         file[at] = byte;
-        let expected = expected.map_or(Some(Ok(())), |(fault, byte)| Some(Err(Error::Stream { fault, bit: 8 * byte as u64 })));
+        let expected =
+            expected.map_or(Some(Ok(())), |(fault, byte)| Some(Err(Error::Corrupt { error: fault, bit: 8 * byte as u64 })));
         assert_eq!(in_one_go(format, &file).result, expected, "{format:?} {at}");
         for seed in 0..10 {
             assert_eq!(in_pieces(format, &file, &mut Random(seed), 3, plain.len()).result, expected, "{format:?} {at}");
@@ -222,27 +224,27 @@ fn invalid_headers_and_trailers() {
     };
     let end = gzip.len();
     check(Format::Gzip, &gzip, 4, 99, None);
-    check(Format::Gzip, &gzip, 0, 0x1e, Some((Fault::GzipHeader, 0)));
-    check(Format::Gzip, &gzip, 1, 0x8a, Some((Fault::GzipHeader, 0)));
-    check(Format::Gzip, &gzip, 2, 7, Some((Fault::GzipMethod, 0)));
-    check(Format::Gzip, &gzip, 3, 0x20, Some((Fault::GzipFlags, 0)));
-    check(Format::Gzip, &gzip, end - 8, gzip[end - 8] ^ 1, Some((Fault::Checksum, end - 8)));
-    check(Format::Gzip, &gzip, end - 1, gzip[end - 1] ^ 1, Some((Fault::Length, end - 8)));
+    check(Format::Gzip, &gzip, 0, 0x1e, Some((DataError::GzipHeader, 0)));
+    check(Format::Gzip, &gzip, 1, 0x8a, Some((DataError::GzipHeader, 0)));
+    check(Format::Gzip, &gzip, 2, 7, Some((DataError::GzipMethod, 0)));
+    check(Format::Gzip, &gzip, 3, 0x20, Some((DataError::GzipFlags, 0)));
+    check(Format::Gzip, &gzip, end - 8, gzip[end - 8] ^ 1, Some((DataError::Checksum, end - 8)));
+    check(Format::Gzip, &gzip, end - 1, gzip[end - 1] ^ 1, Some((DataError::Length, end - 8)));
     let end = zlib.len();
     check(Format::Zlib, &zlib, 1, 0x9c, None);
-    check(Format::Zlib, &zlib, 1, 0x9d, Some((Fault::ZlibHeader, 0)));
-    check(Format::Zlib, &zlib, 0, 0x79, Some((Fault::ZlibHeader, 0)));
-    check(Format::Zlib, &zlib, 1, 0x20 | 0x1b, Some((Fault::ZlibHeader, 0)));
-    check(Format::Zlib, &zlib, 1, 0xbb, Some((Fault::ZlibDictionary, 0)));
-    check(Format::Zlib, &zlib, end - 1, zlib[end - 1] ^ 1, Some((Fault::Checksum, end - 4)));
-    // A member's header that is corrupt is found where it is.
+    check(Format::Zlib, &zlib, 1, 0x9d, Some((DataError::ZlibHeader, 0)));
+    check(Format::Zlib, &zlib, 0, 0x79, Some((DataError::ZlibHeader, 0)));
+    check(Format::Zlib, &zlib, 1, 0x20 | 0x1b, Some((DataError::ZlibHeader, 0)));
+    check(Format::Zlib, &zlib, 1, 0xbb, Some((DataError::ZlibDictionary, 0)));
+    check(Format::Zlib, &zlib, end - 1, zlib[end - 1] ^ 1, Some((DataError::Checksum, end - 4)));
+    // A member's header that is damaged is found where it is.
     let mut two = gzip.clone();
     two.extend(&gzip);
-    check(Format::Gzip, &two, gzip.len() + 2, 9, Some((Fault::GzipMethod, gzip.len())));
+    check(Format::Gzip, &two, gzip.len() + 2, 9, Some((DataError::GzipMethod, gzip.len())));
     // An error in the data is found at its place in the file.
     let mut broken = gzip[..10].to_vec();
     broken.extend([0x07, 0, 0, 0]);
-    check(Format::Gzip, &broken, 9, 3, Some((Fault::BlockType, 10)));
+    check(Format::Gzip, &broken, 9, 3, Some((DataError::BlockType, 10)));
 }
 
 /// A full checkpoint: of a raw Deflate64 stream between blocks, with these numbers; `window` as it is or as a frame.
@@ -296,7 +298,7 @@ fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
     _ = inflate.decompress(&[0x1f, 0x8b, 8][..if format == Format::Gzip { 3 } else { 0 }], &mut []);
     let before = inflate.checkpoint(Form::Full).expect("there has been no error");
     let result = inflate.restore(checkpoint);
-    assert!(matches!(result, Err(Error::Checkpoint(_))), "{what}: {result:?}");
+    assert!(matches!(result, Err(Error::InvalidCheckpoint(_))), "{what}: {result:?}");
     assert!(inflate.checkpoint(Form::Full) == Ok(before), "{what}: nothing has changed");
 }
 

@@ -7,7 +7,7 @@ use crate::deflate;
 use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{Outcome, go_on, in_one_go, in_pieces, other_deflate, other_deflate64};
 use crate::deflate::{Random, random_stream};
-use fdckpt::Error;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Form, Format, Inflate, Reader};
 
 /// How many of each kind (`FDCKPT_TEST_INFLATE_CASES`).
@@ -279,7 +279,10 @@ fn readers_resume_from_checkpoints() {
         }
         let held = reader.fill_buf().expect("it is sound").len();
         if held > 0 {
-            assert!(matches!(reader.checkpoint(Form::Full), Err(Error::Argument(_))), "what was not consumed would be lost");
+            assert!(
+                matches!(reader.checkpoint(Form::Full), Err(Error::InvalidArgument(_))),
+                "what was not consumed would be lost"
+            );
         }
         let mut rest = vec![0; held];
         reader.read_exact(&mut rest).expect("it is there");

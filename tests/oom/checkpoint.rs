@@ -6,11 +6,11 @@
 use std::path::Path;
 
 use crate::failing_alloc::{MOST, NOW, fail_in, never};
-use fdckpt::checkpoint::{Failure, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
-use fdckpt::{Error, FrameStyle};
+use fdckpt::FrameStyle;
+use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, SyncMode, WriterOptions, salvage};
 
 /// As `at_each_allocation`, but that what is only kept for later may be done without.
-fn at_each_allocation(mut call: impl FnMut() -> Result<(), Failure>) -> u64 {
+fn at_each_allocation(mut call: impl FnMut() -> Result<(), Error>) -> u64 {
     for n in 1.. {
         fail_in(n);
         let result = call();
@@ -18,7 +18,7 @@ fn at_each_allocation(mut call: impl FnMut() -> Result<(), Failure>) -> u64 {
         match result {
             Ok(()) if not_reached => return n - 1,
             Ok(()) => {}
-            Err(failure) => assert!(failure.error() == Error::OutOfMemory && !not_reached, "allocation {n}: {failure}"),
+            Err(failure) => assert!(failure.kind() == ErrorKind::OutOfMemory && !not_reached, "allocation {n}: {failure}"),
         }
     }
     unreachable!()
@@ -28,7 +28,7 @@ fn options<'w>() -> WriterOptions<'w> {
     WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4).frame_size(65_536)
 }
 
-fn save(path: &Path, large: &[u8]) -> Result<(), Failure> {
+fn save(path: &Path, large: &[u8]) -> Result<(), Error> {
     let mut writer = options().create(path)?;
     writer.attribute("t", b"")?;
     writer.attribute("step", b"17")?;
@@ -43,7 +43,7 @@ fn save(path: &Path, large: &[u8]) -> Result<(), Failure> {
 }
 
 /// What was saved, in all ways.
-fn load(path: &Path, large: &[u8]) -> Result<(), Failure> {
+fn load(path: &Path, large: &[u8]) -> Result<(), Error> {
     let reader = Reader::open(path)?;
     let found = reader.find("large").expect("it is there").number();
     assert!(reader.read_to_vec(found)? == large);

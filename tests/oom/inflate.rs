@@ -5,7 +5,7 @@
 use std::io::{self, Cursor};
 
 use crate::failing_alloc::{self, at_each_allocation};
-use fdckpt::Error;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Form, Format, Index, Inflate, Status};
 
 /// Half of it compresses.

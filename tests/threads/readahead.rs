@@ -4,7 +4,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::alone;
-use fdckpt::{BUFFER_MIN, Checkpt, Error, FrameStyle, Restore, ThreadPool, set_threads};
+use fdckpt::frame::Error;
+use fdckpt::{BUFFER_MIN, Checkpt, FrameStyle, Restore, ThreadPool, set_threads};
 
 fn random(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -192,7 +193,7 @@ fn error_after_restored_data_is_ignored() {
             restore.data(&mut between[..7]).unwrap();
             assert_eq!(&between, b"between\0");
             let error = restore.data(&mut between).unwrap_err();
-            assert!(matches!(error, Error::Io { offset, .. } if offset == end + 7), "{error}");
+            assert!(matches!(error, Error::Io(error) if error.offset == Some(end + 7)), "{error}");
         }
     }
     set_threads(1);

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use fdckpt::Container;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Form, Format, Index, Inflate, Progress, Status};
-use fdckpt::{Container, Error};
 
 use super::Random;
 
@@ -103,7 +104,7 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
                 continue;
             }
             Err(error) => {
-                assert_eq!(inflate.checkpoint(Form::Full), Err(Error::Failed));
+                assert_eq!(inflate.checkpoint(Form::Full), Err(Error::Poisoned));
                 Some(Err(error))
             }
         };
@@ -228,7 +229,7 @@ pub fn restore(case: &[u8]) {
         inflate.restore(&before.0).expect("it was just made");
         match inflate.restore(&checkpoint) {
             Err(error) => {
-                assert!(matches!(error, Error::Checkpoint(_)), "{error:?}");
+                assert!(matches!(error, Error::InvalidCheckpoint(_)), "{error:?}");
                 assert!(inflate.checkpoint(Form::Full).as_ref() == Ok(&before), "nothing has changed");
             }
             Ok(position) => {

@@ -3,7 +3,8 @@
 
 #![allow(dead_code, reason = "each user needs a part of it")]
 
-use fdckpt::{Container, Error};
+use fdckpt::Container;
+use fdckpt::container::Error;
 
 /// What the metadata can consist of. Strings are decoded to characters.
 enum Value {
@@ -316,7 +317,7 @@ pub fn compare(file: &[u8]) -> Outcome {
     for &kind in &kinds {
         match container.get(kind) {
             Ok(data) => assert_eq!(Some(Some(data)), model.get(kind)),
-            Err(Error::NoSuchSection { .. }) => assert!(model.get(kind).is_none()),
+            Err(Error::SectionNotFound { .. }) => assert!(model.get(kind).is_none()),
             Err(Error::SectionOutOfRange { .. }) => assert_eq!(model.get(kind), Some(None)),
             Err(error) => panic!("{error}"),
         }

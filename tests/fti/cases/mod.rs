@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use fdckpt::Error;
+use fdckpt::fti::Error;
 use fdckpt::fti::{Checkpoint, Finding, FormatVersion, Options, Protected, ProtectedMut, SyncMode, Verdict, Writer};
 use serde_json::Value as Json;
 
