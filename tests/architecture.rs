@@ -1,12 +1,13 @@
-//! The walls between the rooms of the house: who may use whom, where unsafe code may be, how large a file may grow.
+//! Rules of the source tree: which modules may depend on which, where unsafe code is allowed, how long a file may be.
 
 mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room (the first part of a path in `src`), and those that it may use. Data flows one way: C or Rust caller, room, sys.
-const MAY_USE: &[(&str, &[&str])] = &[
+/// Each top-level module (the first part of a path in `src`) and its allowed dependencies. They point one way: from the callers in C and
+/// Rust to `sys`.
+const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lib",
         &[
@@ -42,17 +43,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sys", &[]),
 ];
 
-/// The tool is a crate of its own, to which the library is what it is to any user.
+/// The command-line tool is a crate of its own, which uses the library like any other user.
 const TOOL: &str = "bin";
 
-/// Where `unsafe` may be written.
-const ISLANDS: &[&str] = &["sys", "capi"];
+/// The modules in which unsafe code is allowed.
+const UNSAFE_MODULES: &[&str] = &["sys", "capi"];
 
-const LONGEST_FILE: usize = 800;
+const MAX_LINES: usize = 800;
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("src is readable") {
+    for entry in fs::read_dir(dir).expect("src is readable") {
         let path = entry.expect("src is readable").path();
         if path.is_dir() {
             files.extend(sources(&path));
@@ -63,15 +64,15 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Calls `check` with the room, path and text of each source file.
+/// Calls `check` with the top-level module, path and text of each source file.
 fn each_source(mut check: impl FnMut(&str, &str, &str)) {
     let src = common::root().join("src");
     let files = sources(&src);
-    assert!(files.len() > 10, "the sources are found");
+    assert!(files.len() > 10, "no sources found");
     for file in files {
         let path = file.strip_prefix(&src).expect("below src").to_str().expect("plain names").to_owned();
-        let room = path.split('/').next().expect("not empty").trim_end_matches(".rs").to_owned();
-        check(&room, &path, &fs::read_to_string(&file).expect("readable"));
+        let module = path.split('/').next().expect("not empty").trim_end_matches(".rs").to_owned();
+        check(&module, &path, &fs::read_to_string(&file).expect("readable"));
     }
 }
 
@@ -83,53 +84,53 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn module_dependencies() {
-    each_source(|room, path, text| {
-        if room == TOOL {
+    each_source(|module, path, text| {
+        if module == TOOL {
             return;
         }
-        let Some((_, may_use)) = MAY_USE.iter().find(|(name, _)| *name == room) else {
-            panic!("{path}: give the room {room} a row in MAY_USE");
+        let Some((_, may_use)) = ALLOWED.iter().find(|(name, _)| *name == module) else {
+            panic!("{path}: add a row for {module} to ALLOWED");
         };
         for line in code(text) {
-            assert!(!line.contains("super::super"), "{path}: name the room instead of super::super: {line}");
-            assert!(!line.contains("crate::{"), "{path}: one line for each room: {line}");
+            assert!(!line.contains("super::super"), "{path}: use crate:: instead of super::super: {line}");
+            assert!(!line.contains("crate::{"), "{path}: one `use` for each module: {line}");
             for used in line.split("crate::").skip(1) {
                 let used = used.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().expect("at least one part");
-                // Not by the names under which lib.rs makes items public, but from where they come.
-                assert!(MAY_USE.iter().any(|(name, _)| *name == used), "{path}: crate::{used} is not a room: {line}");
-                assert!(used == room || may_use.contains(&used), "{path}: {room} may not use {used}: {line}");
+                // By the module that defines an item, not by its public name in lib.rs.
+                assert!(ALLOWED.iter().any(|(name, _)| *name == used), "{path}: crate::{used} is not a top-level module: {line}");
+                assert!(used == module || may_use.contains(&used), "{path}: {module} must not use {used}: {line}");
             }
         }
     });
 }
 
-/// Whatever the tool cannot do, a user cannot do either: it reaches around the public API nowhere.
+/// The tool must be possible to write for any user: it uses nothing but the public API.
 #[test]
 fn cli_uses_public_api_only() {
     let mut files = 0;
-    each_source(|room, path, text| {
-        if room != TOOL {
+    each_source(|module, path, text| {
+        if module != TOOL {
             return;
         }
         files += 1;
         let hidden = fs::read_to_string(common::root().join("src/fti/write.rs")).expect("readable").contains("pub leftovers");
-        assert!(hidden, "this test knows what is public, but not for users");
+        assert!(hidden, "the hidden item of the public API is found");
         for line in code(text) {
             for way in ["#[path", "include!", "unsafe", "extern \"C\"", "libc::", "leftovers", "Leftovers"] {
                 let forbids = line.contains("forbid(unsafe_code)");
-                assert!(!line.contains(way) || forbids, "{path}: the tool does without {way}: {line}");
+                assert!(!line.contains(way) || forbids, "{path}: the tool must not use {way}: {line}");
             }
         }
         assert!(text.contains("#![forbid(unsafe_code)]") || !path.ends_with("main.rs"), "{path}");
     });
-    assert!(files > 10, "its sources are found");
+    assert!(files > 10, "no sources of the tool found");
 }
 
-/// Compressed windows and indexes are additions; what decompresses has no other room below it.
+/// Compressed windows and indexes are additions: the decoder depends on no other format.
 #[test]
 fn inflate_decoder_is_independent() {
-    each_source(|room, path, text| {
-        let uses = |other: &str| room == "inflate" && code(text).any(|line| line.contains(&format!("crate::{other}")));
+    each_source(|module, path, text| {
+        let uses = |other: &str| module == "inflate" && code(text).any(|line| line.contains(&format!("crate::{other}")));
         assert!(!uses("frame") || path.ends_with("/compressed_window.rs"), "{path}: only compressed_window.rs uses frame");
         assert!(!uses("container") || path.ends_with("/index.rs"), "{path}: only index.rs uses container");
     });
@@ -137,18 +138,17 @@ fn inflate_decoder_is_independent() {
 
 #[test]
 fn unsafe_confined() {
-    each_source(|room, path, text| {
+    each_source(|module, path, text| {
         let has_unsafe = code(text).any(|line| line.contains("unsafe ") || line.contains("allow(unsafe_code)"));
-        let is_fast = path.ends_with("/fast.rs");
-        assert!(!has_unsafe || ISLANDS.contains(&room) || is_fast, "{path}: unsafe code outside of {ISLANDS:?}");
+        assert!(!has_unsafe || UNSAFE_MODULES.contains(&module), "{path}: unsafe code outside of {UNSAFE_MODULES:?}");
     });
 }
 
 #[test]
 fn foreign_functions_confined_to_sys() {
-    each_source(|room, path, text| {
+    each_source(|module, path, text| {
         let foreign = code(text).any(|line| line.contains("unsafe extern \"C\" {") || line.contains("libc::"));
-        assert!(!foreign || room == "sys", "{path}: foreign functions belong to sys");
+        assert!(!foreign || module == "sys", "{path}: foreign functions are declared in sys only");
     });
 }
 
@@ -156,6 +156,6 @@ fn foreign_functions_confined_to_sys() {
 fn max_file_length() {
     each_source(|_, path, text| {
         let lines = text.lines().count();
-        assert!(lines <= LONGEST_FILE, "{path} has {lines} lines: split it");
+        assert!(lines <= MAX_LINES, "{path} has {lines} lines: split it");
     });
 }

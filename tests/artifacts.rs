@@ -1,5 +1,4 @@
-//! What is handed to users: the shared library's symbols and soname, the static library beside a program's own LZ4, the
-//! installation, the demonstration.
+//! What users get: symbols and soname of the shared library, the static library beside another LZ4, installation, demo and examples.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The benchmark runs: every row, with next to no data. Whether it is fast is no question of a test; but what stack it takes is.
+//! The benchmark measures every row, with next to no data. Speed is not tested; stack use is.
 
 mod common;
 

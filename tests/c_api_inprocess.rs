@@ -1,6 +1,6 @@
 //! Runs the C test suite (`ctests/c_api`) in this process, on the library's code as it is linked into Rust programs.
 //!
-//! Nothing else may be in this file: the C code redirects stderr, sets limits and so on, which a test beside it would notice.
+//! A test program of its own: the C code redirects stderr, sets limits and changes signal handlers, which would disturb other tests.
 
 mod common;
 

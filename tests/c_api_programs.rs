@@ -1,4 +1,4 @@
-//! Runs the C test suite (`ctests/c_api`) as programs of their own on the shared library, also under valgrind.
+//! Runs the C test suite (`ctests/c_api`) as programs linked with the shared library, also under valgrind.
 
 mod common;
 

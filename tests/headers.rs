@@ -1,5 +1,5 @@
-//! The headers in `include/`: they are what cbindgen makes of `src/capi` today (`make headers`, that is
-//! `FDCKPT_TEST_WRITE_HEADERS=1`, writes them), and compile without a warning wherever they may be included.
+//! The headers in `include/` are what cbindgen generates from `src/capi` (`make headers` writes them), and compile without warnings
+//! wherever they may be included.
 
 mod common;
 

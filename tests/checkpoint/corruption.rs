@@ -1,4 +1,4 @@
-//! Damaged checkpoints: each is noticed, and costs what it hits, nothing else.
+//! Corrupt checkpoint files: corruption is noticed, named, and costs only the regions that it hits.
 
 use std::fs;
 

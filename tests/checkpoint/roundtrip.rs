@@ -1,4 +1,4 @@
-//! Self-describing checkpoints: what is written is what the specification says, and comes back.
+//! Self-describing checkpoints: writing, reading, salvage; the bytes are those of the specification.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

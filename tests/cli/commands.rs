@@ -1,5 +1,4 @@
-//! The tool, as people and scripts run it: the sessions in the documents, JSON against the descriptions of the golden files, terminals,
-//! pipes, signals, memory.
+//! The commands: sessions in the documents, JSON against the descriptions of the golden files, terminals, pipes, signals, memory.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! `fdckpt inflate`: all formats, zip archives, indexes; killed at any moment it gets to the end; memory stays bounded.
+//! `fdckpt inflate`: all formats, zip archives and indexes; it survives kills, and its memory is bounded.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

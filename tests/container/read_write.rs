@@ -1,4 +1,4 @@
-//! The CKPT container: the golden files and cases of the original, a model of the format, writing and appending to files.
+//! Reading, writing and appending: golden files and verdicts of the original implementation, and a model of the format.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,9 +1,8 @@
-//! What a crash leaves of a file that is updated in place: the old state or the new one, never a third thing. `make test-crash` does more
-//! of it.
+//! A crash during an update in place leaves the old state or the new one.
 //!
-//! For a crash of the machine the system calls of several updates, one after the other, are recorded (`write_recorder.c`, by
-//! LD_PRELOAD), and after each of them each state is built that a disk may be in: what was not synced is there, is not, or in
-//! part, in any combination and order. For a crash of the process one is killed, again and again.
+//! Machine crash: the system calls of several updates are recorded (`write_recorder.c`, by LD_PRELOAD). After each call every state is
+//! built that a disk may be in: writes that were not synced are present, absent or partial, in any combination and order.
+//! Process crash: processes that update are killed at random.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

@@ -1,8 +1,7 @@
-//! What a crash leaves of a file that is being replaced: the old one or the new one, never a third thing. `make test-crash` does more
-//! of it.
+//! A crash while a file is being replaced leaves the old file or the new one.
 //!
-//! For a crash of the machine the system calls of a save are recorded (`write_recorder.c`, by LD_PRELOAD), and each state is built
-//! that a disk may be in afterwards. For a crash of the process one is killed, again and again.
+//! Machine crash: the system calls of a save are recorded (`write_recorder.c`, by LD_PRELOAD), and every state is built that a disk may
+//! be in after each of them. Process crash: processes that save are killed at random.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,8 +1,8 @@
-//! A fault at every call: scenarios that make and restore checkpoints run while a shim (`ctests/fault_injection/preload_shim.c`, by LD_PRELOAD) makes
-//! the n-th call of a kind fail, for every n. `make test-faults` runs all of them, `cargo test` a part.
+//! Fault injection: scenarios run while a shim (`ctests/fault_injection/preload_shim.c`, by LD_PRELOAD) makes the n-th call of a kind
+//! fail, for every n. `make test-faults` runs all of them, `cargo test` a part.
 //!
-//! The scenarios are programs of their own (`scenarios.c` for the C API, `scenario.rs` for Rust's), which say what
-//! they are about to do. One that dies or hangs is started again behind the run that it died of.
+//! The scenarios are programs (`ctests/fault_injection/` for the C API, `scenario.rs` for the Rust API) that print each run before they
+//! start it. A program that dies or hangs is restarted after the run that killed it.
 
 #[path = "../common/mod.rs"]
 mod common;

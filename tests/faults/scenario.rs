@@ -1,5 +1,5 @@
-//! Makes and restores checkpoints by the Rust API while the shim makes calls fail, and checks what comes of it. Groups, runs and
-//! what is printed are as in scenarios.c.
+//! Writes and restores checkpoints by the Rust API while the shim makes calls fail, and checks the results. Groups, runs and output are
+//! as in `scenarios.c`.
 
 use std::ffi::{CStr, c_int, c_long, c_ulong};
 use std::fs::File;

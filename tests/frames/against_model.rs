@@ -1,7 +1,7 @@
-//! Random sequences of calls: all modes of the library give the same bytes, codes and offsets as each other, as a model
-//! of the format (`model`), and as a second implementation of the C API (`benches/reference.c`).
+//! Random call sequences: all modes of the library give the same bytes, codes and offsets as each other, as a model of the format
+//! (`model`), and as a second implementation of the C API (`benches/reference.c`).
 //!
-//! `make test-model COUNT=n` draws n of them; in the ordinary tests it is 10,000, from another place each time the version changes.
+//! By default 10,000 of them, with another seed for each version; `make test-model COUNT=n` draws n.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;

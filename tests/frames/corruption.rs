@@ -1,6 +1,6 @@
-//! Checkpoints that were corrupt: nothing but documented codes, the same as the model's, and how much of the damage goes unnoticed.
+//! Corrupt frames: only documented codes, the same as those of the model; and how much corruption goes unnoticed.
 //!
-//! `make test-corruption COUNT=n` damages larger checkpoints n times; in the ordinary tests it is 20,000.
+//! By default 20,000 changes to large checkpoints; `make test-corruption COUNT=n` makes n.
 
 use crate::model;
 use crate::model::library_driver::{Bench, silence};

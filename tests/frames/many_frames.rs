@@ -1,4 +1,4 @@
-//! Many frames at a time: the bytes of one handle whatever the number of threads, restored in any order, and errors that name the frame.
+//! Many frames at a time: the bytes of a single handle on any number of threads, restored in any order; errors name the frame.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};

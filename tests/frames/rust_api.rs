@@ -1,4 +1,4 @@
-//! The Rust API: the golden traces, every mode against every other, and its errors.
+//! The Rust API: golden traces, equivalence of the modes, errors.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

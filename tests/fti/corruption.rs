@@ -1,5 +1,4 @@
-//! FTI-FF: corrupt files. What is corrupt is told by field and place, nothing that is corrupt is recovered, and what the data
-//! proves is repaired.
+//! Corrupt FTI files: issues are reported by field and offset, no corrupt data is recovered, and headers are repaired from data.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,4 @@
-//! FTI-FF: the golden files of FTI itself, of all generations, read and written again; converting and comparing; what is saved is
-//! recovered.
+//! FTI files of all versions, as FTI wrote them: read, written again, converted, compared.
 
 use std::collections::BTreeMap;
 use std::fs;

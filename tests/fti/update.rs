@@ -1,5 +1,4 @@
-//! FTI-FF, differential checkpoints: the golden files of FTI, its defects shown right, what is written and what not, hashes that are
-//! kept, journals that are left.
+//! Differential FTI checkpoints: golden files, files in which FTI itself goes wrong, what is written, kept hashes, journals.
 
 use std::collections::BTreeMap;
 use std::fs;

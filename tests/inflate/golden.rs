@@ -1,5 +1,5 @@
-//! Inflate and its checkpoints against golden files (tests/golden/deflate64, README there): every stream decodes, the blob at every
-//! canonical point is the golden one to the byte, restores resume, and altered blobs get their verdict.
+//! Golden streams and checkpoints (`tests/golden/deflate64`): every stream decodes, checkpoints match to the byte at every canonical
+//! point, restored checkpoints resume, and altered ones get the expected verdict.
 
 use std::fmt::Write;
 use std::fs;

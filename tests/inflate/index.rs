@@ -1,5 +1,5 @@
-//! Random access by an index: what is read at any offset is what decoding in one go gives; indexes and inputs that are corrupt, changed or
-//! not each other's are refused.
+//! Random access by an index: any range equals that of decoding from the start; indexes and inputs that are corrupt, changed or do not
+//! belong together are rejected.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};

@@ -1,5 +1,5 @@
-//! Streams that are not sound: each is refused with what is wrong and where, however it is cut; and refused by another decoder too.
-//! Checkpoints that are not sound, although their checksums are right: refused, and nothing has changed.
+//! Invalid streams are rejected with fault and offset, in pieces of any size, and by another decoder too. Invalid checkpoints with valid
+//! checksums are rejected without any change.
 
 use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{blob_sum, go_on, in_one_go, in_pieces, other_deflate, other_deflate64, sum_up};

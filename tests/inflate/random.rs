@@ -1,4 +1,4 @@
-//! Random streams through inflate, in pieces and from checkpoint to checkpoint: as in one go, and as other decoders have it.
+//! Random streams in pieces and from checkpoint to checkpoint decode as in one call, and as other decoders do.
 
 use std::io::{BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! examples/inflate_resume.c, killed again and again at random, gets to the end with the right output.
+//! `examples/inflate_resume.c`, killed at random again and again, completes with the right output.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

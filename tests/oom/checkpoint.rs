@@ -1,7 +1,4 @@
-//! Self-describing checkpoints when out of memory: every allocation fails once, and each call tells so, or does without. And
-//! how much memory saving, opening and reading take at most.
-//!
-//! Nothing else may be in this file: the allocator is for all of the process.
+//! Self-describing checkpoints: each failed allocation is reported or done without; memory for saving, opening and reading is bounded.
 
 use std::path::Path;
 

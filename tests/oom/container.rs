@@ -1,7 +1,4 @@
-//! The container when out of memory: every allocation fails once, and each call tells so and leaves things as they were. And
-//! how much memory reading takes at most.
-//!
-//! Nothing else may be in this file: the allocator is for all of the process.
+//! Containers: each failed allocation is reported and changes nothing; memory for reading is bounded.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! An allocator that fails when told so, for tests of what happens when out of memory.
+//! A global allocator that fails on request.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

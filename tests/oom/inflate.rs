@@ -1,6 +1,4 @@
-//! Inflate when out of memory: every allocation fails once, and each call tells so and leaves things as they were.
-//!
-//! Nothing else may be in this file: the allocator is for all of the process.
+//! Inflate: each failed allocation is reported and changes nothing.
 
 use std::io::{self, Cursor};
 

@@ -1,4 +1,4 @@
-//! Several threads make the same checkpoint as one: bytes, offsets, errors and where they come.
+//! Compression by several threads gives the bytes, offsets and errors of one.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Restoring from a file while another thread reads ahead: what is restored, offsets, errors, and how far the descriptor runs ahead.
+//! Restoring from a file while another thread reads ahead: data, offsets, errors, and how far the descriptor advances.
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! Makes Deflate and Deflate64 streams, symbol by symbol.
+//! Writes Deflate and Deflate64 streams, symbol by symbol.
 
 /// A small generator of random numbers (splitmix64).
 pub struct Random(pub u64);

@@ -1,4 +1,4 @@
-//! Runs a decompressor over a stream, in one go and in pieces with checkpoints between them.
+//! Runs a decompressor over a stream, in one call and in pieces with checkpoints between them.
 
 use std::io;
 

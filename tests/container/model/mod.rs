@@ -1,7 +1,7 @@
-//! A model of the container, written from its specification (docs/container-format.md) and sharing no code with the
-//! library: the metadata becomes a tree first, by recursion, and everything is copied. And a generator of files for it.
+//! A model of the container, written from docs/container-format.md: the metadata is parsed into a tree, by recursion, and everything is
+//! copied. Also a generator of files. Shares no code with the library.
 
-#![allow(dead_code, reason = "each user needs a part of it")]
+#![allow(dead_code, reason = "each user uses a part of it")]
 
 use fdckpt::Container;
 use fdckpt::container::Error;

@@ -1,4 +1,4 @@
-//! Sequences of calls, made of arbitrary bytes: by a fuzzer, or by chance.
+//! Call sequences from arbitrary bytes: those of a fuzzer, or random ones.
 
 use super::Op;
 

@@ -1,4 +1,4 @@
-//! The comparisons: all modes of the library with each other and with the model. They panic at the first difference.
+//! Compares all modes of the library with each other and with the model. Panics at the first difference.
 
 use super::case::{Choices, arbitrary_restore_ops, checkpt_ops};
 use super::library_driver::{BUFFER_MIN, Bench};

@@ -1,4 +1,4 @@
-//! The library, or another with its API, driven by the same calls as the model: the C API in each mode.
+//! Drives the C API of the library, or of another one with its functions, with the calls of the model, in each mode.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,7 +1,7 @@
-//! A model of the frame format, to compare the library with: plain vectors, and LZ4 called directly. Written from
-//! docs/frame-format.md and the API's description; shares no code with the library.
+//! A model of the frame format: plain vectors, and LZ4 called directly. Written from docs/frame-format.md and the description of the
+//! API; shares no code with the library.
 
-#![allow(dead_code, reason = "each user takes a part of it")]
+#![allow(dead_code, reason = "each user uses a part of it")]
 
 pub mod case;
 pub mod compare;

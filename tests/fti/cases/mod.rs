@@ -1,6 +1,6 @@
-//! The golden files of FTI, and what they are made of.
+//! The golden FTI files and their descriptions.
 
-#![allow(dead_code, reason = "each harness uses a part of it")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
