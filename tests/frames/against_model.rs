@@ -54,7 +54,7 @@ fn run(name: &str, salt: u64, check: fn(&mut Bench, &[u8], bool)) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let mut libraries = [("library", Bench::new()), ("twin", Bench::of(*REFERENCE))];
+                let mut libraries = [("library", Bench::new()), ("reference", Bench::of(*REFERENCE))];
                 for index in (thread..count).step_by(threads as usize) {
                     let case = case(index, salt);
                     // A quarter of them tells enough of the reference, which does not change.
@@ -117,8 +117,8 @@ fn frame_past_1_gib() {
     let mut bench = Bench::new();
     assert!(bench.checkpt_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
     assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers.clone(), model.bytes.clone()), "region");
-    let twin = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
-    assert!(twin == (answers, model.bytes.clone()), "twin");
+    let reference = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
+    assert!(reference == (answers, model.bytes.clone()), "reference");
 }
 
 /// Offsets that 32 bits don't hold, in a file of which most is a hole.
