@@ -1,5 +1,5 @@
 //! What a checkpoint that describes itself costs, beside plain frames by one thread, write(2) and memcpy, and other tools. `make
-//! bench-index`.
+//! bench-checkpoint`.
 //!
 //! MIB (256) MiB of files below DATA, in 64 regions. Each pair is measured in turn, ROUNDS times; a ratio is the median of the rounds'
 //! ratios, a time the best. ROW takes a part of the names of rows that are wanted.

@@ -1,6 +1,6 @@
 /* reference.c: the API of fd_checkpt.h in the plainest C over lz4.c.
 
-   The yardstick of `make bench`, and a second oracle in the tests.  It is
+   The reference of `make bench`, and a second oracle in the tests.  It is
    written from the description of the contract alone, as one would write
    it without a thought of speed beyond memcpy and buffers: LZ4 and the
    system do what they do, and nothing is saved around them.

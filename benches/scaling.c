@@ -1,7 +1,7 @@
-/* threads.c: what several threads gain, beside what one needs for the same
+/* scaling.c: what several threads gain, beside what one needs for the same
    work in the same run.
 
-     threads [--threads N] [--mib N] [--rounds N] [--dir DIR] DATA...
+     scaling [--threads N] [--mib N] [--rounds N] [--dir DIR] DATA...
 
    One and N threads take turns, and who goes first alternates; the ratio
    (time of one / time of N: above 1, N are faster) is the median of the
@@ -242,7 +242,7 @@ main( int     argc,
     else die( "no such option: %s", argv[ arg ] );
   }
   if( !threads || threads>THREAD_MAX || !rounds || rounds>ROUNDS_MAX || !mib || mib>FRAME_MAX || arg==argc || argc-arg>CORPUS_ROOTS )
-    die( "usage: threads [--threads N] [--mib N] [--rounds N] [--dir DIR] DATA..." );
+    die( "usage: scaling [--threads N] [--mib N] [--rounds N] [--dir DIR] DATA..." );
   corpus_sz = mib<<20;
   region_sz = corpus_sz + corpus_sz/64UL + (1UL<<20);
   corpus    = touched( corpus_sz );

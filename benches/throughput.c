@@ -1,4 +1,4 @@
-/* bench.c: measures two libraries with the API of fd_checkpt.h in turn, on
+/* throughput.c: measures two libraries with the API of fd_checkpt.h in turn, on
    one thread.  `make bench` runs it; --help lists the options.
 
    A row is one way of use: style, mode, data, size of the buffers, meta or
@@ -701,7 +701,7 @@ loop( api_t const * api,
 }
 
 static char const usage[] =
-  "usage: bench --ours LIB [--other LIB] [OPTION VALUE...] DATA...\n"
+  "usage: throughput --ours LIB [--other LIB] [OPTION VALUE...] DATA...\n"
   "  DATA             files and folders for the tar corpus\n"
   "  --rows REGEX     only rows whose names (style/mode/corpus/size/call/direction) match\n"
   "  --rounds N       pairs of measurements a row (35), fewer where one takes long\n"

@@ -1,6 +1,6 @@
-/* demo.c: saves files in a checkpoint, and restores them in three ways.
+/* frames_demo.c: saves files in a checkpoint, and restores them in three ways.
 
-     demo [-t THREADS] [-o FILE] PATH
+     frames_demo [-t THREADS] [-o FILE] PATH
 
    PATH is a file or a folder.  Folders are walked in the order of names,
    without following symbolic links.  The files must not change meanwhile.
@@ -22,7 +22,7 @@
    through a pipe, and compared with the files.  On failure the program
    says why and exits; a program that goes on would call fini first.
 
-     cc -std=c11 -O2 -pthread -Iinclude examples/frames_demo.c -lfdckpt -o demo */
+     cc -std=c11 -O2 -pthread -Iinclude examples/frames_demo.c -lfdckpt -o frames_demo */
 
 #define _POSIX_C_SOURCE 200809L
 

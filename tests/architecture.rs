@@ -8,8 +8,8 @@ mod imports;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each top-level module (the first part of a path in `src`) and its allowed dependencies. They point one way: from the callers in C and
-/// Rust to `sys`.
+/// Each top-level module (the first part of a path in `src`) and its allowed dependencies. They point one way: from the
+/// callers in C and Rust to `sys`.
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lib",

@@ -1,4 +1,5 @@
-//! What users get: symbols and soname of the shared library, the static library beside another LZ4, installation, demo and examples.
+//! What users get: symbols and soname of the shared library, the static library beside another LZ4, installation, demo
+//! and examples.
 
 mod common;
 

@@ -31,7 +31,7 @@ fn every_row_is_measured_and_plotted() {
     assert!(said.starts_with("lz4/mmio/acgt/16/meta/restore: 3 times 4096 buffers"), "{said}");
 }
 
-/// Threads of many hosts have 64 KiB. Code that is not optimised takes some more.
+/// Threads of many programs have 64 KiB. Unoptimised code takes more.
 #[test]
 fn stack_use_is_bounded() {
     let program = common::bench_target("stack");

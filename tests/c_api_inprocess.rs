@@ -1,6 +1,7 @@
 //! Runs the C test suite (`ctests/c_api`) in this process, on the library's code as it is linked into Rust programs.
 //!
-//! A test program of its own: the C code redirects stderr, sets limits and changes signal handlers, which would disturb other tests.
+//! A test program of its own: the C code redirects stderr, sets limits and changes signal handlers, which would disturb
+//! other tests.
 
 mod common;
 

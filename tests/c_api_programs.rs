@@ -18,7 +18,7 @@ mod shared_library {
         }
     }
 
-    /// Several threads change nothing.
+    /// Several threads give the same results.
     #[test]
     fn golden_trace_with_threads() {
         let program = common::c_program("golden_trace");
@@ -83,7 +83,7 @@ mod shared_library {
     }
 }
 
-/// The library that ours is measured against gives the same answers.
+/// The reference implementation gives the same answers.
 #[test]
 fn golden_trace_of_reference() {
     let program = common::c_program_with_reference("golden_trace");
@@ -153,8 +153,8 @@ mod valgrind {
         for args in trace_arguments() {
             print!("{}", common::run(valgrind(&common::c_program("golden_trace")).args(args)));
         }
-        // Not frames: it takes too long, and to valgrind its forked child, where threads are no more, leaks their memory. The sanitizers
-        // (`make test-sanitizers`) run it.
+        // Not frames: it takes too long, and to valgrind its forked child, where threads are no more, leaks their
+        // memory. The sanitizers (`make test-sanitizers`) run it.
         for name in ["abi", "io", "corruption", "threads", "log", "host_environment", "container", "fti", "checkpoint", "inflate"]
         {
             print!("{}", common::run(&mut valgrind(&common::c_program(name))));

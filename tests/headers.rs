@@ -1,5 +1,5 @@
-//! The headers in `include/` are what cbindgen generates from `src/capi` (`make headers` writes them), and compile without warnings
-//! wherever they may be included.
+//! The headers in `include/` are what cbindgen generates from `src/capi` (`make headers` writes them), and compile
+//! without warnings wherever they may be included.
 
 mod common;
 
@@ -171,7 +171,7 @@ fn readme_examples_compile() {
     common::run(cc.arg(folder.join("example.c")));
 }
 
-/// A host that has the basic types and macros already, with definitions of its own.
+/// A caller that has its own definitions of the basic types and macros.
 #[test]
 fn compile_with_base_types_of_caller() {
     let base = r#"
@@ -193,13 +193,13 @@ fn compile_with_base_types_of_caller() {
     for (name, kind) in [("host-types", types), ("host-macros", macros)] {
         compiles(name, &format!("{base}{kind}#include \"fd_checkpt.h\"\n{USES}"), &root().join("include"));
     }
-    // The other way round: what the host defines later, in the usual way, agrees with ours.
+    // The other order: usual definitions by the caller after the header agree with ours.
     let later = "#define FD_FN_PURE __attribute__((pure))\n#define FD_FN_CONST __attribute__((const))\n\
                  #define FD_STATIC_ASSERT(c) extern int host_asserts[ (c) ? 1 : -1 ]\n";
     compiles("host-later", &format!("#include \"fd_checkpt.h\"\n{types}{later}{USES}"), &root().join("include"));
 }
 
-/// In the place of the original header: `../log/fd_log.h` is there and brings the base.
+/// In place of the original header: `../log/fd_log.h` exists and defines the base.
 #[test]
 fn compile_in_place_of_the_original() {
     let tree = common::temp_dir("tree");

@@ -27,7 +27,8 @@ fn open(file: &[u8]) -> Result<Reader<'_>, Error> {
     ReaderOptions::new().open_bytes(file)
 }
 
-/// How many regions cannot be read of a corrupt file, if it can be opened; the others must be right. Whether anything was noticed at all.
+/// How many regions cannot be read of a corrupt file, if it can be opened; the others must be right. Whether anything
+/// was noticed at all.
 fn look(file: &[u8], regions: &[Vec<u8>]) -> (Option<usize>, bool) {
     let Ok(reader) = open(file) else { return (None, true) };
     let mut lost = 0;
@@ -149,7 +150,7 @@ fn random_corruption_is_noticed() {
     assert!(confined > 0);
 }
 
-/// The same file with another index, which has the right checksum: as somebody may have meant to write it. `edit` gets all but that.
+/// The same file with an edited index of valid checksum. `edit` gets the index without it.
 fn with_index(file: &[u8], edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let container = Container::parse(file).unwrap();
     let (frames, index) = (container.get(128).unwrap(), container.get(129).unwrap());
@@ -186,7 +187,7 @@ fn small() -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
-/// Whatever an index says that cannot be is refused when the file is opened, and where it lies is told.
+/// Impossible values in an index are rejected when the file is opened, with their offset.
 #[test]
 fn rejects_invalid_index() {
     let file = small();
@@ -342,7 +343,8 @@ fn rejects_invalid_index() {
     });
 }
 
-/// An index with any byte changed and the right checksum: what can be opened can be read, with whatever result, and does no harm.
+/// An index with any byte changed and the right checksum: what can be opened can be read, with whatever result, and
+/// does no harm.
 #[test]
 fn every_changed_byte_of_resealed_index() {
     let file = small();
@@ -389,7 +391,7 @@ fn index_at_another_offset() {
     }
 }
 
-/// Of a frame that cannot be decoded it is told where in the file, as plain restoring does.
+/// A frame that cannot be decoded is reported with its offset in the file, as by plain restoring.
 #[test]
 fn reports_offset_of_corrupt_frame() {
     let path = common::temp_dir("index-damage-where").join("a");
@@ -413,7 +415,7 @@ fn reports_offset_of_corrupt_frame() {
         assert_eq!((failure.kind(), failure.frame()), (expected.into(), Some(2)), "{header:?}");
         assert_eq!(failure.offset(), Some(begin as u64));
     }
-    // A frame that goes on behind its data.
+    // A frame that continues after its data.
     let longer = with_index(&file, |index| {
         put(index, 24, 2);
         [32, 96 + 32 + 8, 96 + 96].iter().for_each(|&field| put(index, field, 2 * 65_536));
@@ -481,8 +483,8 @@ fn region_of_both_styles() {
     }
 }
 
-/// The attributes are kept; of two with one key, which this library does not write, the first, as it is the one that is found. What is called
-/// unverified in a file that was not salvaged is as good as anything else.
+/// The attributes are kept; of two with one key, which this library does not write, the first, as it is the one that is
+/// found. What is called unverified in a file that was not salvaged is as good as anything else.
 #[test]
 fn salvage_keeps_attributes() {
     let folder = common::temp_dir("index-damage-attributes");

@@ -257,7 +257,7 @@ fn progress_is_reported_and_can_cancel() {
     };
     let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
     assert_eq!((failure.kind(), calls), (ErrorKind::Cancelled, 2));
-    // Whoever of several threads has done what: the end is told.
+    // Whichever thread has done what: the end is reported.
     let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
     for _ in 0..50 {
         let mut told = 0;
@@ -514,14 +514,15 @@ fn salvage_recovers_remaining_regions() {
     let (what, reader) = salvaged(b"");
     assert_eq!((what, reader.len()), (Default::default(), 0));
     assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
-    // RAW cannot be told from anything.
+    // RAW frames cannot be recognized.
     let file = write_to(&path, options(), &regions);
     let (what, reader) = salvaged(&file[..1500]);
     assert_eq!((what.index, what.unverified), (false, 1));
     assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
 }
 
-/// Without the index, what decompresses to few bytes can be chance. It is among the RAW stretches then: nothing is lost.
+/// Without the index, what decompresses to few bytes can be chance. It is among the RAW stretches then: nothing is
+/// lost.
 #[test]
 fn salvage_ignores_short_random_matches() {
     let folder = common::temp_dir("index-salvage-short");
@@ -578,7 +579,7 @@ fn salvage_finds_frames_after_binary_numbers() {
     assert!(reader.read_to_vec(0).unwrap() == numbers && reader.read_to_vec(1).unwrap() == text);
 }
 
-/// A region of somebody else, which begins in a frame of others: what is corrupt there costs no more of it than that.
+/// A region of a foreign writer that starts in a shared frame: corruption there costs only that part of it.
 #[test]
 fn salvage_of_region_that_starts_in_shared_frame() {
     let folder = common::temp_dir("index-salvage-begins");
@@ -622,7 +623,8 @@ fn salvage_recovers_names() {
     assert_eq!(reader.read_to_vec(1).unwrap(), twice[1].1);
 }
 
-/// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the square.
+/// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the
+/// square.
 #[test]
 fn salvage_bounds_index_search() {
     let folder = common::temp_dir("index-patience");
@@ -703,7 +705,8 @@ fn golden_files() {
     }
 }
 
-/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions do.
+/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions
+/// do.
 fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8> {
     let sum = xxhash_rust::xxh3::xxh3_64;
     let data: Vec<u8> = regions.iter().flat_map(|(_, data)| data).copied().collect();
@@ -761,7 +764,7 @@ fn foreign_container_rejected() {
     for cuts in [&[1450][..], &[150, 450, 460, 1400, 1450], &[1, 2, 3, 1449, 1450]] {
         let file = by_the_specification(&regions, cuts);
         check(&file, &regions, 2);
-        // A region that has another checksum than its data is corrupt, though each frame is sound.
+        // A region that has another checksum than its data is corrupt, though each frame is intact.
         let place = file.windows(8).rposition(|bytes| bytes == 1450u64.to_le_bytes()).unwrap();
         let mut other = file.clone();
         other[place + 8] ^= 1;

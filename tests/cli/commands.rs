@@ -1,4 +1,5 @@
-//! The commands: sessions in the documents, JSON against the descriptions of the golden files, terminals, pipes, signals, memory.
+//! The commands: sessions in the documents, JSON against the descriptions of the golden files, terminals, pipes,
+//! signals, memory.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -37,7 +38,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Runs the sessions of a document in one directory, and returns the document as it should be: with what was printed.
+/// Runs the sessions of a document in one directory, and returns the document with the actual output.
 fn replay(document: &str, folder: &Path) -> String {
     let path = format!("{}:{}", Path::new(TOOL).parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     let mut result = String::new();
@@ -120,7 +121,8 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     file
 }
 
-/// All outputs in the documents are true. `SNAPSHOTS=overwrite` writes those that are: read them before you commit them.
+/// All outputs in the documents are true. `SNAPSHOTS=overwrite` writes those that are: read them before you commit
+/// them.
 fn document_is_true(name: &str) {
     let path = common::root().join(name);
     let document = fs::read_to_string(&path).expect("readable");
@@ -222,9 +224,10 @@ fn converted_files_have_same_variables() {
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
         let first = golden(&format!("fti/post-1.6/{name}.fti"));
         let mut from = first.clone();
-        for generation in ["A", "B", "C", "D0", "D", "E"] {
+        for (target, generation) in [("A", "1.1"), ("B", "1.2"), ("C", "1.3"), ("D0", "1.4.0"), ("D", "1.4.1"), ("E", "post-1.6")]
+        {
             let to = folder.join(format!("{name}-{generation}.fti"));
-            said(&["-q", "convert", text(&from), text(&to), "--to", generation, "--ckpt-id", "7"], 0);
+            said(&["-q", "convert", text(&from), text(&to), "--to", target, "--ckpt-id", "7"], 0);
             assert_eq!(json(&["info", "--json", text(&to)], 0)["generation"], generation);
             assert_eq!(said(&["diff", text(&first), text(&to)], 0), "the same variables\n");
             said(&["verify", "--strict", text(&to)], 0);
@@ -383,7 +386,7 @@ fn overflowing_sizes_are_reported_as_corruption() {
     assert!(!out.exists());
 }
 
-/// What was started to go on without its terminal goes on.
+/// A command started by nohup survives its terminal.
 #[test]
 fn ignored_signal_stays_ignored() {
     let folder = common::temp_dir("tool-nohup");

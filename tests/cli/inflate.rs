@@ -134,7 +134,7 @@ fn decompresses_every_format() {
     }
 }
 
-/// Killed by SIGKILL at random, the same command goes on, and the output is right.
+/// Killed by SIGKILL at random, the same command resumes, and the output is right.
 #[test]
 fn resumes_after_random_kills() {
     let folder = common::temp_dir("tool-killed");
@@ -187,7 +187,7 @@ fn resumes_after_random_kills() {
     }
 }
 
-/// Two that decompress to one file would spoil it for each other: it would be told to be complete, and have a hole.
+/// Two processes that decompress to one file would corrupt it: it would seem complete and have a hole.
 #[test]
 fn output_is_locked() {
     let folder = common::temp_dir("tool-locked");
@@ -212,7 +212,7 @@ fn output_is_locked() {
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
-/// Where there is no room for the output, what no state is of does not stay.
+/// On a full disk, output that no state describes is removed.
 #[test]
 fn full_disk_leaves_resumable_state() {
     let folder = common::temp_dir("tool-full");
@@ -238,7 +238,7 @@ fn full_disk_leaves_resumable_state() {
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
-/// What a state cannot be used for is told, and nothing is written.
+/// A state that does not fit is rejected with a reason, and nothing is written.
 #[test]
 fn rejects_unusable_state() {
     let folder = common::temp_dir("tool-state");
@@ -339,7 +339,8 @@ fn corruption_is_reported_and_keeps_old_output() {
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
-/// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a fixed size.
+/// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a
+/// fixed size.
 #[test]
 fn memory_is_bounded() {
     let folder = common::temp_dir("tool-memory");

@@ -16,7 +16,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Makes an empty directory `name` below the build directory, or below `CARGO_TARGET_TMPDIR` at run time (for several runs at once).
+/// Makes an empty directory `name` below the build directory, or below `CARGO_TARGET_TMPDIR` at run time (for several
+/// runs at once).
 pub fn temp_dir(name: &str) -> PathBuf {
     let elsewhere = std::env::var_os("CARGO_TARGET_TMPDIR").map(PathBuf::from);
     let dir = elsewhere.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).join(name);
@@ -94,8 +95,8 @@ pub static LIBRARY_DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     dir
 });
 
-/// Flags that link a program with that library and no other: with RPATH, as RUNPATH would come after the directories with older
-/// builds that cargo puts into the environment.
+/// Flags that link a program with that library and no other: with RPATH, as RUNPATH would come after the directories
+/// with older builds that cargo puts into the environment.
 pub fn link_flags() -> [String; 4] {
     link_with(&LIBRARY_DIR, "-lfdckpt")
 }

@@ -110,7 +110,7 @@ fn payload(value: &Value) -> Vec<u8> {
     }
 }
 
-/// Makes the calls that a description tells of.
+/// Makes the calls of a description.
 fn replay(ops: &Value) -> Vec<u8> {
     let mut file = Vec::new();
     let mut segments = vec![Vec::new()];
@@ -458,7 +458,7 @@ fn append_keeps_existing_bytes() {
     assert_eq!(slurp(&file), bad);
 }
 
-/// Where appending fails in the midst, the file is what it was.
+/// An append that fails midway leaves the file as it was.
 #[test]
 fn failed_append_is_rolled_back() {
     let folder = common::temp_dir("append");
@@ -479,7 +479,7 @@ fn failed_append_is_rolled_back() {
     assert_eq!(fs::read(&path).unwrap(), old);
 }
 
-/// Not a test: what the one before starts.
+/// Not a test: started by the one before.
 #[test]
 #[ignore = "started by failed_append_is_rolled_back"]
 fn append_beyond_file_size_limit() {
@@ -492,7 +492,7 @@ fn append_beyond_file_size_limit() {
     assert_eq!(error.errno().map(|errno| errno.raw()), Some(27), "EFBIG: {error}");
 }
 
-/// Hostile nesting, on a stack that is as small as threads' stacks get.
+/// Hostile nesting, on a small stack.
 #[test]
 fn deepest_nesting_is_read_on_small_stack() {
     let file = bytes(vectors().join("cases/j_depth_10000.ckpt"));

@@ -1,8 +1,8 @@
 //! A crash during an update in place leaves the old state or the new one.
 //!
-//! Machine crash: the system calls of several updates are recorded (`write_recorder.c`, by LD_PRELOAD). After each call every state is
-//! built that a disk may be in: writes that were not synced are present, absent or partial, in any combination and order.
-//! Process crash: processes that update are killed at random.
+//! Machine crash: the system calls of several updates are recorded (`write_recorder.c`, by LD_PRELOAD). After each call
+//! every state is built that a disk may be in: writes that were not synced are present, absent or partial, in any
+//! combination and order. Process crash: processes that update are killed at random.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -48,7 +48,8 @@ fn update(mode: UpdateMode) -> UpdateOptions {
 /// How many blocks the data of a state has, and which of them change in it.
 type Shape = fn(u64) -> (usize, Vec<usize>);
 
-/// Small changes, growth (of which the first moves all that is behind the data), shrinking, and one that changes most of it.
+/// Small changes, growth (of which the first moves all that is behind the data), shrinking, and one that changes most
+/// of it.
 fn small_shape(number: u64) -> (usize, Vec<usize>) {
     match number {
         0 => (20, (0..20).collect()),
@@ -230,7 +231,8 @@ fn apply(file: &mut Vec<u8>, call: &Call, fate: usize) {
 /// What a disk may have after a crash: the bytes of the file and of its journal.
 type Disk = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// So many combinations are tried after each call, all of them where there are no more; with `make test-crash`, ten times as many.
+/// So many combinations are tried after each call, all of them where there are no more; with `make test-crash`, ten
+/// times as many.
 const COMBINATIONS: u64 = 250;
 
 /// Calls `check` with all that a crash after `calls` may leave. File 0 is there before them, with these bytes.
@@ -367,8 +369,8 @@ fn machine_crash_leaves_old_or_new_state() {
     assert!(count > 1500 && olds > 500 && news > 300 && finished > 300);
 }
 
-/// The journal of an update that was ended comes back where emptying it was not synced. So it is, before another file is written that may be
-/// in the state before that update again: of the same data and time.
+/// The journal of an update that was ended comes back where emptying it was not synced. So it is, before another file
+/// is written that may be in the state before that update again: of the same data and time.
 #[test]
 fn completed_update_is_not_repeated() {
     let (folder, path, first) = begin("crash-update-again");
@@ -385,7 +387,8 @@ fn completed_update_is_not_repeated() {
     });
 }
 
-/// A file of generation A that becomes one of E: its header is in front, and may be there still when other parts are new.
+/// A file of generation A that becomes one of E: its header is in front, and may be there still when other parts are
+/// new.
 #[test]
 fn file_with_new_header_is_completed() {
     let folder = quick_folder();
@@ -408,7 +411,8 @@ fn file_with_new_header_is_completed() {
     }
 }
 
-/// The test of the test: without a journal, or without syncs, a crash leaves other things too, which the checks of the format notice.
+/// The test of the test: without a journal, or without syncs, a crash leaves other things too, which the checks of the
+/// format notice.
 #[test]
 fn machine_crash_without_journal_or_sync_leaves_other_states() {
     for what in ["in-place", "unsynced"] {
@@ -435,7 +439,8 @@ fn machine_crash_without_journal_or_sync_leaves_other_states() {
     }
 }
 
-/// Of two phases the first leaves the old state, and a choice when it has ended; the second the new one, once it is asked for again.
+/// Of two phases the first leaves the old state, and a choice when it has ended; the second the new one, once it is
+/// asked for again.
 #[test]
 fn prepared_update_can_be_committed_after_crash() {
     let (folder, path, first) = begin("crash-update-prepared");

@@ -1,7 +1,7 @@
 //! A crash while a file is being replaced leaves the old file or the new one.
 //!
-//! Machine crash: the system calls of a save are recorded (`write_recorder.c`, by LD_PRELOAD), and every state is built that a disk may
-//! be in after each of them. Process crash: processes that save are killed at random.
+//! Machine crash: the system calls of a save are recorded (`write_recorder.c`, by LD_PRELOAD), and every state is built
+//! that a disk may be in after each of them. Process crash: processes that save are killed at random.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -168,8 +168,8 @@ fn apply(file: &mut Vec<u8>, call: &Call, torn: bool) {
     }
 }
 
-/// All that a crash of the machine may leave under the file's name: what was not synced is there, is not, or in part, in any
-/// combination. Calls `check` with each; nothing stands for the old file. Returns how many there are.
+/// All that a crash of the machine may leave under the file's name: what was not synced is there, is not, or in part,
+/// in any combination. Calls `check` with each; nothing stands for the old file. Returns how many there are.
 fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
     let created = calls.iter().find_map(|call| if let Call::Create(fd) = call { Some(*fd) } else { None }).unwrap();
     let mut count = 0;

@@ -1,8 +1,8 @@
-//! Fault injection: scenarios run while a shim (`ctests/fault_injection/preload_shim.c`, by LD_PRELOAD) makes the n-th call of a kind
-//! fail, for every n. `make test-faults` runs all of them, `cargo test` a part.
+//! Fault injection: scenarios run while a shim (`ctests/fault_injection/preload_shim.c`, by LD_PRELOAD) makes the n-th
+//! call of a kind fail, for every n. `make test-faults` runs all of them, `cargo test` a part.
 //!
-//! The scenarios are programs (`ctests/fault_injection/` for the C API, `scenario.rs` for the Rust API) that print each run before they
-//! start it. A program that dies or hangs is restarted after the run that killed it.
+//! The scenarios are programs (`ctests/fault_injection/` for the C API, `scenario.rs` for the Rust API) that print each
+//! run before they start it. A program that dies or hangs is restarted after the run that killed it.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// Where a scenario begins: the number of a group of runs, and of a run in it.
+/// Where a scenario starts: the number of a group of runs, and of a run in it.
 type Place = (u64, u64);
 
-/// So many failures are told in words.
+/// Maximum number of failures that are described.
 const TOLD: u64 = 20;
 
-/// So often a scenario may die: one that hangs takes 10 seconds to do so.
+/// Maximum number of deaths of a scenario: one that hangs takes 10 seconds to die.
 const DEATHS: u64 = 10;
 
-/// In which the Rust scenario finds its arguments.
+/// Environment variable with the arguments of the Rust scenario.
 const ARGUMENTS: &str = "FDCKPT_TEST_FAULTS_ARGS";
 
 /// "all" or "some".
@@ -44,13 +44,13 @@ fn compile(source: &str, to: &Path, more: &[impl AsRef<std::ffi::OsStr>]) {
     common::run(&mut cc);
 }
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 #[derive(Default)]
 struct Outcome {
     injected: u64,
     runs: u64,
     failed: u64,
-    /// What the first failures said.
+    /// Descriptions of the first failures.
     told: Vec<String>,
 }
 
@@ -69,13 +69,13 @@ impl Outcome {
     }
 }
 
-/// Runs the scenario that `command` starts at a place, to its end.
+/// Runs the scenario that `command` starts at a given run, to its end.
 fn supervise(command: impl Fn(Place) -> Command) -> Outcome {
     let mut outcome = Outcome::default();
     let (mut place, mut deaths) = ((0, 1), 0);
     loop {
         let mut child = command(place).env("LD_PRELOAD", &*SHIM).stdout(Stdio::piped()).spawn().expect("the scenario starts");
-        // The run under way and what it has said.
+        // The current run and its output.
         let mut under_way: Option<(Place, String)> = None;
         for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
             let line = line.expect("lines of text");
@@ -190,7 +190,7 @@ fn rust_scenario() {
     scenario::main(words[0] == "all", number(words[1]), number(words[2]));
 }
 
-/// Should the library come to use another call that can fail, the shim is to learn it.
+/// A call that the library starts to use and that can fail must be added to the shim.
 #[test]
 fn shim_covers_all_calls_of_the_library() {
     const CAN_FAIL: &str = "read read64 readv pread pread64 preadv preadv64 preadv2 write writev pwrite pwrite64 pwritev pwritev64 \

@@ -1,5 +1,5 @@
-//! Writes and restores checkpoints by the Rust API while the shim makes calls fail, and checks the results. Groups, runs and output are
-//! as in `scenarios.c`.
+//! Writes and restores checkpoints by the Rust API while the shim makes calls fail, and checks the results. Groups,
+//! runs and output are as in `scenarios.c`.
 
 use std::ffi::{CStr, c_int, c_long, c_ulong};
 use std::fs::File;
@@ -483,13 +483,13 @@ fn restorable(reference: &Reference, bytes: &[u8], count: usize) -> Result<(), E
 }
 
 fn memfd() -> File {
-    // SAFETY: the name is a C string; the descriptor is new, so nobody else owns it.
+    // SAFETY: the name is a C string; the descriptor is new, so nothing else owns it.
     let file = unsafe { File::from_raw_fd(libc::memfd_create(c"faults".as_ptr(), libc::MFD_CLOEXEC)) };
     assert!(file.as_raw_fd() >= 0);
     file
 }
 
-/// A pipe that holds all of a checkpoint, so that nobody has to be at its other end meanwhile.
+/// A pipe that holds all of a checkpoint, so that no reader is needed meanwhile.
 fn big_pipe() -> (io::PipeReader, io::PipeWriter) {
     let pipe = io::pipe().unwrap();
     // SAFETY: takes no memory.

@@ -1,5 +1,5 @@
-//! Random call sequences: all modes of the library give the same bytes, codes and offsets as each other, as a model of the format
-//! (`model`), and as a second implementation of the C API (`benches/reference.c`).
+//! Random call sequences: all modes of the library give the same bytes, codes and offsets as each other, as a model of
+//! the format (`model`), and as a second implementation of the C API (`benches/reference.c`).
 //!
 //! By default 10,000 of them, with another seed for each version; `make test-model COUNT=n` draws n.
 
@@ -17,7 +17,8 @@ use fdckpt as _; // has the functions that the model's driver calls
 /// The reference's functions. It stays loaded.
 static REFERENCE: LazyLock<Api> = LazyLock::new(|| {
     let path = CString::new(common::REFERENCE.as_os_str().as_bytes()).expect("a path has no 0");
-    // SAFETY: the reference has the functions of the C API, and runs nothing when it is loaded. RTLD_LOCAL keeps its names apart.
+    // SAFETY: the reference has the functions of the C API, and runs nothing when it is loaded. RTLD_LOCAL keeps its
+    // names apart.
     unsafe {
         let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null(), "{path:?} can't be loaded");
@@ -54,10 +55,10 @@ fn run(name: &str, salt: u64, check: fn(&mut Bench, &[u8], bool)) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                let mut libraries = [("library", Bench::new()), ("twin", Bench::of(*REFERENCE))];
+                let mut libraries = [("library", Bench::new()), ("reference", Bench::of(*REFERENCE))];
                 for index in (thread..count).step_by(threads as usize) {
                     let case = case(index, salt);
-                    // A quarter of them tells enough of the reference, which does not change.
+                    // A quarter of the cases is enough for the reference, which does not change.
                     let tried = if index % 4 == 0 { 2 } else { 1 };
                     for (library, bench) in &mut libraries[..tried] {
                         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -82,8 +83,8 @@ fn restoring_arbitrary_bytes_matches_model() {
     run("restoring anything", 2, restore_anything);
 }
 
-/// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that (docs/frame-format.md,
-/// "History").
+/// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that
+/// (docs/frame-format.md, "History").
 #[test]
 #[ignore = "half a minute: make test-model"]
 fn frame_past_1_gib() {
@@ -117,8 +118,8 @@ fn frame_past_1_gib() {
     let mut bench = Bench::new();
     assert!(bench.checkpt_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
     assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers.clone(), model.bytes.clone()), "region");
-    let twin = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
-    assert!(twin == (answers, model.bytes.clone()), "twin");
+    let reference = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
+    assert!(reference == (answers, model.bytes.clone()), "reference");
 }
 
 /// Offsets that 32 bits don't hold, in a file of which most is a hole.

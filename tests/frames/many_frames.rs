@@ -1,4 +1,5 @@
-//! Many frames at a time: the bytes of a single handle on any number of threads, restored in any order; errors name the frame.
+//! Many frames at a time: the bytes of a single handle on any number of threads, restored in any order; errors name the
+//! frame.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -67,7 +68,8 @@ fn frames<'b>(slices: &'b [(FrameStyle, Vec<&'b [u8]>)]) -> Vec<Frame<'b>> {
 /// Bytes, and where frames end in them.
 type Made = (Vec<u8>, Vec<u64>);
 
-/// What one handle makes of them in a region of this size: the bytes, and where the frames end; or the frame that fails, and why.
+/// What one handle makes of them in a region of this size: the bytes, and where the frames end; or the frame that
+/// fails, and why.
 fn one_handle(contents: &[Content], room: usize) -> Result<Made, (FrameError, Made)> {
     let mut region = vec![0; room];
     let mut checkpt = Checkpt::mmio(&mut region).unwrap();
@@ -232,7 +234,8 @@ fn buffer_too_small_fails_at_same_frame() {
             check_room(&contents, room, &[1, 2, 5]);
         }
     }
-    // RAW frames that are taken in parts: small buffers together, large ones from where they are; all of a buffer goes in, or nothing.
+    // RAW frames that are taken in parts: small buffers together, large ones from where they are; all of a buffer goes
+    // in, or nothing.
     let contents: Vec<Content> = vec![
         (FrameStyle::Raw, (0..30).map(|n| vec![n; 40_000 + n as usize]).collect()),
         (FrameStyle::Raw, vec![vec![1; 100], vec![2; 9 << 20], vec![3; 70_000]]),

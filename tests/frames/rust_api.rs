@@ -15,7 +15,7 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// LZ4 wants room for the worst case while it writes a chunk.
+/// LZ4 needs space for the worst case while it writes a chunk.
 const ROOM: usize = 70_000;
 
 #[derive(Clone, Debug)]
@@ -73,7 +73,8 @@ fn content(mut file: &File) -> Vec<u8> {
     bytes
 }
 
-/// The frames of a golden script that has neither errors nor seeks, with their ends and the hash of the whole, by the trace.
+/// The frames of a golden script that has neither errors nor seeks, with their ends and the hash of the whole, by the
+/// trace.
 fn golden(name: &str, input: &[u8]) -> Option<(Vec<Frame>, Vec<u64>, u64)> {
     let folder = common::root().join("tests/golden/frames");
     let trace = fs::read_to_string(folder.join(format!("{name}.trace"))).unwrap();
@@ -367,8 +368,8 @@ fn atomic_file_is_all_or_nothing() {
     assert!(matches!(error, FileError::Io(IoError { op: IoOperation::OpenDirectory, .. })));
 }
 
-/// In a process of its own, as it is for all replacements of a process: see `tests/cli/commands.rs`, where a signal calls it. Here, that it
-/// leaves nothing which could be committed, however many there are.
+/// In a process of its own, as it is for all replacements of a process: see `tests/cli/commands.rs`, where a signal
+/// calls it. Here, that it leaves nothing which could be committed, however many there are.
 #[test]
 fn discarded_atomic_files_cannot_be_committed() {
     if std::env::var_os("FDCKPT_TEST_DISCARD").is_none() {
@@ -380,7 +381,7 @@ fn discarded_atomic_files_cannot_be_committed() {
     }
     let folder = common::temp_dir("discarded");
     let begin = |number: u32| AtomicFile::begin(folder.join(number.to_string()), SyncMode::None).unwrap();
-    // Each place of the table is used again.
+    // Each entry of the table is used again.
     (0..200).for_each(|number| begin(number).commit().unwrap());
     let underway: Vec<AtomicFile> = (200..264).map(begin).collect();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 264);

@@ -1,4 +1,5 @@
-//! Corrupt FTI files: issues are reported by field and offset, no corrupt data is recovered, and headers are repaired from data.
+//! Corrupt FTI files: issues are reported by field and offset, no corrupt data is recovered, and headers are repaired
+//! from data.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,7 @@ use fdckpt::fti::Error;
 use fdckpt::fti::{Checkpoint, Field, Finding, FormatVersion, Protected, Severity, SyncMode, Value, Writer, repair};
 use proptest::prelude::*;
 
-/// What a sound checker says of each, beside what FTI does: the field that was changed, where it is.
+/// The expected report of each, beside what FTI does: the changed field and its offset.
 #[test]
 fn reports_field_and_offset_of_corruption() {
     for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
@@ -42,7 +43,7 @@ fn reports_field_and_offset_of_corruption() {
             assert_eq!(checkpoint.generation(), generation, "{name}");
             let (verdict, findings) = verify(&checkpoint);
             let told: Vec<String> = findings.iter().map(Finding::to_string).collect();
-            // Which field is to be told, where it is not the place that was changed.
+            // The field to be reported, if it is not at the changed offset.
             let field = match name {
                 "none" | "fb_pad" | "fb_ckptId" | "vmd_hasckpt" => None,
                 "slack_flip" | "vmd_id" if !is_a => None,
@@ -164,8 +165,8 @@ fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
     file[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
 }
 
-/// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it should be, and no
-/// other is blamed.
+/// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it
+/// should be, and no other is blamed.
 #[test]
 fn reports_expected_value_of_one_wrong_field() {
     let mut tried = 0;
@@ -201,8 +202,8 @@ fn reports_expected_value_of_one_wrong_field() {
     println!("{tried} wrong numbers are told");
 }
 
-/// What is corrupt in one variable, or in what nothing depends on, does not keep the others from being recovered; where it is not sure what
-/// belongs to whom, none is.
+/// What is corrupt in one variable, or in what nothing depends on, does not keep the others from being recovered; where
+/// it is not sure what belongs to whom, none is.
 #[test]
 fn recover_fails_only_for_damaged_variables() {
     for generation in FormatVersion::ALL {
@@ -288,7 +289,7 @@ fn recover_fails_only_for_damaged_variables() {
     }
 }
 
-/// What several wrong numbers, or none, tell together.
+/// Several inconsistent fields, or none.
 #[test]
 fn reports_offset_of_inconsistent_fields() {
     for generation in FormatVersion::ALL {
@@ -327,7 +328,7 @@ fn reports_offset_of_inconsistent_fields() {
             assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{generation}");
         }
         if let (Some((data_size, width)), Some((meta_size, _))) = (place_of(Field::DataSize), place_of(Field::MetaSize)) {
-            // Neither tells where the descriptions begin.
+            // Neither says where the descriptions begin.
             let mut damaged = file.clone();
             put(&mut damaged, data_size, width, -1);
             put(&mut damaged, meta_size, width, -1);
@@ -376,7 +377,7 @@ fn reports_offset_of_inconsistent_fields() {
             assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{generation}: {places:?}");
             assert!(places.iter().all(|place| described.contains(place)), "{generation}: {places:?}, not {described:?}");
         }
-        // Which variable it is in the order of protection, a later container of it tells otherwise.
+        // A later container of the variable contradicts its order of protection.
         for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
         {
             let (place, idx) = (container.offset as usize + 4, i64::from(container.idx.unwrap()));
@@ -388,7 +389,8 @@ fn reports_offset_of_inconsistent_fields() {
     }
 }
 
-/// FTI makes none, but a block without containers is a block: with nothing in it, it is no harm, and data that nobody has is told.
+/// FTI writes none, but a block without containers is valid if it is empty; data that belongs to no container is
+/// reported.
 #[test]
 fn block_without_containers_is_found_by_size() {
     let with_block = |data: &[u8]| {
@@ -418,7 +420,7 @@ fn block_without_containers_is_found_by_size() {
     assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{findings:?}");
 }
 
-/// The data of a checkpoint can be a checkpoint itself: which of the two headers counts, the size of the file tells.
+/// The data of a checkpoint can be a checkpoint itself: the size of the file decides which of the two headers counts.
 #[test]
 fn parses_checkpoint_embedded_in_data() {
     let folder = tempfile::tempdir().unwrap();
@@ -433,7 +435,7 @@ fn parses_checkpoint_embedded_in_data() {
     }
 }
 
-/// Each bit of a small file of each generation: what is not told to be damage, leaves the data what it is.
+/// Each bit of a small file of each version: a flip that is not reported leaves the data as it is.
 #[test]
 fn flipped_bits_never_recover_wrong_data() {
     let (mut bits, mut unnoticed, mut unreadable) = (0, 0, 0);
@@ -501,7 +503,7 @@ fn repair_fixes_header_from_data() {
         let file = small(generation);
         let sound = Checkpoint::parse(&file).unwrap();
         assert_eq!(repaired(&file), (Ok(0), file.clone()), "nothing to do");
-        // Each byte of the header. What is told elsewhere in the file is again what it was.
+        // Each byte of the header. What the rest of the file implies is repaired.
         let begin = sound.header().offset as usize;
         let size = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
             sound.containers()[0].offset as usize - 12
@@ -599,7 +601,7 @@ fn fuzz_corpus_is_parsed() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
 
-    /// Damage of any kind to a file with some of everything: it is told, or the data is what it was.
+    /// Any corruption of a file with all features is reported, or the data is as it was.
     #[test]
     fn corruption_is_reported_or_harmless(
         generation in 0usize..6,

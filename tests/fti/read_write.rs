@@ -113,8 +113,8 @@ fn golden_files_verify_and_recover() {
     assert_eq!(refused, 10);
 }
 
-/// All ordinary checkpoints, byte for byte; where a container is empty, all but the checksum that FTI itself refuses, and the hash
-/// over it.
+/// All ordinary checkpoints, byte for byte; where a container is empty, all but the checksum that FTI itself refuses,
+/// and the hash over it.
 #[test]
 fn writes_golden_files() {
     let (mut same, mut by_reader_rule) = (0, 0);
@@ -168,7 +168,7 @@ fn documented_example_at_full_size() {
         let mut options = with_time(FormatVersion::V1_1);
         options.threads = 2;
         writer.checkpoint(&path, &options, &protected).unwrap();
-        // SAFETY: nobody changes the file.
+        // SAFETY: no other process or thread changes the file.
         let map = unsafe { memmap2::Mmap::map(&fs::File::open(&path).unwrap()).unwrap() };
         let parsed = Checkpoint::parse(&map).unwrap();
         assert_eq!(parsed.flaws(), []);
@@ -289,7 +289,7 @@ fn recovers_protected_variables_only() {
 fn rejects_sizes_that_overflow_fields() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(3 << 30).unwrap();
-    // SAFETY: nobody else has the file.
+    // SAFETY: no other process or thread has the file.
     let map = unsafe { memmap2::Mmap::map(file.as_file()).unwrap() };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -315,8 +315,8 @@ fn md5_matches_reference() {
     }
 }
 
-/// What a program does between two checkpoints: sizes of its variables (`None`: not protected), in which generation it saves, and
-/// whether it is restarted.
+/// What a program does between two checkpoints: sizes of its variables (`None`: not protected), in which generation it
+/// saves, and whether it is restarted.
 type Step = (Vec<Option<usize>>, usize, bool);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -327,7 +327,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever a program protects, saves and restarts: each file is sound, holds it, and has the least containers that it can.
+    /// For any sequence of protecting, saving and restarting, each file is intact, holds the data, and has the fewest
+    /// possible containers.
     #[test]
     fn round_trip(steps in steps(), threads in 1usize..4) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Differential FTI checkpoints: golden files, files in which FTI itself goes wrong, what is written, kept hashes, journals.
+//! Differential FTI checkpoints: golden files, files in which FTI itself goes wrong, what is written, kept hashes,
+//! journals.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -266,7 +267,7 @@ fn kept_hashes_are_used_after_restart() {
         next(&mut resumed(&path), &update, &program);
         fs::write(&side, &old).unwrap();
         assert!(next(&mut resumed(&path), &update, &program).0);
-        // The file was made by somebody else since.
+        // Another writer has replaced the file since.
         let mut options = with_time(FormatVersion::Post1_6);
         options.timestamp = Some(1);
         Writer::new().checkpoint(&path, &options, &program.protected()).unwrap();
@@ -286,7 +287,7 @@ fn kept_hashes_are_used_after_restart() {
             let mut damaged = sound.clone();
             damaged[at] ^= 1;
             let is_text = at >= 80 + 21 * if hash == BlockHash::Md5 { 16 } else { 4 };
-            // Metadata of a container can change without another meaning: a digit of a section nobody asks for, say.
+            // Metadata of a container can change without another meaning, as in a digit of an unused section.
             assert!(full(&damaged) || is_text, "{at}");
         }
         for size in (0..sound.len()).step_by(7) {
@@ -408,7 +409,7 @@ fn prepared_update_waits_for_decision() {
     fs::remove_file(&path).unwrap();
     assert_eq!((pending(&path), settle(&path, Decision::Abandon)), (Ok(None), Ok(false)));
     fs::write(&path, &torn).unwrap();
-    // Nor is a journal taken for one of a file that somebody else has made since.
+    // Nor is a journal applied to a file that another writer has replaced since.
     fs::write(journal_of(&path), &journal).unwrap();
     let mut other = Vec::new();
     for time in [1, 2] {
@@ -430,7 +431,8 @@ fn prepared_update_waits_for_decision() {
     assert_eq!(fs::read(&path).unwrap(), other);
 }
 
-/// From generation C on all data lies in front, so that only what describes it changes with the generation; the file can get shorter.
+/// From generation C on all data lies in front, so that only what describes it changes with the generation; the file
+/// can get shorter.
 #[test]
 fn update_can_change_format_version() {
     for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Safe, false), (UpdateMode::Safe, true)] {
@@ -461,7 +463,7 @@ fn update_can_change_format_version() {
     }
 }
 
-/// Where a variable goes, all others are laid out anew: their blocks are the same, but in another place.
+/// When a variable is removed, all others move: their blocks are the same, at other offsets.
 #[test]
 fn moved_data_is_written() {
     for mode in MODES {
@@ -531,7 +533,8 @@ fn corrupt_journal_is_ignored() {
     }
 }
 
-/// A journal that says what the format does not know, or what it must not, counts as none, though its checksum is right.
+/// A journal that says what the format does not know, or what it must not, counts as none, though its checksum is
+/// right.
 #[test]
 fn invalid_journal_is_ignored() {
     let folder = quick_folder();
@@ -590,7 +593,8 @@ fn invalid_journal_is_ignored() {
     assert_eq!(recover(&Checkpoint::parse(&fs::read(&path).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);
 }
 
-/// A journal is for a file without a sound header whose size is between the two; and one that was committed cannot be abandoned any more.
+/// A journal belongs to a file without a valid header, of a size between the old and the new one. A committed one
+/// cannot be rolled back.
 #[test]
 fn journal_of_another_file_is_ignored() {
     let folder = quick_folder();
@@ -624,7 +628,7 @@ fn journal_of_another_file_is_ignored() {
     }
 }
 
-/// What cannot be looked at is no missing file: it is told. Where there is no directory, there is nothing.
+/// A file that cannot be opened is an error, not a missing file. A missing directory is a missing file.
 #[test]
 fn open_errors_are_reported() {
     let folder = quick_folder();
@@ -643,7 +647,7 @@ fn open_errors_are_reported() {
     assert!(matches!(pending(&path), Err(Error::Io(_))) && matches!(finish_update(&path), Err(Error::Io(_))));
 }
 
-/// Where more than half of the data is dirty, a new file takes the place of the old one; with half of it, the file stays.
+/// If more than half of the data is dirty, the file is replaced; at half of it, it is updated in place.
 #[test]
 fn mostly_changed_file_is_written_once() {
     let folder = quick_folder();
@@ -662,7 +666,8 @@ fn mostly_changed_file_is_written_once() {
     assert_ne!(inode_after(5), first);
 }
 
-/// Data of several MiB, which is written piece by piece; and the containers that an update has made are those of the next checkpoint.
+/// Data of several MiB, which is written piece by piece; and the containers that an update has made are those of the
+/// next checkpoint.
 #[test]
 fn full_checkpoint_continues_after_updates() {
     let folder = quick_folder();
@@ -685,7 +690,8 @@ fn full_checkpoint_continues_after_updates() {
     assert_eq!(sizes, [3 << 20, 2 << 20]);
 }
 
-/// Two who update the same file at once, be it there already or not: what one of them was told to be prepared, is so until it is settled.
+/// Two writers update the same file at once, whether it exists or not: an update reported as prepared stays so until it
+/// is settled.
 #[test]
 fn concurrent_updates_are_isolated() {
     for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
@@ -719,7 +725,7 @@ fn concurrent_updates_are_isolated() {
     }
 }
 
-/// What is done as soon as nobody else is at it.
+/// Repeats a call until no other writer has the file.
 fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
     loop {
         match job() {
@@ -729,7 +735,7 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
     }
 }
 
-/// A checkpoint that takes the place of the file while an update of that is ended: not a byte of it changes.
+/// A checkpoint that replaces the file while its update is being completed: not a byte of it changes.
 #[test]
 fn replaced_file_is_not_updated() {
     let folder = quick_folder();
@@ -757,7 +763,7 @@ fn replaced_file_is_not_updated() {
     assert!(fs::read(&path).unwrap() == wanted, "{settled:?}");
 }
 
-/// Who may read the file, and nobody else, may read what an update makes: its journal, its hashes, and the file that takes its place.
+/// Journal, hashes and the replacement of a file have the permissions of that file.
 #[test]
 fn permissions_are_kept() {
     let folder = quick_folder();
@@ -802,7 +808,8 @@ fn long_file_name() {
     }
 }
 
-/// The short form of `make demo-mpi`: a program of MPI that is killed and goes on, ordinary and differential, and is cut anew.
+/// The short form of `make demo-mpi`: an MPI program is killed and resumes, with full and differential checkpoints,
+/// also repartitioned.
 #[test]
 fn mpi_ranks_resume_together() {
     if !(common::has_program("mpicc") && common::has_program("mpirun")) {
@@ -837,7 +844,8 @@ fn mpi_ranks_resume_together() {
     fs::write(&files[1], damaged).unwrap();
     assert!(start("0").contains("checkpoint: none") && files[0].exists() && !files[1].exists());
 
-    // Files are named, placed and told of the others as those of FTI (golden `ranks3_*`): its second and third checkpoint are left.
+    // Names, directories and rank metadata are those of FTI (golden `ranks3_*`): the second and third checkpoint
+    // remain.
     let mut mpirun = Command::new("mpirun");
     mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     mpirun.args(["--oversubscribe", "-n", "3"]).arg(build.join("mpi_heat")).arg(folder.path()).args(["heat", "15", "ordinary"]);
@@ -887,7 +895,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever changes, grows, shrinks and is restarted: the file is, but for slack and hasCkpt, the one that an ordinary checkpoint writes.
+    /// Whatever changes, grows, shrinks and is restarted: the file is, but for slack and hasCkpt, the one that an
+    /// ordinary checkpoint writes.
     #[test]
     fn updated_file_equals_rewritten_file(
         steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),

@@ -1,5 +1,5 @@
-//! Golden streams and checkpoints (`tests/golden/deflate64`): every stream decodes, checkpoints match to the byte at every canonical
-//! point, restored checkpoints resume, and altered ones get the expected verdict.
+//! Golden streams and checkpoints (`tests/golden/deflate64`): every stream decodes, checkpoints match to the byte at
+//! every canonical point, restored checkpoints resume, and altered ones get the expected verdict.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Random access by an index: any range equals that of decoding from the start; indexes and inputs that are corrupt, changed or do not
-//! belong together are rejected.
+//! Random access by an index: any range equals that of decoding from the start; indexes and inputs that are corrupt,
+//! changed or do not belong together are rejected.
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -87,7 +87,8 @@ fn reads_any_range() {
     }
 }
 
-/// An input that counts the bytes that are read of it, gives at most so many at once, and is interrupted now and then if those are few.
+/// An input that counts the bytes that are read of it, gives at most so many at once, and is interrupted now and then
+/// if those are few.
 struct Counting<'s> {
     input: Cursor<&'s [u8]>,
     at_once: usize,
@@ -120,7 +121,8 @@ impl Seek for Counting<'_> {
     }
 }
 
-/// What follows a point is decoded from there: input before it is not even read. And reading on goes on.
+/// Decoding starts at the nearest access point: input before it is not read. Sequential reads continue where the last
+/// one ended.
 #[test]
 fn reading_starts_at_nearest_access_point() {
     let mut random = Random(5);
@@ -162,7 +164,8 @@ fn input_in_small_reads() {
     assert!(output == plain);
 }
 
-/// The input is read to its end: further members of gzip may come after any piece, and of anything else a lot can follow.
+/// The input is read to its end: further members of gzip may come after any piece, and of anything else a lot can
+/// follow.
 #[test]
 fn trailing_data_is_part_of_input() {
     let (format, stream, plain) = streams(4).swap_remove(3);
@@ -309,7 +312,7 @@ fn rejects_corrupt_and_foreign_indexes() {
         failed += usize::from(read.is_err());
     }
     assert!(refused > 100 && failed > 20, "{refused} {failed}");
-    // What is told of a point is where it is.
+    // The offsets of an access point are the actual ones.
     let mut other = table.to_vec();
     other[48 + 2 * 36 + 8..][..8].fill(0xff);
     let file = with(&seal(other), checkpoints);

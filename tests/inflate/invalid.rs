@@ -1,5 +1,5 @@
-//! Invalid streams are rejected with fault and offset, in pieces of any size, and by another decoder too. Invalid checkpoints with valid
-//! checksums are rejected without any change.
+//! Invalid streams are rejected with fault and offset, in pieces of any size, and by another decoder too. Invalid
+//! checkpoints with valid checksums are rejected without any change.
 
 use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{blob_sum, go_on, in_one_go, in_pieces, other_deflate, other_deflate64, sum_up};
@@ -100,7 +100,8 @@ fn invalid_symbols() {
     }
 }
 
-/// A match can be decoded whole before there is room for its output: that is returned before a fault behind it is told.
+/// A match can be decoded before the output buffer has space for it: its output is returned before an error after it is
+/// reported.
 #[test]
 fn error_after_match() {
     for deflate64 in [false, true] {

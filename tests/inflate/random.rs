@@ -53,7 +53,8 @@ fn plausible(random: &mut Random, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// What other encoders make, of raw streams and zlib's: miniz_oxide at several levels, and the simple compressor of the tests.
+/// What other encoders make, of raw streams and zlib's: miniz_oxide at several levels, and the simple compressor of the
+/// tests.
 #[test]
 fn streams_of_other_encoders_in_pieces() {
     let mut random = Random(7);
@@ -148,7 +149,7 @@ fn multi_member_gzip_in_pieces() {
     }
 }
 
-/// However a stream is cut off, what is there comes out and more is asked for; a checkpoint there goes on to the end.
+/// A truncated stream gives the output that it holds and asks for more; a checkpoint taken there resumes to the end.
 #[test]
 fn truncated_anywhere() {
     for deflate64 in [false, true] {

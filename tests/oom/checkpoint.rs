@@ -1,4 +1,5 @@
-//! Self-describing checkpoints: each failed allocation is reported or done without; memory for saving, opening and reading is bounded.
+//! Self-describing checkpoints: each failed allocation is reported or done without; memory for saving, opening and
+//! reading is bounded.
 
 use std::path::Path;
 
@@ -91,7 +92,7 @@ fn memory_is_bounded() {
         (MOST.get() - before) as usize
     };
     let saving = most(&mut || save(&path, &large).unwrap());
-    // A compressor, room for a frame, small regions that wait, the index.
+    // A compressor, the buffer of a frame, small regions that are gathered, the index.
     assert!(saving < 1_000_000, "{saving} bytes to save");
     let opening = most(&mut || drop(Reader::open(&path).unwrap()));
     assert!(opening < 20_000, "{opening} bytes to open");
@@ -103,7 +104,7 @@ fn memory_is_bounded() {
     });
     assert!(to == large && reading < 1_000_000, "{reading} bytes to read");
     println!("{saving} bytes to save, {opening} to open, {reading} to read and verify");
-    // What is not sound takes no more.
+    // Invalid files take no more.
     let mut bytes = std::fs::read(&path).unwrap();
     for at in 0..300 {
         let place = bytes.len() - 1 - at;

@@ -4,18 +4,18 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
 
-/// The system's allocator, which counts what a thread asks for, and fails when told so.
+/// The system's allocator: counts the memory of each thread, and fails on request.
 struct Failing;
 
 thread_local! {
-    /// What is in use, and the most of it. (A thread also frees what another one has allocated.)
+    /// Bytes in use, and their maximum. (A thread may free what another one has allocated.)
     pub static NOW: Cell<isize> = const { Cell::new(0) };
     pub static MOST: Cell<isize> = const { Cell::new(0) };
-    /// Allocations until one fails, counted from 1; 0 for never.
+    /// Number of allocations until one fails, counted from 1; 0 for never.
     static FAILS_IN: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: passes on to the system's, or fails.
+// SAFETY: forwards to the system's allocator, or fails.
 unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let left = FAILS_IN.get();
@@ -26,13 +26,13 @@ unsafe impl GlobalAlloc for Failing {
         // realloc is alloc, copy and dealloc by default, so that both count at once, as at worst they do.
         NOW.set(NOW.get() + layout.size() as isize);
         MOST.set(MOST.get().max(NOW.get()));
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller of this method guarantees what the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         NOW.set(NOW.get() - layout.size() as isize);
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller of this method guarantees what the system's allocator requires.
         unsafe { System.dealloc(memory, layout) }
     }
 }
@@ -40,18 +40,17 @@ unsafe impl GlobalAlloc for Failing {
 #[global_allocator]
 static FAILING: Failing = Failing;
 
-/// Lets the `n`th allocation of this thread fail, counted from 1.
+/// Makes the `n`th allocation of this thread fail, counted from 1.
 pub fn fail_in(n: u64) {
     FAILS_IN.set(n);
 }
 
-/// None fails any more. Returns whether that was still to come.
+/// Stops failing. Returns whether the failure was still to come.
 pub fn never() -> bool {
     FAILS_IN.replace(0) > 0
 }
 
-/// Calls `call` again and again: the first allocation in it fails, then the second, until there are no more. Returns how many
-/// there are.
+/// Repeats `call` with its first allocation failing, then its second, and so on. Returns the number of allocations.
 pub fn at_each_allocation<T, E: Into<io::Error>>(mut call: impl FnMut() -> Result<T, E>) -> u64 {
     for n in 1.. {
         fail_in(n);

@@ -11,7 +11,8 @@ fn plain() -> Vec<u8> {
     (0..300_000u32).map(|i| if i % 1000 < 500 { b'a' } else { (i.wrapping_mul(2654435761) >> 24) as u8 }).collect()
 }
 
-/// Decompresses to the end in pieces that go to the window, repeating what fails for want of memory: `count` is of these.
+/// Decompresses to the end in pieces that go to the window, repeating what fails for want of memory: `count` is of
+/// these.
 fn to_the_end(inflate: &mut Inflate, mut input: &[u8], fail: impl Fn(), count: &mut u64) -> Vec<u8> {
     let (mut output, mut buffer) = (Vec::with_capacity(400_000), [0; 3000]);
     loop {

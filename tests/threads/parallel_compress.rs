@@ -37,8 +37,8 @@ fn noise(size: usize) -> Vec<u8> {
     (0..size.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(size).collect()
 }
 
-/// Four letters in any order: there is a match nearly everywhere, and which one is found depends on all that were found before. The state
-/// of a stream that begins 8 chunks early is not the true one.
+/// Four letters in any order: there is a match nearly everywhere, and which one is found depends on all that were found
+/// before. The state of a stream that begins 8 chunks early is not the true one.
 fn letters(size: usize) -> Vec<u8> {
     noise(size).iter().map(|byte| b"ACGT"[usize::from(byte % 4)]).collect()
 }
@@ -94,7 +94,8 @@ fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, ParallelStat
     (result, counted)
 }
 
-/// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other things to do.
+/// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other
+/// things to do.
 fn sooner_or_later(threads: usize, enough: impl Fn(ParallelStats) -> bool, mut call: impl FnMut()) {
     let mut all = Vec::new();
     for _ in 0..50 {
@@ -155,7 +156,7 @@ fn mispredicted_segments_are_recompressed() {
             assert!(one == two);
         },
     );
-    // And what was made of it is sound.
+    // And the result can be restored.
     let mut restore = Restore::mmio(&two).unwrap();
     let (mut meta, mut some, mut all) = ([0; 6], vec![0; 1000], vec![0; data.len()]);
     restore.open(FrameStyle::Lz4).unwrap();
@@ -180,7 +181,8 @@ fn region_is_full_at_same_chunk() {
     }
 }
 
-/// Where a region of a compressible buffer ends, many chunks fit in what is no more than room for any one. These are none to start threads for.
+/// At the end of a region with compressible data, many chunks fit into the worst-case size of one: no threads are
+/// started for them.
 #[test]
 fn no_thread_is_started_at_end_of_region() {
     let _alone = alone();
@@ -210,7 +212,8 @@ fn full_disk_is_reported_and_leaves_no_threads() {
     assert!(names.count() <= 2 + std::thread::available_parallelism().unwrap().get().max(5));
 }
 
-/// Data in which stretches alternate that lend themselves to foresight and that don't, or where what is found lies as far back as can be.
+/// Data in which stretches alternate that lend themselves to foresight and that don't, or where what is found lies as
+/// far back as can be.
 fn drawn(next: &mut impl FnMut() -> u64, pool: &[Vec<u8>], size: usize) -> Vec<u8> {
     let mut data = Vec::with_capacity(size);
     let kind = next() % 6;

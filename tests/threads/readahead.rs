@@ -152,7 +152,7 @@ fn corruption_and_truncation_are_found_at_same_offset() {
     }
 }
 
-/// A disk cannot be read any more behind the frame: nobody asked for that.
+/// An I/O error after the frame is ignored: that data was not requested.
 #[test]
 fn error_after_restored_data_is_ignored() {
     let _alone = alone();
@@ -163,7 +163,8 @@ fn error_after_restored_data_is_ignored() {
     file.read_to_end(&mut bytes).unwrap();
     // The memory of this process as a file: it has the checkpoint, and directly behind it what cannot be read.
     let size = bytes.len().next_multiple_of(65_536);
-    // SAFETY: fresh memory, from which the last part is taken back; what is left is as large as what is written, and stays.
+    // SAFETY: fresh memory, from which the last part is taken back; what is left is as large as what is written, and
+    // stays.
     let begin = unsafe {
         let memory = libc::mmap(
             std::ptr::null_mut(),
@@ -244,7 +245,7 @@ fn pipe_is_not_read_beyond_the_buffer() {
             let mut restore = Restore::stream_with_buffer(&from, 1 << 20).unwrap();
             let mut restored = vec![0; data.len()];
             restore.open(FrameStyle::Lz4).unwrap();
-            // Nothing behind the frame is there, and nobody waits for it.
+            // There is nothing after the frame, and the call does not wait for it.
             restore.data(&mut restored).unwrap();
             assert!(restored == data);
             let end = restore.close().unwrap() as usize;

@@ -143,7 +143,7 @@ impl Encoder {
         self.symbols(tokens, &codes(&literals), &codes(&distances));
     }
 
-    /// The header of a dynamic block, whether sound or not.
+    /// Writes the header of a dynamic block, valid or not.
     pub fn dynamic_header(&mut self, literals: &[u8], distances: &[u8], last: bool) {
         let used =
             |lengths: &[u8], least: usize| lengths.iter().rposition(|&length| length != 0).map_or(least, |at| least.max(at + 1));

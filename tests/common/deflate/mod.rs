@@ -1,5 +1,5 @@
-//! Streams for tests of inflate: an encoder of single symbols, random streams that cover both formats, a simple compressor.
-//! Shares no code with the library.
+//! Streams for tests of inflate: an encoder of single symbols, random streams that cover both formats, a simple
+//! compressor. Shares no code with the library.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 

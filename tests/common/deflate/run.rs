@@ -8,7 +8,8 @@ use fdckpt::inflate::{Form, Format, Index, Inflate, Progress, Status};
 
 use super::Random;
 
-/// What became of a stream: the output, how much input was taken, and the end or the error; `None` if the input ended before.
+/// What became of a stream: the output, how much input was taken, and the end or the error; `None` if the input ended
+/// before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub output: Vec<u8>,
@@ -57,8 +58,9 @@ pub fn in_one_go(format: Format, stream: &[u8]) -> Outcome {
     go_on(&mut Inflate::new(format).expect("there is memory"), stream, size)
 }
 
-/// Decompresses in random pieces of input and output, and after some of them goes on from a checkpoint in a new decompressor: all forms
-/// that there are for the format. `size` is about how much output there is; large streams don't go in small pieces only.
+/// Decompresses in random pieces of input and output, and after some of them resumes from a checkpoint in a new
+/// decompressor: all forms that there are for the format. `size` is about how much output there is; large streams don't
+/// go in small pieces only.
 pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_once_in: usize, size: usize) -> Outcome {
     let mut inflate = Inflate::new(format).expect("there is memory");
     let mut output: Vec<u8> = Vec::new();
@@ -68,7 +70,7 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
     let mut buffer = vec![0; most_out + 4];
     loop {
         let small = random.once_in(4);
-        // Where a blob stands earlier than the input did, that must not go on for ever.
+        // A checkpoint may be at an earlier offset than the input was: avoid an endless loop.
         let again = if at < furthest { furthest + 1 - at } else { 0 };
         let end = stream.len().min(at + random.below(if small { 4 } else { most_in + 2 }).max(again));
         furthest = furthest.max(end);
@@ -112,8 +114,8 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
     }
 }
 
-/// Whatever `case` is (its first bytes choose format and cuts, the others are the stream): it comes out in pieces as in one go, and if it is
-/// sound, other decoders have the same output.
+/// Whatever `case` is (its first bytes choose format and cuts, the others are the stream): it comes out in pieces as in
+/// one go, and if it is sound, other decoders have the same output.
 pub fn anything(case: &[u8]) {
     let Some((&[choice, cuts], stream)) = case.split_first_chunk() else { return };
     let format = [Format::Deflate, Format::Deflate64, Format::Zlib, Format::Gzip][usize::from(choice % 4)];
@@ -199,8 +201,8 @@ pub fn sum_up(checkpoint: &mut [u8]) {
     }
 }
 
-/// A checkpoint that is arbitrary, or a real one that was tampered with, is refused, and then nothing has changed; or it is gone on from,
-/// to whatever end, and can itself be saved and restored.
+/// A checkpoint that is arbitrary, or a real one that was tampered with, is refused, and then nothing has changed; or
+/// it is gone on from, to whatever end, and can itself be saved and restored.
 pub fn restore(case: &[u8]) {
     let Some((&[choice, seed, cut, tampering], rest)) = case.split_first_chunk() else { return };
     let deflate64 = choice & 1 != 0;
@@ -238,7 +240,7 @@ pub fn restore(case: &[u8]) {
                     let (again, _) = inflate.checkpoint(form).expect("there has been no error");
                     Inflate::new(format).expect("there is memory").restore(&again).expect("what was restored is sound");
                 }
-                // As it goes on, pieces make no difference; in which order errors and the end of input show may depend on them.
+                // Pieces make no difference to the output; the order of errors and end of input may depend on them.
                 let input = if rest.is_empty() { &stream } else { rest };
                 _ = go_on(&mut inflate, input, 1000);
             }
@@ -246,8 +248,8 @@ pub fn restore(case: &[u8]) {
     }
 }
 
-/// An index that is arbitrary, or a real one that was tampered with, of an input that may have been: refused, then or when it is used, or
-/// what is read is right unless the index's own checksums say otherwise.
+/// An index that is arbitrary, or a real one that was tampered with, of an input that may have been: refused, then or
+/// when it is used, or what is read is right unless the index's own checksums say otherwise.
 pub fn index(case: &[u8]) {
     let Some((&[choice, seed, every, place], rest)) = case.split_first_chunk() else { return };
     let format = if choice & 1 != 0 { Format::Deflate64 } else { Format::Deflate };

@@ -31,7 +31,8 @@ fn codes(answers: &[Answer]) -> String {
     answers.iter().map(|answer| format!("{}/{}", answer.code, answer.off)).collect::<Vec<_>>().join(" ")
 }
 
-/// One checkpoint, made in every mode and restored in every mode. With `pipes`, also through pipes, which takes threads.
+/// One checkpoint, made in every mode and restored in every mode. With `pipes`, also through pipes, which takes
+/// threads.
 pub fn round_trip(bench: &mut Bench, case: &[u8], pipes: bool) {
     let mut choices = Choices::new(case);
     let (room, buffer_size) = (choices.number(), BUFFER_MIN + choices.number() % (3 * BUFFER_MIN));

@@ -66,8 +66,8 @@ unsafe extern "C" {
     fn fdckpt_set_log_callback(callback: Option<unsafe extern "C" fn(*mut c_void, c_int, *const i8)>, context: *mut c_void);
 }
 
-/// No line for each of a million failures, and no signal where the reader of a pipe leaves early (Rust programs ignore it, but a
-/// fuzzer's main is not Rust's).
+/// No line for each of a million failures, and no signal where the reader of a pipe leaves early (Rust programs ignore
+/// it, but a fuzzer's main is not Rust's).
 pub fn silence() {
     unsafe extern "C" fn nothing(_: *mut c_void, _: c_int, _: *const i8) {}
     // SAFETY: the callback lives for ever; ignoring a signal runs no code.
@@ -94,7 +94,7 @@ impl Bench {
     }
 
     pub fn of(api: Api) -> Self {
-        // SAFETY: the name is a C string; the descriptor is new and nobody else's.
+        // SAFETY: the name is a C string; the descriptor is new and owned by this function.
         let file = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"bench".as_ptr(), libc::MFD_CLOEXEC)) };
         Self { api, handle: vec![0xA5A5_A5A5_A5A5_A5A5; 24_600], buffer: vec![0; 4 * BUFFER_MIN], file: file.into() }
     }
@@ -104,7 +104,8 @@ impl Bench {
         self.file.seek(SeekFrom::Start(0)).expect("a memory file can be sought");
     }
 
-    /// Makes a checkpoint in a file, by a buffer of this size. Returns the answers and the bytes of the frames that were closed.
+    /// Makes a checkpoint in a file, by a buffer of this size. Returns the answers and the bytes of the frames that
+    /// were closed.
     pub fn checkpt_file(&mut self, ops: &[Op], buffer_size: usize) -> (Vec<Answer>, Vec<u8>) {
         let api = self.api;
         self.empty_file();

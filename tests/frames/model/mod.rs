@@ -1,5 +1,5 @@
-//! A model of the frame format: plain vectors, and LZ4 called directly. Written from docs/frame-format.md and the description of the
-//! API; shares no code with the library.
+//! A model of the frame format: plain vectors, and LZ4 called directly. Written from docs/frame-format.md and the
+//! description of the API; shares no code with the library.
 
 #![allow(dead_code, reason = "each user uses a part of it")]
 
@@ -60,7 +60,8 @@ pub enum Op {
     Seek(u64),
 }
 
-/// What a call answers: its code, and for open and close the offset (777 if untouched), for restored buffers their content.
+/// What a call answers: its code, and for open and close the offset (777 if untouched), for restored buffers their
+/// content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub code: i32,
@@ -78,7 +79,7 @@ impl Answer {
     }
 }
 
-/// A checkpoint. `room` is the size of the region, `None` for a stream.
+/// Writes a checkpoint. `room` is the size of the region, `None` for a stream.
 pub struct Checkpt {
     stream: *mut LZ4StreamEncode,
     ring: Vec<u8>,

@@ -119,7 +119,7 @@ pub fn containers(case: &Json) -> impl Iterator<Item = &Json> {
     case["blocks"].as_array().unwrap().iter().flat_map(|block| block["vars"].as_array().unwrap())
 }
 
-/// Makes the checkpoints of a case anew, and returns the last of them; on so many threads.
+/// Writes the checkpoints of a case again with `threads` threads, and returns the last of them.
 pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<Vec<u8>> {
     let calls = calls(case)?;
     let folder = tempfile::tempdir().unwrap();
@@ -143,7 +143,7 @@ pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<
             Call::Recover => {}
             Call::Checkpoint => {
                 count += 1;
-                // What the variables were at an earlier checkpoint, another case tells.
+                // The variables of an earlier checkpoint are in another case.
                 let so_far = &case["calls"].as_array().unwrap()[..=made];
                 let other = others
                     .as_array()
@@ -177,8 +177,8 @@ pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<
     Some(fs::read(&path).unwrap())
 }
 
-/// All cases with a checkpoint of variables, and their files. Of some the file is not kept: what the writer makes has the hash of
-/// the one that FTI made.
+/// All cases with a checkpoint of variables, and their files. Of some the file is not kept: what the writer makes has
+/// the hash of the one that FTI made.
 pub fn cases() -> &'static [(FormatVersion, Json, Vec<u8>)] {
     static CASES: LazyLock<Vec<(FormatVersion, Json, Vec<u8>)>> = LazyLock::new(read_cases);
     &CASES
