@@ -83,7 +83,7 @@ fn restoring_anything() {
     run("restoring anything", 2, restore_anything);
 }
 
-/// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that (docs/frame-format.md,
+/// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that (docs/format/frame.md,
 /// "History").
 #[test]
 #[ignore = "half a minute: make identity"]

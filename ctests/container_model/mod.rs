@@ -1,4 +1,4 @@
-//! A naive model of the container, written from its specification (docs/container-format.md) and sharing no code with the
+//! A naive model of the container, written from its specification (docs/format/container.md) and sharing no code with the
 //! library: the metadata becomes a tree first, by recursion, and everything is copied. And a generator of files for it.
 
 #![allow(dead_code, reason = "each user needs a part of it")]

@@ -1,5 +1,5 @@
 //! A naive model of the frame format, to compare the library with: plain vectors, and LZ4 called directly. Written from
-//! docs/frame-format.md and the API's description; shares no code with the library.
+//! docs/format/frame.md and the API's description; shares no code with the library.
 
 #![allow(dead_code, reason = "each user takes a part of it")]
 
