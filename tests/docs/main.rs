@@ -4,15 +4,15 @@
 //! A C snippet with a `main` is a program, and a `text` block right after it is what it prints. Other snippets of a page `PAGE.md` are
 //! compiled by the harness `PAGE.c` beside this file, which includes them as `PAGE-1.c`, `PAGE-2.c`, ... and runs them.
 
-#[path = "../../ctests/support/mod.rs"]
-mod support;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::root;
+use common::root;
 
 /// All documents of the repository, but for those of test data.
 fn documents() -> Vec<PathBuf> {
@@ -78,15 +78,15 @@ fn prose(document: &str) -> String {
 
 fn compile(source: &Path, include: &Path) -> PathBuf {
     let program = source.with_extension("");
-    let mut cc = support::cc();
+    let mut cc = common::cc();
     cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-I"]).arg(root().join("include"));
-    cc.arg("-I").arg(include).arg(source).arg("-o").arg(&program).args(support::link_flags());
-    support::run(&mut cc);
+    cc.arg("-I").arg(include).arg(source).arg("-o").arg(&program).args(common::link_flags());
+    common::run(&mut cc);
     program
 }
 
 fn run(program: &Path) -> String {
-    support::run(Command::new(program).current_dir(program.parent().expect("a directory")).env("FDCKPT_LOG", "off"))
+    common::run(Command::new(program).current_dir(program.parent().expect("a directory")).env("FDCKPT_LOG", "off"))
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn c_programs_run_and_print_what_is_shown() {
     for document in documents() {
         let blocks = blocks(&text(&document));
         for (i, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "c" && is_program(&block.code)) {
-            let directory = support::fresh_folder(&format!("docs-program-{}-{i}", stem(&document)));
+            let directory = common::temp_dir(&format!("docs-program-{}-{i}", stem(&document)));
             let source = directory.join("example.c");
             fs::write(&source, &block.code).expect("writable");
             let output = run(&compile(&source, &directory));
@@ -126,7 +126,7 @@ fn c_fragments_run_in_their_harness() {
         }
         let name = stem(&document);
         let harness = root().join(format!("tests/docs/{name}.c"));
-        let directory = support::fresh_folder(&format!("docs-{name}"));
+        let directory = common::temp_dir(&format!("docs-{name}"));
         for (i, fragment) in fragments.iter().enumerate() {
             let file = format!("{name}-{}.c", i + 1);
             assert!(text(&harness).contains(&format!("#include \"{file}\"")), "{}: {file} is not tested", harness.display());
@@ -147,14 +147,14 @@ fn c_fragments_run_in_their_harness() {
 fn the_program_in_the_readme_reports_errors_and_writes_the_regions() {
     let readme = blocks(&text(&root().join("README.md")));
     let program = readme.iter().find(|block| block.language == "c").expect("an example in C");
-    let directory = support::fresh_folder("docs-readme");
+    let directory = common::temp_dir("docs-readme");
     fs::write(directory.join("example.c"), &program.code).expect("writable");
     let program = compile(&directory.join("example.c"), &directory);
-    let failed = support::output(Command::new(&program).arg("/no/such/directory/file").env("FDCKPT_LOG", "off"));
+    let failed = common::output(Command::new(&program).arg("/no/such/directory/file").env("FDCKPT_LOG", "off"));
     let message = String::from_utf8(failed.stderr).expect("UTF-8");
     assert!(!failed.status.success() && message.contains("/no/such/directory/file: "), "{message}");
     let path = directory.join("state.ckpt");
-    support::run(Command::new(&program).arg(&path));
+    common::run(Command::new(&program).arg(&path));
     let reader = fdckpt::checkpoint::Reader::open(&path).expect("intact");
     assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "step"]);
 }
