@@ -5,7 +5,7 @@
 //! - [`verify`]: the strict mode.
 //! - [`block_index`]: what the section of type 1 has in it.
 //!
-//! The format is specified in docs/container-format.md.
+//! The format is specified in docs/format/container.md.
 
 pub(crate) mod block_index;
 mod error;

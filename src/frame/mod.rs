@@ -8,7 +8,7 @@
 //! - [`readahead`]: reading for the largest buffers, while another thread decompresses.
 //! - [`writer`], [`reader`]: the Rust types.
 //!
-//! The format is specified in docs/frame-format.md.
+//! The format is specified in docs/format/frame.md.
 
 pub(crate) mod codec;
 pub(crate) mod decoder;
