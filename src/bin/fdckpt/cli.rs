@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fdckpt::checkpoint::FRAME_SIZE_DEFAULT;
 
-use crate::ui;
+use crate::term;
 
 /// Look into checkpoint files, check, save, restore, convert and resume them
 ///
@@ -250,7 +250,7 @@ pub struct Writing {
     pub threads: Option<usize>,
 
     /// How many bytes of data a frame has at most: 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = term::parse_size)]
     pub frame_size: u64,
 
     /// Without checksums of the data: damage to it goes unnoticed
@@ -321,7 +321,7 @@ pub struct Bench {
     pub threads: Option<usize>,
 
     /// How many bytes of data a frame has at most: 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = term::parse_size)]
     pub frame_size: u64,
 
     /// How often everything is measured; the best counts
@@ -329,7 +329,7 @@ pub struct Bench {
     pub rounds: usize,
 
     /// Take no more data than this
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = ui::parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = term::parse_size)]
     pub limit: u64,
 }
 
@@ -442,7 +442,7 @@ pub struct Inflate {
     pub state: Option<PathBuf>,
 
     /// After how much output the state is saved, and how far apart an index has its points [default: 64M, of an index 4M]
-    #[arg(long, value_name = "SIZE", value_parser = ui::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = term::parse_size)]
     pub every: Option<u64>,
 
     /// An index, for reading anywhere: made if it is not there
@@ -450,10 +450,10 @@ pub struct Inflate {
     pub index: Option<PathBuf>,
 
     /// Write the output from here on only
-    #[arg(long, value_name = "OFFSET", value_parser = ui::parse_size)]
+    #[arg(long, value_name = "OFFSET", value_parser = term::parse_size)]
     pub at: Option<u64>,
 
     /// Write only so much of the output
-    #[arg(long, value_name = "N", value_parser = ui::parse_size)]
+    #[arg(long, value_name = "N", value_parser = term::parse_size)]
     pub len: Option<u64>,
 }

@@ -7,11 +7,11 @@ use std::path::Path;
 use fdckpt::{Block, BlockFooter, BlockIndex, Container, Section, fti};
 use serde_json::{Value, json};
 
-use crate::kind::{Format, Kind};
-use crate::look::{ascii, block, hex, layout, stream};
-use crate::ui::{GOOD, Stdout, Trouble, json_text};
-use crate::verify::fti_finding_json;
-use crate::zip::Archive;
+use crate::commands::info::{ascii, block, hex, layout, stream};
+use crate::commands::verify::fti_finding_json;
+use crate::detect::{Format, Kind};
+use crate::format::zip::Archive;
+use crate::term::{GOOD, Stdout, Trouble, json_text};
 
 /// An object that is printed field by field.
 pub struct Object {

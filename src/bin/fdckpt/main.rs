@@ -5,29 +5,20 @@
 
 #![forbid(unsafe_code)]
 
-mod bench;
 mod cli;
-mod convert;
-mod diff;
-mod extract;
-mod files;
-mod inflate;
+mod commands;
+mod detect;
+mod format;
 mod json;
-mod kind;
-mod look;
-mod man;
-mod pack;
-mod regions;
-mod resume;
-mod ui;
-mod verify;
-mod zip;
+mod output;
+mod term;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use ui::Trouble;
+use commands::{bench, convert, diff, extract, inflate, info, man, restore, verify};
+use term::Trouble;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,39 +26,39 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help that goes to a closed pipe is no reason to fail.
             _ = error.print();
-            return ExitCode::from(if error.use_stderr() { ui::TROUBLE } else { ui::GOOD });
+            return ExitCode::from(if error.use_stderr() { term::TROUBLE } else { term::GOOD });
         }
     };
-    ui::QUIET.store(cli.quiet, std::sync::atomic::Ordering::Relaxed);
-    if let Err(error) = files::handle_signals() {
-        return ui::report(&Trouble::from(error));
+    term::QUIET.store(cli.quiet, std::sync::atomic::Ordering::Relaxed);
+    if let Err(error) = output::handle_signals() {
+        return term::report(&Trouble::from(error));
     }
     let result = run(cli.command);
-    files::leave_to_signal();
+    output::leave_to_signal();
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(trouble) => ui::report(&trouble),
+        Err(trouble) => term::report(&trouble),
     }
 }
 
 fn run(command: Command) -> Result<u8, Trouble> {
     match command {
-        Command::Info(look) => look::info(&look),
-        Command::List(look) => look::list(&look),
+        Command::Info(look) => info::info(&look),
+        Command::List(look) => info::list(&look),
         Command::Verify(verify) => verify::verify(&verify),
         Command::Extract(extract) => extract::extract(&extract),
         Command::Cat(cat) => extract::cat(&cat),
-        Command::Save(save) => pack::save(&save),
-        Command::Restore(restore) => pack::restore(&restore),
+        Command::Save(save) => restore::save(&save),
+        Command::Restore(restore) => restore::restore(&restore),
         Command::Diff(diff) => diff::diff(&diff),
         Command::Convert(convert) => convert::convert(&convert),
         Command::Inflate(inflate) => inflate::inflate(&inflate),
-        Command::Salvage(salvage) => pack::salvage(&salvage),
+        Command::Salvage(salvage) => restore::salvage(&salvage),
         Command::Bench(bench) => bench::bench(&bench),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
-            files::to_stdout(&script)
+            output::to_stdout(&script)
         }
         Command::Man { folder } => man::man(folder.as_deref()),
     }

@@ -8,11 +8,11 @@ use fdckpt::inflate::{BlockKind, Description, Form, Format as Stream, Index};
 use fdckpt::{Block, BlockIndex, Container, Section, fti};
 
 use crate::cli::{List, Look};
-use crate::files::{self, Input};
+use crate::detect::{self, Format, Kind};
+use crate::format::zip::Archive;
 use crate::json;
-use crate::kind::{self, Format, Kind};
-use crate::ui::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
-use crate::zip::Archive;
+use crate::output::{self, Input};
+use crate::term::{self, GOOD, Out, Painted, TITLE, Table, Trouble, WARNING, bytes, count, short};
 
 /// So many are told in a summary.
 pub const FEW: usize = 20;
@@ -21,10 +21,10 @@ pub fn info(look: &Look) -> Result<u8, Trouble> {
     let file = Input::open(&look.file)?;
     let kind = Kind::of(&file)?;
     if let Kind::Damaged(..) = kind {
-        return Err(kind::refuse(&kind, &look.file, ""));
+        return Err(detect::refuse(&kind, &look.file, ""));
     }
     if let Kind::Checkpoint(reader) = &kind {
-        return crate::regions::info(reader, &file, look);
+        return crate::format::checkpoint::info(reader, &file, look);
     }
     // Also of what is unknown: to say what it looks like is what was asked for.
     if look.json {
@@ -55,13 +55,15 @@ pub fn list(List { look, frames }: &List) -> Result<u8, Trouble> {
     let kind = Kind::of(&file)?;
     let zip = matches!(kind, Kind::Unknown(..)).then(|| Archive::open(&file)).flatten();
     if zip.is_none() && matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
-        return Err(kind::refuse(&kind, &look.file, ""));
+        return Err(detect::refuse(&kind, &look.file, ""));
     }
     if let Kind::Checkpoint(reader) = &kind {
-        return crate::regions::list(reader, &file, look, *frames);
+        return crate::format::checkpoint::list(reader, &file, look, *frames);
     }
     if *frames {
-        return Err(Trouble::new("only self-describing checkpoints have frames that could be listed").of(files::name(&look.file)));
+        return Err(
+            Trouble::new("only self-describing checkpoints have frames that could be listed").of(output::name(&look.file))
+        );
     }
     if look.json {
         return json::list(&kind, zip.as_ref(), &look.file, file.len());
@@ -92,7 +94,7 @@ fn title(out: &mut Out, kind: &Kind<'_>, path: &Path) -> io::Result<()> {
         Kind::Unknown(looks, _) => format!("not a format of checkpoints that is known here; it looks like {looks}"),
         known => known.format().map_or("", Format::title).to_owned(),
     };
-    writeln!(out, "{}: {what}", Painted(TITLE, files::name(path)))
+    writeln!(out, "{}: {what}", Painted(TITLE, output::name(path)))
 }
 
 pub fn fact(out: &mut Out, name: &str, value: impl std::fmt::Display) -> io::Result<()> {
@@ -122,7 +124,7 @@ fn meaning(section: &Section<'_>, first: bool) -> String {
             }
             Err(_) => "no index of blocks, though its type says so".to_owned(),
         },
-        Ok(data) if first => crate::resume::state_text(section.kind(), data).unwrap_or_default(),
+        Ok(data) if first => crate::commands::resume::state_text(section.kind(), data).unwrap_or_default(),
         Ok(_) => String::new(),
     }
 }
@@ -210,7 +212,7 @@ fn info_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> Result<u8, Troub
     fact(out, "blocks", checkpoint.blocks().len())?;
     fact(out, "containers", checkpoint.containers().len())?;
     let variables = checkpoint.variables();
-    let total = ui::total(variables.iter().map(|variable| variable.size));
+    let total = term::total(variables.iter().map(|variable| variable.size));
     fact(out, "variables", format!("{}, {}", variables.len(), bytes(total)))?;
     let mut table = Table::new(&[true, true, true, true], &["id", "bytes", "size", "containers"]);
     for variable in variables.iter().take(FEW) {
@@ -226,7 +228,7 @@ fn info_fti(out: &mut Out, checkpoint: &fti::Checkpoint<'_>) -> Result<u8, Troub
     if damage > 0 {
         let text = format!("damaged: {} in what describes the data (`fdckpt verify` tells all)", count(damage, "finding"));
         writeln!(out, "  {}", Painted(WARNING, text))?;
-        return Ok(ui::BAD);
+        return Ok(term::BAD);
     }
     Ok(GOOD)
 }

@@ -9,9 +9,9 @@ use fdckpt::checkpoint::{ReaderOptions, WriterOptions};
 use fdckpt::{FrameStyle, MappedFile, SyncMode};
 
 use crate::cli::Bench;
-use crate::files;
-use crate::pack::{self, each_region};
-use crate::ui::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, count, short};
+use crate::commands::restore::{self, each_region};
+use crate::output;
+use crate::term::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, count, short};
 
 /// What one way of saving has taken.
 struct Row {
@@ -34,11 +34,11 @@ pub fn bench(bench: &Bench) -> Result<u8, Trouble> {
         return Err(Trouble::new("there is no data to measure with").advice("name files or folders that are not empty"));
     }
     let folder = tempfile::Builder::new().prefix(".fdckpt-bench-").tempdir_in(&bench.dir);
-    let folder = folder.map_err(|error| Trouble::from(error).of(files::name(&bench.dir)))?;
-    if let Ok(mut scratch) = files::SCRATCH.lock() {
+    let folder = folder.map_err(|error| Trouble::from(error).of(output::name(&bench.dir)))?;
+    if let Ok(mut scratch) = output::SCRATCH.lock() {
         *scratch = Some(folder.path().to_owned());
     }
-    let most = pack::threads(bench.threads);
+    let most = restore::threads(bench.threads);
     let mut counts: Vec<usize> =
         std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < most).collect();
     counts.push(most);
@@ -64,7 +64,7 @@ pub fn bench(bench: &Bench) -> Result<u8, Trouble> {
         bytes(total),
         count(maps.len(), "file"),
         count(bench.rounds, "round"),
-        files::name(&bench.dir)
+        output::name(&bench.dir)
     );
     writeln!(out, "{}", Painted(TITLE, title))?;
     const RIGHT: &[bool] = &[false, true, true, true, true, true];
@@ -87,7 +87,7 @@ fn name(style: FrameStyle) -> &'static str {
 
 /// The files of a path, as far as the limit goes.
 fn collect(path: &Path, limit: u64, maps: &mut Vec<(MappedFile, usize)>, total: &mut u64) -> Result<(), Trouble> {
-    let of_path = |error: std::io::Error| Trouble::from(error).of(files::name(path));
+    let of_path = |error: std::io::Error| Trouble::from(error).of(output::name(path));
     let there = fs::metadata(path).map_err(of_path)?;
     if there.is_dir() {
         let mut entries: Vec<_> = fs::read_dir(path).map_err(of_path)?.filter_map(Result::ok).collect();
@@ -98,7 +98,7 @@ fn collect(path: &Path, limit: u64, maps: &mut Vec<(MappedFile, usize)>, total: 
             }
         }
     } else if there.is_file() && there.len() > 0 && *total < limit {
-        let map = MappedFile::open(path).map_err(|error| Trouble::from(error).of(files::name(path)))?;
+        let map = MappedFile::open(path).map_err(|error| Trouble::from(error).of(output::name(path)))?;
         let size = (map.len() as u64).min(limit - *total);
         *total += size;
         maps.push((map, size as usize));

@@ -11,10 +11,10 @@ use fdckpt::{BlockIndex, Container, IssueKind, fti};
 use serde_json::{Value, json};
 
 use crate::cli::Verify;
-use crate::files::{self, Input};
-use crate::kind::{self, Format, Kind};
-use crate::look;
-use crate::ui::{self, BAD, ERROR, GOOD, Out, Painted, Progress, SOUND, TROUBLE, Trouble, WARNING, bytes, count};
+use crate::commands::info;
+use crate::detect::{self, Format, Kind};
+use crate::output::{self, Input};
+use crate::term::{self, BAD, ERROR, GOOD, Out, Painted, Progress, SOUND, TROUBLE, Trouble, WARNING, bytes, count};
 
 /// What was found in one file.
 struct Report {
@@ -93,7 +93,7 @@ pub fn verify(verify: &Verify) -> Result<u8, Trouble> {
             out.flush()?;
         }
     }
-    if verify.json { ui::print_json(&Value::Array(all), worst) } else { out.finish(worst) }
+    if verify.json { term::print_json(&Value::Array(all), worst) } else { out.finish(worst) }
 }
 
 fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
@@ -118,7 +118,7 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             Ok(report)
         }
         Kind::Inflate(checkpoint) => {
-            let what = format!("{}, layout {}, {size}", Format::Inflate.title(), look::layout(checkpoint.form));
+            let what = format!("{}, layout {}, {size}", Format::Inflate.title(), info::layout(checkpoint.form));
             Ok(Report::new(Format::Inflate, what))
         }
         Kind::Checkpoint(reader) => check_checkpoint(reader, &size),
@@ -130,7 +130,7 @@ fn check(path: &Path, options: &Verify) -> Result<Report, Trouble> {
             Ok(report)
         }
         Kind::Unknown(..) => {
-            let trouble = kind::refusal(&kind, "");
+            let trouble = detect::refusal(&kind, "");
             let mut report = Report::failed(trouble);
             report.is_unknown = true;
             Ok(report)
@@ -148,7 +148,7 @@ fn check_checkpoint(reader: &Reader<'_>, size: &str) -> Result<Report, Trouble> 
             let (region, name) = damage.region.unzip();
             let frame = damage.frame.map_or_else(String::new, |frame| format!(", frame {frame}"));
             let text = match name {
-                Some(name) => format!("region {}{frame}: {}", ui::printable(name), damage.error),
+                Some(name) => format!("region {}{frame}: {}", term::printable(name), damage.error),
                 None => damage.error.to_string(),
             };
             lost.extend(region);
@@ -196,7 +196,7 @@ fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trou
                 }
             }
             // Nobody says that it has to be one, unless it begins as one.
-            Err(error) if kind::begins_with_block(data) => {
+            Err(error) if detect::begins_with_block(data) => {
                 report.find(DAMAGE, format!("section {position}: {error}"), json!({"section": position}));
             }
             Err(_) => {}
@@ -229,7 +229,7 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
     let variables = checkpoint.variables();
     let what = format!("FTI-FF, generation {}, {}, {size}", checkpoint.generation(), count(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, what);
-    let data = ui::total(variables.iter().map(|variable| variable.size));
+    let data = term::total(variables.iter().map(|variable| variable.size));
     let times = if matches!(checkpoint.generation(), fti::FormatVersion::V1_1 | fti::FormatVersion::V1_2) { 2 } else { 1 };
     let progress = Mutex::new(Progress::new("verifying", Some(data.saturating_mul(times)), 0));
     let mut note = |finding: &fti::Finding| {
@@ -266,7 +266,7 @@ fn check_fti(checkpoint: &fti::Checkpoint<'_>, threads: usize, size: &str) -> Re
 /// Tells of an update of a file of FTI that was begun and not ended: what looks like damage may be one.
 fn tell_update(report: &mut Report, path: &Path) {
     if let Ok(Some(update)) = fti::pending(path) {
-        let (id, journal) = (update.ckpt_id, format!("{}.journal", ui::printable(&path.to_string_lossy())));
+        let (id, journal) = (update.ckpt_id, format!("{}.journal", term::printable(&path.to_string_lossy())));
         let text = if update.prepared {
             format!("an update to checkpoint {id} is prepared in {journal}: the program that did so is to commit or abandon it")
         } else {
@@ -301,7 +301,7 @@ fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<
     let style = if status == GOOD { SOUND } else { ERROR };
     let only_strict = status == BAD && report.status == GOOD;
     let word = Painted(style, if only_strict { "not as it should be" } else { report.word(status) });
-    writeln!(out, "{}: {word}: {}", files::name(path), report.what)?;
+    writeln!(out, "{}: {word}: {}", output::name(path), report.what)?;
     for finding in report.findings.iter().take(MOST) {
         let text = match finding.severity {
             REMARK => format!("remark: {}", finding.text),
@@ -329,7 +329,7 @@ fn print(out: &mut Out, path: &Path, report: &Report, status: u8) -> io::Result<
 fn shortened(names: &[String]) -> String {
     const FEW: usize = 20;
     let more = names.len().saturating_sub(FEW);
-    let text = names[..names.len() - more].iter().map(|name| ui::printable(name)).collect::<Vec<_>>().join(", ");
+    let text = names[..names.len() - more].iter().map(|name| term::printable(name)).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{text} and {more} more") } else { text }
 }
 

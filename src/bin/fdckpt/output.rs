@@ -13,7 +13,7 @@ use fdckpt::{AtomicFile, MappedFile, SyncMode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::ui::{self, Stdout, Trouble};
+use crate::term::{self, Stdout, Trouble};
 
 /// A file as one slice: mapped, or, where that can't be (a pipe), read.
 pub enum Input {
@@ -91,7 +91,7 @@ pub fn ends_as_folder(path: &Path) -> bool {
 
 /// A path as people are told of it.
 pub fn name(path: &Path) -> String {
-    if is_dash(path) { "standard input".to_owned() } else { ui::printable(&path.to_string_lossy()) }
+    if is_dash(path) { "standard input".to_owned() } else { term::printable(&path.to_string_lossy()) }
 }
 
 /// A file that the library replaces, which knows nothing of links, devices and permissions.
@@ -215,7 +215,7 @@ pub fn to_stdout(bytes: &[u8]) -> Result<u8, Trouble> {
     let mut out = Stdout(io::stdout().lock());
     out.write_all(bytes)?;
     out.flush()?;
-    Ok(ui::GOOD)
+    Ok(term::GOOD)
 }
 
 /// Whether a signal has asked for an end.

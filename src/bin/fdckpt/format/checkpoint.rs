@@ -7,13 +7,13 @@ use fdckpt::{Container, FrameStyle};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Look;
-use crate::diff::{Difference, compare};
-use crate::files;
+use crate::commands::diff::{Difference, compare};
+use crate::commands::info::{FEW, fact};
+use crate::commands::restore::{is_large, read_batch};
+use crate::detect::Format;
 use crate::json::Object;
-use crate::kind::Format;
-use crate::look::{FEW, fact};
-use crate::pack::{is_large, read_batch};
-use crate::ui::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, printable, short};
+use crate::output;
+use crate::term::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, printable, short};
 
 pub fn style(style: FrameStyle) -> &'static str {
     match style {
@@ -52,7 +52,7 @@ fn ratio(data: u64, stored: u64) -> String {
 
 /// A value of an attribute, as text if it is some.
 fn value_text(value: &[u8]) -> String {
-    std::str::from_utf8(value).map_or_else(|_| format!("0x{}", crate::look::hex(value)), str::to_owned)
+    std::str::from_utf8(value).map_or_else(|_| format!("0x{}", crate::commands::info::hex(value)), str::to_owned)
 }
 
 fn printable_value(value: &[u8]) -> String {
@@ -78,7 +78,7 @@ pub fn info(reader: &Reader<'_>, file: &[u8], look: &Look) -> Result<u8, Trouble
         return object.finish();
     }
     let mut out = Out::new();
-    writeln!(out, "{}: self-describing checkpoint", Painted(TITLE, files::name(&look.file)))?;
+    writeln!(out, "{}: self-describing checkpoint", Painted(TITLE, output::name(&look.file)))?;
     fact(&mut out, "size", bytes(file.len() as u64))?;
     let (data, stored) = (reader.data_size(), all_stored(reader));
     fact(&mut out, "data", bytes(data))?;
@@ -275,13 +275,13 @@ fn large(
                 return Ok(());
             }
         }
-        if let Some((place, bytes)) = crate::diff::first_difference(&left[..count], &right[..count], progress) {
+        if let Some((place, bytes)) = crate::commands::diff::first_difference(&left[..count], &right[..count], progress) {
             first.get_or_insert((at + place, left[place as usize], right[place as usize]));
             differ += bytes;
         }
         at += count as u64;
     }
-    found.extend(crate::diff::told(
+    found.extend(crate::commands::diff::told(
         &format!("region {}", printable(name)),
         &json!({"region": name}),
         (one.size(), other.size()),

@@ -7,8 +7,8 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use crate::cli::Cli;
-use crate::files;
-use crate::ui::{GOOD, Trouble};
+use crate::output;
+use crate::term::{GOOD, Trouble};
 
 /// The text of a page for man. Not all of it is as clap_mangen has it: examples are no text to be filled.
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {
@@ -55,9 +55,9 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
 pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
     let command = Cli::command();
     let Some(folder) = folder else {
-        return files::to_stdout(&page(command)?);
+        return output::to_stdout(&page(command)?);
     };
-    let of_path = |path: &Path, error: io::Error| Trouble::from(error).of(files::name(path));
+    let of_path = |path: &Path, error: io::Error| Trouble::from(error).of(output::name(path));
     fs::create_dir_all(folder).map_err(|error| of_path(folder, error))?;
     let write = |name: &str, command: clap::Command| {
         let path = folder.join(format!("{name}.1"));

@@ -9,10 +9,10 @@ use fdckpt::inflate::Error;
 use fdckpt::inflate::{Format, Index, Inflate, Reader, Status};
 
 use crate::cli::{Inflate as Options, Stream};
-use crate::files::{self, Input, Output};
-use crate::resume::Resumable;
-use crate::ui::{self, GOOD, Progress, Trouble, bytes};
-use crate::zip::{self, Archive};
+use crate::commands::resume::Resumable;
+use crate::format::zip::{self, Archive};
+use crate::output::{self, Input, Output};
+use crate::term::{self, GOOD, Progress, Trouble, bytes};
 
 const EVERY_POINT: u64 = 4 << 20;
 
@@ -35,20 +35,20 @@ pub fn inflate(options: &Options) -> Result<u8, Trouble> {
         return Err(Trouble::new("standard output is a terminal")
             .advice("name a file for the output, or - to write it there all the same"));
     }
-    if [&options.index, &options.state].into_iter().flatten().any(|path| files::is_stdout(path)) {
+    if [&options.index, &options.state].into_iter().flatten().any(|path| output::is_stdout(path)) {
         return Err(Trouble::new("an index or a state needs a file: it is read again"));
     }
-    if files::is_dash(&options.input) {
+    if output::is_dash(&options.input) {
         return from_stdin(options);
     }
     let file = Input::open(&options.input)?;
     let archive = if file.starts_with(b"PK") || options.entry.is_some() { Archive::open(&file) } else { None };
-    let of_file = |trouble: Trouble| trouble.of(files::name(&options.input));
+    let of_file = |trouble: Trouble| trouble.of(output::name(&options.input));
     let source = source(&file, archive.as_ref(), options).map_err(of_file)?;
     if options.index.is_some() || options.at.is_some() || options.len.is_some() {
         return part(&source, options, to_terminal).map_err(of_file);
     }
-    let target = options.output.as_deref().filter(|path| !files::is_stdout(path));
+    let target = options.output.as_deref().filter(|path| !output::is_stdout(path));
     let is_file = |path: &&Path| fs::metadata(path).is_ok_and(|there| there.is_file()) || !path.exists();
     match target.filter(is_file) {
         Some(target) if matches!(file, Input::Mapped(_)) => {
@@ -195,7 +195,7 @@ impl<'f> Run<'f> {
     /// Compares checksum and size with what they should be; zlib and gzip streams have checked their own.
     pub fn check(&self, source: &Source<'_>) -> Result<(), Trouble> {
         if let Some((sum, size)) = source.expected {
-            let (found, entry) = (self.sum.clone().finalize(), ui::printable(&source.entry));
+            let (found, entry) = (self.sum.clone().finalize(), term::printable(&source.entry));
             if self.output != size {
                 let what = format!("entry {entry}: it has {}, the archive says {}", bytes(self.output), bytes(size));
                 return Err(Trouble::damaged(what));
@@ -247,9 +247,9 @@ fn part(source: &Source<'_>, options: &Options, to_terminal: bool) -> Result<u8,
             return Ok(GOOD);
         }
     }
-    let file = MappedFile::open(path).map_err(|error| Trouble::from(error).of(files::name(path)))?;
+    let file = MappedFile::open(path).map_err(|error| Trouble::from(error).of(output::name(path)))?;
     let advice = |trouble: Trouble| {
-        Trouble { status: ui::TROUBLE, ..trouble }.of(files::name(path)).advice("remove it to have it made anew")
+        Trouble { status: term::TROUBLE, ..trouble }.of(output::name(path)).advice("remove it to have it made anew")
     };
     let index = Index::parse(&file).map_err(|error| advice(error.into()))?;
     if index.format() != format {
@@ -326,8 +326,10 @@ impl Checked {
     fn check(&self, source: &Source<'_>) -> Result<(), Trouble> {
         match source.expected {
             Some(expected) if expected != (self.sum.clone().finalize(), self.size) => {
-                let what =
-                    format!("entry {}: size or checksum of the data are not those of the archive", ui::printable(&source.entry));
+                let what = format!(
+                    "entry {}: size or checksum of the data are not those of the archive",
+                    term::printable(&source.entry)
+                );
                 Err(Trouble::damaged(what))
             }
             _ => Ok(()),

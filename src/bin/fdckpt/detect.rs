@@ -8,7 +8,7 @@ use fdckpt::inflate;
 use fdckpt::inflate::{Description, Index};
 use fdckpt::{BlockIndex, Container, Error, fti};
 
-use crate::ui::Trouble;
+use crate::term::Trouble;
 
 /// A file that was recognised.
 #[derive(Debug)]
@@ -294,7 +294,7 @@ fn lz4_chunks(file: &[u8]) -> Option<bool> {
 
 /// The trouble with a file that a command can do nothing with.
 pub fn refuse(kind: &Kind<'_>, path: &Path, wanted: &str) -> Trouble {
-    refusal(kind, wanted).of(crate::files::name(path))
+    refusal(kind, wanted).of(crate::output::name(path))
 }
 
 /// The same without the file's name.

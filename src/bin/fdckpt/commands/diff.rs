@@ -6,10 +6,10 @@ use fdckpt::{Container, fti};
 use serde_json::{Value, json};
 
 use crate::cli::Diff;
-use crate::files::{self, Input};
+use crate::detect::{self, Format, Kind};
 use crate::json::merge;
-use crate::kind::{self, Format, Kind};
-use crate::ui::{self, BAD, GOOD, Out, Progress, Trouble, bytes, count};
+use crate::output::{self, Input};
+use crate::term::{self, BAD, GOOD, Out, Progress, Trouble, bytes, count};
 
 /// A difference, for people and for machines.
 pub struct Difference {
@@ -23,13 +23,13 @@ pub fn diff(diff: &Diff) -> Result<u8, Trouble> {
     for (kind, path) in [(&a, &diff.a), (&b, &diff.b)] {
         if matches!(kind, Kind::Damaged(..)) {
             // A comparison with what can't be read is none.
-            return Err(Trouble { status: ui::TROUBLE, ..kind::refuse(kind, path, "") });
+            return Err(Trouble { status: term::TROUBLE, ..detect::refuse(kind, path, "") });
         }
     }
     let mut found = Vec::new();
     let (format, what) = match (&a, &b) {
         (Kind::Checkpoint(a), Kind::Checkpoint(b)) => {
-            crate::regions::diff(a, b, &mut found)?;
+            crate::format::checkpoint::diff(a, b, &mut found)?;
             (Format::Checkpoint.id(), "regions")
         }
         (Kind::Container(a), Kind::Container(b)) => {
@@ -46,14 +46,14 @@ pub fn diff(diff: &Diff) -> Result<u8, Trouble> {
         }
         _ => {
             let [a, b] = [&a, &b].map(|kind| kind.format().map_or("of no known format", Format::title));
-            let what = format!("{} and {} can't be compared", files::name(&diff.a), files::name(&diff.b));
+            let what = format!("{} and {} can't be compared", output::name(&diff.a), output::name(&diff.b));
             return Err(Trouble::new(format!("{what}: the one is {a}, the other {b}")).advice("`cmp` compares them byte by byte"));
         }
     };
     let status = if found.is_empty() { GOOD } else { BAD };
     if diff.json {
         let differences: Vec<Value> = found.into_iter().map(|difference| difference.json).collect();
-        return ui::print_json(&json!({"format": format, "same": status == GOOD, "differences": differences}), status);
+        return term::print_json(&json!({"format": format, "same": status == GOOD, "differences": differences}), status);
     }
     let mut out = Out::new();
     for difference in &found {
@@ -117,7 +117,7 @@ fn containers(a: &Container<'_>, b: &Container<'_>, found: &mut Vec<Difference>)
         let text = format!("version: {} and {}", a.version(), b.version());
         found.push(Difference { text, json: json!({"version_a": a.version(), "version_b": b.version()}) });
     }
-    let total = ui::total(a.sections().map(|section| u64::try_from(section.length()).unwrap_or(0)));
+    let total = term::total(a.sections().map(|section| u64::try_from(section.length()).unwrap_or(0)));
     let mut progress = Progress::new("comparing", Some(total), 0);
     for kind in 0..=u8::MAX {
         // The first of a type with the first, the second with the second.

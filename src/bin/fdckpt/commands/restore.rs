@@ -11,10 +11,10 @@ use fdckpt::checkpoint::{self, Reader, Request, Summary, Writer, WriterOptions};
 use fdckpt::{AtomicFile, FrameStyle, MappedFile, SyncMode};
 
 use crate::cli::{Restore, Salvage, Save, Style, Writing};
-use crate::extract;
-use crate::files::{self, Destination, Output};
-use crate::kind::{self, Kind};
-use crate::ui::{self, BAD, GOOD, Progress, Trouble, bytes, count, note, printable};
+use crate::commands::extract;
+use crate::detect::{self, Kind};
+use crate::output::{self, Destination, Output};
+use crate::term::{self, BAD, GOOD, Progress, Trouble, bytes, count, note, printable};
 
 /// How many threads may work: as many as there are processors, if nothing is said.
 pub fn threads(asked: Option<usize>) -> usize {
@@ -47,15 +47,15 @@ struct Item {
 
 pub fn save(save: &Save) -> Result<u8, Trouble> {
     let began = Instant::now();
-    let to_stdout = files::is_stdout(&save.output);
-    let target = fs::canonicalize(if to_stdout { Path::new(files::STDOUT) } else { &save.output }).ok();
+    let to_stdout = output::is_stdout(&save.output);
+    let target = fs::canonicalize(if to_stdout { Path::new(output::STDOUT) } else { &save.output }).ok();
     let mut items = Items { list: Vec::new(), target: target.filter(|path| path.is_file()) };
     for path in &save.paths {
         items.collect(path)?;
     }
     let items = items.list;
     let sizes = items.iter().filter_map(|item| fs::metadata(&item.path).ok()).map(|there| there.len());
-    let progress = Mutex::new(Progress::new("saving", Some(ui::total(sizes)), 0));
+    let progress = Mutex::new(Progress::new("saving", Some(term::total(sizes)), 0));
     if to_stdout && io::IsTerminal::is_terminal(&io::stdout()) {
         return Err(Trouble::new("standard output is a terminal").advice("name a file with -o"));
     }
@@ -66,7 +66,7 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
         options.sync(SyncMode::None).write_to(io::stdout())?
     } else if is_special {
         let file = File::options().write(true).open(&save.output);
-        options.write_to(file.map_err(|error| Trouble::from(error).of(files::name(&save.output)))?)?
+        options.write_to(file.map_err(|error| Trouble::from(error).of(output::name(&save.output)))?)?
     } else {
         options.create(target.insert(Destination::of(&save.output)?).path())?
     };
@@ -84,9 +84,9 @@ pub fn save(save: &Save) -> Result<u8, Trouble> {
     if to_stdout {
         note(text);
     } else {
-        let mut out = ui::Out::new();
-        if !ui::is_quiet() {
-            writeln!(out, "{}: {text}", files::name(&save.output))?;
+        let mut out = term::Out::new();
+        if !term::is_quiet() {
+            writeln!(out, "{}: {text}", output::name(&save.output))?;
         }
         out.finish(GOOD)?;
     }
@@ -123,11 +123,11 @@ impl Items {
             _ => (None, argument),
         };
         let path = Path::new(path);
-        if files::is_dash(path) {
+        if output::is_dash(path) {
             self.list.push(Item { name: name.unwrap_or("stdin").to_owned(), path: path.to_owned() });
             return Ok(());
         }
-        let there = fs::metadata(path).map_err(|error| Trouble::from(error).of(files::name(path)))?;
+        let there = fs::metadata(path).map_err(|error| Trouble::from(error).of(output::name(path)))?;
         let name = match name {
             Some(name) => name.to_owned(),
             None => plain_name(path)?,
@@ -137,12 +137,12 @@ impl Items {
         }
         if name.is_empty() {
             return Err(Trouble::new("the name of a region is missing")
-                .of(files::name(path))
+                .of(output::name(path))
                 .advice("put it before the path: NAME=PATH"));
         }
         if self.is_target(path) {
             return Err(Trouble::new("the checkpoint would take the place of this file, which is to be saved")
-                .of(files::name(path))
+                .of(output::name(path))
                 .advice("name another file with -o"));
         }
         self.list.push(Item { name, path: path.to_owned() });
@@ -151,7 +151,7 @@ impl Items {
 
     /// All files below a folder, in the order of their names.
     fn collect_folder(&mut self, folder: &Path, name: &str) -> Result<(), Trouble> {
-        let of_folder = |error: io::Error| Trouble::from(error).of(files::name(folder));
+        let of_folder = |error: io::Error| Trouble::from(error).of(output::name(folder));
         let mut entries: Vec<_> = fs::read_dir(folder).map_err(of_folder)?.collect::<Result<_, _>>().map_err(of_folder)?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
@@ -174,7 +174,7 @@ impl Items {
             } else {
                 "which is no regular file"
             };
-            note(format_args!("not saved: {}, {what}", files::name(&path)));
+            note(format_args!("not saved: {}, {what}", output::name(&path)));
         }
         Ok(())
     }
@@ -188,8 +188,8 @@ fn plain_name(path: &Path) -> Result<String, Trouble> {
             Component::Normal(part) => parts.push(utf8(Path::new(part), path)?),
             Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
             Component::ParentDir => {
-                let trouble = Trouble::new("a path with .. in it is no name of a region").of(files::name(path));
-                return Err(trouble.advice(format!("give it one: NAME={}", files::name(path))));
+                let trouble = Trouble::new("a path with .. in it is no name of a region").of(output::name(path));
+                return Err(trouble.advice(format!("give it one: NAME={}", output::name(path))));
             }
         }
     }
@@ -197,27 +197,27 @@ fn plain_name(path: &Path) -> Result<String, Trouble> {
 }
 
 fn utf8(part: &Path, path: &Path) -> Result<String, Trouble> {
-    let what = || Trouble::new("this path is not UTF-8, as names of regions are").of(files::name(path));
+    let what = || Trouble::new("this path is not UTF-8, as names of regions are").of(output::name(path));
     part.to_str().map(str::to_owned).ok_or_else(what)
 }
 
 fn add(writer: &mut Writer<'_>, item: &Item, target: &Path) -> Result<(), Trouble> {
-    let of_item = |error: io::Error| Trouble::from(error).of(files::name(&item.path));
-    let file = if files::is_dash(&item.path) {
+    let of_item = |error: io::Error| Trouble::from(error).of(output::name(&item.path));
+    let file = if output::is_dash(&item.path) {
         spool(io::stdin().lock(), target)
             .map_err(|error| Trouble::from(error).of("standard input, which is written to a file without a name first"))?
     } else {
         let file = File::open(&item.path).map_err(of_item)?;
         if file.metadata().map_err(of_item)?.is_file() { file } else { spool(file, target).map_err(of_item)? }
     };
-    let map = MappedFile::of(file).map_err(|error| Trouble::from(error).of(files::name(&item.path)))?;
+    let map = MappedFile::of(file).map_err(|error| Trouble::from(error).of(output::name(&item.path)))?;
     Ok(writer.add(&item.name, &map)?)
 }
 
 /// A file without a name, in the folder of another one, for what does not fit into memory.
 pub fn scratch(beside: &Path) -> io::Result<File> {
     // Beside a device or pipe there is no room, or no folder at all (/dev/fd/3).
-    let is_special = files::is_stdout(beside) || fs::metadata(beside).is_ok_and(|there| !there.is_file());
+    let is_special = output::is_stdout(beside) || fs::metadata(beside).is_ok_and(|there| !there.is_file());
     let folder = beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if is_special { tempfile::tempfile() } else { tempfile::tempfile_in(folder) }
 }
@@ -313,10 +313,10 @@ fn large_region(reader: &Reader<'_>, number: usize, put: &mut Put<'_>, fail: &mu
 }
 
 pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
-    let file = files::Input::open(&restore.file)?;
+    let file = output::Input::open(&restore.file)?;
     let kind = Kind::of(&file)?;
     let Kind::Checkpoint(reader) = &kind else {
-        return Err(kind::refuse(&kind, &restore.file, "`fdckpt extract` takes pieces out of it"));
+        return Err(detect::refuse(&kind, &restore.file, "`fdckpt extract` takes pieces out of it"));
     };
     let numbers = if restore.names.is_empty() {
         (0..reader.len()).collect()
@@ -330,19 +330,19 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
         numbers
     };
     let name = |number: usize| reader.entry(number).map_or("", |entry| entry.name());
-    let total = ui::total(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));
+    let total = term::total(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));
     let mut progress = Progress::new("restoring", Some(total), 0);
     let worst = std::cell::Cell::new(GOOD);
     let tell = |number: usize, why: &str, status: u8| {
         worst.set(worst.get().max(status));
-        ui::complain(format_args!("{}: not restored: {}: {why}", files::name(&restore.file), printable(name(number))));
+        term::complain(format_args!("{}: not restored: {}: {why}", output::name(&restore.file), printable(name(number))));
     };
     // Names that lead out of the folder are found before anything is written.
     let (inside, outside): (Vec<usize>, Vec<usize>) = numbers.into_iter().partition(|number| place(name(*number)).is_some());
     for number in outside {
         tell(number, "its name is no plain path below the folder (`fdckpt extract` writes it anywhere)", BAD);
     }
-    let place_of = |number: usize| files::name(&restore.directory.join(name(number)));
+    let place_of = |number: usize| output::name(&restore.directory.join(name(number)));
     // The region that is being written, without a file where none can be made: that is told once, not for each piece.
     let mut open: Option<(usize, Option<AtomicFile>)> = None;
     each_region(
@@ -380,43 +380,43 @@ pub fn place(name: &str) -> Option<PathBuf> {
 /// Makes a file below a folder. A link on the way could lead elsewhere, so there must be none; one in the place of the file is replaced.
 pub fn create_below(folder: &Path, path: &Path) -> Result<AtomicFile, Trouble> {
     let mut way = folder.to_owned();
-    fs::create_dir_all(&way).map_err(|error| Trouble::from(error).of(files::name(&way)))?;
+    fs::create_dir_all(&way).map_err(|error| Trouble::from(error).of(output::name(&way)))?;
     for part in path.parent().into_iter().flat_map(Path::components) {
         way.push(part);
         match fs::symlink_metadata(&way) {
             Ok(there) if there.is_dir() => {}
             Ok(there) if there.is_symlink() => {
-                return Err(Trouble::new("this is a link, which could lead out of the folder").of(files::name(&way)));
+                return Err(Trouble::new("this is a link, which could lead out of the folder").of(output::name(&way)));
             }
-            Ok(_) => return Err(Trouble::new("a folder is needed here, and there is a file").of(files::name(&way))),
-            Err(_) => fs::create_dir(&way).map_err(|error| Trouble::from(error).of(files::name(&way)))?,
+            Ok(_) => return Err(Trouble::new("a folder is needed here, and there is a file").of(output::name(&way))),
+            Err(_) => fs::create_dir(&way).map_err(|error| Trouble::from(error).of(output::name(&way)))?,
         }
     }
     let path = folder.join(path);
     let there = fs::symlink_metadata(&path).ok();
     if there.as_ref().is_some_and(Metadata::is_dir) {
-        return Err(Trouble::new("this is a folder").of(files::name(&path)));
+        return Err(Trouble::new("this is a folder").of(output::name(&path)));
     }
-    let new = AtomicFile::begin(&path, SyncMode::None).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
+    let new = AtomicFile::begin(&path, SyncMode::None).map_err(|error| Trouble::from(error).of(output::name(&path)))?;
     if let Some(there) = there.filter(Metadata::is_file) {
-        files::keep_permissions(&new, &there).map_err(|error| Trouble::from(error).of(files::name(&path)))?;
+        output::keep_permissions(&new, &there).map_err(|error| Trouble::from(error).of(output::name(&path)))?;
     }
     Ok(new)
 }
 
 pub fn salvage(salvage: &Salvage) -> Result<u8, Trouble> {
-    if files::is_dash(&salvage.from) {
+    if output::is_dash(&salvage.from) {
         return Err(Trouble::new("standard input: only what is in a file can be salvaged").advice("write it to a file first"));
     }
-    let size = fs::metadata(&salvage.from).map_err(|error| Trouble::from(error).of(files::name(&salvage.from)))?.len();
+    let size = fs::metadata(&salvage.from).map_err(|error| Trouble::from(error).of(output::name(&salvage.from)))?.len();
     let progress = Mutex::new(Progress::new("salvaging", Some(size), 0));
     let options = writer_options(&salvage.writing, &progress);
     let target = Destination::of(&salvage.to)?;
     let found = checkpoint::salvage(&salvage.from, target.path(), options)?;
     target.replaced()?;
     drop(progress);
-    let mut out = ui::Out::new();
-    let to = files::name(&salvage.to);
+    let mut out = term::Out::new();
+    let to = output::name(&salvage.to);
     if !found.index {
         writeln!(
             out,

@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use crate::cli::Inflate as Options;
-use crate::files::{self, ENDING, ENDS_ITSELF, SIGNAL};
-use crate::inflate::{PIECE, Run, Source};
-use crate::look;
-use crate::ui::{self, GOOD, Progress, Trouble, bytes};
+use crate::commands::inflate::{PIECE, Run, Source};
+use crate::commands::info;
+use crate::output::{self, ENDING, ENDS_ITSELF, SIGNAL};
+use crate::term::{self, GOOD, Progress, Trouble, bytes};
 
 const EVERY: u64 = 64 << 20;
 
@@ -89,9 +89,9 @@ impl<'f> Resumable<'f> {
             "size": there.len(),
             "modified": modified,
             "entry": source.entry,
-            "stream": source.format.map(look::stream),
+            "stream": source.format.map(info::stream),
         });
-        let out = open_locked(&part).map_err(|trouble| trouble.of(files::name(&part)))?;
+        let out = open_locked(&part).map_err(|trouble| trouble.of(output::name(&part)))?;
         let every = options.every.unwrap_or(EVERY).max(1);
         let target = target.to_owned();
         let mut this = Self { source, run: Run::new(source)?, every, target, part, state, out, identity, saved: None };
@@ -110,11 +110,11 @@ impl<'f> Resumable<'f> {
         let file = match fs::read(&self.state) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_anew(),
-            Err(error) => return Err(Trouble::from(error).of(files::name(&self.state))),
+            Err(error) => return Err(Trouble::from(error).of(output::name(&self.state))),
         };
         let refuse = |what: &str| {
             let advice = "remove it to begin anew, or name another one with --state";
-            Err(Trouble::new(what).of(files::name(&self.state)).advice(advice))
+            Err(Trouble::new(what).of(output::name(&self.state)).advice(advice))
         };
         let Some((facts, checkpoint)) = read_state(&file) else {
             return refuse("this is no state of a decompression, or it is damaged");
@@ -133,12 +133,12 @@ impl<'f> Resumable<'f> {
         let there = self.out.metadata()?.len();
         if there < output || number("output_sum") != u64::from(self.sum_of_last_output(output)?) {
             let what =
-                format!("{}: the output that the state is of is not there any more: it begins anew", files::name(&self.part));
-            ui::note(what);
+                format!("{}: the output that the state is of is not there any more: it begins anew", output::name(&self.part));
+            term::note(what);
             return self.begin_anew();
         }
         if let Some(inflate) = &mut self.run.inflate {
-            let position = inflate.restore(checkpoint).map_err(|error| Trouble::from(error).of(files::name(&self.state)))?;
+            let position = inflate.restore(checkpoint).map_err(|error| Trouble::from(error).of(output::name(&self.state)))?;
             if (position.input, position.output) != (input, output) {
                 return refuse("this state does not fit itself");
             }
@@ -148,7 +148,7 @@ impl<'f> Resumable<'f> {
         self.run.sum = crc32fast::Hasher::new_with_initial_len(number("sum") as u32, output);
         (self.run.input, self.run.output, self.saved) = (input, output, Some(output));
         self.run.progress = Progress::new("decompressing", Some(self.source.data.len() as u64), input);
-        ui::note(format_args!("{}: goes on at {} of output", files::name(&self.target), bytes(output)));
+        term::note(format_args!("{}: goes on at {} of output", output::name(&self.target), bytes(output)));
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl<'f> Resumable<'f> {
     fn all(&mut self) -> Result<u8, Trouble> {
         let mut piece = vec![0; PIECE];
         let of_part = |part: &Path| {
-            let part = files::name(part);
+            let part = output::name(part);
             move |error: io::Error| Trouble::from(error).of(part)
         };
         loop {
@@ -213,13 +213,13 @@ impl<'f> Resumable<'f> {
         // Some file systems have no sync for folders.
         _ = File::open(folder).and_then(|folder| folder.sync_all());
         match fs::remove_file(&self.state) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Trouble::from(error).of(files::name(&self.state))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Trouble::from(error).of(output::name(&self.state))),
             _ => Ok(GOOD),
         }
     }
 
     fn save(&mut self) -> Result<(), Trouble> {
-        let of_part = |error: io::Error| Trouble::from(error).of(files::name(&self.part));
+        let of_part = |error: io::Error| Trouble::from(error).of(output::name(&self.part));
         self.out.sync_data().map_err(of_part)?;
         let (input, output) = (self.run.input, self.run.output);
         let before = &self.source.data[..input as usize];
@@ -241,7 +241,7 @@ impl<'f> Resumable<'f> {
         container.set(STATE, facts)?;
         container.set(CHECKPOINT, checkpoint)?;
         container.set(SUM, sum)?;
-        let of_state = |trouble: Trouble| trouble.of(files::name(&self.state));
+        let of_state = |trouble: Trouble| trouble.of(output::name(&self.state));
         let mut file = AtomicFile::begin(&self.state, SyncMode::Full).map_err(|error| of_state(error.into()))?;
         container.copy_to(&mut file).map_err(|error| of_state(error.into()))?;
         file.commit().map_err(|error| of_state(error.into()))?;
@@ -251,7 +251,7 @@ impl<'f> Resumable<'f> {
 
     /// Ends because of a signal, so that the same command goes on.
     fn interrupted(&mut self) -> Result<u8, Trouble> {
-        let status = files::status_of(SIGNAL.load(Ordering::SeqCst));
+        let status = output::status_of(SIGNAL.load(Ordering::SeqCst));
         if self.run.output == 0 {
             self.discard();
             return Ok(status);
@@ -260,8 +260,8 @@ impl<'f> Resumable<'f> {
         self.run.progress.note(format_args!(
             "interrupted after {} of output: the same command goes on from there ({} and {} keep it)",
             bytes(self.run.output),
-            files::name(&self.part),
-            files::name(&self.state)
+            output::name(&self.part),
+            output::name(&self.state)
         ));
         Ok(status)
     }

@@ -7,10 +7,10 @@ use fdckpt::checkpoint::Reader;
 use fdckpt::{Container, fti};
 
 use crate::cli::{Cat, Extract};
-use crate::files::{self, Input, Output};
-use crate::kind::{self, Kind};
-use crate::pack;
-use crate::ui::{self, GOOD, Progress, Trouble};
+use crate::commands::restore;
+use crate::detect::{self, Kind};
+use crate::output::{self, Input, Output};
+use crate::term::{self, GOOD, Progress, Trouble};
 
 /// So much is written at a time.
 const PIECE: usize = 1 << 18;
@@ -52,7 +52,7 @@ impl Piece<'_> {
     /// Writes it, piece by piece.
     pub fn write(&self, to: &mut impl Write, progress: &mut Progress) -> Result<(), Trouble> {
         if let Self::Region(reader, number) = self {
-            return pack::write_region(reader, *number, to, progress);
+            return restore::write_region(reader, *number, to, progress);
         }
         let mut put = |piece: &[u8]| {
             progress.add(piece.len() as u64);
@@ -74,7 +74,7 @@ impl Piece<'_> {
 /// The pieces that a name stands for.
 fn find<'f>(kind: &'f Kind<'f>, path: &Path, name: &str) -> Result<Vec<Piece<'f>>, Trouble> {
     let missing = |what: String| {
-        Trouble::new(what).of(files::name(path)).advice(format!("`fdckpt list {}` tells what there is", files::name(path)))
+        Trouble::new(what).of(output::name(path)).advice(format!("`fdckpt list {}` tells what there is", output::name(path)))
     };
     let position = name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
     match kind {
@@ -89,7 +89,7 @@ fn find<'f>(kind: &'f Kind<'f>, path: &Path, name: &str) -> Result<Vec<Piece<'f>
                     Err(_) => {
                         let what = format!(
                             "{} is no type of a section: a number from 0 to 255, or #N for the section at position N",
-                            ui::printable(name)
+                            term::printable(name)
                         );
                         return Err(missing(what));
                     }
@@ -108,21 +108,23 @@ fn find<'f>(kind: &'f Kind<'f>, path: &Path, name: &str) -> Result<Vec<Piece<'f>
                 Some(position) => checkpoint.variables().get(position).map(|variable| variable.id),
                 None => match name.parse::<i32>() {
                     Ok(id) => Some(id).filter(|id| checkpoint.variable(*id).is_ok()),
-                    Err(_) => return Err(missing(format!("{} is no id of a variable: these are numbers", ui::printable(name)))),
+                    Err(_) => {
+                        return Err(missing(format!("{} is no id of a variable: these are numbers", term::printable(name))));
+                    }
                 },
             };
-            let id = id.ok_or_else(|| missing(format!("there is no variable {}", ui::printable(name))))?;
+            let id = id.ok_or_else(|| missing(format!("there is no variable {}", term::printable(name))))?;
             Ok(vec![Piece::Variable(checkpoint, id)])
         }
-        other => Err(kind::refuse(other, path, "it has no pieces that could be taken out")),
+        other => Err(detect::refuse(other, path, "it has no pieces that could be taken out")),
     }
 }
 
 /// The regions that a name stands for: that of the name, or `#N`, or those that it fits as a pattern.
 pub fn regions(reader: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<usize>, Trouble> {
     let missing = |what: String| {
-        let advice = format!("`fdckpt list {}` tells what there is", files::name(path));
-        Trouble::new(what).of(files::name(path)).advice(advice)
+        let advice = format!("`fdckpt list {}` tells what there is", output::name(path));
+        Trouble::new(what).of(output::name(path)).advice(advice)
     };
     if let Some(entry) = reader.find(name) {
         return Ok(vec![entry.number()]);
@@ -136,7 +138,7 @@ pub fn regions(reader: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<usize
     let pattern = glob::Pattern::new(name).map_err(|error| missing(format!("this is no pattern: {error}")))?;
     let found: Vec<usize> = reader.entries().filter(|entry| pattern.matches(entry.name())).map(|entry| entry.number()).collect();
     if found.is_empty() {
-        return Err(missing(format!("there is no region {}", ui::printable(name))));
+        return Err(missing(format!("there is no region {}", term::printable(name))));
     }
     Ok(found)
 }
@@ -149,7 +151,7 @@ fn all<'f>(kind: &'f Kind<'f>, path: &Path) -> Result<Vec<Piece<'f>>, Trouble> {
         Kind::Fti(checkpoint) => {
             Ok(checkpoint.variables().iter().map(|variable| Piece::Variable(checkpoint, variable.id)).collect())
         }
-        other => Err(kind::refuse(other, path, "it has no pieces that could be taken out")),
+        other => Err(detect::refuse(other, path, "it has no pieces that could be taken out")),
     }
 }
 
@@ -162,20 +164,20 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
     let file = Input::open(&extract.file)?;
     let kind = Kind::of(&file)?;
     let pieces = find(&kind, &extract.file, &extract.name)?;
-    let mut progress = Progress::new("extracting", Some(ui::total(pieces.iter().map(Piece::size))), 0);
-    let of_file = |trouble: Trouble| trouble.of(files::name(&extract.file));
+    let mut progress = Progress::new("extracting", Some(term::total(pieces.iter().map(Piece::size))), 0);
+    let of_file = |trouble: Trouble| trouble.of(output::name(&extract.file));
     let folder = extract.output.as_deref().filter(|path| is_folder(path));
     if let Some(folder) = folder {
         for piece in &pieces {
-            let mut out = pack::output_below(folder, &piece.file_name())?;
+            let mut out = restore::output_below(folder, &piece.file_name())?;
             piece.write(&mut out, &mut progress).map_err(of_file)?;
             out.finish()?;
         }
         return Ok(GOOD);
     }
-    if let ([_, _, ..], Some(out)) = (&pieces[..], extract.output.as_deref().filter(|path| !files::is_stdout(path))) {
-        let what = format!("{} fits {} pieces, which do not go into one file", ui::printable(&extract.name), pieces.len());
-        return Err(Trouble::new(what).of(files::name(out)).advice("name a folder, with a / at its end"));
+    if let ([_, _, ..], Some(out)) = (&pieces[..], extract.output.as_deref().filter(|path| !output::is_stdout(path))) {
+        let what = format!("{} fits {} pieces, which do not go into one file", term::printable(&extract.name), pieces.len());
+        return Err(Trouble::new(what).of(output::name(out)).advice("name a folder, with a / at its end"));
     }
     let mut out = Output::create(extract.output.as_deref())?;
     for piece in &pieces {
@@ -186,7 +188,7 @@ pub fn extract(extract: &Extract) -> Result<u8, Trouble> {
 }
 
 fn is_folder(path: &Path) -> bool {
-    path.is_dir() || files::ends_as_folder(path)
+    path.is_dir() || output::ends_as_folder(path)
 }
 
 pub fn cat(cat: &Cat) -> Result<u8, Trouble> {
@@ -199,10 +201,10 @@ pub fn cat(cat: &Cat) -> Result<u8, Trouble> {
         let found: Result<Vec<_>, _> = cat.names.iter().map(|name| find(&kind, &cat.file, name)).collect();
         found?.into_iter().flatten().collect()
     };
-    let mut progress = Progress::new("reading", Some(ui::total(pieces.iter().map(Piece::size))), 0);
+    let mut progress = Progress::new("reading", Some(term::total(pieces.iter().map(Piece::size))), 0);
     let mut out = Output::create(None)?;
     for piece in &pieces {
-        piece.write(&mut out, &mut progress).map_err(|trouble| trouble.of(files::name(&cat.file)))?;
+        piece.write(&mut out, &mut progress).map_err(|trouble| trouble.of(output::name(&cat.file)))?;
     }
     out.finish()?;
     Ok(GOOD)

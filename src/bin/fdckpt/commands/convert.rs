@@ -8,17 +8,17 @@ use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
 use fdckpt::{Container, FrameStyle, MappedFile, Section, checkpoint, fti};
 
 use crate::cli::{Convert, Stream, Target};
-use crate::files::{self, Destination, Input, Output};
-use crate::kind::{self, Kind};
-use crate::pack;
-use crate::ui::{GOOD, Progress, Trouble, note, total};
+use crate::commands::restore;
+use crate::detect::{self, Kind};
+use crate::output::{self, Destination, Input, Output};
+use crate::term::{GOOD, Progress, Trouble, note, total};
 
 pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
     let file = Input::open(&convert.from)?;
     let kind = Kind::of(&file)?;
-    let of_file = |trouble: Trouble| trouble.of(files::name(&convert.from));
+    let of_file = |trouble: Trouble| trouble.of(output::name(&convert.from));
     if matches!(kind, Kind::Damaged(..) | Kind::Unknown(..)) {
-        return Err(kind::refuse(&kind, &convert.from, ""));
+        return Err(detect::refuse(&kind, &convert.from, ""));
     }
     let target = match (convert.target, &kind) {
         (Some(target), _) => target,
@@ -48,7 +48,7 @@ pub fn convert(convert: &Convert) -> Result<u8, Trouble> {
         (Kind::Inflate(description), _, _, Some(form)) => blob(&file, description, form, convert).map_err(of_file),
         _ => {
             let to = clap::ValueEnum::to_possible_value(&target).map_or_else(String::new, |value| value.get_name().to_owned());
-            Err(kind::refuse(&kind, &convert.from, &format!("{to} can't be made of it")))
+            Err(detect::refuse(&kind, &convert.from, &format!("{to} can't be made of it")))
         }
     }
 }
@@ -219,7 +219,7 @@ fn fti_options(generation: fti::FormatVersion, stored: Option<i32>, convert: &Co
         return Err(Trouble::new(what).advice("give it with --ckpt-id"));
     }
     let mut options = fti::Options::new(generation, id.unwrap_or(1));
-    options.threads = pack::threads(None);
+    options.threads = restore::threads(None);
     options.progress = Some(tell);
     Ok(options)
 }
@@ -228,7 +228,7 @@ fn fti_options(generation: fti::FormatVersion, stored: Option<i32>, convert: &Co
 fn write_fti(to: &Path, total: u64, job: impl FnOnce(&Path) -> Result<(), fti::Error>) -> Result<(), Trouble> {
     let target = Destination::of(to)?;
     with_progress(total, || job(target.path())).map_err(|error| match error {
-        fti::Error::Io(_) => Trouble::from(error).of(files::name(to)),
+        fti::Error::Io(_) => Trouble::from(error).of(output::name(to)),
         _ => error.into(),
     })?;
     target.replaced()
@@ -247,7 +247,7 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
     let (mut writer, target) = writer(convert)?;
     for variable in checkpoint.variables() {
         // It may lie in several pieces, and be larger than the memory.
-        let file = pack::scratch(&convert.to)?;
+        let file = restore::scratch(&convert.to)?;
         let mut out = std::io::BufWriter::with_capacity(1 << 18, &file);
         checkpoint.copy_variable(variable.id, &mut |piece| {
             progress.add(piece.len() as u64);
@@ -274,7 +274,7 @@ fn from_fti(checkpoint: &fti::Checkpoint<'_>, convert: &Convert) -> Result<u8, T
 }
 
 fn writer(convert: &Convert) -> Result<(checkpoint::Writer<'static>, Destination), Trouble> {
-    let options = checkpoint::WriterOptions::new().style(FrameStyle::Lz4).threads(pack::threads(None));
+    let options = checkpoint::WriterOptions::new().style(FrameStyle::Lz4).threads(restore::threads(None));
     let target = Destination::of(&convert.to)?;
     Ok((options.create(target.path())?, target))
 }
@@ -296,11 +296,11 @@ fn to_fti(reader: &checkpoint::Reader<'_>, generation: fti::FormatVersion, conve
     let named = ids.is_some();
     let ids = ids.unwrap_or_else(|| (0..reader.len()).map(|number| number as i32).collect());
     // All variables are needed at once: in a file, as they may be larger than the memory.
-    let file = pack::scratch(&convert.to)?;
+    let file = restore::scratch(&convert.to)?;
     let mut out = std::io::BufWriter::with_capacity(1 << 18, &file);
     let mut progress = Progress::new("converting", Some(reader.data_size()), 0);
     for number in 0..reader.len() {
-        pack::write_region(reader, number, &mut out, &mut progress)?;
+        restore::write_region(reader, number, &mut out, &mut progress)?;
     }
     std::io::Write::flush(&mut out)?;
     drop(out);
@@ -318,7 +318,7 @@ fn to_fti(reader: &checkpoint::Reader<'_>, generation: fti::FormatVersion, conve
     }
     for (key, _) in reader.attributes() {
         if !matches!(key, GENERATION | CKPT_ID | TIMESTAMP) {
-            note(format_args!("lost: the attribute {}", crate::ui::printable(key)));
+            note(format_args!("lost: the attribute {}", crate::term::printable(key)));
         }
     }
     Ok(GOOD)
@@ -354,7 +354,7 @@ fn blob(file: &[u8], description: &Description, form: Form, convert: &Convert) -
     };
     let format = description.format.or(given).ok_or_else(needs)?;
     if given.is_some_and(|given| given != format) {
-        return Err(Trouble::new(format!("this is of a {} stream", crate::look::stream(format))));
+        return Err(Trouble::new(format!("this is of a {} stream", crate::commands::info::stream(format))));
     }
     let mut inflate = Inflate::new(format)?;
     inflate.restore(file)?;

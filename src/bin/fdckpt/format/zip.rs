@@ -3,7 +3,7 @@
 use rawzip::{CompressionMethod, ZipArchive, ZipSliceArchive};
 use serde_json::{Value, json};
 
-use crate::ui::{Out, Table, Trouble, printable, short};
+use crate::term::{Out, Table, Trouble, printable, short};
 
 pub struct Archive<'f>(ZipSliceArchive<&'f [u8]>);
 

@@ -1,0 +1,4 @@
+//! The formats.
+
+pub mod checkpoint;
+pub mod zip;
