@@ -1,65 +1,46 @@
-//! fdckpt: looks into checkpoint files, checks, saves, restores, converts and resumes them.
+//! fdckpt: inspects, verifies, creates, restores and converts checkpoint files.
 //!
-//! It is written on the public API of the library alone: what it can't do, no other program can. One file per command or group of
-//! commands; `cli` is what the command line may be, `kind` tells what a file is, `files` reads and writes, `ui` is what people see.
+//! It uses the public API of the library only. `cli` defines the command line, `commands` has one file per command, `format` knows how each
+//! format is printed, verified and compared; `detect` finds out the format of a file, and `term` prints.
 
 #![forbid(unsafe_code)]
 
 mod cli;
 mod commands;
 mod detect;
+mod error;
+mod exit;
+mod foreign;
 mod format;
+mod input;
 mod json;
 mod output;
+mod path;
+mod regions;
+mod select;
+mod signals;
 mod term;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use cli::{Cli, Command};
-use commands::{bench, convert, diff, extract, inflate, info, man, restore, verify};
-use term::Trouble;
+use clap::Parser;
+use cli::Cli;
+use error::CliError;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that goes to a closed pipe is no reason to fail.
+            // Printing help to a closed pipe is not an error.
             _ = error.print();
-            return ExitCode::from(if error.use_stderr() { term::TROUBLE } else { term::GOOD });
+            return ExitCode::from(if error.use_stderr() { exit::ERROR } else { exit::OK });
         }
     };
-    term::QUIET.store(cli.quiet, std::sync::atomic::Ordering::Relaxed);
-    if let Err(error) = output::handle_signals() {
-        return term::report(&Trouble::from(error));
+    term::message::set_quiet(cli.quiet);
+    if let Err(error) = signals::install() {
+        return ExitCode::from(CliError::from(error).print());
     }
-    let result = run(cli.command);
-    output::leave_to_signal();
-    match result {
-        Ok(status) => ExitCode::from(status),
-        Err(trouble) => term::report(&trouble),
-    }
-}
-
-fn run(command: Command) -> Result<u8, Trouble> {
-    match command {
-        Command::Info(look) => info::info(&look),
-        Command::List(look) => info::list(&look),
-        Command::Verify(verify) => verify::verify(&verify),
-        Command::Extract(extract) => extract::extract(&extract),
-        Command::Cat(cat) => extract::cat(&cat),
-        Command::Save(save) => restore::save(&save),
-        Command::Restore(restore) => restore::restore(&restore),
-        Command::Diff(diff) => diff::diff(&diff),
-        Command::Convert(convert) => convert::convert(&convert),
-        Command::Inflate(inflate) => inflate::inflate(&inflate),
-        Command::Salvage(salvage) => restore::salvage(&salvage),
-        Command::Bench(bench) => bench::bench(&bench),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
-            output::to_stdout(&script)
-        }
-        Command::Man { folder } => man::man(folder.as_deref()),
-    }
+    let result = commands::run(cli.command);
+    signals::exit_by_signal();
+    ExitCode::from(result.unwrap_or_else(|error| error.print()))
 }

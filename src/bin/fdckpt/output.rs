@@ -1,122 +1,55 @@
-//! Files that are read and written, and the signals that end it.
+//! Files that are written: they replace existing ones atomically, keep their permissions and follow links.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::ops::Deref;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use fdckpt::{AtomicFile, MappedFile, SyncMode};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use fdckpt::{AtomicFile, SyncMode};
 
-use crate::term::{self, Stdout, Trouble};
+use crate::error::{CliError, WithFile};
+use crate::path::{display_name, has_trailing_slash, is_stdout, parent_directory, safe_relative_path};
+use crate::term::escape::escape_for_terminal;
+use crate::term::stdout::Stdout;
 
-/// A file as one slice: mapped, or, where that can't be (a pipe), read.
-pub enum Input {
-    Mapped(MappedFile),
-    Read(Vec<u8>),
+/// What exists at a path that is to be written.
+enum Existing {
+    Nothing,
+    /// A regular file, at its path without links: a link stays, and the file that it leads to is replaced.
+    File(PathBuf, Metadata),
+    /// A device or pipe.
+    Special,
 }
 
-impl Input {
-    pub fn open(path: &Path) -> Result<Self, Trouble> {
-        Self::of(path).map_err(|trouble| trouble.of(name(path)))
-    }
-
-    /// The same, but that the trouble does not name the file.
-    pub fn of(path: &Path) -> Result<Self, Trouble> {
-        if is_dash(path) {
-            return Ok(Self::Read(read_all(io::stdin().lock())?));
-        }
-        let file = File::open(path)?;
-        let kind = file.metadata()?.file_type();
-        if kind.is_dir() {
-            return Err(Trouble::new("this is a folder, not a file"));
-        }
-        if kind.is_fifo() || kind.is_char_device() || kind.is_socket() {
-            return Ok(Self::Read(read_all(file)?));
-        }
-        Ok(Self::Mapped(MappedFile::of(file)?))
-    }
-}
-
-impl Deref for Input {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(file) => file,
-            Self::Read(bytes) => bytes,
+impl Existing {
+    fn at(path: &Path) -> Result<Self, CliError> {
+        match fs::metadata(path) {
+            _ if has_trailing_slash(path) => Err(CliError::new("is a directory")),
+            Ok(metadata) if metadata.is_dir() => Err(CliError::new("is a directory")),
+            Ok(metadata) if metadata.is_file() => Ok(Self::File(fs::canonicalize(path)?, metadata)),
+            Ok(_) => Ok(Self::Special),
+            Err(_) => Ok(Self::Nothing),
         }
     }
 }
 
-fn read_all(mut from: impl Read) -> Result<Vec<u8>, Trouble> {
-    let (mut all, mut piece) = (Vec::new(), vec![0; 1 << 16]);
-    loop {
-        let count = match from.read(&mut piece) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            result => result?,
-        };
-        if count == 0 {
-            return Ok(all);
-        }
-        let short = |_| Trouble::new("this is a pipe, and more than there is memory for").advice("write it to a file first");
-        all.try_reserve(count).map_err(short)?;
-        all.extend_from_slice(&piece[..count]);
-    }
-}
-
-/// What stands for standard input or output.
-pub fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// Whether what is written there goes to standard output. Where that is a file, it is written from where it is, as `>>` asks for, and not
-/// replaced.
-pub fn is_stdout(path: &Path) -> bool {
-    is_dash(path) || ["/dev/stdout", STDOUT, "/dev/fd/1"].iter().any(|stdout| path.as_os_str() == *stdout)
-}
-
-/// The file that standard output leads to.
-pub const STDOUT: &str = "/proc/self/fd/1";
-
-/// Whether it is a folder by its name alone.
-pub fn ends_as_folder(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
-
-/// A path as people are told of it.
-pub fn name(path: &Path) -> String {
-    if is_dash(path) { "standard input".to_owned() } else { term::printable(&path.to_string_lossy()) }
-}
-
-/// A file that the library replaces, which knows nothing of links, devices and permissions.
+/// A file that the library replaces, which does not know of links, devices and permissions.
 pub struct Destination {
     path: PathBuf,
-    /// Those of the file that is there.
+    /// Permissions of the file that is replaced.
     permissions: Option<Permissions>,
 }
 
 impl Destination {
-    pub fn of(path: &Path) -> Result<Self, Trouble> {
+    pub fn new(path: &Path) -> Result<Self, CliError> {
+        let no_file = || CliError::new("output must be a regular file");
         if is_stdout(path) {
-            return Err(Trouble::new("standard output: this can be written to a file only"));
+            return Err(no_file().with_context("standard output"));
         }
-        let of_file = |trouble: Trouble| trouble.of(name(path));
-        match fs::metadata(path) {
-            _ if ends_as_folder(path) => Err(of_file(Trouble::new("this is a folder, not a file"))),
-            Ok(there) if there.is_dir() => Err(of_file(Trouble::new("this is a folder, not a file"))),
-            Ok(there) if !there.is_file() => Err(of_file(Trouble::new("this can be written to a file only"))),
-            // A link stays one, and what it leads to is replaced.
-            Ok(there) => Ok(Self {
-                path: fs::canonicalize(path).map_err(|error| of_file(error.into()))?,
-                permissions: Some(there.permissions()),
-            }),
-            Err(_) => Ok(Self { path: path.to_owned(), permissions: None }),
+        match Existing::at(path).with_file(path)? {
+            Existing::Nothing => Ok(Self { path: path.to_owned(), permissions: None }),
+            Existing::File(path, metadata) => Ok(Self { path, permissions: Some(metadata.permissions()) }),
+            Existing::Special => Err(no_file().with_file(path)),
         }
     }
 
@@ -124,66 +57,69 @@ impl Destination {
         &self.path
     }
 
-    /// What is to be done once it was replaced.
-    pub fn replaced(self) -> Result<(), Trouble> {
+    /// Restores the permissions after the file was replaced.
+    pub fn commit(self) -> Result<(), CliError> {
         let Some(permissions) = self.permissions else { return Ok(()) };
-        fs::set_permissions(&self.path, permissions).map_err(|error| Trouble::from(error).of(name(&self.path)))
+        fs::set_permissions(&self.path, permissions).with_file(&self.path)
     }
 }
 
-/// Gives a new file the permissions of that which it is to replace.
-pub fn keep_permissions(new: &AtomicFile, there: &Metadata) -> io::Result<()> {
-    File::from(new.as_fd().try_clone_to_owned()?).set_permissions(there.permissions())
+fn keep_permissions(new: &AtomicFile, existing: &Metadata) -> io::Result<()> {
+    File::from(new.as_fd().try_clone_to_owned()?).set_permissions(existing.permissions())
 }
 
-/// Where data goes to: standard output, or a file that has its name only when it is complete.
+/// Where data is written to.
 pub enum Output {
     Stdout(Stdout<io::Stdout>),
+    /// A file that appears under its name when it is complete.
     File(AtomicFile, PathBuf),
-    /// A device or pipe, which is written to as it is.
+    /// A device or pipe, which is written directly.
     Special(File, PathBuf),
 }
 
 impl Output {
-    pub fn create(path: Option<&Path>) -> Result<Self, Trouble> {
-        let Some(path) = path.filter(|path| !is_stdout(path)) else {
-            return Ok(Self::Stdout(Stdout(io::stdout())));
-        };
-        Self::file(path).map_err(|trouble| trouble.of(name(path)))
-    }
-
-    fn file(path: &Path) -> Result<Self, Trouble> {
-        match fs::metadata(path) {
-            _ if ends_as_folder(path) => return Err(Trouble::new("this is a folder, not a file")),
-            Ok(there) if there.is_dir() => return Err(Trouble::new("this is a folder, not a file")),
-            Ok(there) if !there.is_file() => {
-                return Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned()));
-            }
-            // A link stays one, and what it leads to is replaced.
-            Ok(there) => {
-                let path = fs::canonicalize(path)?;
-                let new = AtomicFile::begin(&path, SyncMode::Full)?;
-                keep_permissions(&new, &there)?;
-                return Ok(Self::File(new, path));
-            }
-            Err(_) => {}
+    /// Opens standard output if there is no path.
+    pub fn create(path: Option<&Path>) -> Result<Self, CliError> {
+        match path {
+            Some(path) if !is_stdout(path) => Self::create_file(path).with_file(path),
+            _ => Ok(Self::Stdout(Stdout(io::stdout()))),
         }
-        Ok(Self::File(AtomicFile::begin(path, SyncMode::Full)?, path.to_owned()))
     }
 
-    /// Puts it in its place.
-    pub fn finish(self) -> Result<(), Trouble> {
+    fn create_file(path: &Path) -> Result<Self, CliError> {
+        match Existing::at(path)? {
+            Existing::Nothing => Ok(Self::File(AtomicFile::begin(path, SyncMode::Full)?, path.to_owned())),
+            Existing::File(path, metadata) => {
+                let new = AtomicFile::begin(&path, SyncMode::Full)?;
+                keep_permissions(&new, &metadata)?;
+                Ok(Self::File(new, path))
+            }
+            Existing::Special => Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned())),
+        }
+    }
+
+    /// Creates a file below a directory, for a name that comes from a file.
+    pub fn create_below(directory: &Path, name: &str) -> Result<Self, CliError> {
+        let path = safe_relative_path(name).ok_or_else(|| {
+            CliError::new(format!("name {} is not a relative path below the directory", escape_for_terminal(name)))
+        })?;
+        let file = create_below(directory, &path)?;
+        Ok(Self::File(file, directory.join(path)))
+    }
+
+    /// Renames the file to its name.
+    pub fn finish(self) -> Result<(), CliError> {
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
-            Self::Special(mut file, path) => file.flush().map_err(|error| Trouble::from(error).of(name(&path))),
-            Self::File(file, path) => file.commit().map_err(|error| Trouble::from(error).of(name(&path))),
+            Self::Special(mut file, path) => file.flush().with_file(&path),
+            Self::File(file, path) => file.commit().with_file(&path),
         }
     }
 
-    fn tell(&self, error: io::Error) -> io::Error {
+    fn name_file(&self, error: io::Error) -> io::Error {
         match self {
             Self::Stdout(_) => error,
-            Self::File(_, path) | Self::Special(_, path) => io::Error::other(format!("{}: {error}", name(path))),
+            Self::File(_, path) | Self::Special(_, path) => io::Error::other(format!("{}: {error}", display_name(path))),
         }
     }
 }
@@ -196,7 +132,7 @@ impl Write for Output {
             Self::Special(file, _) => file.write(data),
         };
         match result {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(self.tell(error)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(self.name_file(error)),
             result => result,
         }
     }
@@ -210,62 +146,36 @@ impl Write for Output {
     }
 }
 
-/// Writes all of it to standard output.
-pub fn to_stdout(bytes: &[u8]) -> Result<u8, Trouble> {
-    let mut out = Stdout(io::stdout().lock());
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(term::GOOD)
-}
-
-/// Whether a signal has asked for an end.
-pub static ENDING: AtomicBool = AtomicBool::new(false);
-
-/// Whether what runs looks at [`ENDING`], and ends by itself.
-pub static ENDS_ITSELF: AtomicBool = AtomicBool::new(false);
-
-/// A folder that is to go as well.
-pub static SCRATCH: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-/// The status to end with for a signal: as the shell has it.
-pub fn status_of(signal: i32) -> u8 {
-    128 + signal as u8
-}
-
-/// Which one.
-pub static SIGNAL: AtomicI32 = AtomicI32::new(SIGINT);
-
-/// Where a signal is about to end the program, waits for that: what fails now fails because of it.
-pub fn leave_to_signal() {
-    while ENDING.load(Ordering::SeqCst) && !ENDS_ITSELF.load(Ordering::SeqCst) {
-        std::thread::park();
-    }
-}
-
-/// Whether the program was started so that it is to ignore a signal, as `nohup` and `&` of a shell do it.
-fn is_ignored(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
-}
-
-/// From now on signals that end the program have it remove the files that are not complete.
-pub fn handle_signals() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)))?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            SIGNAL.store(signal, Ordering::SeqCst);
-            // Who asks twice does not want to wait.
-            if ENDING.swap(true, Ordering::SeqCst) || !ENDS_ITSELF.load(Ordering::SeqCst) {
-                fdckpt::remove_temp_files();
-                if let Some(folder) = SCRATCH.lock().ok().and_then(|mut folder| folder.take()) {
-                    // What works in it may have made one more file meanwhile, but can't do so twice.
-                    _ = fs::remove_dir_all(&folder).or_else(|_| fs::remove_dir_all(&folder));
-                }
-                std::process::exit(i32::from(status_of(signal)));
+/// Creates a file below a directory. A link on the way could lead out of it and is refused; one at the place of the file is replaced.
+pub fn create_below(directory: &Path, path: &Path) -> Result<AtomicFile, CliError> {
+    let mut parent = directory.to_owned();
+    fs::create_dir_all(&parent).with_file(&parent)?;
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        parent.push(part);
+        match fs::symlink_metadata(&parent) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(metadata) if metadata.is_symlink() => {
+                return Err(CliError::new("symbolic link in the path, which could lead out of the directory").with_file(&parent));
             }
+            Ok(_) => return Err(CliError::new("not a directory").with_file(&parent)),
+            Err(_) => fs::create_dir(&parent).with_file(&parent)?,
         }
-    })?;
-    Ok(())
+    }
+    let path = directory.join(path);
+    let existing = fs::symlink_metadata(&path).ok();
+    if existing.as_ref().is_some_and(Metadata::is_dir) {
+        return Err(CliError::new("is a directory").with_file(&path));
+    }
+    let new = AtomicFile::begin(&path, SyncMode::None).with_file(&path)?;
+    if let Some(existing) = existing.filter(Metadata::is_file) {
+        keep_permissions(&new, &existing).with_file(&path)?;
+    }
+    Ok(new)
+}
+
+/// Creates a temporary file without a name in the directory of `output`, for data that may not fit into memory.
+pub fn unnamed_temp_file(output: &Path) -> io::Result<File> {
+    // The directory of a device or pipe has no space, or is none (/dev/fd/3).
+    let is_special = is_stdout(output) || fs::metadata(output).is_ok_and(|metadata| !metadata.is_file());
+    if is_special { tempfile::tempfile() } else { tempfile::tempfile_in(parent_directory(output)) }
 }

@@ -1,4 +1,4 @@
-//! bench: how fast the user's own data is saved and loaded on this machine, in each style, by one thread and more.
+//! `fdckpt bench`: how fast data is saved and loaded, per style and number of threads.
 
 use std::fs;
 use std::io::Write;
@@ -8,153 +8,182 @@ use std::time::{Duration, Instant};
 use fdckpt::checkpoint::{ReaderOptions, WriterOptions};
 use fdckpt::{FrameStyle, MappedFile, SyncMode};
 
-use crate::cli::Bench;
-use crate::commands::restore::{self, each_region};
-use crate::output;
-use crate::term::{GOOD, Out, Painted, Progress, TITLE, Table, Trouble, bytes, count, short};
+use crate::cli::{BenchArgs, thread_count};
+use crate::error::{CliError, WithFile};
+use crate::exit;
+use crate::format::checkpoint::style_name;
+use crate::path::display_name;
+use crate::regions::for_each_region;
+use crate::signals;
+use crate::term::progress::Progress;
+use crate::term::stdout::TextOutput;
+use crate::term::style::{Styled, TITLE};
+use crate::term::table::Table;
+use crate::term::units::{human_size, pluralize, ratio, size_with_unit};
 
-/// What one way of saving has taken.
-struct Row {
+/// The best times of one configuration.
+struct Measurement {
     style: FrameStyle,
     threads: usize,
     save: Duration,
-    /// The same with the file synced.
-    synced: Duration,
+    save_and_sync: Duration,
     load: Duration,
+    /// Size of the checkpoint in bytes.
     stored: u64,
 }
 
-pub fn bench(bench: &Bench) -> Result<u8, Trouble> {
-    let mut maps = Vec::new();
-    let mut total = 0;
-    for path in &bench.paths {
-        collect(path, bench.limit, &mut maps, &mut total)?;
-    }
-    if total == 0 {
-        return Err(Trouble::new("there is no data to measure with").advice("name files or folders that are not empty"));
-    }
-    let folder = tempfile::Builder::new().prefix(".fdckpt-bench-").tempdir_in(&bench.dir);
-    let folder = folder.map_err(|error| Trouble::from(error).of(output::name(&bench.dir)))?;
-    if let Ok(mut scratch) = output::SCRATCH.lock() {
-        *scratch = Some(folder.path().to_owned());
-    }
-    let most = restore::threads(bench.threads);
-    let mut counts: Vec<usize> =
-        std::iter::successors(Some(1), |count| Some(2 * count)).take_while(|count| *count < most).collect();
-    counts.push(most);
-    let styles = [FrameStyle::Raw, FrameStyle::Lz4];
-    let steps = (bench.rounds * counts.len() * styles.len()) as u64;
-    let mut progress = Progress::new("measuring", Some(3 * total * steps), 0);
-    let mut rows: Vec<Row> = Vec::new();
-    for style in styles {
-        for &threads in &counts {
-            rows.push(Row { style, threads, save: Duration::MAX, synced: Duration::MAX, load: Duration::MAX, stored: 0 });
+/// The data to measure with.
+struct Data {
+    /// Each file and how much of it to use.
+    files: Vec<(MappedFile, usize)>,
+    total: u64,
+    max_bytes: u64,
+}
+
+impl Data {
+    /// Adds a file, or the files below a directory, up to the limit.
+    fn add(&mut self, path: &Path) -> Result<(), CliError> {
+        let metadata = fs::metadata(path).with_file(path)?;
+        if metadata.is_dir() {
+            let mut entries: Vec<_> = fs::read_dir(path).with_file(path)?.filter_map(Result::ok).collect();
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
+                    self.add(&entry.path())?;
+                }
+            }
+        } else if metadata.is_file() && metadata.len() > 0 && self.total < self.max_bytes {
+            let map = MappedFile::open(path).with_file(path)?;
+            let size = (map.len() as u64).min(self.max_bytes - self.total);
+            self.total += size;
+            self.files.push((map, size as usize));
         }
+        Ok(())
     }
-    // All ways in each round, so that what else the machine does hits all of them. The best of the rounds counts.
-    for _ in 0..bench.rounds {
-        for row in &mut rows {
-            measure(row, &maps, &folder.path().join("data"), bench.frame_size, &mut progress)?;
+}
+
+pub fn bench(args: &BenchArgs) -> Result<u8, CliError> {
+    let mut data = Data { files: Vec::new(), total: 0, max_bytes: args.max_bytes };
+    for path in &args.paths {
+        data.add(path)?;
+    }
+    if data.total == 0 {
+        return Err(CliError::new("no data to measure with").with_hint("name files or directories that are not empty"));
+    }
+    let directory = tempfile::Builder::new().prefix(".fdckpt-bench-").tempdir_in(&args.directory);
+    let directory = directory.with_file(&args.directory)?;
+    signals::remove_on_signal(directory.path().to_owned());
+    let mut measurements = configurations(thread_count(args.threads));
+    let steps = (args.iterations * measurements.len()) as u64;
+    let mut progress = Progress::new("measuring", Some(3 * data.total * steps), 0);
+    // Interleaved, so that other load on the machine affects all configurations.
+    for _ in 0..args.iterations {
+        for measurement in &mut measurements {
+            measure(measurement, &data, &directory.path().join("data"), args.frame_size, &mut progress)?;
         }
     }
     drop(progress);
-    let mut out = Out::new();
+    print(args, &data, &measurements)?;
+    Ok(exit::OK)
+}
+
+/// Both styles, with powers of 2 of threads up to the maximum.
+fn configurations(max_threads: usize) -> Vec<Measurement> {
+    let powers = std::iter::successors(Some(1), |count| Some(2 * count));
+    let counts: Vec<usize> = powers.take_while(|count| *count < max_threads).chain([max_threads]).collect();
+    let new = |style, threads| Measurement {
+        style,
+        threads,
+        save: Duration::MAX,
+        save_and_sync: Duration::MAX,
+        load: Duration::MAX,
+        stored: 0,
+    };
+    let styles = [FrameStyle::Raw, FrameStyle::Lz4];
+    styles.into_iter().flat_map(|style| counts.iter().map(move |&threads| new(style, threads))).collect()
+}
+
+fn print(args: &BenchArgs, data: &Data, measurements: &[Measurement]) -> Result<(), CliError> {
+    let mut out = TextOutput::new();
     let title = format!(
-        "{} in {}, the best of {}, files in {}",
-        bytes(total),
-        count(maps.len(), "file"),
-        count(bench.rounds, "round"),
-        output::name(&bench.dir)
+        "{} in {}, best of {}, written to {}",
+        size_with_unit(data.total),
+        pluralize(data.files.len(), "file"),
+        pluralize(args.iterations, "run"),
+        display_name(&args.directory)
     );
-    writeln!(out, "{}", Painted(TITLE, title))?;
+    writeln!(out, "{}", Styled(TITLE, title))?;
     const RIGHT: &[bool] = &[false, true, true, true, true, true];
     let mut table = Table::new(RIGHT, &["style", "threads", "ratio", "save MB/s", "save and sync MB/s", "load MB/s"]);
-    for row in &rows {
-        let rate = |time: Duration| format!("{:.0}", total as f64 / 1e6 / time.as_secs_f64());
-        let ratio = format!("{:.2}", total as f64 / row.stored.max(1) as f64);
-        let cells =
-            [name(row.style).to_owned(), row.threads.to_string(), ratio, rate(row.save), rate(row.synced), rate(row.load)];
-        table.row(&mut out, cells.into())?;
+    for measurement in measurements {
+        let rate = |time: Duration| format!("{:.0}", data.total as f64 / 1e6 / time.as_secs_f64());
+        let row = [
+            style_name(measurement.style).to_owned(),
+            measurement.threads.to_string(),
+            ratio(data.total, measurement.stored),
+            rate(measurement.save),
+            rate(measurement.save_and_sync),
+            rate(measurement.load),
+        ];
+        table.row(&mut out, row.into())?;
     }
     table.finish(&mut out)?;
-    writeln!(out, "{}", recommendation(&rows, total))?;
-    out.finish(GOOD)
-}
-
-fn name(style: FrameStyle) -> &'static str {
-    if style == FrameStyle::Lz4 { "lz4" } else { "raw" }
-}
-
-/// The files of a path, as far as the limit goes.
-fn collect(path: &Path, limit: u64, maps: &mut Vec<(MappedFile, usize)>, total: &mut u64) -> Result<(), Trouble> {
-    let of_path = |error: std::io::Error| Trouble::from(error).of(output::name(path));
-    let there = fs::metadata(path).map_err(of_path)?;
-    if there.is_dir() {
-        let mut entries: Vec<_> = fs::read_dir(path).map_err(of_path)?.filter_map(Result::ok).collect();
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
-                collect(&entry.path(), limit, maps, total)?;
-            }
-        }
-    } else if there.is_file() && there.len() > 0 && *total < limit {
-        let map = MappedFile::open(path).map_err(|error| Trouble::from(error).of(output::name(path)))?;
-        let size = (map.len() as u64).min(limit - *total);
-        *total += size;
-        maps.push((map, size as usize));
-    }
-    Ok(())
+    writeln!(out, "{}", recommendation(measurements, data.total))?;
+    Ok(out.finish()?)
 }
 
 fn measure(
-    row: &mut Row,
-    maps: &[(MappedFile, usize)],
+    measurement: &mut Measurement,
+    data: &Data,
     path: &Path,
     frame_size: u64,
     progress: &mut Progress,
-) -> Result<(), Trouble> {
+) -> Result<(), CliError> {
     for sync in [SyncMode::None, SyncMode::Data] {
-        let options = WriterOptions::new().style(row.style).threads(row.threads).sync(sync);
+        let options = WriterOptions::new().style(measurement.style).threads(measurement.threads).sync(sync);
         let options = options.frame_size(usize::try_from(frame_size).unwrap_or(usize::MAX));
-        let began = Instant::now();
+        let started = Instant::now();
         let mut writer = options.create(path)?;
-        for (number, (map, size)) in maps.iter().enumerate() {
+        for (number, (map, size)) in data.files.iter().enumerate() {
             writer.add(&number.to_string(), &map[..*size])?;
             progress.add(*size as u64);
         }
-        row.stored = writer.commit()?.stored;
-        let took = if sync == SyncMode::None { &mut row.save } else { &mut row.synced };
-        *took = began.elapsed().min(*took);
+        measurement.stored = writer.commit()?.stored;
+        let best = if sync == SyncMode::None { &mut measurement.save } else { &mut measurement.save_and_sync };
+        *best = started.elapsed().min(*best);
     }
-    let began = Instant::now();
-    let reader = ReaderOptions::new().threads(row.threads).open(path)?;
+    let started = Instant::now();
+    let reader = ReaderOptions::new().threads(measurement.threads).open(path)?;
     let numbers: Vec<usize> = (0..reader.len()).collect();
-    each_region(
+    for_each_region(
         &reader,
         &numbers,
-        &mut |_, piece, _| {
-            progress.add(piece.len() as u64);
+        &mut |_, data, _| {
+            progress.add(data.len() as u64);
             Ok(())
         },
-        &mut |_, failure| Err(failure.into()),
+        &mut |_, error| Err(error.into()),
     )?;
-    row.load = began.elapsed().min(row.load);
+    measurement.load = started.elapsed().min(measurement.load);
     Ok(())
 }
 
-/// The quickest way to save safely; where two are about as quick, the one with the smaller file, then that with fewer threads.
-fn recommendation(rows: &[Row], total: u64) -> String {
-    let quickest = rows.iter().map(|row| row.synced).min().unwrap_or_default();
-    let good = rows.iter().filter(|row| row.synced.as_secs_f64() <= 1.1 * quickest.as_secs_f64());
-    let Some(best) = good.min_by_key(|row| (row.stored / (total / 20).max(1), row.threads)) else { return String::new() };
-    let smaller = match best.style {
-        FrameStyle::Lz4 => format!(", and takes {} instead of {}", short(best.stored), short(total)),
-        _ => ": compressing takes longer than it saves in writing".to_owned(),
+/// Recommends the fastest configuration for saving with sync; among those within 10 %, the one with the smallest checkpoint (in steps of
+/// 5 % of the data), then the fewest threads.
+fn recommendation(measurements: &[Measurement], total: u64) -> String {
+    let fastest = measurements.iter().map(|measurement| measurement.save_and_sync).min().unwrap_or_default();
+    let is_fast = |measurement: &&Measurement| measurement.save_and_sync.as_secs_f64() <= 1.1 * fastest.as_secs_f64();
+    let fast = measurements.iter().filter(is_fast);
+    let best = fast.min_by_key(|measurement| (measurement.stored / (total / 20).max(1), measurement.threads));
+    let Some(best) = best else { return String::new() };
+    let effect = match best.style {
+        FrameStyle::Lz4 => format!("and stores {} as {}", human_size(total), human_size(best.stored)),
+        _ => "and is faster than compressing".to_owned(),
     };
     format!(
-        "recommended: --style {} --threads {}; saving safely takes {:.2} s{smaller}",
-        name(best.style),
+        "recommended: --style {} --threads {}; saving with sync takes {:.2} s {effect}",
+        style_name(best.style),
         best.threads,
-        best.synced.as_secs_f64()
+        best.save_and_sync.as_secs_f64()
     )
 }

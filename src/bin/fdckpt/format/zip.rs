@@ -1,20 +1,26 @@
-//! Zip archives: their directory, and where the data of an entry lies. The crate rawzip reads them.
+//! Zip archives: their entries, and the data of one.
 
-use rawzip::{CompressionMethod, ZipArchive, ZipSliceArchive};
-use serde_json::{Value, json};
+use rawzip::{ZipArchive, ZipSliceArchive};
+use serde_json::json;
 
-use crate::term::{Out, Table, Trouble, printable, short};
+use crate::error::CliError;
+use crate::json::JsonObjectWriter;
+use crate::term::escape::escape_for_terminal;
+use crate::term::stdout::TextOutput;
+use crate::term::table::Table;
+use crate::term::units::{human_size, ratio};
 
 pub struct Archive<'f>(ZipSliceArchive<&'f [u8]>);
 
-/// An entry whose data can be had.
+/// The data of an entry.
 #[derive(Debug)]
-pub struct Entry<'f> {
+pub struct EntryData<'f> {
     pub name: String,
     pub method: u16,
     pub data: &'f [u8],
-    /// Of the data as it was before it was compressed.
+    /// CRC-32 of the uncompressed data.
     pub crc: u32,
+    /// Size in bytes of the uncompressed data.
     pub size: u64,
 }
 
@@ -38,136 +44,138 @@ fn method_name(method: u16) -> String {
         .map_or_else(|| format!("method {method}"), |(_, name)| name.to_owned())
 }
 
-/// What the directory has of an entry.
-struct Listed {
+/// An entry of the directory.
+struct ZipEntry {
     name: String,
-    raw: Vec<u8>,
+    /// The bytes of the name, which may not be UTF-8.
+    raw_name: Vec<u8>,
     method: u16,
     compressed: u64,
     size: u64,
     crc: u32,
-    is_folder: bool,
+    is_directory: bool,
     is_encrypted: bool,
-    place: rawzip::ZipArchiveEntryWayfinder,
+    location: rawzip::ZipArchiveEntryWayfinder,
 }
 
-fn damaged(error: rawzip::Error) -> Trouble {
-    Trouble::damaged(format!("the zip archive is damaged: {error}"))
+fn damaged(error: rawzip::Error) -> CliError {
+    CliError::damaged(format!("damaged zip archive: {error}"))
 }
 
 impl<'f> Archive<'f> {
-    /// `None` where it is no archive, or one without its end, which has the directory.
+    /// `None` if the file has no zip directory, which is at its end.
     pub fn open(file: &'f [u8]) -> Option<Self> {
         ZipArchive::from_slice(file).ok().map(Self)
     }
 
-    fn each(&self, mut each: impl FnMut(Listed) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    fn for_each_entry(&self, mut visit: impl FnMut(ZipEntry) -> Result<(), CliError>) -> Result<(), CliError> {
         let mut entries = self.0.entries();
         while let Some(entry) = entries.next_entry().map_err(damaged)? {
-            let raw = entry.file_path().as_ref().to_vec();
-            each(Listed {
-                name: String::from_utf8_lossy(&raw).into_owned(),
-                raw,
-                method: number(entry.compression_method()),
+            let raw_name = entry.file_path().as_ref().to_vec();
+            visit(ZipEntry {
+                name: String::from_utf8_lossy(&raw_name).into_owned(),
+                raw_name,
+                method: entry.compression_method().as_u16(),
                 compressed: entry.compressed_size_hint(),
                 size: entry.uncompressed_size_hint(),
                 crc: entry.crc32(),
-                is_folder: entry.is_dir(),
+                is_directory: entry.is_dir(),
                 is_encrypted: entry.flags().is_encrypted(),
-                place: entry.wayfinder(),
+                location: entry.wayfinder(),
             })?;
         }
         Ok(())
     }
 
-    /// The entry of this name; without one, the only file that there is.
-    pub fn find(&self, name: Option<&str>) -> Result<Entry<'_>, Trouble> {
-        let (mut found, mut others) = (None, Vec::new());
-        self.each(|entry| {
-            let fits = name.map_or(!entry.is_folder, |name| entry.raw == name.as_bytes() || entry.name == name);
-            if !fits {
-                return Ok(());
-            }
-            // Of several of one name the last one counts, as with other programs.
-            if name.is_none() && found.is_some() {
-                others.push(printable(&entry.name));
-                return Ok(());
-            }
-            found = Some(entry);
-            Ok(())
-        })?;
-        let missing = || match name {
-            Some(name) => {
-                Trouble::new(format!("the zip archive has no entry {}", printable(name))).advice("`fdckpt list` lists them")
-            }
-            None => Trouble::new("the zip archive has no entries"),
+    /// Finds an entry by name, or without a name the only file.
+    pub fn find(&self, name: Option<&str>) -> Result<EntryData<'_>, CliError> {
+        let entry = match name {
+            Some(name) => self.find_by_name(name)?,
+            None => self.find_only_file()?,
         };
-        let entry = found.ok_or_else(missing)?;
-        if !others.is_empty() {
-            let what = format!("the zip archive has {} entries: which one?", others.len() + 1);
-            return Err(
-                Trouble::new(what).advice(format!("name it with --entry, for example --entry {}", printable(&entry.name)))
-            );
-        }
         if entry.is_encrypted {
-            return Err(Trouble::new(format!("the entry {} is encrypted", printable(&entry.name))));
+            return Err(CliError::new(format!("entry {} is encrypted", escape_for_terminal(&entry.name))));
         }
-        let there = self.0.get_entry(entry.place).map_err(damaged)?;
-        let (from, to) = there.compressed_data_range();
-        let data =
-            self.0.get_ref().get(from as usize..to as usize).ok_or_else(|| Trouble::damaged("the zip archive is cut off"))?;
-        Ok(Entry { name: entry.name, method: entry.method, data, crc: entry.crc, size: entry.size })
+        let location = self.0.get_entry(entry.location).map_err(damaged)?;
+        let (start, end) = location.compressed_data_range();
+        let data = self.0.get_ref().get(start as usize..end as usize);
+        let data = data.ok_or_else(|| CliError::damaged("truncated zip archive"))?;
+        Ok(EntryData { name: entry.name, method: entry.method, data, crc: entry.crc, size: entry.size })
     }
 
-    pub fn list(&self, out: &mut Out) -> Result<(), Trouble> {
+    fn find_by_name(&self, name: &str) -> Result<ZipEntry, CliError> {
+        let mut found = None;
+        self.for_each_entry(|entry| {
+            // The last entry of a name counts, as in other programs.
+            if entry.raw_name == name.as_bytes() || entry.name == name {
+                found = Some(entry);
+            }
+            Ok(())
+        })?;
+        found.ok_or_else(|| {
+            CliError::new(format!("the zip archive has no entry {}", escape_for_terminal(name)))
+                .with_hint("`fdckpt list` lists the entries")
+        })
+    }
+
+    fn find_only_file(&self) -> Result<ZipEntry, CliError> {
+        let (mut first, mut count) = (None, 0);
+        self.for_each_entry(|entry| {
+            if !entry.is_directory {
+                count += 1;
+                first.get_or_insert(entry);
+            }
+            Ok(())
+        })?;
+        let first = first.ok_or_else(|| CliError::new("the zip archive has no entries"))?;
+        if count > 1 {
+            let hint = format!("select one with --entry, for example --entry {}", escape_for_terminal(&first.name));
+            return Err(CliError::new(format!("the zip archive has {count} entries")).with_hint(hint));
+        }
+        Ok(first)
+    }
+
+    pub fn print_list(&self, out: &mut TextOutput) -> Result<(), CliError> {
         const RIGHT: &[bool] = &[false, true, true, true, true, false, false];
         let mut table = Table::new(RIGHT, &["method", "compressed", "bytes", "size", "ratio", "crc", "name"]);
-        self.each(|entry| {
-            let method =
-                if entry.is_encrypted { format!("{}, encrypted", method_name(entry.method)) } else { method_name(entry.method) };
-            let ratio = if entry.compressed == 0 {
-                "-".to_owned()
-            } else {
-                format!("{:.2}", entry.size as f64 / entry.compressed as f64)
-            };
-            let numbers = [entry.compressed.to_string(), entry.size.to_string(), short(entry.size), ratio];
-            let row = [method].into_iter().chain(numbers).chain([format!("{:08x}", entry.crc), printable(&entry.name)]).collect();
-            Ok(table.row(out, row)?)
+        self.for_each_entry(|entry| {
+            let encrypted = if entry.is_encrypted { ", encrypted" } else { "" };
+            let row = [
+                format!("{}{encrypted}", method_name(entry.method)),
+                entry.compressed.to_string(),
+                entry.size.to_string(),
+                human_size(entry.size),
+                ratio(entry.size, entry.compressed),
+                format!("{:08x}", entry.crc),
+                escape_for_terminal(&entry.name),
+            ];
+            Ok(table.row(out, row.into())?)
         })?;
         Ok(table.finish(out)?)
     }
 
-    pub fn json(&self) -> Result<Vec<Value>, Trouble> {
+    pub fn write_json(&self, object: &mut JsonObjectWriter) -> Result<(), CliError> {
         let mut entries = Vec::new();
-        self.each(|entry| {
+        self.for_each_entry(|entry| {
             entries.push(json!({
                 "name": entry.name,
                 "method": method_name(entry.method),
-                "compressed": entry.compressed,
+                "compressed_size": entry.compressed,
                 "size": entry.size,
                 "crc": format!("{:08x}", entry.crc),
                 "encrypted": entry.is_encrypted,
             }));
             Ok(())
         })?;
-        Ok(entries)
+        Ok(object.list("entries", entries.into_iter())?)
     }
 }
 
-fn number(method: CompressionMethod) -> u16 {
-    method.as_u16()
-}
-
-impl Entry<'_> {
-    /// What it is to be refused for, if its data can't be decompressed here.
-    pub fn unsupported(&self) -> Trouble {
-        let what = format!("the entry {} is compressed with {}", printable(&self.name), method_name(self.method));
-        Trouble::new(what).advice("stored, deflate and deflate64 can be decompressed")
-    }
-}
-
-impl From<rawzip::Error> for Trouble {
-    fn from(error: rawzip::Error) -> Self {
-        damaged(error)
+impl EntryData<'_> {
+    /// The error for an entry that can't be decompressed.
+    pub fn unsupported(&self) -> CliError {
+        let (name, method) = (escape_for_terminal(&self.name), method_name(self.method));
+        CliError::new(format!("entry {name} is compressed with {method}"))
+            .with_hint("stored, deflate and deflate64 are supported")
     }
 }
