@@ -1,5 +1,4 @@
-//! The tool, as people and scripts run it: the sessions in the documents, JSON against the descriptions of the golden files, terminals,
-//! pipes, signals, memory.
+//! The CLI: the sessions in the documents, JSON compared with the descriptions of the golden files, terminals, pipes and signals.
 
 mod support;
 
@@ -23,8 +22,8 @@ fn fdckpt(arguments: &[&str]) -> Output {
     support::output(Command::new(TOOL).args(arguments))
 }
 
-/// Standard output of a run that ends with this status.
-fn said(arguments: &[&str], status: i32) -> String {
+/// Runs the CLI, checks the exit status and returns standard output.
+fn stdout_of(arguments: &[&str], status: i32) -> String {
     let output = fdckpt(arguments);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
@@ -32,14 +31,14 @@ fn said(arguments: &[&str], status: i32) -> String {
 }
 
 fn json(arguments: &[&str], status: i32) -> Value {
-    serde_json::from_str(&said(arguments, status)).expect("JSON")
+    serde_json::from_str(&stdout_of(arguments, status)).expect("JSON")
 }
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Runs the sessions of a document in one folder, and returns the document as it should be: with what was printed.
+/// Runs the sessions of a document in one directory, and returns the document with their actual output.
 fn replay(document: &str, folder: &Path) -> String {
     let path = format!("{}:{}", Path::new(TOOL).parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     let mut result = String::new();
@@ -50,7 +49,7 @@ fn replay(document: &str, folder: &Path) -> String {
         }
         let command = line.strip_prefix("$ ").filter(|_| in_session);
         if in_session && command.is_none() && !line.starts_with("```") {
-            // What was printed the last time.
+            // Output of an earlier run.
             continue;
         }
         writeln!(result, "{line}").expect("memory");
@@ -64,7 +63,7 @@ fn replay(document: &str, folder: &Path) -> String {
     result
 }
 
-/// Seconds are others in each run.
+/// Replaces times, which differ between runs.
 fn with_fixed_times(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
@@ -78,7 +77,7 @@ fn with_fixed_times(text: &str) -> String {
     result
 }
 
-/// The files that the sessions are about.
+/// The files that the sessions use.
 fn sandbox(name: &str) -> PathBuf {
     let folder = support::fresh_folder(name);
     for (from, to) in [
@@ -108,7 +107,7 @@ fn sandbox(name: &str) -> PathBuf {
     write("damaged.fti", &damaged);
     let notes = "to be, or not to be\n".repeat(100);
     write("notes.txt", notes.as_bytes());
-    // Not by gzip, of which each version compresses in its own way.
+    // The output of the program gzip depends on its version.
     write("notes.gz", &gzip(notes.as_bytes()));
     write("blocks.gz", &gzip(&fs::read(golden("ckpt/golden/block_index_10.ckpt")).expect("readable")));
     folder
@@ -122,8 +121,8 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     file
 }
 
-/// All outputs in the documents are true. `SNAPSHOTS=overwrite` writes those that are: read them before you commit them.
-fn document_is_true(name: &str) {
+/// Checks the output in a document. `SNAPSHOTS=overwrite` replaces it by the actual one: review that before committing it.
+fn check_document(name: &str) {
     let path = support::root().join(name);
     let document = fs::read_to_string(&path).expect("readable");
     let result = replay(&document, &sandbox(&format!("session-{}", name.replace('/', "-"))));
@@ -131,25 +130,34 @@ fn document_is_true(name: &str) {
 }
 
 #[test]
-fn sessions_in_the_readme_are_true() {
-    document_is_true("README.md");
+fn readme_shows_actual_output() {
+    check_document("README.md");
 }
 
 #[test]
-fn sessions_in_the_manual_are_true() {
-    document_is_true("docs/tool.md");
+fn manual_shows_actual_output() {
+    check_document("docs/tool.md");
 }
 
 #[test]
-fn sessions_of_all_else_are_true() {
-    document_is_true("ctests/tool.md");
+fn test_sessions_have_expected_output() {
+    check_document("ctests/tool.md");
 }
 
-/// Fields of FTI-FF as the descriptions of the golden files have them.
+/// The versions of FTI-FF: the directory of their golden files, the value for `--to`, and the name in JSON.
+const FTI_VERSIONS: [(&str, &str, &str); 6] = [
+    ("A", "fti-1.1", "1.1"),
+    ("B", "fti-1.2", "1.2"),
+    ("C", "fti-1.3", "1.3"),
+    ("D0", "fti-1.4.0", "1.4.0"),
+    ("D", "fti-1.4.1", "1.4.1"),
+    ("E", "fti-post-1.6", "post-1.6"),
+];
+
 #[test]
-fn json_of_fti_has_what_the_descriptions_have() {
+fn info_json_of_fti_matches_golden_descriptions() {
     let mut files = 0;
-    for generation in ["A", "B", "C", "D0", "D", "E"] {
+    for (generation, _, version) in FTI_VERSIONS {
         let folder = golden(&format!("fti/{generation}"));
         let cases: Value = serde_json::from_slice(&fs::read(folder.join("cases.json")).expect("readable")).expect("JSON");
         for case in cases.as_array().expect("a list").iter().filter(|case| case["blocks"].is_array()) {
@@ -161,7 +169,7 @@ fn json_of_fti_has_what_the_descriptions_have() {
             let output = fdckpt(&["info", "--json", text(&path)]);
             let info: Value = serde_json::from_slice(&output.stdout).expect("JSON");
             assert_eq!(info["format"], "fti-ff", "{name}");
-            assert_eq!(info["generation"], generation, "{name}");
+            assert_eq!(info["fti_version"], version, "{name}");
             let header = info["header"].as_object().expect("an object");
             for (field, value) in header {
                 assert_eq!(*value, case["fb"][field], "{generation}/{name}: {field}");
@@ -193,7 +201,7 @@ fn json_of_fti_has_what_the_descriptions_have() {
 }
 
 #[test]
-fn json_of_containers_has_what_the_descriptions_have() {
+fn info_json_of_containers_matches_golden_descriptions() {
     let mut files = 0;
     for entry in fs::read_dir(golden("ckpt/golden")).expect("readable") {
         let path = entry.expect("readable").path();
@@ -217,27 +225,25 @@ fn json_of_containers_has_what_the_descriptions_have() {
     assert!(files > 20, "{files}");
 }
 
-/// From generation to generation and back, nothing of a variable changes.
 #[test]
-fn converted_files_have_the_same_variables() {
+fn convert_between_fti_versions_preserves_variables() {
     let folder = support::fresh_folder("tool-convert");
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
         let first = golden(&format!("fti/E/{name}.fti"));
         let mut from = first.clone();
-        for generation in ["A", "B", "C", "D0", "D", "E"] {
-            let to = folder.join(format!("{name}-{generation}.fti"));
-            said(&["-q", "convert", text(&from), text(&to), "--to", generation, "--ckpt-id", "7"], 0);
-            assert_eq!(json(&["info", "--json", text(&to)], 0)["generation"], generation);
-            assert_eq!(said(&["diff", text(&first), text(&to)], 0), "the same variables\n");
-            said(&["verify", "--strict", text(&to)], 0);
+        for (_, format, version) in FTI_VERSIONS {
+            let to = folder.join(format!("{name}-{version}.fti"));
+            stdout_of(&["-q", "convert", text(&from), text(&to), "--to", format, "--ckpt-id", "7"], 0);
+            assert_eq!(json(&["info", "--json", text(&to)], 0)["fti_version"], version);
+            assert_eq!(stdout_of(&["diff", text(&first), text(&to)], 0), "variables are identical\n");
+            stdout_of(&["verify", "--strict", text(&to)], 0);
             from = to;
         }
     }
 }
 
-/// What comes out is what went in: each piece that `extract` writes is in the file where `list` says.
 #[test]
-fn pieces_are_those_of_the_file() {
+fn extract_and_cat_return_the_bytes_at_the_listed_offsets() {
     let path = golden("fti/E/many50_b.fti");
     let file = fs::read(&path).expect("readable");
     for variable in json(&["info", "--json", text(&path)], 0)["variables"].as_array().expect("a list") {
@@ -249,15 +255,13 @@ fn pieces_are_those_of_the_file() {
         }
         assert!(fdckpt(&["cat", text(&path), &id]).stdout == expected, "variable {id}");
         let out = support::fresh_folder("tool-extract").join("out");
-        said(&["extract", text(&path), &id, "-o", text(&out)], 0);
+        stdout_of(&["extract", text(&path), &id, "-o", text(&out)], 0);
         assert!(fs::read(&out).expect("readable") == expected, "variable {id}");
     }
 }
 
-/// A reader that has seen enough ends it, without a word and without a panic.
-/// What looks like damage to a file of FTI may be an update that was not ended.
 #[test]
-fn updates_that_wait_are_told() {
+fn verify_reports_pending_fti_updates() {
     use fdckpt::fti::{Decision, FormatVersion, Options, Protected, UpdateOptions, Writer, settle};
     let path = support::fresh_folder("tool-waiting").join("Ckpt1-Rank0.fti");
     let (update, mut writer) = (UpdateOptions::default(), Writer::new());
@@ -268,17 +272,18 @@ fn updates_that_wait_are_told() {
         writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).expect("room");
         if ckpt_id == 1 {
             assert!(settle(&path, Decision::Commit).expect("room"));
-            assert!(!said(&["verify", text(&path)], 0).contains("update"));
+            assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
         }
     }
-    let told = format!("  remark: an update to checkpoint 2 is prepared in {}.journal: ", text(&path));
-    assert!(said(&["verify", text(&path)], 0).contains(&told));
+    let note = format!("  note: update to checkpoint 2 prepared in {}.journal; ", text(&path));
+    assert!(stdout_of(&["verify", text(&path)], 0).contains(&note));
     assert!(settle(&path, Decision::Abandon).expect("room"));
-    assert!(!said(&["verify", text(&path)], 0).contains("update"));
+    assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
 }
 
+/// A closed pipe ends the program silently; other write errors are reported.
 #[test]
-fn a_broken_pipe_is_no_error_to_tell() {
+fn broken_pipe_is_silent_and_full_device_is_an_error() {
     let folder = support::fresh_folder("tool-pipe");
     let big = folder.join("big");
     fs::write(&big, vec![7; 4 << 20]).expect("writable");
@@ -301,7 +306,7 @@ fn a_broken_pipe_is_no_error_to_tell() {
         assert_eq!(output.status.code(), Some(141));
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
-    // Text too.
+    // Text goes through another writer than data.
     let container = text(&container);
     for arguments in [
         &["list", container][..],
@@ -312,13 +317,13 @@ fn a_broken_pipe_is_no_error_to_tell() {
     ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
         let output = support::output(Command::new(TOOL).args(arguments).stdout(full).stderr(Stdio::piped()));
-        assert_eq!(output.status.code(), Some(2), "what can't be written is told");
+        assert_eq!(output.status.code(), Some(2), "write errors are reported");
         assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space left"), "{output:?}");
     }
 }
 
-/// What is started by nohup, or behind a shell's `&`, ignores signals, and so would what these tests start.
-fn signals_not_ignored(command: &mut Command) -> &mut Command {
+/// Resets signals that the tests themselves were started to ignore, for example by `nohup`.
+fn with_default_signals(command: &mut Command) -> &mut Command {
     let defaults = || {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
             // SAFETY: may be called between fork and exec, and sets no handler.
@@ -330,18 +335,17 @@ fn signals_not_ignored(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(defaults) }
 }
 
-/// Ctrl-C leaves the old file, and nothing else.
 #[test]
-fn a_signal_leaves_no_half_file() {
+fn signals_leave_the_old_file_and_no_temporary_one() {
     let folder = support::fresh_folder("tool-signal");
     let out = folder.join("out");
     fs::write(&out, "the old one").expect("writable");
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut command = Command::new(TOOL);
         command.args(["inflate", "-", "--format", "deflate", text(&out)]).stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = signals_not_ignored(&mut command).spawn().expect("it runs");
+        let mut child = with_default_signals(&mut command).spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("piped");
-        // Stored blocks without an end.
+        // Stored blocks; the stream stays incomplete.
         for _ in 0..3 {
             stdin.write_all(&[0, 0xff, 0xff, 0, 0]).expect("it reads");
             stdin.write_all(&[b'x'; 0xffff]).expect("it reads");
@@ -358,16 +362,16 @@ fn a_signal_leaves_no_half_file() {
     }
 }
 
-/// Sizes that no file has, and whose sum no number has.
+/// Sizes whose sum exceeds 64 bits.
 #[test]
-fn sizes_that_overflow_are_damage() {
+fn overflowing_sizes_are_damage() {
     let folder = support::fresh_folder("tool-overflow");
     let [container, fti, out] = ["container", "fti", "out"].map(|name| folder.join(name));
     let section = |kind| format!(r#"{{"type":{kind},"offset":0,"length":{}}}"#, i64::MAX);
     let metadata = format!(r#"{{"version":1,"sections":[{},{},{}]}}"#, section(1), section(2), section(3));
     let size = (metadata.len() as u32).to_le_bytes();
     fs::write(&container, [b"abc", metadata.as_bytes(), &size, b"CKPT"].concat()).expect("writable");
-    // Generation A has no checksum of what describes the data alone.
+    // FTI 1.1 has no checksum of the metadata alone.
     let mut file = fs::read(golden("fti/A/order_b.fti")).expect("readable");
     let sizes = [24, 5, 28, 11, 40, 4].map(u64::to_le_bytes);
     for at in 0..file.len() - 8 {
@@ -378,16 +382,15 @@ fn sizes_that_overflow_are_damage() {
     fs::write(&fti, &file).expect("writable");
     for file in [&container, &fti].map(|path| text(path)) {
         for command in [&["verify", file][..], &["cat", file], &["convert", file, text(&out), "--to", "checkpoint"]] {
-            said(command, 1);
+            stdout_of(command, 1);
         }
     }
-    said(&["convert", text(&fti), text(&out), "--to", "E", "--ckpt-id", "1"], 1);
+    stdout_of(&["convert", text(&fti), text(&out), "--to", "fti-post-1.6", "--ckpt-id", "1"], 1);
     assert!(!out.exists());
 }
 
-/// What was started to go on without its terminal goes on.
 #[test]
-fn a_signal_that_is_ignored_stays_so() {
+fn ignored_signals_stay_ignored() {
     let folder = support::fresh_folder("tool-nohup");
     let out = folder.join("out");
     let mut command = Command::new("bash");
@@ -409,14 +412,13 @@ fn a_signal_that_is_ignored_stays_so() {
     assert_eq!(fs::read(&out).expect("readable"), b"ab");
 }
 
-/// Nor does it leave what was saved for measuring.
 #[test]
-fn a_signal_leaves_no_scratch_folder() {
+fn signal_removes_the_temporary_directory_of_bench() {
     let folder = support::fresh_folder("tool-signal-bench");
     fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
     let mut command = Command::new(TOOL);
-    command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = signals_not_ignored(&mut command).spawn().expect("it runs");
+    command.args(["bench", "data", "--iterations", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = with_default_signals(&mut command).spawn().expect("it runs");
     let files = || fs::read_dir(&folder).expect("readable").count();
     while files() < 2 {
         std::thread::sleep(Duration::from_millis(1));
@@ -428,7 +430,7 @@ fn a_signal_leaves_no_scratch_folder() {
     assert_eq!(files(), 1);
 }
 
-/// In a terminal of its own, by the program `script`.
+/// Runs a command in a terminal, by the program `script`.
 fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
     if !support::have("script") {
         return None;
@@ -446,16 +448,16 @@ fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn terminals_get_colours_unless_no_color_and_no_binary_data() {
     let folder = sandbox("tool-terminal");
     let verify = "fdckpt verify checkpoint.blk damaged.fti";
     let Some(coloured) = in_terminal(&folder, verify, false) else { return };
-    assert!(coloured.contains("\x1b[32mwhole\x1b[0m") && coloured.contains("damaged\x1b[0m"), "{coloured:?}");
+    assert!(coloured.contains("\x1b[32mok\x1b[0m") && coloured.contains("damaged\x1b[0m"), "{coloured:?}");
     let plain = in_terminal(&folder, verify, true).expect("script is there");
-    assert!(!plain.contains('\x1b') && plain.contains("whole"), "{plain:?}");
+    assert!(!plain.contains('\x1b') && plain.contains("checkpoint.blk: ok: "), "{plain:?}");
     let piped = support::output(Command::new(TOOL).arg("verify").arg(folder.join("damaged.fti")).env("TERM", "xterm-256color"));
     assert!(!piped.stdout.contains(&0x1b) && !piped.stdout.is_empty());
-    // Binary data does not go to a terminal by mistake.
+    // Binary data is not written to a terminal by default.
     let refused = in_terminal(&folder, "fdckpt inflate stream.d64 --format deflate64", false).expect("script is there");
     assert!(refused.contains("standard output is a terminal"), "{refused:?}");
     let refused = in_terminal(&folder, "fdckpt extract Ckpt13-Rank0.fti 0", false).expect("script is there");
@@ -465,9 +467,8 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
     assert!(shown.contains("1 region, 2000 bytes (2.0 KiB)") && shown.contains("to be, or not to be\r\n"), "{shown:?}");
 }
 
-/// A bar comes after a second, on a terminal only, and goes.
 #[test]
-fn progress_is_shown_where_it_takes_long() {
+fn progress_appears_after_a_second_on_terminals_only() {
     let folder = sandbox("tool-progress");
     let slow =
         "(printf '\\0\\377\\377\\0\\0'; head -c 65535 /dev/zero; sleep 1.2; printf '\\1\\10\\0\\367\\377'; head -c 8 /dev/zero)";

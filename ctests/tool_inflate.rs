@@ -1,4 +1,4 @@
-//! `fdckpt inflate`: all formats, zip archives, indexes; killed at any moment it gets to the end; memory stays bounded.
+//! `fdckpt inflate`: all formats, zip archives, indexes, resuming after a kill at any time; and bounded memory of all commands.
 
 #[path = "deflate/mod.rs"]
 mod deflate;
@@ -28,7 +28,7 @@ fn good(arguments: &[&str]) -> Output {
     output
 }
 
-/// Status and what was said of a run that fails.
+/// Exit status and standard error of a run that fails.
 fn bad(arguments: &[&str]) -> (i32, String) {
     let output = run(arguments);
     (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -42,7 +42,7 @@ fn gzip(stream: &[u8], plain: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A zip archive of entries: name, method, compressed data, data.
+/// Builds a zip archive of entries: name, method, compressed data, data.
 fn zip(entries: &[(&str, u16, &[u8], &[u8])]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, method, compressed, plain) in entries {
@@ -73,7 +73,7 @@ fn zip(entries: &[(&str, u16, &[u8], &[u8])]) -> Vec<u8> {
     file
 }
 
-/// A file of each kind, with the arguments that it takes, and what is in it.
+/// A file of each format, the arguments that it needs, and its uncompressed data.
 fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
     let (stream64, plain64) = random_stream(1, true, 60);
     let (stream, plain) = random_stream(2, false, 60);
@@ -104,7 +104,7 @@ fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
 }
 
 #[test]
-fn each_format_comes_out_right() {
+fn every_format_decompresses_whole_in_part_and_by_index() {
     let folder = support::fresh_folder("tool-inflate");
     for (input, arguments, plain) in inputs(&folder) {
         let out = folder.join("out");
@@ -114,12 +114,12 @@ fn each_format_comes_out_right() {
         assert!(good(&[&[text(&input)], &arguments[..]].concat()).stdout == plain, "to a pipe");
         let (at, len) = (plain.len() / 3, plain.len() / 2);
         let (from, count) = (at.to_string(), len.to_string());
-        let some = [&[text(&input), "--at", &from, "--len", &count], &arguments[..]].concat();
+        let some = [&[text(&input), "--offset", &from, "--length", &count], &arguments[..]].concat();
         assert!(good(&some).stdout == plain[at..at + len], "a part");
         let index = folder.join("index");
         if arguments != ["--entry", "a/stored"] {
             for _ in 0..2 {
-                let by_index = [&some[..], &["--index", text(&index), "--every", "10K"]].concat();
+                let by_index = [&some[..], &["--index", text(&index), "--index-interval", "10K"]].concat();
                 assert!(good(&by_index).stdout == plain[at..at + len], "a part by index");
             }
             fs::remove_file(&index).expect("it was made");
@@ -137,9 +137,8 @@ fn each_format_comes_out_right() {
     }
 }
 
-/// Killed by SIGKILL at random, the same command goes on, and the output is right.
 #[test]
-fn killed_at_random_it_gets_to_the_end() {
+fn resumes_after_sigkill_at_random_times() {
     let folder = support::fresh_folder("tool-killed");
     let mut random = Random(11);
     // A gzip file of two members, and an entry of Deflate64.
@@ -153,7 +152,7 @@ fn killed_at_random_it_gets_to_the_end() {
         let (mut kills, mut resumed, mut unhurt) = (0, 0, 0);
         loop {
             let mut command = Command::new(TOOL);
-            command.args(["inflate", text(&input), text(&out), "--every", &every]).args(&arguments);
+            command.args(["inflate", text(&input), text(&out), "--save-interval", &every]).args(&arguments);
             let inode = || fs::metadata(&state).map(|state| state.ino()).ok();
             let before = inode();
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -165,7 +164,7 @@ fn killed_at_random_it_gets_to_the_end() {
             child.kill().expect("a child");
             let output = child.wait_with_output().expect("a child");
             let said = String::from_utf8_lossy(&output.stderr);
-            resumed += u32::from(said.contains("goes on at"));
+            resumed += u32::from(said.contains("resuming after"));
             let size = fs::metadata(&out).expect("it is there").len() as usize;
             assert!(size == plain.len() || size == plain.len() + 1000 && !output.status.success(), "all of it or the old one");
             if output.status.success() {
@@ -190,9 +189,9 @@ fn killed_at_random_it_gets_to_the_end() {
     }
 }
 
-/// Two that decompress to one file would spoil it for each other: it would be told to be complete, and have a hole.
+/// Two processes that write the same output would corrupt it.
 #[test]
-fn one_at_a_time_writes_an_output() {
+fn second_process_for_an_output_is_refused() {
     let folder = support::fresh_folder("tool-locked");
     let (input, _, plain) = inputs(&folder).swap_remove(3);
     let (out, part) = (folder.join("out"), folder.join("out.fdckpt-part"));
@@ -215,9 +214,9 @@ fn one_at_a_time_writes_an_output() {
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
-/// Where there is no room for the output, what no state is of does not stay.
+/// Output without a saved state is of no use, and removed.
 #[test]
-fn a_full_disk_leaves_what_can_be_used() {
+fn full_disk_keeps_output_only_with_a_state() {
     let folder = support::fresh_folder("tool-full");
     let (input, _, plain) = inputs(&folder).swap_remove(3);
     let (out, state, part) = (folder.join("out"), folder.join("out.fdckpt-state"), folder.join("out.fdckpt-part"));
@@ -225,7 +224,7 @@ fn a_full_disk_leaves_what_can_be_used() {
         // In units of 1024 bytes; a piece that is written is larger than what is allowed after the first of them.
         let script = format!("trap '' XFSZ; ulimit -f $(( {} / 1024 )); exec \"$@\"", plain.len() - plain.len() / 8);
         let every = every.to_string();
-        let command = [TOOL, "inflate", text(&input), text(&out), "--every", &every];
+        let command = [TOOL, "inflate", text(&input), text(&out), "--save-interval", &every];
         support::output(Command::new("bash").args(["-c", &script, "bash"]).args(command))
     };
     let output = limited(usize::MAX);
@@ -235,21 +234,20 @@ fn a_full_disk_leaves_what_can_be_used() {
 
     let output = limited(1);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && said.contains("the same command goes on"), "{output:?}");
+    assert!(output.status.code() == Some(2) && said.contains("run the same command again to resume"), "{output:?}");
     let said = String::from_utf8_lossy(&good(&[text(&input), text(&out)]).stderr).into_owned();
-    assert!(said.contains("goes on at"), "{said}");
+    assert!(said.contains("resuming after"), "{said}");
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
-/// What a state can't be used for is told, and nothing is written.
 #[test]
-fn a_state_that_does_not_fit_is_refused() {
+fn refuses_a_state_that_does_not_match() {
     let folder = support::fresh_folder("tool-state");
     let (input, arguments, plain) = inputs(&folder).swap_remove(3);
     assert_eq!(arguments, Vec::<&str>::new());
     let (out, state, part) = (folder.join("out"), folder.join("st"), folder.join("out.fdckpt-part"));
     let every = (plain.len() / 10).to_string();
-    let command = [text(&input), text(&out), "--state", text(&state), "--every", &every];
+    let command = [text(&input), text(&out), "--state", text(&state), "--save-interval", &every];
     let interrupt = || {
         while !state.exists() {
             let mut child = Command::new(TOOL).arg("inflate").args(command).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -276,14 +274,14 @@ fn a_state_that_does_not_fit_is_refused() {
     fs::write(&state, &good_state).expect("writable");
     fs::write(&input, &whole).expect("writable");
     let (status, said) = bad(&command);
-    assert!(status == 2 && said.contains("another input, or the input was changed since"), "{said}");
+    assert!(status == 2 && said.contains("state of another input, or the input was modified since"), "{said}");
     assert!(!out.exists());
 
     fs::remove_file(&state).expect("it is there");
     interrupt();
     fs::write(&part, b"less than there was").expect("writable");
     let said = String::from_utf8_lossy(&good(&command).stderr).into_owned();
-    assert!(said.contains("begins anew"), "{said}");
+    assert!(said.contains("restarting"), "{said}");
     assert!(fs::read(&out).expect("readable") == plain);
     assert!(!state.exists() && !part.exists());
 
@@ -300,7 +298,7 @@ fn a_state_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn damage_is_told_and_leaves_the_old_output() {
+fn damage_is_reported_and_leaves_the_old_output() {
     let folder = support::fresh_folder("tool-inflate-damage");
     let out = folder.join("out");
     fs::write(&out, "the old one").expect("writable");
@@ -342,7 +340,7 @@ fn damage_is_told_and_leaves_the_old_output() {
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
-/// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a fixed size.
+/// Limits the data segment to less than the size of the files: these are mapped, and processed in parts of bounded size.
 #[test]
 fn memory_stays_bounded() {
     let folder = support::fresh_folder("tool-memory");
@@ -361,10 +359,10 @@ fn memory_stays_bounded() {
         output.stdout
     };
     let limited = |arguments: &[&str]| with_limit(16 << 10, arguments);
-    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--every", "10M"]);
+    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--save-interval", "10M"]);
     assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
     let index = folder.join("index");
-    limited(&["inflate", text(&raw), "--format", "deflate64", "--at", "30M", "--len", "1K", "--index", text(&index)]);
+    limited(&["inflate", text(&raw), "--format", "deflate64", "--offset", "30M", "--length", "1K", "--index", text(&index)]);
     limited(&["extract", text(&container), "9", "-o", text(&other)]);
     limited(&["diff", text(&container), text(&container)]);
     limited(&["diff", text(&out), text(&other)]);
@@ -385,7 +383,7 @@ fn memory_stays_bounded() {
         assert!(limited(&["cat", text(&saved), "all"]) == mixed, "{style}");
         limited(&["diff", text(&saved), text(&saved)]);
     }
-    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "E", "--ckpt-id", "1"]);
+    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "fti-post-1.6", "--ckpt-id", "1"]);
     limited(&["verify", text(&folder.join("f.fti"))]);
     limited(&["-q", "convert", text(&folder.join("f.fti")), text(&saved), "--to", "checkpoint"]);
     limited(&["extract", text(&folder.join("f.fti")), "1", "-o", text(&out)]);

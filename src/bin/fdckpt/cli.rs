@@ -115,7 +115,7 @@ Exit status 0: identical, 1: different, 2: not comparable.")]
 Examples:
   fdckpt convert Ckpt3-Rank0.fti new.fti --to fti-post-1.6    # for another version of FTI
   fdckpt convert Ckpt3-Rank0.fti state.ckpt --to checkpoint
-  fdckpt convert state.ckpt Ckpt3-Rank0.fti --to fti-1.4.1    # regions named 0, 1, ... become variables of these ids
+  fdckpt convert state.ckpt Ckpt3-Rank0.fti --to fti-1.4.1    # region names are the ids
   fdckpt convert updated.blk tidy.blk --to ckpt               # a container in canonical form
   fdckpt convert legacy.blk checkpoint.blk --to ckpt          # a block index into a container
   fdckpt convert checkpoint.blk legacy.blk --to block-index

@@ -42,14 +42,14 @@ pub struct Destination {
 
 impl Destination {
     pub fn new(path: &Path) -> Result<Self, CliError> {
-        let no_file = || CliError::new("output must be a regular file");
+        let not_a_file = || CliError::new("this output needs a regular file");
         if is_stdout(path) {
-            return Err(no_file().with_context("standard output"));
+            return Err(not_a_file().with_context("standard output"));
         }
         match Existing::at(path).with_file(path)? {
             Existing::Nothing => Ok(Self { path: path.to_owned(), permissions: None }),
             Existing::File(path, metadata) => Ok(Self { path, permissions: Some(metadata.permissions()) }),
-            Existing::Special => Err(no_file().with_file(path)),
+            Existing::Special => Err(not_a_file().with_file(path)),
         }
     }
 

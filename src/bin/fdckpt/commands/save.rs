@@ -156,7 +156,7 @@ impl Sources {
             }
             let reason = if self.is_replaced(&path) {
                 // Usually the checkpoint of an earlier run.
-                "is the output"
+                "this is the output"
             } else if kind.is_file() {
                 self.list.push(Source { name, path });
                 continue;

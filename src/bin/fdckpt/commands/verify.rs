@@ -60,7 +60,7 @@ fn verify_file(path: &Path, args: &VerifyArgs) -> Result<Report, CliError> {
             report.readable = Some(Vec::new());
             Ok(report)
         }
-        Content::Foreign(_) => Ok(Report { is_unknown: true, ..Report::failed(content.unsupported("")) }),
+        Content::Foreign(format) => Ok(Report::unknown(format)),
     }
 }
 

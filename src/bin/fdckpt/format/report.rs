@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use crate::detect::Format;
 use crate::error::CliError;
 use crate::exit;
+use crate::foreign::ForeignFormat;
 use crate::json::merge;
 use crate::term::escape::escape_for_terminal;
+
+fn with_hint(text: String, hint: Option<&str>) -> String {
+    hint.map_or_else(|| text.clone(), |hint| format!("{text} ({hint})"))
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -60,11 +65,15 @@ impl Report {
 
     /// The report on a file that can't be verified.
     pub fn failed(error: CliError) -> Self {
-        let description = match error.hint {
-            Some(hint) => format!("{} ({hint})", error.message),
-            None => error.message,
-        };
+        let description = with_hint(error.message, error.hint.as_deref());
         Self { status: error.status, description, format: None, issues: Vec::new(), readable: None, is_unknown: false }
+    }
+
+    /// The report on a file of an unknown format.
+    pub fn unknown(format: &ForeignFormat) -> Self {
+        let description = with_hint(format!("looks like {}", format.looks_like), format.hint);
+        let status = exit::ERROR;
+        Self { status, description, format: None, issues: Vec::new(), readable: None, is_unknown: true }
     }
 
     pub fn add_issue(&mut self, severity: Severity, text: impl Into<String>, fields: Value) {

@@ -3,8 +3,8 @@
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fdckpt::MappedFile;
-use fdckpt::inflate::{Error, Format, Index, Reader};
+use fdckpt::inflate::{self, Format, Index, Reader};
+use fdckpt::{Error, MappedFile};
 
 use super::source::Source;
 use crate::cli::InflateArgs;
@@ -59,10 +59,9 @@ fn read_by_index(
     if wants_all && to_terminal {
         return Ok(exit::OK);
     }
-    let on_error = |error: io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::SourceSizeMismatch { .. } | Error::SourceModified { .. } | Error::InvalidCheckpoint(_)) => {
-            unusable(error.into())
-        }
+    use inflate::Error::{InvalidCheckpoint, SourceModified, SourceSizeMismatch};
+    let on_error = |error: io::Error| match Error::from_io(&error) {
+        Some(Error::Inflate(SourceSizeMismatch { .. } | SourceModified { .. } | InvalidCheckpoint(_))) => unusable(error.into()),
         _ => error.into(),
     };
     let mut reader = index.reader(Cursor::new(source.data)).map_err(on_error)?;
