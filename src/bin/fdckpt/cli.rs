@@ -12,9 +12,9 @@ use crate::term::units::parse_size;
 
 /// Inspect, verify, create, restore and convert checkpoint files
 ///
-/// fdckpt reads and writes the formats of libfdckpt: self-describing checkpoints, CKPT containers, block indexes, FTI-FF checkpoints, and
-/// checkpoints and indexes of compressed streams. It detects the format by content; file names do not matter. The FILE `-` is standard
-/// input.
+/// fdckpt reads and writes the formats of libfdckpt: self-describing checkpoints, CKPT containers, block indexes,
+/// FTI-FF checkpoints, and checkpoints and indexes of compressed streams. It detects the format by content; file names
+/// do not matter. The FILE `-` is standard input.
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true, disable_help_subcommand = true, after_help = STATUS)]
 pub struct Cli {
@@ -33,8 +33,9 @@ Exit status:
   2  error: a file can't be read or has an unknown format, or the command line is wrong
   128+n  ended by signal n (130: Ctrl-C; 141: the reader of the output closed it)
 
-Sizes are in bytes; the suffixes K, M, G, T stand for KiB, MiB, GiB, TiB. Colours are used on terminals unless NO_COLOR is set.
-Files are mapped, not loaded: they may be larger than memory. Input from a pipe must fit into memory (not for `save` and `inflate`).";
+Sizes are in bytes; the suffixes K, M, G, T stand for KiB, MiB, GiB, TiB. Colours are used on
+terminals unless NO_COLOR is set. Files are mapped, not loaded: they may be larger than memory.
+Input from a pipe must fit into memory (not for `save` and `inflate`).";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -59,7 +60,8 @@ Examples:
   fdckpt verify state.ckpt
   fdckpt verify --strict *.fti && echo all intact
 
-The exit status is that of the worst file: 0 ok, 1 damaged, 2 unreadable or of an unknown format.")]
+The exit status is that of the worst file: 0 ok, 1 damaged, 2 unreadable or of an unknown
+format.")]
     Verify(VerifyArgs),
 
     /// Extract parts of a file to a file or directory
@@ -87,8 +89,9 @@ Examples:
   simulate | fdckpt save -o state.ckpt output=- --style raw
   fdckpt save -o - data/ | ssh host fdckpt restore -     # from one machine to another
 
-The checkpoint appears under its name when it is complete and on disk. A region has a name and data; owners, times, permissions and links
-are not saved. Input from a pipe goes through an unnamed temporary file in the directory of the checkpoint.")]
+The checkpoint appears under its name when it is complete and on disk. A region has a name and
+data; owners, times, permissions and links are not saved. Input from a pipe goes through an
+unnamed temporary file in the directory of the checkpoint.")]
     Save(SaveArgs),
 
     /// Restore the regions of a self-describing checkpoint to files
@@ -97,8 +100,9 @@ Examples:
   fdckpt restore state.ckpt -C directory
   fdckpt restore state.ckpt 'run/log*'
 
-Existing files are replaced atomically. A region whose name leads out of the directory (/..., ../...), or has a symbolic link on its path,
-is reported and not restored. Damaged regions are reported, all others restored; the exit status is then 1, or 2 if a file can't be written.")]
+Existing files are replaced atomically. A region whose name leads out of the directory (/...,
+../...), or has a symbolic link on its path, is reported and not restored. Damaged regions are
+reported, all others restored; the exit status is then 1, or 2 if a file can't be written.")]
     Restore(RestoreArgs),
 
     /// Compare two files: regions, sections or variables that differ
@@ -137,8 +141,9 @@ Examples:
 Examples:
   fdckpt salvage damaged.ckpt recovered.ckpt
 
-Regions that pass their checksums keep their names. Intact parts of other regions become partial/NAME@OFFSET. Data that can't be verified
-becomes unverified/...; it may have any content. The exit status is 1 if anything is lost or unverified.")]
+Regions that pass their checksums keep their names. Intact parts of other regions become
+partial/NAME@OFFSET. Data that can't be verified becomes unverified/...; it may have any content.
+The exit status is 1 if anything is lost or unverified.")]
     Salvage(SalvageArgs),
 
     /// Measure how fast your data is saved and loaded here, and recommend options
@@ -198,7 +203,8 @@ pub struct VerifyArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Exit with status 1 for warnings, too: containers that are not canonical, files that FTI rejects, missing checksums
+    /// Exit with status 1 for warnings, too: containers that are not canonical, files that FTI rejects, missing
+    /// checksums
     #[arg(long)]
     pub strict: bool,
 
@@ -523,7 +529,8 @@ pub struct InflateArgs {
     pub length: Option<u64>,
 
     /// Former option for both intervals.
-    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size, conflicts_with_all = ["save_interval", "index_interval"])]
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(conflicts_with_all = ["save_interval", "index_interval"])]
     every: Option<u64>,
 }
 

@@ -59,8 +59,8 @@ impl Format {
     }
 }
 
-/// Section types of the containers that libfdckpt writes: the frames and the region index of a checkpoint, or the access points and the
-/// decoder states of an inflate index.
+/// Section types of the containers that libfdckpt writes: the frames and the region index of a checkpoint, or the
+/// access points and the decoder states of an inflate index.
 const OWN_SECTIONS: [u8; 2] = [128, 129];
 const POINTS_MAGIC: &[u8] = b"FDCKINDX";
 const REGION_INDEX_MAGIC: &[u8] = b"FDCKIDX\n";
@@ -183,8 +183,8 @@ fn or_damaged<E: Into<Error>>(format: Format, result: Result<Content<'_>, E>) ->
     }
 }
 
-/// Whether the last part of the file has the region index of a checkpoint, of a known version and at the offset that the index itself
-/// states. The magic number alone is also in programs that know it, and in archives of checkpoints.
+/// Whether the last part of the file has the region index of a checkpoint, of a known version and at the offset that
+/// the index itself states. The magic number alone is also in programs that know it, and in archives of checkpoints.
 fn has_region_index(file: &[u8]) -> bool {
     const SEARCHED: usize = 256 << 20;
     const VERSION: [u8; 4] = [1, 0, 0, 0];
@@ -231,7 +231,8 @@ pub fn starts_with_block_record(file: &[u8]) -> bool {
     record[..5] == [3, 32, 0, 0, 0] && crc32fast::hash(record) == u32::from_le_bytes(*checksum)
 }
 
-/// Whether the file size agrees with the counts in a blob of the crate deflate64, which has no magic number, and the counts are plausible.
+/// Whether the file size agrees with the counts in a blob of the crate deflate64, which has no magic number, and the
+/// counts are plausible.
 fn looks_like_blob(file: &[u8]) -> bool {
     let number = |at: usize, size: usize| {
         let bytes = file.get(at..at + size)?;

@@ -1,7 +1,8 @@
 //! fdckpt: inspects, verifies, creates, restores and converts checkpoint files.
 //!
-//! It uses the public API of the library only. `cli` defines the command line, `commands` has one file per command, `format` knows how each
-//! format is printed, verified and compared; `detect` finds out the format of a file, and `term` prints.
+//! It uses the public API of the library only. `cli` defines the command line, `commands` has one file per command,
+//! `format` knows how each format is printed, verified and compared; `detect` finds out the format of a file, and
+//! `term` prints.
 
 #![forbid(unsafe_code)]
 

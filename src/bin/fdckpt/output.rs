@@ -146,7 +146,8 @@ impl Write for Output {
     }
 }
 
-/// Creates a file below a directory. A link on the way could lead out of it and is refused; one at the place of the file is replaced.
+/// Creates a file below a directory. A link on the way could lead out of it and is refused; one at the place of the
+/// file is replaced.
 pub fn create_below(directory: &Path, path: &Path) -> Result<AtomicFile, CliError> {
     let mut parent = directory.to_owned();
     fs::create_dir_all(&parent).with_file(&parent)?;

@@ -12,7 +12,8 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Whether the path stands for standard output. If that is a file, it is written from its current position, as `>>` needs, and not replaced.
+/// Whether the path stands for standard output. If that is a file, it is written from its current position, as `>>`
+/// needs, and not replaced.
 pub fn is_stdout(path: &Path) -> bool {
     is_dash(path) || ["/dev/stdout", STDOUT, "/dev/fd/1"].iter().any(|stdout| path.as_os_str() == *stdout)
 }

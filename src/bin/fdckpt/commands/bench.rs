@@ -168,8 +168,8 @@ fn measure(
     Ok(())
 }
 
-/// Recommends the fastest configuration for saving with sync; among those within 10 %, the one with the smallest checkpoint (in steps of
-/// 5 % of the data), then the fewest threads.
+/// Recommends the fastest configuration for saving with sync; among those within 10 %, the one with the smallest
+/// checkpoint (in steps of 5 % of the data), then the fewest threads.
 fn recommendation(measurements: &[Measurement], total: u64) -> String {
     let fastest = measurements.iter().map(|measurement| measurement.save_and_sync).min().unwrap_or_default();
     let is_fast = |measurement: &&Measurement| measurement.save_and_sync.as_secs_f64() <= 1.1 * fastest.as_secs_f64();

@@ -1,4 +1,5 @@
-//! The state file of `fdckpt inflate`: a container of a JSON description of input and position, an inflate checkpoint, and a checksum.
+//! The state file of `fdckpt inflate`: a container of a JSON description of input and position, an inflate checkpoint,
+//! and a checksum.
 
 use fdckpt::Container;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fdckpt::{BlockIndex, Container, IssueKind, Section};
 
-use super::{create_checkpoint, report_lost, write_file};
+use super::output::{create_checkpoint, report_lost, write_file};
 use crate::error::CliError;
 use crate::format::container::BLOCK_INDEX_SECTION;
 use crate::output::Output;

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use fdckpt::fti::{self, FormatVersion};
 use fdckpt::{MappedFile, checkpoint};
 
-use super::{create_checkpoint, report_lost};
+use super::output::{create_checkpoint, report_lost};
 use crate::cli::{ConvertArgs, thread_count};
 use crate::error::{CliError, WithFile};
 use crate::format::fti::has_short_timestamp;

@@ -2,7 +2,7 @@
 
 use fdckpt::inflate::{Description, Form, Inflate};
 
-use super::{report_lost, write_file};
+use super::output::{report_lost, write_file};
 use crate::cli::ConvertArgs;
 use crate::error::CliError;
 use crate::format::inflate_checkpoint::stream_name;

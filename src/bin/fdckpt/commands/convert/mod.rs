@@ -3,19 +3,15 @@
 mod container;
 mod fti;
 mod inflate;
+mod output;
 
-use std::io::Write;
-use std::path::Path;
+use fdckpt::Container;
 
-use fdckpt::{Container, FrameStyle, checkpoint};
-
-use crate::cli::{ConvertArgs, TargetFormat, thread_count};
+use crate::cli::{ConvertArgs, TargetFormat};
 use crate::detect::Content;
 use crate::error::{CliError, WithFile};
 use crate::exit;
 use crate::input::Input;
-use crate::output::{Destination, Output};
-use crate::term::message;
 
 pub fn convert(args: &ConvertArgs) -> Result<u8, CliError> {
     let file = Input::open(&args.input)?;
@@ -60,21 +56,4 @@ fn convert_to(target: TargetFormat, content: &Content<'_>, file: &[u8], args: &C
         (Content::Container(container), TargetFormat::BlockIndex) => container::to_block_index(container, output),
         _ => Err(content.unsupported(&format!("can't be converted to {}", target.name()))),
     }
-}
-
-/// Reports something that the new file does not have.
-fn report_lost(what: impl std::fmt::Display) {
-    message::info(format_args!("lost: {what}"));
-}
-
-fn write_file(output: &Path, data: &[u8]) -> Result<(), CliError> {
-    let mut out = Output::create(Some(output))?;
-    out.write_all(data)?;
-    out.finish()
-}
-
-fn create_checkpoint(output: &Path) -> Result<(checkpoint::Writer<'static>, Destination), CliError> {
-    let options = checkpoint::WriterOptions::new().style(FrameStyle::Lz4).threads(thread_count(None));
-    let destination = Destination::new(output)?;
-    Ok((options.create(destination.path())?, destination))
 }

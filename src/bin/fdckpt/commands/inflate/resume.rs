@@ -34,8 +34,8 @@ const VERIFIED_TAIL: u64 = 64 << 10;
 
 /// A decompression to a file, whose state is saved at intervals.
 ///
-/// The output goes to a file of its own until it is complete. It is synced before a state that relies on it replaces the previous one
-/// atomically, so that at any time there is a state that matches the output.
+/// The output goes to a file of its own until it is complete. It is synced before a state that relies on it replaces
+/// the previous one atomically, so that at any time there is a state that matches the output.
 pub struct Resumable<'f> {
     source: &'f Source<'f>,
     decompression: Decompression<'f>,
