@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn of_several_failures_that_of_the_lowest_job_is_told() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ctests/golden/checkpoint/raw.ckpt");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/checkpoint/raw.ckpt");
         let bytes = std::fs::read(path).unwrap();
         let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
         let second = AtomicBool::new(false);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::term::escape::is_terminal_unsafe;
+use crate::term::escape::is_terminal_control;
 use crate::term::stdout::Stdout;
 
 /// Writes one JSON object.
@@ -75,7 +75,7 @@ fn indented(value: &Value, spaces: usize) -> io::Result<String> {
 /// Formats a value. serde_json does not escape all characters that a terminal could act on.
 fn to_text(value: &Value) -> io::Result<String> {
     let text = serde_json::to_string_pretty(value)?;
-    let must_escape = |c: char| c != '\n' && is_terminal_unsafe(c);
+    let must_escape = |c: char| c != '\n' && is_terminal_control(c);
     if !text.contains(must_escape) {
         return Ok(text);
     }
