@@ -1,22 +1,24 @@
-//! man: the pages, made of the same texts as `--help`.
+//! `fdckpt man` and `fdckpt completions`, generated from the definition of the command line.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
+use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::files;
-use crate::ui::{GOOD, Trouble};
+use crate::error::{CliError, WithFile};
+use crate::exit;
+use crate::term::stdout::write_stdout;
 
-/// The text of a page for man. Not all of it is as clap_mangen has it: examples are no text to be filled.
+/// Renders a page. Unlike clap_mangen, examples are not filled as text.
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {
     let extra = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let name = command.get_name().to_owned();
     let has_commands = command.has_subcommands();
     let version = format!("fdckpt {}", env!("CARGO_PKG_VERSION"));
-    // Without a date, so that the same source gives the same page.
+    // No date, so that builds are reproducible.
     let man = clap_mangen::Man::new(command).date("").source(version).manual("libfdckpt");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -46,31 +48,39 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
     writeln!(
         page,
         ".SH SEE ALSO\n{}",
-        if name == "fdckpt" { "The file docs/tool.md has sessions and the schema of JSON." } else { "fdckpt(1)" }
+        if name == "fdckpt" { "The file docs/cli.md has examples and describes the JSON output." } else { "fdckpt(1)" }
     )?;
     Ok(page)
 }
 
-/// Prints the man page of the tool, or writes it and those of its commands to a folder.
-pub fn man(folder: Option<&Path>) -> Result<u8, Trouble> {
+/// Prints the page of the program, or writes the pages of all commands to a directory.
+pub fn man(directory: Option<&Path>) -> Result<u8, CliError> {
     let command = Cli::command();
-    let Some(folder) = folder else {
-        return files::to_stdout(&page(command)?);
+    let Some(directory) = directory else {
+        write_stdout(&page(command)?)?;
+        return Ok(exit::OK);
     };
-    let of_path = |path: &Path, error: io::Error| Trouble::from(error).of(files::name(path));
-    fs::create_dir_all(folder).map_err(|error| of_path(folder, error))?;
+    fs::create_dir_all(directory).with_file(directory)?;
     let write = |name: &str, command: clap::Command| {
-        let path = folder.join(format!("{name}.1"));
-        fs::write(&path, page(command)?).map_err(|error| of_path(&path, error))
+        let path = directory.join(format!("{name}.1"));
+        fs::write(&path, page(command)?).with_file(&path)
     };
-    let mut all = command.clone();
-    all.build();
-    for sub in all.get_subcommands() {
-        let name = format!("fdckpt-{}", sub.get_name());
-        // clap wants names that live as long as the program.
+    let mut built = command.clone();
+    built.build();
+    for subcommand in built.get_subcommands() {
+        let name = format!("fdckpt-{}", subcommand.get_name());
+        // clap needs a 'static name.
         let name: &'static str = Box::leak(name.into_boxed_str());
-        write(name, sub.clone().name(name).display_name(name))?;
+        write(name, subcommand.clone().name(name).display_name(name))?;
     }
     write("fdckpt", command)?;
-    Ok(GOOD)
+    Ok(exit::OK)
+}
+
+/// Prints a completion script.
+pub fn completions(shell: Shell) -> Result<u8, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
+    write_stdout(&script)?;
+    Ok(exit::OK)
 }
