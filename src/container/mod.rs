@@ -141,15 +141,15 @@ impl Entry {
 /// Data and metadata of a file.
 fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     if file.len() < TRAILER {
-        return Err(Error::UnknownFormat("this is not a CKPT container: it has fewer than 8 bytes"));
+        return Err(Error::UnknownFormat("not a CKPT container: fewer than 8 bytes"));
     }
     let Some((rest, length)) = file.strip_suffix(MAGIC).and_then(|rest| rest.split_last_chunk()) else {
-        return Err(Error::UnknownFormat("this is not a CKPT container: it does not end in \"CKPT\" (or is cut off)"));
+        return Err(Error::UnknownFormat("not a CKPT container: it does not end in \"CKPT\" (truncated?)"));
     };
     let length = u32::from_le_bytes(*length) as usize;
     let data = rest.len().checked_sub(length).ok_or(Error::Corrupt {
         offset: rest.len() as u64,
-        reason: "the trailer tells of more bytes of metadata than the file has: it is damaged, or its begin is missing",
+        reason: "the metadata is larger than the file, according to the trailer",
     })?;
     Ok(rest.split_at(data))
 }

@@ -191,8 +191,7 @@ fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Ve
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size)
-        .map_err(|_| Error::InvalidArgument("the metadata would be larger than 4 GiB: there are too many sections"))
+    u32::try_from(size).map_err(|_| Error::InvalidArgument("too many sections: the metadata exceeds 4 GiB"))
 }
 
 /// Counts what is written to it.

@@ -76,7 +76,7 @@ impl History {
     /// Back from the number.
     pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
         if number > COUNT_MAX {
-            return Err(Error::InvalidArgument("the history is none that a call has given"));
+            return Err(Error::InvalidArgument("invalid cursor state: not one that a call has returned"));
         }
         Ok(Self { count: number })
     }

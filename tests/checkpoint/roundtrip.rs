@@ -196,7 +196,7 @@ fn invalid_arguments_poison_writer() {
     };
     refused(&|writer| writer.add("there", b"again"), ErrorKind::DuplicateName, Some("there"));
     refused(&|writer| writer.add("", b""), ErrorKind::InvalidArgument("the name is empty"), Some(""));
-    refused(&|writer| writer.add("a\0b", b""), ErrorKind::InvalidArgument("the name has a NUL in it"), Some("a\0b"));
+    refused(&|writer| writer.add("a\0b", b""), ErrorKind::InvalidArgument("the name contains a NUL byte"), Some("a\0b"));
     let long = "x".repeat(65_536);
     refused(&|writer| writer.add(&long, b""), ErrorKind::InvalidArgument("the name has more than 65535 bytes"), Some(&long));
     let attribute = |writer: &mut Writer<'_>| {

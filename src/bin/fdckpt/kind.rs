@@ -88,7 +88,7 @@ impl<'f> Kind<'f> {
         if fti::Checkpoint::is_format(file) {
             return match fti::Checkpoint::parse(file) {
                 // Files that other files can be made from, and no checkpoints themselves.
-                Err(fti::Error::UnknownFormat(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("this is "), None))),
+                Err(fti::Error::UnknownFormat(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("not an FTI checkpoint: "), None))),
                 result => or_damaged(Format::Fti, result.map(Self::Fti)).map(Some),
             };
         }
@@ -187,7 +187,7 @@ fn damaged(file: &[u8]) -> Result<Option<Kind<'_>>, Trouble> {
         Ok(checkpoint) => return Ok(Some(Kind::Fti(checkpoint))),
         Err(error @ fti::Error::OutOfMemory) => return Err(error.into()),
         Err(fti::Error::UnknownFormat(what)) if what.contains("level 3") => {
-            return Ok(Some(Kind::Unknown(what.trim_start_matches("this is "), None)));
+            return Ok(Some(Kind::Unknown(what.trim_start_matches("not an FTI checkpoint: "), None)));
         }
         Err(_) => {}
     }
