@@ -1,11 +1,12 @@
 //! The CKPT container: sections of data in front of a trailer that says where each of them lies.
 //!
-//! - [`json`], [`metadata`]: the metadata, and which texts are accepted for it.
-//! - [`write`]: writing a container, to memory, to a descriptor, behind what a file has.
-//! - [`verify`]: the strict mode.
-//! - [`block_index`]: what the section of type 1 has in it.
-//!
-//! The format is specified in docs/container-format.md.
+//! [`Container`] reads and writes one, [`BlockIndex`] the content of a section of type 1; [`Error`] is what both fail with.
+//! docs/container-format.md specifies the format.
+
+// - `json`, `metadata`: the metadata, and which texts are accepted for it.
+// - `write`: writing a container, to memory, to a descriptor, behind what a file has.
+// - `verify`: the strict mode; `issue`: what it reports.
+// - `block_index`: what the section of type 1 has in it.
 
 pub(crate) mod block_index;
 mod error;

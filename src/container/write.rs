@@ -79,7 +79,7 @@ impl Container<'_> {
     /// As [`write_to`](Self::write_to), to anything that can be written to, piece by piece.
     ///
     /// # Errors
-    /// Those of `to`; [`io::ErrorKind::OutOfMemory`](std::io::ErrorKind::OutOfMemory); an [`Error`] inside, as for
+    /// Those of `to`; [`io::ErrorKind::OutOfMemory`]; an [`Error`] inside, as for
     /// [`serialized_size`](Self::serialized_size).
     pub fn copy_to(&self, mut to: impl Write) -> io::Result<u64> {
         let (mut size, mut failure) = (0, None);

@@ -1,14 +1,15 @@
-//! Frames: how buffers become the bytes of a checkpoint, and back.
+//! Frames: buffers encoded to the bytes of a checkpoint, and decoded from them.
 //!
-//! - [`style`]: the styles, and the state that a checkpoint or restore is in.
-//! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
-//! - [`codec`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
-//!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
-//! - [`small_block`]: LZ4 for the smallest chunks; [`parallel_compress`]: for the largest buffers, on several threads, in [`segment_plan`].
-//! - [`readahead`]: reading for the largest buffers, while another thread decompresses.
-//! - [`writer`], [`reader`]: the Rust types.
-//!
-//! The format is specified in docs/frame-format.md.
+//! [`Checkpt`] writes a checkpoint, [`Restore`] reads one; [`Error`] is what both fail with. docs/frame-format.md specifies the
+//! format.
+
+// - `style`: the styles, and the state that a checkpoint or restore is in.
+// - `sink`, `source`: where the bytes go to and come from, a descriptor or memory.
+// - `codec`: the rules of what may be called when; `encoder`, `decoder`: the two directions. They hold no memory of
+//   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
+// - `small_block`: LZ4 for the smallest chunks; `parallel_compress`: for the largest buffers, on several threads, in `segment_plan`.
+// - `readahead`: reading for the largest buffers, while another thread decompresses.
+// - `writer`, `reader`: the Rust types.
 
 pub(crate) mod codec;
 pub(crate) mod decoder;

@@ -295,15 +295,14 @@ impl Place {
     /// Gives up an update that was prepared: the file must be as it was.
     pub(super) fn abandon(&self) -> Result<bool, Error> {
         let abandoned = self.unfinished(|journal, file| {
-            match file {
-                None => {}
-                // Part of it may have been written already.
-                Some((file, identity)) if *identity == journal.before => {
-                    if !is_sound(map_file(file)?.bytes())? {
-                        return Err(Error::CorruptTarget);
-                    }
+            if let Some((file, identity)) = file {
+                if *identity != journal.before {
+                    return Err(Error::PartiallyApplied);
                 }
-                Some(_) => return Err(Error::PartiallyApplied),
+                // Part of it may have been written already.
+                if !is_sound(map_file(file)?.bytes())? {
+                    return Err(Error::CorruptTarget);
+                }
             }
             self.discard_journal()
         })?;

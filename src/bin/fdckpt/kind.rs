@@ -88,7 +88,9 @@ impl<'f> Kind<'f> {
         if fti::Checkpoint::is_format(file) {
             return match fti::Checkpoint::parse(file) {
                 // Files that other files can be made from, and no checkpoints themselves.
-                Err(fti::Error::UnknownFormat(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("not an FTI checkpoint: "), None))),
+                Err(fti::Error::UnknownFormat(what)) => {
+                    Ok(Some(Self::Unknown(what.trim_start_matches("not an FTI checkpoint: "), None)))
+                }
                 result => or_damaged(Format::Fti, result.map(Self::Fti)).map(Some),
             };
         }
