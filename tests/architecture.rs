@@ -1,6 +1,9 @@
-//! Rules of the source tree: which modules may depend on which, where unsafe code is allowed, how long a file may be.
+//! Rules of the source tree: which modules may depend on which, that files do not depend on each other in a
+//! cycle, where unsafe code is allowed, how long a file may be.
 
 mod common;
+#[path = "architecture/imports.rs"]
+mod imports;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,6 +144,52 @@ fn module_dependencies() {
             }
         }
     });
+}
+
+/// Files that use each other can be understood, tested and changed only together.
+#[test]
+fn no_cycles_between_files() {
+    let mut cycles = Vec::new();
+    for (root, files) in [("src/lib.rs", 90), ("src/bin/fdckpt/main.rs", 15)] {
+        let all = imports::Crate::read(&common::root().join(root));
+        assert!(all.files() > files && all.edges() > files, "{root}: {} files, {} edges", all.files(), all.edges());
+        cycles.extend(all.cycles());
+    }
+    assert!(cycles.is_empty(), "{}", cycles.join("\n").replace(&format!("{}/", common::root().display()), ""));
+}
+
+#[test]
+fn cycle_check_finds_cycles_only() {
+    let dir = common::temp_dir("architecture");
+    let cycles = |files: &[(&str, &str)]| {
+        for (name, text) in files {
+            fs::create_dir_all(dir.join(name).parent().expect("a file")).expect("the directory is writable");
+            fs::write(dir.join(name), text).expect("the directory is writable");
+        }
+        imports::Crate::read(&dir.join("lib.rs")).cycles()
+    };
+    let root = ("lib.rs", "mod a; pub mod b;");
+    let re_exports = ("b/mod.rs", "mod c; pub use c::C;");
+    let uses_a = ("b/c.rs", "pub struct C; fn c() { crate::a::f(); }");
+    assert_eq!(cycles(&[root, re_exports, uses_a, ("a.rs", "pub fn f() {}")]), Vec::<String>::new());
+    // In code, in a macro, and under another name, by the re-export.
+    for a in [
+        "pub fn f() { crate::b::C; }",
+        "pub fn f() { vec![crate::b::C]; }",
+        "use super::b::{self as other}; pub fn f() -> other::C { todo!() }",
+    ] {
+        let found = cycles(&[("a.rs", a)]);
+        assert!(found.len() == 1 && found[0].starts_with("a cycle of 2 files") && !found[0].contains("mod.rs"), "{a}: {found:?}");
+    }
+    for a in ["pub fn f() {} #[cfg(test)] mod tests { use crate::b::C; }", "pub fn f() { \"crate::b::C\"; } // crate::b::C"] {
+        assert_eq!(cycles(&[("a.rs", a)]), Vec::<String>::new());
+    }
+    // A re-export that the module uses itself is a dependency, here on a file that depends on it.
+    assert_eq!(
+        cycles(&[("b/mod.rs", "mod c; pub use c::C; pub fn make() -> C { C }"), ("b/c.rs", "use super::make; pub struct C;")])
+            .len(),
+        1
+    );
 }
 
 /// The tool must be possible to write for any user: it uses nothing but the public API.
