@@ -38,7 +38,7 @@ pub struct fdckpt_inflate_index_t {
 /// written to the descriptor out_fd, or nowhere if that is -1.
 ///
 /// On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_CORRUPT, the stream is damaged or cut off;
-/// FDCKPT_ERR_INVALID_ARGUMENT, every is 0, or unknown format; FDCKPT_ERR_INVALID_STATE, fd has no size (it is a pipe, say);
+/// FDCKPT_ERR_INVALID_ARGUMENT, every is 0, or there is no such format; FDCKPT_ERR_INVALID_STATE, fd has no size (it is a pipe, say);
 /// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_inflate_index_build(

@@ -11,7 +11,7 @@ use crate::alloc::{try_grow, try_with_capacity, try_zeroed};
 use crate::frame;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::monitor::Monitor;

@@ -3,6 +3,7 @@
 //! [`Container`] reads and writes one, [`BlockIndex`] the content of a section of type 1; [`Error`] is what both fail with.
 //! docs/container-format.md specifies the format.
 
+// - `trailer`: what tells a container from other files, and where its metadata is.
 // - `json`, `metadata`: the metadata, and which texts are accepted for it.
 // - `write`: writing a container, to memory, to a descriptor, behind what a file has.
 // - `verify`: the strict mode; `issue`: what it reports.
@@ -13,6 +14,7 @@ mod error;
 mod issue;
 mod json;
 mod metadata;
+mod trailer;
 mod verify;
 mod write;
 
@@ -26,12 +28,7 @@ use std::fmt;
 use std::ops::Range;
 
 use metadata::{Entry, Meta};
-
-/// The last bytes of each container.
-const MAGIC: &[u8; 4] = b"CKPT";
-
-/// Bytes of the trailer: the length of the metadata, and the magic.
-const TRAILER: usize = 8;
+use trailer::{MAGIC, TRAILER, split};
 
 /// A container: sections of any data, each with a type from 0 to 255.
 ///
@@ -137,22 +134,6 @@ impl Entry {
         let &Self { offset, length, kind } = self;
         Error::SectionOutOfRange { kind, offset, length, size }
     }
-}
-
-/// Data and metadata of a file.
-fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    if file.len() < TRAILER {
-        return Err(Error::UnknownFormat("not a CKPT container: fewer than 8 bytes"));
-    }
-    let Some((rest, length)) = file.strip_suffix(MAGIC).and_then(|rest| rest.split_last_chunk()) else {
-        return Err(Error::UnknownFormat("not a CKPT container: it does not end in \"CKPT\" (truncated?)"));
-    };
-    let length = u32::from_le_bytes(*length) as usize;
-    let data = rest.len().checked_sub(length).ok_or(Error::Corrupt {
-        offset: rest.len() as u64,
-        reason: "the metadata is larger than the file, according to the trailer",
-    })?;
-    Ok(rest.split_at(data))
 }
 
 impl<'a> Container<'a> {

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::error::Error;
 use super::metadata::{self, Entry};
-use super::{Container, MAGIC, Source, TRAILER};
+use super::trailer::{MAGIC, TRAILER};
+use super::{Container, Source};
 use crate::alloc::try_with_capacity;
 use crate::error_base::IoOperation;
 use crate::sys::fd;

@@ -3,7 +3,7 @@
 //! [`Checkpt`] writes a checkpoint, [`Restore`] reads one; [`Error`] is what both fail with. docs/frame-format.md specifies the
 //! format.
 
-// - `style`: the styles, and the state that a checkpoint or restore is in.
+// - `style`: the styles; `state`: the state that a checkpoint or restore is in; `limits`: sizes of buffers.
 // - `sink`, `source`: where the bytes go to and come from, a descriptor or memory.
 // - `codec`: the rules of what may be called when; `encoder`, `decoder`: the two directions. They hold no memory of
 //   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
@@ -15,6 +15,7 @@ pub(crate) mod codec;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod error;
+mod limits;
 mod parallel_compress;
 mod readahead;
 pub(crate) mod reader;
@@ -22,10 +23,12 @@ mod segment_plan;
 pub(crate) mod sink;
 pub(crate) mod small_block;
 pub(crate) mod source;
+pub(crate) mod state;
 pub(crate) mod style;
 pub(crate) mod writer;
 
 pub use error::Error;
+pub use limits::{BUFFER_MIN, META_MAX};
 pub use parallel_compress::{ParallelStats, set_threads};
 pub use reader::Restore;
 pub use style::FrameStyle;
@@ -35,12 +38,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::alloc::try_zeroed;
 use crate::sys::lz4::{RING_SIZE, place_in_ring};
-
-/// The largest metadata buffer in bytes.
-pub const META_MAX: usize = 65_536;
-
-/// The smallest buffer in bytes for reading from or writing to a descriptor. It holds a compressed chunk of any content.
-pub const BUFFER_MIN: usize = 69_632;
 
 /// The largest chunk in bytes that a buffer in an LZ4 frame is cut into.
 pub(crate) const CHUNK_MAX: usize = 65_536;
