@@ -59,6 +59,8 @@ fn fdckpt_h_is_up_to_date() {
         "fdckpt",
         &[
             "common",
+            "last_error",
+            "log",
             "frames",
             "container",
             "block_index",

@@ -408,7 +408,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
                 ffi::ensure_non_null(requests, "the pointer to the requests is NULL")?;
             }
             if count > isize::MAX as usize / size_of::<fdckpt_read_request_t>() {
-                return Err(InvalidArgument("there are more requests than there can be").into());
+                return Err(InvalidArgument("the number of requests is too large").into());
             }
             let mut all = try_with_capacity(count)?;
             for place in 0..count {

@@ -387,7 +387,7 @@ pub unsafe extern "C" fn fdckpt_container_verify(
 }
 
 fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
-    u8::try_from(r#type).map_err(|_| InvalidArgument("the type of a section is a number from 0 to 255"))
+    u8::try_from(r#type).map_err(|_| InvalidArgument("the section type must be 0 to 255"))
 }
 
 /// # Safety

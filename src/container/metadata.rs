@@ -48,7 +48,7 @@ impl Meta {
         reader.space();
         match reader.json.peek() {
             None => Ok(Self { version, entries: store.into_entries() }),
-            Some(_) => Err(reader.json.error("something follows the JSON object")),
+            Some(_) => Err(reader.json.error("data follows the JSON object")),
         }
     }
 }

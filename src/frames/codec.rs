@@ -9,7 +9,7 @@ use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::sink::Sink;
 use crate::frame::source::{self, Source};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
 use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
@@ -76,7 +76,7 @@ impl History {
     /// Back from the number.
     pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
         if number > COUNT_MAX {
-            return Err(Error::InvalidArgument("the history is none that a call has given"));
+            return Err(Error::InvalidArgument("invalid cursor state: not one that a call has returned"));
         }
         Ok(Self { count: number })
     }
