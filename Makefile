@@ -242,7 +242,7 @@ SECONDS ?= 60
 
 # The fuzzers need compiler options that are not stable; LZ4 is instrumented like the rest.
 FUZZ := CFLAGS="-fsanitize=address -g" RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
-TARGETS := round_trip restore_anything all_modes frames container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update index_open
+TARGETS := round_trip restore_anything all_modes frames container_parse inflate_anything inflate_index inflate_restore fti_parse fti_update checkpoint_open
 
 fuzz: ## Run each fuzz target for SECONDS, starting from the corpus (installs cargo-fuzz to target/)
 	$(call install_cargo_tool,fuzz)
@@ -253,11 +253,12 @@ fuzz: ## Run each fuzz target for SECONDS, starting from the corpus (installs ca
 	    -max_total_time=$(SECONDS) -max_len=4096 -print_final_stats=1; \
 	done
 
-fuzz-cmin: ## Merge what fuzzing found into the corpus, with as few files as give the same coverage
-	set -e; for target in $(TARGETS); do \
-	  mkdir -p fuzz/corpus/$$target; \
-	  $(FUZZ) run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/found/$$target -- -merge=1 -max_len=4096; \
-	done
+# Seeds kept for all targets together.
+SEEDS ?= 300
+
+fuzz-cmin: ## Replace the corpus by at most SEEDS seeds, those of it and of what fuzzing found that cover most
+	$(FUZZ) build --fuzz-dir fuzz
+	tools/fuzz_cmin.py fuzz/target/$$(rustc -vV | sed -n 's/^host: //p')/release $(SEEDS) $(TARGETS)
 
 # The tests that mutants are tried with: fast, and none of building and installing.
 QUICK_TESTS := --features c-tests --lib --test c_api_inprocess --test frames --test container --test oom --test fti --test crash
@@ -301,7 +302,7 @@ install-tool: $(TOOL) ## Install the tool with man pages and completions for bas
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
 	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
 	install -d "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
-	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/tool.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
+	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/cli.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
 	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
 	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"

@@ -56,7 +56,7 @@ fn view_headers() {
     write(headers().ignore_functions(), "headers.rs");
     write(
         headers().blocklist_type(".*").raw_line(
-            "use super::super::{common::*, block_index::*, container::*, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, checkpoint_reader::*, checkpoint_writer::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}};",
+            "use super::super::{common::*, last_error::*, log::*, block_index::*, container::*, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, checkpoint_reader::*, checkpoint_writer::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}};",
         ),
         "prototypes.rs",
     );

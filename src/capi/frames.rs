@@ -61,7 +61,7 @@ unsafe fn given<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [
         _ if frames.is_null() => return Err(InvalidArgument("the pointer to the frames is NULL")),
         _ if !frames.is_aligned() => return Err(InvalidArgument("the address of the frames is not a multiple of 8")),
         _ if count > isize::MAX as usize / size_of::<fdckpt_frame_t>() => {
-            return Err(InvalidArgument("so many frames can't be"));
+            return Err(InvalidArgument("the number of frames is too large"));
         }
         _ => {}
     }
@@ -78,7 +78,7 @@ impl fdckpt_frame_t {
             _ if self.bufs.is_null() => Err(InvalidArgument("the pointer to the buffers is NULL")),
             _ if !self.bufs.is_aligned() => Err(InvalidArgument("the address of the buffers is not a multiple of 8")),
             count if count > isize::MAX as usize / size_of::<fdckpt_buffer_t>() => {
-                Err(InvalidArgument("so many buffers can't be"))
+                Err(InvalidArgument("the number of buffers is too large"))
             }
             // SAFETY: not NULL, aligned, and no larger than an object can be; the rest is the caller's promise.
             count => Ok(unsafe { std::slice::from_raw_parts(self.bufs, count) }),

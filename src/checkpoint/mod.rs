@@ -2,7 +2,7 @@
 //! leave half-written.
 //!
 //! Such a file is three things at once: the frames of one [`Checkpt`](crate::Checkpt), from byte 0 on; a
-//! [`Container`](crate::Container); and an index of what lies where. docs/checkpoint-format.md specifies it.
+//! [`Container`](crate::Container); and an index of what lies where. docs/format/checkpoint.md specifies it.
 //!
 //! ```
 //! use fdckpt::FrameStyle;
@@ -78,7 +78,7 @@ fn check_name(name: &str) -> Result<(), ErrorKind> {
     match name.len() {
         0 => Err(InvalidArgument("the name is empty")),
         NAME_MAX.. if name.len() > NAME_MAX => Err(InvalidArgument("the name has more than 65535 bytes")),
-        _ if name.contains('\0') => Err(InvalidArgument("the name has a NUL in it")),
+        _ if name.contains('\0') => Err(InvalidArgument("the name contains a NUL byte")),
         _ => Ok(()),
     }
 }

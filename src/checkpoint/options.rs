@@ -126,7 +126,7 @@ impl<'w> WriterOptions<'w> {
     pub(super) fn check(&self) -> Result<(), ErrorKind> {
         match self.frame_size {
             FRAME_SIZE_MIN..=FRAME_SIZE_MAX => self.observer.as_ref().map(drop).map_err(|error| *error),
-            _ => Err(ErrorKind::InvalidArgument("the size of frames must be from 65536 bytes to 1 GiB")),
+            _ => Err(ErrorKind::InvalidArgument("the frame size must be 64 KiB to 1 GiB")),
         }
     }
 }

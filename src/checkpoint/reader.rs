@@ -86,7 +86,7 @@ pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     let container = Container::parse(bytes)?;
     let find = |kind| {
         let section = container.sections().find(|section| section.kind() == kind);
-        section.ok_or(ErrorKind::UnknownFormat("this container is not a self-describing checkpoint: it has no index"))
+        section.ok_or(ErrorKind::UnknownFormat("not a checkpoint file: the container has no index"))
     };
     let (frames, index) = (find(FRAMES)?, find(INDEX)?);
     frames.data()?;
@@ -94,7 +94,7 @@ pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     if frames.offset() != 0 || frames.length() != index.offset() {
         return Err(ErrorKind::Corrupt {
             offset: index.offset() as u64,
-            reason: "the index does not lie right behind the frames, or these not at the file's begin",
+            reason: "the frames and the index do not follow each other from offset 0",
         });
     }
     Ok(index.offset() as usize..(index.offset() + index.length()) as usize)

@@ -11,7 +11,7 @@ use crate::alloc::{try_grow, try_with_capacity, try_zeroed};
 use crate::frame;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::monitor::Monitor;
@@ -75,7 +75,7 @@ impl Loader {
         let begin = frame.stored.start;
         match decode(&mut decoder) {
             Ok(end) if is_whole && end != stored.len() as u64 => {
-                Err(ErrorKind::Corrupt { offset: begin + end, reason: "the frame has more bytes than its data needs" })
+                Err(ErrorKind::Corrupt { offset: begin + end, reason: "the frame is longer than its data" })
             }
             Ok(_) => Ok(()),
             Err(frame::Error::Corrupt { offset, reason }) => Err(ErrorKind::Corrupt { offset: begin + offset, reason }),
@@ -264,7 +264,7 @@ impl Reader<'_> {
         };
         if is_due && self.table.with_checksums {
             if checksum(bytes) != frame.checksum {
-                return Err(ErrorKind::Corrupt { offset: start, reason: "the checksum of the frame is wrong: it is damaged" });
+                return Err(ErrorKind::Corrupt { offset: start, reason: "the checksum of the frame is wrong" });
             }
             word.fetch_or(bit, Ordering::Relaxed);
         }

@@ -137,7 +137,7 @@ fn readme_shows_actual_output() {
 
 #[test]
 fn manual_shows_actual_output() {
-    check_document("docs/tool.md");
+    check_document("docs/cli.md");
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub struct InfoArgs {
     /// File to inspect
     pub file: PathBuf,
 
-    /// Print JSON (described in docs/tool.md)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }
@@ -188,7 +188,7 @@ pub struct ListArgs {
     /// File to list
     pub file: PathBuf,
 
-    /// Print JSON (described in docs/tool.md)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 
@@ -212,7 +212,7 @@ pub struct VerifyArgs {
     #[arg(short = 'j', long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Print JSON (described in docs/tool.md)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }
@@ -369,7 +369,7 @@ pub struct DiffArgs {
     /// Second file
     pub b: PathBuf,
 
-    /// Print JSON (described in docs/tool.md)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }

@@ -48,7 +48,7 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
     writeln!(
         page,
         ".SH SEE ALSO\n{}",
-        if name == "fdckpt" { "The file docs/tool.md has examples and describes the JSON output." } else { "fdckpt(1)" }
+        if name == "fdckpt" { "The file docs/cli.md has examples and describes the JSON output." } else { "fdckpt(1)" }
     )?;
     Ok(page)
 }
