@@ -77,7 +77,7 @@ pub struct fdckpt_region_info_t {
     pub number: u64,
     /// How many bytes it has.
     pub size: u64,
-    /// Its checksum (docs/checkpoint-format.md), 0 if there are none.
+    /// Its checksum (docs/format/checkpoint.md), 0 if there are none.
     pub checksum: u64,
     /// The frame in which it begins, or FDCKPT_NO_FRAME if it is empty.
     pub frame: u64,

@@ -17,7 +17,7 @@ use crate::sys::mmap::Mmap;
 pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 
 /// An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
-/// in. docs/inflate-index-format.md specifies how it is saved.
+/// in. docs/format/inflate-index.md specifies how it is saved.
 ///
 /// It is made by fdckpt_inflate_index_build or _load and freed by fdckpt_inflate_index_free. It is used by one thread at a time;
 /// several threads that read the same stream load an index each.

@@ -1,4 +1,4 @@
-//! The index as it lies in the file. docs/checkpoint-format.md specifies it.
+//! The index as it lies in the file. docs/format/checkpoint.md specifies it.
 
 use std::ops::{Range, RangeInclusive};
 

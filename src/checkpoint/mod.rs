@@ -2,7 +2,7 @@
 //! leave half-written.
 //!
 //! Such a file is three things at once: the frames of one [`Checkpt`](crate::Checkpt), from byte 0 on; a
-//! [`Container`](crate::Container); and an index of what lies where. docs/checkpoint-format.md specifies it.
+//! [`Container`](crate::Container); and an index of what lies where. docs/format/checkpoint.md specifies it.
 //!
 //! ```
 //! use fdckpt::FrameStyle;

@@ -1,7 +1,7 @@
 //! The CKPT container: sections of data in front of a trailer that says where each of them lies.
 //!
 //! [`Container`] reads and writes one, [`BlockIndex`] the content of a section of type 1; [`Error`] is what both fail with.
-//! docs/container-format.md specifies the format.
+//! docs/format/container.md specifies the format.
 
 // - `trailer`: what tells a container from other files, and where its metadata is.
 // - `json`, `metadata`: the metadata, and which texts are accepted for it.

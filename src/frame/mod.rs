@@ -1,6 +1,6 @@
 //! Frames: buffers encoded to the bytes of a checkpoint, and decoded from them.
 //!
-//! [`Checkpt`] writes a checkpoint, [`Restore`] reads one; [`Error`] is what both fail with. docs/frame-format.md specifies the
+//! [`Checkpt`] writes a checkpoint, [`Restore`] reads one; [`Error`] is what both fail with. docs/format/frame.md specifies the
 //! format.
 
 // - `style`: the styles; `state`: the state that a checkpoint or restore is in; `limits`: sizes of buffers.

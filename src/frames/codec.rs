@@ -16,7 +16,7 @@ use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// How much a writer of frames has compressed so far, which shows in the bytes of LZ4 frames to come: the first one with content begins
 /// with an empty table, all later ones with a used one; until LZ4 finds that it has counted more than 1 GiB, and empties it
-/// (docs/frame-format.md, "History").
+/// (docs/format/frame.md, "History").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     /// LZ4's count; 0 is that of an empty table.

@@ -1,6 +1,6 @@
 //! The journal of an update in place: what is to be written to the file, beside it, before a byte of the file changes.
 //!
-//! docs/ftiff-differential.md describes it, and in which order all is written and synced.
+//! docs/format/fti-journal.md describes it, and in which order all is written and synced.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,5 +1,5 @@
 //! The checkpoint that says everything itself: which format, where in its wrapping, and what was read ahead, around a blob. So one who goes
-//! on from it begins exactly where the other stopped. docs/inflate-checkpoint-format.md describes it.
+//! on from it begins exactly where the other stopped. docs/format/inflate-checkpoint.md describes it.
 
 use super::compressed_window::Compressed;
 use super::decoder::At;

@@ -1,4 +1,4 @@
-//! The checkpoint blob of raw streams: its two layouts, written and read. docs/inflate-checkpoint-format.md describes them.
+//! The checkpoint blob of raw streams: its two layouts, written and read. docs/format/inflate-checkpoint.md describes them.
 
 use super::decoder::{At, Engine, Kind, Lengths, Place, Snapshot};
 use super::error::Error;

@@ -1,4 +1,4 @@
-//! Random access: checkpoints of a stream at regular distances of its output, kept in a container. docs/inflate-index-format.md
+//! Random access: checkpoints of a stream at regular distances of its output, kept in a container. docs/format/inflate-index.md
 //! describes it.
 
 use std::borrow::Cow;

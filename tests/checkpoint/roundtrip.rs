@@ -705,7 +705,7 @@ fn golden_files() {
     }
 }
 
-/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions
+/// A file as docs/format/checkpoint.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions
 /// do.
 fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8> {
     let sum = xxhash_rust::xxh3::xxh3_64;
