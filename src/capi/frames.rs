@@ -264,7 +264,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_memory(
     unsafe {
         checkpt(c"fdckpt_frames_write_memory", frames, frame_cnt, place, threads, |settings, frames| {
             let region = ffi::slice_from_raw_mut(mmio, mmio_sz)?;
-            settings.checkpt_mmio(frames, region)
+            settings.write_to_slice(frames, region)
         })
     }
 }
@@ -286,7 +286,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_stream(
     unsafe {
         checkpt(c"fdckpt_frames_write_stream", frames, frame_cnt, place, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_stream(frames, fd)
+            settings.write_to_stream(frames, fd)
         })
     }
 }
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
     unsafe {
         checkpt(c"fdckpt_frames_write_file", frames, frame_cnt, place, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_file(frames, fd)
+            settings.write_to_file(frames, fd)
         })
     }
 }
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_memory(
     unsafe {
         restore(c"fdckpt_frames_read_memory", frames, frame_cnt, threads, |settings, frames| {
             let region = ffi::slice_from_raw(mmio, mmio_sz)?;
-            settings.restore_mmio(frames, region)
+            settings.read_from_slice(frames, region)
         })
     }
 }
@@ -355,7 +355,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
     unsafe {
         restore(c"fdckpt_frames_read_file", frames, frame_cnt, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.restore_file(frames, fd)
+            settings.read_from_file(frames, fd)
         })
     }
 }

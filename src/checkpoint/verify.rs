@@ -4,9 +4,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ErrorKind;
+use super::frame_decoder::Loader;
 use super::index_format::OfParts;
 use super::reader::Reader;
-use super::region_reader::{Loader, Verified};
+use super::region_reader::Verified;
 use super::{Error, Progress, checksum};
 use crate::alloc::try_collect;
 use crate::container::Container;
