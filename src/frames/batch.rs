@@ -42,10 +42,10 @@ use super::request::Frame;
 /// [`set_threads`](crate::set_threads) says. Restoring takes half a MiB for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frames {
-    threads: usize,
+    pub(super) threads: usize,
     /// Where the next frame to be made begins.
-    next: u64,
-    history: History,
+    pub(super) next: u64,
+    pub(super) history: History,
 }
 
 impl Frames {
