@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::alloc::try_c_string;
 use crate::error_base::{IoError, IoOperation};
 use crate::file_error::FileError;
+use crate::sys::dir::{self, TEMPORARY_SIZE, temporary_name};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
 
 /// What a file that is saved has to survive.
 ///
@@ -87,15 +87,15 @@ impl AtomicFile {
         let name = c_path(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_path(if parent.is_empty() { b"." } else { parent })?;
-        let folder = file::open_folder(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
-        file::remove_abandoned(folder.as_fd());
+        let folder = dir::open_folder(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
+        dir::remove_abandoned(folder.as_fd());
         for _ in 0..TRIES {
-            let number = file::unlikely_number();
+            let number = dir::unlikely_number();
             let temporary = temporary_name(number);
-            match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
+            match dir::create_new(folder.as_fd(), as_c_str(&temporary)) {
                 // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
-                Ok(file) if file::try_lock(file.as_fd()) == Ok(false) || !file::has_name(file.as_fd()) => {
-                    _ = file::remove(folder.as_fd(), as_c_str(&temporary));
+                Ok(file) if dir::try_lock(file.as_fd()) == Ok(false) || !dir::has_name(file.as_fd()) => {
+                    _ = dir::remove(folder.as_fd(), as_c_str(&temporary));
                 }
                 Ok(file) => {
                     let noted = Underway::note(folder.as_fd(), number);
@@ -140,16 +140,16 @@ impl AtomicFile {
     /// [`FileError::Io`], which says what was not possible.
     pub fn commit(mut self) -> Result<(), FileError> {
         if self.sync >= SyncMode::Data {
-            file::sync(self.file()).map_err(IoOperation::Fsync.failed())?;
+            dir::sync(self.file()).map_err(IoOperation::Fsync.failed())?;
         }
         // Closing may tell of a failure, but the lock is to stay until the file has its name: a duplicate holds it.
         let locked = self.file().try_clone_to_owned();
         let _locked = locked.map_err(|error| IoOperation::Close.failed()(Errno::of(&error)))?;
         if let Some(file) = self.file.take() {
-            file::close(file).map_err(IoOperation::Close.failed())?;
+            dir::close(file).map_err(IoOperation::Close.failed())?;
         }
         if let Some(temporary) = &self.temporary {
-            file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
+            dir::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
         }
         self.temporary = None;
         self.forget();
@@ -196,7 +196,7 @@ impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             // There is nobody to tell, and an error to tell already.
-            _ = file::remove(self.folder.as_fd(), as_c_str(temporary));
+            _ = dir::remove(self.folder.as_fd(), as_c_str(temporary));
         }
         self.forget();
     }
@@ -240,14 +240,14 @@ pub fn remove_temp_files() {
         if folder >= 0 && place.process.load(Ordering::SeqCst) == std::process::id() {
             let temporary = temporary_name(place.number.load(Ordering::SeqCst));
             // A folder that was closed a moment ago has no such file any more, and no other one has a file of this name.
-            _ = file::remove_in(folder, as_c_str(&temporary));
+            _ = dir::remove_in(folder, as_c_str(&temporary));
         }
     }
 }
 
 /// Syncs what can be synced: pipes, for example, can't.
 pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, op: IoOperation) -> Result<(), IoError> {
-    match file::sync(fd) {
+    match dir::sync(fd) {
         Err(errno) if errno.is_invalid() => Ok(()),
         result => result.map_err(op.failed()),
     }

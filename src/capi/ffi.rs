@@ -14,8 +14,8 @@ use crate::error_base::{Internal, InvalidArgument, OutOfMemory};
 use crate::file_error::FileError;
 use crate::frame::{self, FrameStyle};
 use crate::mapped_file::map_file;
+use crate::sys::cancel::CancelGuard;
 use crate::sys::mmap::Mmap;
-use crate::sys::process::CancelGuard;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// Calls the engine of the handle at `pointer`, and returns a code of fd_checkpt.h.

@@ -18,7 +18,7 @@ use super::fixed_string::FixedString;
 use super::last_error::{self, FailureReport, TEXT_SIZE};
 use crate::checkpoint::ErrorContext;
 use crate::frame;
-use crate::sys::process::{CancelGuard, environment_equals, write_stderr};
+use crate::sys::cancel::{CancelGuard, environment_equals, write_stderr};
 
 /// The level of a line that tells of a failure.
 pub const FDCKPT_LOG_WARNING: c_int = 3;

@@ -6,7 +6,7 @@ use crate::alloc::{try_collect, try_grow};
 use crate::frame::FrameStyle;
 use crate::frames::codec::{History, Maker, bound};
 use crate::sync::pipeline::{Made, Pipeline};
-use crate::sys::monitor::Monitor;
+use crate::sys::cond_mutex::Monitor;
 
 /// A frame as it is to be written.
 pub(super) enum Stored<'m> {

@@ -15,7 +15,7 @@ use super::{Error, ReaderOptions};
 use crate::alloc::try_collect;
 use crate::container::Container;
 use crate::frame::FrameStyle;
-use crate::sys::monitor::Monitor;
+use crate::sys::cond_mutex::Monitor;
 
 /// A checkpoint that describes itself, opened for reading.
 ///

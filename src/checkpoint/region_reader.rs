@@ -13,10 +13,10 @@ use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
 use crate::frame::style::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
+use crate::sys::cond_mutex::Monitor;
 use crate::sys::lz4::OwnedDecompressor;
-use crate::sys::monitor::Monitor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// What a thread needs to restore frames.
 #[derive(Default)]
@@ -365,7 +365,7 @@ impl Reader<'_> {
         };
         let help = || _ = work(&mut Loader::default(), &mut || ControlFlow::Continue(()));
         let helpers = self.options.threads.min(jobs).saturating_sub(1);
-        let result = threads::with_helpers(helpers, &help, || {
+        let result = thread_group::with_helpers(helpers, &help, || {
             let mut loader = self.spare.lock().take().unwrap_or_default();
             let result = work(&mut loader, after);
             *self.spare.lock() = Some(loader);

@@ -9,7 +9,7 @@ use super::{parallel_compress, small_block};
 use crate::bytes::put_u24;
 use crate::sys::lz4::Compressor;
 use crate::sys::shared_bytes::{SharedBytes, copy};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// The engine that makes a checkpoint.
 pub(crate) type Encoder<'h> = Engine<'h, Compressor<'h>, Sink<'h>>;
@@ -88,7 +88,7 @@ impl Encoder<'_> {
         let (mut alone, mut patience) = (0, parallel_compress::PATIENCE);
         while lz4.left() > 0 {
             if alone == 0 {
-                parallel_compress::compress(&mut lz4, &mut self.end, threads::number(self.threads))?;
+                parallel_compress::compress(&mut lz4, &mut self.end, thread_group::number(self.threads))?;
                 (alone, patience) = (patience, patience * 2);
                 continue;
             }

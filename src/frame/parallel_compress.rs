@@ -21,10 +21,10 @@ use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::alloc::try_with_capacity;
 use crate::bytes::put_u24;
+use crate::sys::cond_mutex::{Held, Monitor};
 use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
-use crate::sys::monitor::{Held, Monitor};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// In chunks, how often a segment's state is noted, so that what follows can still be used where its beginning can't.
 pub(super) const MARK_EVERY: usize = 8;
@@ -43,7 +43,7 @@ pub(super) const PATIENCE: usize = 2 * SEGMENT_MAX;
 /// file by an I/O buffer of at least 258 KiB. The threads are started by the call and are gone when it returns; if they can't be,
 /// there are fewer. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all of the process.
 pub fn set_threads(threads: usize) {
-    threads::allow(threads);
+    thread_group::allow(threads);
 }
 
 /// What was done on several threads since the process began.
@@ -95,7 +95,7 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
         return Ok(());
     }
     let Some(board) = Board::new(main, plan(chunks, threads), threads) else { return Ok(()) };
-    let result = threads::with_helpers(board.helpers, &|| board.help(), || {
+    let result = thread_group::with_helpers(board.helpers, &|| board.help(), || {
         let _stop = StopAtEnd(&board);
         board.write_in_order(main, end)
     });
@@ -706,7 +706,7 @@ mod tests {
                 })
                 .collect();
             let help = || assert!(board.begin().is_none(), "until the call ends");
-            threads::with_helpers(1, &help, || {
+            thread_group::with_helpers(1, &help, || {
                 let _stop = StopAtEnd(board);
                 board.lock().wait_at_most(Duration::from_millis(20));
             });

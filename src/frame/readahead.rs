@@ -13,11 +13,11 @@ use super::source::{NOT_SEEKABLE, Stream, chunk_size};
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::end_of;
 use crate::error_base::IoOperation;
+use crate::sys::cond_mutex::Monitor;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::lz4::DecompressInPlace;
-use crate::sys::monitor::Monitor;
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// Room in front of a piece for what is left of the one before: less than a chunk.
 const FRONT: usize = chunk_bound(CHUNK_MAX);
@@ -75,7 +75,7 @@ pub(super) fn is_worth_it(stream: &Stream<'_>, left: usize, threads: usize) -> b
         && stream.buffer.len() >= BUFFER_MIN
         // What was read before is used first.
         && *stream.ready < FRONT as u64
-        && threads::number(threads) > 1
+        && thread_group::number(threads) > 1
 }
 
 /// Decompresses all that is left of a buffer.
@@ -97,7 +97,7 @@ pub(super) fn decompress(
     let mut shared = Monitor::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
     let (fd, offset) = (stream.fd, &mut *stream.offset);
 
-    let result = threads::with_helpers(1, &|| read_ahead(&shared, fd), || {
+    let result = thread_group::with_helpers(1, &|| read_ahead(&shared, fd), || {
         let _stop = StopAtEnd(&shared);
         while lz4.left() > 0 {
             let len = lz4.left().min(CHUNK_MAX);

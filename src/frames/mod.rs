@@ -23,7 +23,7 @@ use crate::frame::Error;
 use crate::frame::FrameStyle;
 use crate::mapped_file::map_file;
 use crate::sys::pool::Pool;
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 use codec::{From, History};
 
@@ -141,7 +141,7 @@ impl ThreadPool {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(threads: usize) -> Result<Self, Error> {
-        Pool::new(threads::number(threads)).map(Self).ok_or(Error::OutOfMemory)
+        Pool::new(thread_group::number(threads)).map(Self).ok_or(Error::OutOfMemory)
     }
 
     /// How many threads a call can use with it, its own included.

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::layout::{Layout, Slot};
 use super::write::Chunk;
 use crate::alloc::{try_with_capacity, try_zeroed};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// By which hash it is told whether a block has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Hashes {
                 jobs.push((bytes, Mutex::new(to)));
             }
         }
-        threads::each(threads, jobs.len(), &|number| {
+        thread_group::each(threads, jobs.len(), &|number| {
             let (bytes, to) = &jobs[number];
             let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
             bytes.chunks(size).zip(to.chunks_exact_mut(width)).for_each(|(block, hash)| kind.put(block, hash));

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
-use crate::sys::file::Locked;
+use crate::sys::dir::Locked;
 
 /// The types of the container's sections.
 const DESCRIPTION: u8 = 130;

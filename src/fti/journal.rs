@@ -16,9 +16,9 @@ use crate::atomic_file;
 use crate::bytes::u64_at;
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
-use crate::sys::file::{FileId, Locked};
+use crate::sys::dir::{FileId, Locked};
 use crate::sys::mmap::Mmap;
-use crate::sys::{fd, file};
+use crate::sys::{dir, fd};
 
 const MAGIC: [u8; 8] = *b"FDCKREDO";
 const VERSION: u8 = 1;
@@ -60,7 +60,7 @@ impl Identity {
     }
 
     fn of_file(file: BorrowedFd<'_>) -> Result<Self, Error> {
-        let size = file::size(file).map_err(IoOperation::Mmap.failed())?;
+        let size = dir::size(file).map_err(IoOperation::Mmap.failed())?;
         let mut tail = [0; TAIL];
         let tail = &mut tail[..size.min(TAIL as u64) as usize];
         let at = size - tail.len() as u64;
@@ -104,13 +104,13 @@ impl Place {
             Ok::<_, Error>(atomic_file::c_path(&beside)?)
         };
         let (name, journal, hashes) = (atomic_file::c_path(name)?, beside(b".journal")?, beside(b".hashes")?);
-        let folder = file::open_folder(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
+        let folder = dir::open_folder(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
         Ok(Self { folder, name, journal, hashes })
     }
 
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
     pub(super) fn open(&self, to_change: bool) -> Result<Option<(Locked, Identity)>, Error> {
-        let open = if to_change { file::open_to_change } else { file::open_in };
+        let open = if to_change { dir::open_to_change } else { dir::open_in };
         loop {
             let file = match open(self.folder.as_fd(), &self.name) {
                 Err(errno) if errno.is_missing() => return Ok(None),
@@ -132,12 +132,12 @@ impl Place {
 
     /// Which file has the name.
     fn id(&self) -> Result<Option<FileId>, Error> {
-        Ok(file::id_in(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
+        Ok(dir::id_in(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
     }
 
     /// Makes the file that is not there.
     fn create(&self) -> Result<OwnedFd, Error> {
-        Ok(file::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
+        Ok(dir::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
     }
 
     fn name_of(&self, which: Beside) -> &CString {
@@ -150,10 +150,10 @@ impl Place {
     /// A file beside it, to be written; a new one is for those that `file` is for, if that is there.
     pub(super) fn open_or_create(&self, which: Beside, file: Option<&Locked>) -> Result<OwnedFd, Error> {
         let name = self.name_of(which);
-        let made = match file::create_new(self.folder.as_fd(), name) {
-            Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+        let made = match dir::create_new(self.folder.as_fd(), name) {
+            Err(errno) if errno.is_exists() => dir::open_to_change(self.folder.as_fd(), name),
             Ok(made) => match file {
-                Some(file) => file::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
+                Some(file) => dir::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
                 None => Ok(made),
             },
             result => result,
@@ -203,7 +203,7 @@ impl Place {
 
     /// A file beside it, if it is there.
     fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
-        match file::open_in(self.folder.as_fd(), self.name_of(which)) {
+        match dir::open_in(self.folder.as_fd(), self.name_of(which)) {
             // Nobody can have made one whose name would be too long.
             Err(errno) if errno.is_missing() || errno.is_name_too_long() => Ok(None),
             result => Ok(Some(result.map_err(IoOperation::Open.failed())?)),
@@ -213,7 +213,7 @@ impl Place {
     /// A file beside it, if it is there and has something in it.
     fn open_filled(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
         let Some(file) = self.open_beside(which)? else { return Ok(None) };
-        let size = file::size(file.as_fd()).map_err(IoOperation::Mmap.failed())?;
+        let size = dir::size(file.as_fd()).map_err(IoOperation::Mmap.failed())?;
         Ok(Some(file).filter(|_| size > 0))
     }
 
@@ -224,7 +224,7 @@ impl Place {
 
     /// Empties the journal.
     fn discard_journal(&self) -> Result<(), Error> {
-        let journal = file::open_to_change(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
+        let journal = dir::open_to_change(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
         discard(journal.as_fd())?;
         sync(journal.as_fd())
     }
@@ -249,7 +249,7 @@ impl Place {
         file: Option<&(Locked, Identity)>,
         found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        if file::size(journal.as_fd()).map_err(IoOperation::Mmap.failed())? == 0 {
+        if dir::size(journal.as_fd()).map_err(IoOperation::Mmap.failed())? == 0 {
             return Ok(None);
         }
         let map = map_file(journal)?;
@@ -270,7 +270,7 @@ impl Place {
             let size = file.map_or(0, |(_, identity)| identity.size);
             let to_change = match file {
                 None => self.create()?,
-                Some(_) => file::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
+                Some(_) => dir::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
             };
             let to_change = to_change.as_fd();
             // A checkpoint that has taken the place of the file since it was locked is not to be touched.
@@ -470,7 +470,7 @@ fn is_sound(file: &[u8]) -> Result<bool, Error> {
 
 /// Which file is open.
 pub(super) fn id(file: BorrowedFd<'_>) -> Result<FileId, Error> {
-    Ok(file::id(file).map_err(IoOperation::Open.failed())?)
+    Ok(dir::id(file).map_err(IoOperation::Open.failed())?)
 }
 
 /// Empties a journal.
@@ -490,10 +490,10 @@ pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
 
 /// Sees to it that a file which is to grow from one size to another one finds room on the device.
 pub(super) fn reserve(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Error> {
-    let room = if to > from { file::reserve(file, from, to - from) } else { Ok(()) };
+    let room = if to > from { dir::reserve(file, from, to - from) } else { Ok(()) };
     Ok(room.map_err(IoOperation::Write.failed_at(from))?)
 }
 
 pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {
-    Ok(file::sync(file).map_err(IoOperation::Fsync.failed())?)
+    Ok(dir::sync(file).map_err(IoOperation::Fsync.failed())?)
 }

@@ -10,7 +10,7 @@ use super::format::HASH;
 use super::write::Outcome;
 use super::{Checkpoint, Container, Field, Finding, FormatVersion, Severity, Value};
 use crate::alloc::{try_collect, try_with_capacity};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// So much is copied and hashed at a time.
 const PIECE: usize = 256 << 10;
@@ -281,7 +281,7 @@ impl<'a> Checkpoint<'a> {
         let outcome = Outcome::default();
         chunks.sort_unstable_by_key(|chunk| (Reverse(self.containers[chunk.at].chunk_size), chunk.at));
         let first = usize::from(with_checksum && self.generation.is_header_first());
-        threads::each(threads, chunks.len() + first, &|number| {
+        thread_group::each(threads, chunks.len() + first, &|number| {
             if number < first {
                 return hashed.note_checksum(self, None);
             }
@@ -317,7 +317,7 @@ impl<'a> Checkpoint<'a> {
         jobs.extend((0..self.containers.len()).filter(|&at| self.containers[at].has_chunk()));
         jobs.sort_unstable_by_key(|&at| (Reverse(self.containers[at].chunk_size), at));
         let first = usize::from(self.generation.is_header_first());
-        threads::each(threads, jobs.len() + first, &|number| {
+        thread_group::each(threads, jobs.len() + first, &|number| {
             if number < first {
                 return hashed.note_checksum(self, progress);
             }

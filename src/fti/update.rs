@@ -14,8 +14,8 @@ use crate::alloc::{try_collect, try_with_capacity};
 use crate::atomic_file::AtomicFile;
 use crate::error_base::{IoError, IoOperation};
 use crate::mapped_file::map_file;
-use crate::sys::file::{self, FileId, Locked};
-use crate::sys::threads;
+use crate::sys::dir::{self, FileId, Locked};
+use crate::sys::thread_group;
 
 /// How a file is updated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -360,7 +360,7 @@ fn hash_chunks(
     jobs.sort_unstable_by_key(|&(at, size)| (std::cmp::Reverse(size), at));
     let outcome = Outcome::default();
     let slots = &layout.slots;
-    threads::each(threads, jobs.len(), &|number| {
+    thread_group::each(threads, jobs.len(), &|number| {
         outcome.note(chunk(&slots[jobs[number].0]).ok_or(Error::Internal).map(|bytes| {
             _ = done[number].set(fast_md5::digest(bytes));
         }));
@@ -419,7 +419,7 @@ fn replace(
 ) -> Result<(), Error> {
     let file = AtomicFile::begin(path, options.sync)?;
     if let Some((old, _)) = old {
-        let copied = file::copy_permissions(old.as_fd(), file.as_fd());
+        let copied = dir::copy_permissions(old.as_fd(), file.as_fd());
         copied.map_err(IoOperation::CreateTempFile.failed())?;
     }
     file.set_size(size)?;
@@ -438,7 +438,7 @@ fn replace(
 /// Calls `put` for each piece, on up to so many threads.
 fn each(threads: usize, pieces: &[Piece<'_>], put: &(dyn Fn(&Piece<'_>) -> Result<(), Error> + Sync)) -> Result<(), Error> {
     let outcome = Outcome::default();
-    threads::each(threads, pieces.len(), &|number| {
+    thread_group::each(threads, pieces.len(), &|number| {
         if !outcome.failed.load(std::sync::atomic::Ordering::Relaxed) {
             outcome.note(put(&pieces[number]));
         }

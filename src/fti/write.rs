@@ -13,8 +13,8 @@ use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
 use crate::error_base::{IoError, IoOperation};
-use crate::sys::file::FileId;
-use crate::sys::threads;
+use crate::sys::dir::FileId;
+use crate::sys::thread_group;
 
 /// So much is hashed and written at a time.
 pub(super) const PIECE: usize = 256 << 10;
@@ -288,7 +288,7 @@ fn put_chunks(
     let checksum = OnceLock::new();
     let outcome = Outcome::default();
     let with_checksum = usize::from(options.generation == FormatVersion::V1_2);
-    threads::each(threads, jobs.len() + with_checksum, &|number| {
+    thread_group::each(threads, jobs.len() + with_checksum, &|number| {
         if number < with_checksum {
             let mut md5 = fast_md5::Md5::new();
             outcome.note(slots.iter().filter(|slot| slot.has_content).try_for_each(|slot| {

@@ -4,9 +4,9 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error_base::{Internal, OutOfMemory};
+use crate::sys::cond_mutex::{Held, Monitor};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
-use crate::sys::monitor::{Held, Monitor};
-use crate::sys::threads;
+use crate::sys::thread_group;
 
 /// Why jobs were not all done: the error of the lowest one that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub(crate) fn each<W, E: JobError>(
         }
     };
     let own = worker().map_err(|error| Failed { job: rank(0), error })?;
-    let helpers = threads::number(threads).min(jobs) - 1;
-    threads::with_helpers(helpers, &|| _ = worker().map(work), || work(own));
+    let helpers = thread_group::number(threads).min(jobs) - 1;
+    thread_group::with_helpers(helpers, &|| _ = worker().map(work), || work(own));
     let mut failed = failed;
     match failed.get_mut().take() {
         None => Ok(()),
@@ -104,7 +104,7 @@ impl Pipeline {
                 board.make_all(&mut worker, &make);
             }
         };
-        threads::with_helpers(board.helpers, &help, || {
+        thread_group::with_helpers(board.helpers, &help, || {
             let _end = StopAtEnd(&board);
             board.take_all(&mut own, &make, &mut take)
         })
@@ -128,7 +128,7 @@ impl Pipeline {
             let _end = StopAtPanic(&board);
             board.settle_all(&mut worker, &make, &settle, &put);
         };
-        threads::with_helpers(board.helpers, &|| _ = worker().map(work), || work(own));
+        thread_group::with_helpers(board.helpers, &|| _ = worker().map(work), || work(own));
         let state = board.state.get_mut();
         match state.failed {
             Some(failed) => Err(failed),
@@ -217,7 +217,7 @@ impl<R, P, E: JobError> State<R, P, E> {
 impl<R, P, E: JobError> Board<R, P, E> {
     /// `None` where memory is short.
     fn new(pipeline: &Pipeline) -> Option<Self> {
-        let threads = threads::number(pipeline.threads).min(pipeline.jobs).max(1);
+        let threads = thread_group::number(pipeline.threads).min(pipeline.jobs).max(1);
         // Jobs that need no memory from here can run further ahead: a thread that the system stops for a while does not stop the others.
         let places = if pipeline.room == 0 { 16 } else { 2 } * threads;
         let (mut slots, mut spare) = (Vec::new(), Vec::new());
@@ -644,7 +644,7 @@ mod tests {
             taken.push(job);
             Ok(())
         };
-        let result = threads::with_helpers(1, &other, || board.take_all(&mut (), &make, &mut take));
+        let result = thread_group::with_helpers(1, &other, || board.take_all(&mut (), &make, &mut take));
         assert_eq!(result, Ok(()));
         assert_eq!(taken, [0, 1, 2]);
     }

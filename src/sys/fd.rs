@@ -4,8 +4,8 @@
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use super::cancel::CancelGuard;
 use super::errno::Errno;
-use super::process::CancelGuard;
 
 /// Writes all of `first`, then all of `second`.
 pub(crate) fn write_all(fd: BorrowedFd<'_>, mut first: &[u8], mut second: &[u8]) -> Result<(), Errno> {

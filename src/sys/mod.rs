@@ -5,16 +5,16 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod cancel;
+pub(crate) mod cond_mutex;
+pub(crate) mod dir;
 pub(crate) mod errno;
 pub(crate) mod fd;
-pub(crate) mod file;
 pub(crate) mod lz4;
 pub(crate) mod mmap;
-pub(crate) mod monitor;
 pub(crate) mod pool;
-pub(crate) mod process;
 pub(crate) mod shared_bytes;
-pub(crate) mod threads;
+pub(crate) mod thread_group;
 
 /// Runs a test of this program in a process of its own, where the environment has a variable, or not. Whether it passed.
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::monitor::Monitor;
-use super::threads::{Help, THREADS_MAX, Team};
+use super::cond_mutex::Monitor;
+use super::thread_group::{Help, THREADS_MAX, Team};
 
 /// Threads that wait to help in calls, one call at a time.
 pub(crate) struct Pool {
@@ -167,7 +167,7 @@ extern "C" fn wait_for_work(state: *mut std::ffi::c_void) -> *mut std::ffi::c_vo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::threads::{allowed, each, with_helpers};
+    use crate::sys::thread_group::{allowed, each, with_helpers};
     use std::collections::HashSet;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::cancel::environment_number;
 use super::pool::Pool;
-use super::process::environment_number;
 
 /// The most threads that can be asked for.
 pub(crate) const THREADS_MAX: usize = 1024;
@@ -202,7 +202,7 @@ impl Team {
 impl Drop for Team {
     fn drop(&mut self) {
         // Waiting must not be the place where the host cancels this thread.
-        let _uncancelled = super::process::CancelGuard::begin();
+        let _uncancelled = super::cancel::CancelGuard::begin();
         for &thread in &self.0 {
             // SAFETY: it was started here, and is waited for once.
             unsafe { libc::pthread_join(thread, ptr::null_mut()) };
@@ -279,7 +279,7 @@ mod tests {
             return;
         }
         for value in [None, Some("7"), Some("0"), Some(""), Some("many"), Some("-2")] {
-            let test = "sys::threads::tests::as_many_as_the_environment_says";
+            let test = "sys::thread_group::tests::as_many_as_the_environment_says";
             assert!(passes_with(test, "FDCKPT_THREADS", value), "{value:?}");
         }
     }

@@ -176,7 +176,7 @@ pub(crate) fn has_name(fd: BorrowedFd<'_>) -> bool {
 /// Removes temporary files of the folder that nobody has locked: those that made them have died. Whatever fails is left at that.
 pub(crate) fn remove_abandoned(folder: BorrowedFd<'_>) {
     let Ok(listed) = open_at(folder.as_raw_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY) else { return };
-    let _uncancelled = super::process::CancelGuard::begin();
+    let _uncancelled = super::cancel::CancelGuard::begin();
     // SAFETY: the descriptor is one of a folder, and the stream takes it over; if it doesn't, it is closed here.
     let stream = unsafe { libc::fdopendir(listed.as_raw_fd()) };
     if stream.is_null() {
@@ -325,7 +325,7 @@ mod tests {
             return;
         }
         for value in [None, Some(""), Some("/tmp"), Some("/missing")] {
-            assert!(passes_with("sys::file::tests::a_file_without_a_name", "TMPDIR", value), "{value:?}");
+            assert!(passes_with("sys::dir::tests::a_file_without_a_name", "TMPDIR", value), "{value:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::process::CancelGuard;
+use super::cancel::CancelGuard;
 
 /// A value, its lock, and the news that it has changed.
 pub(crate) struct Monitor<T> {
@@ -117,7 +117,7 @@ impl<T> Drop for Held<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::threads::with_helpers;
+    use crate::sys::thread_group::with_helpers;
 
     #[test]
     fn one_at_a_time_and_each_sees_what_the_others_did() {
