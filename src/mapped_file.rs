@@ -51,7 +51,7 @@ impl MappedFile {
 
 /// Maps an open file, as large as it is now.
 pub(crate) fn map_file(file: impl AsFd) -> Result<Mmap, IoError> {
-    Mmap::of(file).map_err(IoOperation::Mmap.failed_at(0))
+    Mmap::map_file(file).map_err(IoOperation::Mmap.failed_at(0))
 }
 
 impl Deref for MappedFile {

@@ -9,7 +9,7 @@ use super::error::ErrorKind;
 use super::{Error, FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Reader, SyncMode, Writer};
 use crate::alloc::try_box;
 use crate::frame::FrameStyle;
-use crate::sys::thread_group;
+use crate::sys::threads;
 
 /// How far saving, loading or verifying has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl<'w> WriterOptions<'w> {
     pub fn new() -> Self {
         Self {
             style: FrameStyle::default(),
-            threads: thread_group::allowed(),
+            threads: threads::max_threads(),
             frame_size: FRAME_SIZE_DEFAULT,
             checksums: true,
             sync: SyncMode::default(),
@@ -73,7 +73,7 @@ impl<'w> WriterOptions<'w> {
 
     /// How many threads may compress, the caller's among them. They are gone when a call returns. The file is the same, byte for byte.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.clamp(1, thread_group::THREADS_MAX);
+        self.threads = threads.clamp(1, threads::THREADS_MAX);
         self
     }
 
@@ -163,12 +163,12 @@ impl ReaderOptions {
     /// As many threads as [`set_threads`](crate::set_threads) allows (one, unless it was called), all checksums verified, and what has
     /// to be spooled in memory up to 64 MiB, in a temporary file up to any size.
     pub fn new() -> Self {
-        Self { threads: thread_group::allowed(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
+        Self { threads: threads::max_threads(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
     }
 
     /// How many threads may read, the caller's among them. They are gone when a call returns.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads.clamp(1, thread_group::THREADS_MAX);
+        self.threads = threads.clamp(1, threads::THREADS_MAX);
         self
     }
 

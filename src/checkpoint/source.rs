@@ -13,6 +13,7 @@ use crate::mapped_file::map_file;
 use crate::sys::dir;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
+use crate::sys::temp_file;
 
 /// So much is read at a time.
 const PIECE: usize = 1 << 20;
@@ -78,7 +79,7 @@ impl Spool {
             return Err(ErrorKind::InputTooLarge { limit: options.spool_limit });
         }
         if self.file.is_none() && self.size > options.spool_memory {
-            let unnamed = dir::create_unnamed();
+            let unnamed = temp_file::create_anonymous();
             self.file = Some(unnamed.map_err(IoOperation::CreateTempFile.failed())?);
         }
         if let Some(file) = &self.file {

@@ -22,10 +22,11 @@ use crate::bytes::end_of;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
 use crate::mapped_file::map_file;
+use crate::sys::lz4::StreamOffset;
 use crate::sys::pool::Pool;
-use crate::sys::thread_group;
+use crate::sys::threads;
 
-use codec::{From, History};
+use codec::From;
 
 /// A frame to be made of buffers: by [`Frames`].
 #[derive(Debug)]
@@ -141,7 +142,7 @@ impl ThreadPool {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(threads: usize) -> Result<Self, Error> {
-        Pool::new(thread_group::number(threads)).map(Self).ok_or(Error::OutOfMemory)
+        Pool::new(threads::resolve_thread_count(threads)).map(Self).ok_or(Error::OutOfMemory)
     }
 
     /// How many threads a call can use with it, its own included.
@@ -152,7 +153,7 @@ impl ThreadPool {
     /// Calls `call`. The calls of this library that it makes in this thread use the pool: as many of its threads as they are told to, all of
     /// them where it is left to [`set_threads`](crate::set_threads).
     pub fn install<R>(&self, call: impl FnOnce() -> R) -> R {
-        self.0.used_in(call)
+        self.0.install(call)
     }
 }
 
@@ -200,7 +201,7 @@ pub struct Frames {
     threads: usize,
     /// Where the next frame to be made begins.
     next: u64,
-    history: History,
+    history: StreamOffset,
 }
 
 impl Frames {
@@ -231,7 +232,8 @@ impl Frames {
 
     /// With the number that [`history`](Self::history) gave: to go on with that checkpoint.
     pub(crate) fn with_history(mut self, history: u64) -> Result<Self, Error> {
-        self.history = History::from_number(history)?;
+        let history = StreamOffset::from_number(history);
+        self.history = history.ok_or(Error::InvalidArgument("the history is none that a call has given"))?;
         Ok(self)
     }
 
