@@ -431,7 +431,7 @@ extern "C" {
 
 /*
  A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
- file's end that says where they lie. docs/container-format.md specifies it.
+ file's end that says where they lie. docs/format/container.md specifies it.
 
  A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread
  at a time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
@@ -448,7 +448,7 @@ typedef struct fdckpt_fti_file_t fdckpt_fti_file_t;
 
 /*
  A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
- per rank). docs/ftiff-format.md specifies them.
+ per rank). docs/format/fti-ff.md specifies them.
 
  It is made by fdckpt_fti_new, freed by fdckpt_fti_free, and used by one thread at a time. A call that fails leaves it as it
  was.
@@ -457,7 +457,7 @@ typedef struct fdckpt_fti_t fdckpt_fti_t;
 
 /*
  An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
- in. docs/inflate-index-format.md specifies how it is saved.
+ in. docs/format/inflate-index.md specifies how it is saved.
 
  It is made by fdckpt_inflate_index_build or _load and freed by fdckpt_inflate_index_free. It is used by one thread at a time;
  several threads that read the same stream load an index each.
@@ -485,7 +485,7 @@ typedef struct fdckpt_thread_pool_t fdckpt_thread_pool_t;
 
 /*
  A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
- docs/checkpoint-format.md specifies the file; its frames can be restored by fd_restore_* too.
+ docs/format/checkpoint.md specifies the file; its frames can be restored by fd_restore_* too.
 
  It is made by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free, and used by one thread at a time. When a call
  with it has failed, what was written is discarded, and all further ones fail in the same way. So it is enough to look at what
@@ -1218,7 +1218,7 @@ typedef struct fdckpt_region_info_t {
    */
   uint64_t size;
   /*
-   Its checksum (docs/checkpoint-format.md), 0 if there are none.
+   Its checksum (docs/format/checkpoint.md), 0 if there are none.
    */
   uint64_t checksum;
   /*
@@ -1792,7 +1792,7 @@ int fdckpt_fti_checkpoint(struct fdckpt_fti_t *fti,
 
  What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
  any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
- difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
+ difference. docs/format/fti-journal.md tells in which order all is written and synced; durability of the options says
  whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 
  Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_INVALID_STATE:

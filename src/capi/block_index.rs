@@ -114,7 +114,7 @@ unsafe fn begin(
     unsafe { cnt.write_unaligned(0) };
     ffi::ensure_non_null(footer, ffi::ERR_NULL_OUT_PARAM)?;
     if to.is_null() && max > 0 {
-        return Err(InvalidArgument("the pointer to the blocks is NULL, though there is to be room for some"));
+        return Err(InvalidArgument("the pointer to the blocks is NULL, but their maximum number is not 0"));
     }
     Ok(())
 }
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
     ffi::ffi_call(c"fdckpt_block_index_encode", || {
         ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
         if blocks.is_null() && cnt > 0 {
-            return Err(InvalidArgument("the pointer to the blocks is NULL, though there are to be some").into());
+            return Err(InvalidArgument("the pointer to the blocks is NULL, but their number is not 0").into());
         }
         // SAFETY: the caller keeps to the comment above.
         let all = (0..cnt).map(|index| unsafe { blocks.add(index).read_unaligned() }).map(|block| Block {

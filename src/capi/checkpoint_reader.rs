@@ -77,7 +77,7 @@ pub struct fdckpt_region_info_t {
     pub number: u64,
     /// How many bytes it has.
     pub size: u64,
-    /// Its checksum (docs/checkpoint-format.md), 0 if there are none.
+    /// Its checksum (docs/format/checkpoint.md), 0 if there are none.
     pub checksum: u64,
     /// The frame in which it begins, or FDCKPT_NO_FRAME if it is empty.
     pub frame: u64,
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
                 ffi::ensure_non_null(requests, "the pointer to the requests is NULL")?;
             }
             if count > isize::MAX as usize / size_of::<fdckpt_read_request_t>() {
-                return Err(InvalidArgument("there are more requests than there can be").into());
+                return Err(InvalidArgument("the number of requests is too large").into());
             }
             let mut all = try_with_capacity(count)?;
             for place in 0..count {

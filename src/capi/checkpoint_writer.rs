@@ -15,7 +15,7 @@ use crate::error_base::InvalidArgument;
 use crate::frame::FrameStyle;
 
 /// A checkpoint in the making that describes itself: regions of memory with names, an index, checksums.
-/// docs/checkpoint-format.md specifies the file; its frames can be restored by fd_restore_* too.
+/// docs/format/checkpoint.md specifies the file; its frames can be restored by fd_restore_* too.
 ///
 /// It is made by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free, and used by one thread at a time. When a call
 /// with it has failed, what was written is discarded, and all further ones fail in the same way. So it is enough to look at what

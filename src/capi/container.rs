@@ -15,7 +15,7 @@ use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
 
 /// A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
-/// file's end that says where they lie. docs/container-format.md specifies it.
+/// file's end that says where they lie. docs/format/container.md specifies it.
 ///
 /// A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread
 /// at a time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
@@ -387,7 +387,7 @@ pub unsafe extern "C" fn fdckpt_container_verify(
 }
 
 fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
-    u8::try_from(r#type).map_err(|_| InvalidArgument("the type of a section is a number from 0 to 255"))
+    u8::try_from(r#type).map_err(|_| InvalidArgument("the section type must be 0 to 255"))
 }
 
 /// # Safety

@@ -61,7 +61,7 @@ unsafe fn given<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [
         _ if frames.is_null() => return Err(InvalidArgument("the pointer to the frames is NULL")),
         _ if !frames.is_aligned() => return Err(InvalidArgument("the address of the frames is not a multiple of 8")),
         _ if count > isize::MAX as usize / size_of::<fdckpt_frame_t>() => {
-            return Err(InvalidArgument("so many frames can't be"));
+            return Err(InvalidArgument("the number of frames is too large"));
         }
         _ => {}
     }
@@ -78,7 +78,7 @@ impl fdckpt_frame_t {
             _ if self.bufs.is_null() => Err(InvalidArgument("the pointer to the buffers is NULL")),
             _ if !self.bufs.is_aligned() => Err(InvalidArgument("the address of the buffers is not a multiple of 8")),
             count if count > isize::MAX as usize / size_of::<fdckpt_buffer_t>() => {
-                Err(InvalidArgument("so many buffers can't be"))
+                Err(InvalidArgument("the number of buffers is too large"))
             }
             // SAFETY: not NULL, aligned, and no larger than an object can be; the rest is the caller's promise.
             count => Ok(unsafe { std::slice::from_raw_parts(self.bufs, count) }),
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_memory(
     unsafe {
         checkpt(c"fdckpt_frames_write_memory", frames, frame_cnt, place, threads, |settings, frames| {
             let region = ffi::slice_from_raw_mut(mmio, mmio_sz)?;
-            settings.checkpt_mmio(frames, region)
+            settings.write_to_slice(frames, region)
         })
     }
 }
@@ -286,7 +286,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_stream(
     unsafe {
         checkpt(c"fdckpt_frames_write_stream", frames, frame_cnt, place, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_stream(frames, fd)
+            settings.write_to_stream(frames, fd)
         })
     }
 }
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
     unsafe {
         checkpt(c"fdckpt_frames_write_file", frames, frame_cnt, place, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_file(frames, fd)
+            settings.write_to_file(frames, fd)
         })
     }
 }
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_memory(
     unsafe {
         restore(c"fdckpt_frames_read_memory", frames, frame_cnt, threads, |settings, frames| {
             let region = ffi::slice_from_raw(mmio, mmio_sz)?;
-            settings.restore_mmio(frames, region)
+            settings.read_from_slice(frames, region)
         })
     }
 }
@@ -355,7 +355,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
     unsafe {
         restore(c"fdckpt_frames_read_file", frames, frame_cnt, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.restore_file(frames, fd)
+            settings.read_from_file(frames, fd)
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::fti::{
 };
 
 /// A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
-/// per rank). docs/ftiff-format.md specifies them.
+/// per rank). docs/format/fti-ff.md specifies them.
 ///
 /// It is made by fdckpt_fti_new, freed by fdckpt_fti_free, and used by one thread at a time. A call that fails leaves it as it
 /// was.
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 ///
 /// What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
 /// any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
-/// difference. docs/ftiff-differential.md tells in which order all is written and synced; durability of the options says
+/// difference. docs/format/fti-journal.md tells in which order all is written and synced; durability of the options says
 /// whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
 ///
 /// Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_INVALID_STATE:

@@ -171,7 +171,7 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
         };
         ffi::catch_panic(|| {
             let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-            let inflate = Inflate::new(format.ok_or(InvalidArgument("there is no such format"))?)?;
+            let inflate = Inflate::new(format.ok_or(InvalidArgument("unknown format"))?)?;
             strm.state =
                 ffi::try_box_raw(fdckpt_inflate_state_t { inflate, text: FixedString::new(), broken: false, told: false })?;
             (strm.total_in, strm.total_out, strm.error_bit, strm.fault) = (0, 0, 0, 0);
@@ -407,7 +407,7 @@ unsafe fn recover(
 
 fn known(form: c_int) -> Result<Form, InvalidArgument> {
     let form = Form::ALL.into_iter().find(|known| *known as c_int == form);
-    form.ok_or(InvalidArgument("there is no such form of checkpoint"))
+    form.ok_or(InvalidArgument("unknown form of checkpoint"))
 }
 
 /// # Safety

@@ -17,7 +17,7 @@ use crate::sys::mmap::Mmap;
 pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 
 /// An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
-/// in. docs/inflate-index-format.md specifies how it is saved.
+/// in. docs/format/inflate-index.md specifies how it is saved.
 ///
 /// It is made by fdckpt_inflate_index_build or _load and freed by fdckpt_inflate_index_free. It is used by one thread at a time;
 /// several threads that read the same stream load an index each.
@@ -51,7 +51,7 @@ pub extern "C" fn fdckpt_inflate_index_build(
 ) -> *mut fdckpt_inflate_index_t {
     ffi::ffi_new(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-        let format = format.ok_or(InvalidArgument("there is no such format"))?;
+        let format = format.ok_or(InvalidArgument("unknown format"))?;
         let output = Output { fd: if out_fd == -1 { None } else { Some(ffi::borrow_fd(out_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (Part::new(fd, start, size)?, output);
         let index = Index::make(&mut input, &mut output, format, every).map_err(|failure| match output.failed {
@@ -175,10 +175,11 @@ impl Part<'_> {
     fn new(fd: c_int, start: u64, size: u64) -> Result<Self, Error> {
         let fd = ffi::borrow_fd(fd)?;
         let (all, _) = fd::size_and_position(fd).ok_or(Error::NotSeekable)?;
-        let left = (all as u64).checked_sub(start).ok_or(InvalidArgument("the stream is to begin behind the end of the file"))?;
+        let left =
+            (all as u64).checked_sub(start).ok_or(InvalidArgument("the start of the stream is past the end of the file"))?;
         let size = if size == FDCKPT_UNTIL_EOF { left } else { size };
         if size > left {
-            return Err(InvalidArgument("the stream is to go beyond the end of the file").into());
+            return Err(InvalidArgument("the end of the stream is past the end of the file").into());
         }
         Ok(Self { fd, start, size, at: 0 })
     }

@@ -30,5 +30,5 @@ mod inflate_index;
 mod last_error;
 mod log;
 
-#[cfg(all(test, feature = "bindgen"))]
+#[cfg(all(test, feature = "abi-tests"))]
 mod abi_tests;

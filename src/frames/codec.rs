@@ -9,7 +9,7 @@ use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::sink::Sink;
 use crate::frame::source::{self, Source};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
 use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor, StreamOffset};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
