@@ -367,7 +367,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_thread_pool_new(threads: c_int) -> *mut fdckpt_thread_pool_t {
     ffi::ffi_new(c"fdckpt_thread_pool_new", || {
-        let threads = threads::number(parse_thread_count(threads)?);
+        let threads = threads::resolve_thread_count(parse_thread_count(threads)?);
         Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(CallError::OutOfMemory)
     })
 }
@@ -385,7 +385,7 @@ pub unsafe extern "C" fn fdckpt_thread_pool_set_current(pool: *mut fdckpt_thread
     // SAFETY: the caller has it from fdckpt_thread_pool_new, and keeps it until it is used no more, as the comment on freeing it says.
     unsafe {
         let at = if pool.is_null() { ptr::null() } else { &raw const (*pool).pool };
-        let before = Pool::use_by_this_thread(at);
+        let before = Pool::set_current(at);
         if before.is_null() {
             return ptr::null_mut();
         }
