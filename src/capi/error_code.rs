@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_int};
 
+use super::error_types::*;
 use crate::error::Error;
 use crate::frame::FrameStyle;
 
@@ -10,21 +11,6 @@ pub(super) const ERR_INVAL: c_int = -1;
 pub(super) const ERR_UNSUP: c_int = -2;
 pub(super) const ERR_IO: c_int = -3;
 pub(super) const ERR_COMP: c_int = -4;
-
-// Those of fdckpt.h, which are none of the others.
-pub(super) const FDCKPT_OK: c_int = 0;
-pub(super) const FDCKPT_ERR_INVALID_ARGUMENT: c_int = -11;
-pub(super) const FDCKPT_ERR_INVALID_STATE: c_int = -12;
-pub(super) const FDCKPT_ERR_NO_MEMORY: c_int = -13;
-pub(super) const FDCKPT_ERR_BUFFER_TOO_SMALL: c_int = -14;
-pub(super) const FDCKPT_ERR_IO: c_int = -15;
-pub(super) const FDCKPT_ERR_FORMAT: c_int = -16;
-pub(super) const FDCKPT_ERR_CORRUPT: c_int = -17;
-pub(super) const FDCKPT_ERR_OUT_OF_RANGE: c_int = -18;
-pub(super) const FDCKPT_ERR_NOT_FOUND: c_int = -19;
-pub(super) const FDCKPT_ERR_VERIFY_FAILED: c_int = -20;
-pub(super) const FDCKPT_ERR_INTERNAL: c_int = -21;
-pub(super) const FDCKPT_ERR_CANCELLED: c_int = -22;
 
 /// The code of an error.
 pub(super) fn code(error: &Error) -> c_int {

@@ -1,11 +1,14 @@
 //! Between C and the engine: pointers are checked, panics stop, errors become return codes.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 
-use super::error_code::{FDCKPT_OK, SUCCESS};
+use super::error_code::SUCCESS;
+use super::error_types::FDCKPT_OK;
 use super::fd_checkpt_types::{Handle, ulong};
 use super::log;
 use crate::checkpoint::Failure;
@@ -196,6 +199,16 @@ pub(super) unsafe fn text<'t>(text: *const c_char) -> Result<&'t str, Error> {
     text.to_str().map_err(|_| Error::Argument("the name is not UTF-8"))
 }
 
+/// The caller's path.
+///
+/// # Safety
+/// `path` is NULL, or a C string that stays unmodified for `'p`.
+pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, Error> {
+    not_null(path, "the path is NULL")?;
+    // SAFETY: not NULL, so a C string (required).
+    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+}
+
 /// As [`run`], where it is about one of many frames.
 pub(super) fn run_frames(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
     let _uncancelled = CancelGuard::begin();
@@ -336,7 +349,8 @@ pub(super) fn no_panic<T>(body: impl FnOnce() -> Result<T, Error>) -> Result<T, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capi::error_code::{ERR_INVAL, FDCKPT_ERR_INTERNAL};
+    use crate::capi::error_code::ERR_INVAL;
+    use crate::capi::error_types::FDCKPT_ERR_INTERNAL;
     use crate::capi::fd_checkpt::{fd_checkpt_close_advanced, fd_checkpt_fini, fd_checkpt_init_mmio, fd_checkpt_open_advanced};
     use crate::capi::fd_checkpt_types::fd_checkpt_t;
 

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{mem, ptr};
 
-use super::common::{FDCKPT_LOG_WARNING, FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t};
-use super::error_code::{
-    self, FDCKPT_ERR_BUFFER_TOO_SMALL, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY_FAILED, SUCCESS,
+use super::error_code::{self, SUCCESS};
+use super::error_types::{
+    FDCKPT_ERR_BUFFER_TOO_SMALL, FDCKPT_ERR_CANCELLED, FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_VERIFY_FAILED, FDCKPT_LOG_WARNING,
+    FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, fdckpt_error_t, fdckpt_log_fn_t,
 };
 use crate::checkpoint::{About, Failure};
 use crate::error::Error;
@@ -163,7 +164,17 @@ impl LastError {
     const fn none() -> Self {
         let (function, text) = (c"".as_ptr(), c"no call has failed".as_ptr());
         let (file, name, frame) = (ptr::null(), ptr::null(), FDCKPT_NO_FRAME);
-        let error = fdckpt_error_t { code: SUCCESS, errnum: 0, offset: FDCKPT_NO_OFFSET, function, text, file, name, frame };
+        let error = fdckpt_error_t {
+            struct_size: size_of::<fdckpt_error_t>(),
+            code: SUCCESS,
+            errnum: 0,
+            offset: FDCKPT_NO_OFFSET,
+            frame,
+            function,
+            message: text,
+            path: file,
+            region: name,
+        };
         let (text, file, name) = (Line::new(), Line::new(), Line::new());
         Self {
             error: UnsafeCell::new(error),
@@ -188,13 +199,14 @@ impl LastError {
                 })
             };
             *self.error.get() = fdckpt_error_t {
+                struct_size: size_of::<fdckpt_error_t>(),
                 code,
                 errnum: error.errno().map_or(0, |errno| errno.raw()),
                 offset: error.offset().unwrap_or(FDCKPT_NO_OFFSET),
                 function: function.as_ptr(),
-                text: text.as_c_str().as_ptr(),
-                file: line(&self.file, what.about.file),
-                name: line(&self.name, what.about.name),
+                message: text.as_c_str().as_ptr(),
+                path: line(&self.file, what.about.file),
+                region: line(&self.name, what.about.name),
                 frame: what.about.frame.unwrap_or(FDCKPT_NO_FRAME),
             };
         }
