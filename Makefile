@@ -54,7 +54,7 @@ $(OUT)/fdckpt: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 	cp "$(TARGET)/lto/$$host/release/fdckpt" "$@.$$$$"; mv -f "$@.$$$$" "$@"
 
 headers: ## Generate include/*.h from src/capi
-	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
+	FDCKPT_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers headers_are_up_to_date
 
 # What the demo reads: a file or a folder. By default the Rust toolchain's own libraries, some 150 MB.
 DATA ?= $(shell rustc --print target-libdir)

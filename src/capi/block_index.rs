@@ -45,8 +45,8 @@ pub struct fdckpt_block_footer_t {
     pub flags: u16,
 }
 
-/// Reads the block index of a file: of its section type 1 if it is a container, else of a legacy file.
-/// The fields of the blocks are not checked.
+/// Reads the block index of a file: of its section type 1 if it is a container, else of a legacy
+/// file. The fields of the blocks are not checked.
 ///
 /// @param data        contents of the file
 /// @param size        number of bytes at data
@@ -56,10 +56,10 @@ pub struct fdckpt_block_footer_t {
 /// @param out_footer  footer; unchanged if it could not be read: a version of 0 remains 0
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_BUFFER_TOO_SMALL  the index is intact, but capacity < *out_count
-///         FDCKPT_ERR_CORRUPT           a record is corrupt, or the footer has another number of blocks;
-///                                      fdckpt_last_error() has the offset in the index, and what could
-///                                      be read is returned. Or the container is corrupt: *out_count
-///                                      is 0.
+///         FDCKPT_ERR_CORRUPT           a record is corrupt, or the footer has another number of
+///                                      blocks; fdckpt_last_error() has the offset in the index, and
+///                                      what could be read is returned. Or the container is corrupt:
+///                                      *out_count is 0.
 ///         FDCKPT_ERR_FORMAT            no intact footer; *out_count is 0
 ///         FDCKPT_ERR_NOT_FOUND         the container has no section of type 1; *out_count is 0
 ///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file; *out_count is 0
@@ -200,14 +200,15 @@ fn block_bytes(count: usize) -> u64 {
 /// @param block_count  number of blocks
 /// @param footer       written as it is, in the form of its version; NULL: one of version 6 that is
 ///                     computed from the blocks
-/// @param buffer       destination; must not overlap with blocks. May be NULL if capacity is 0. Written
-///                     on success only.
+/// @param buffer       destination; must not overlap with blocks. May be NULL if capacity is 0.
+///                     Written on success only.
 /// @param capacity     number of bytes at buffer
-/// @param out_size     number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required capacity
+/// @param out_size     number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required
+///                     capacity
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
-///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, the footer's version is neither 5 nor 6, or
-///                                      there are more blocks than an index can have
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, the footer's version is neither 5 nor 6,
+///                                      or there are more blocks than an index can have
 ///
 /// Thread safety: any thread, at any time.
 ///

@@ -317,7 +317,8 @@ pub unsafe extern "C" fn fdckpt_reader_free(reader: *mut fdckpt_reader_t) {
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_NOT_FOUND         no region has this name
 ///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL, or size differs from the region's size
-///         FDCKPT_ERR_CORRUPT           a frame of the region is corrupt; other regions may be intact
+///         FDCKPT_ERR_CORRUPT           a frame of the region is corrupt; other regions may be
+///                                      intact
 ///         FDCKPT_ERR_CANCELLED         on_progress cancelled the call
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
@@ -718,7 +719,8 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
 /// @param context   passed to the callback
 /// @return FDCKPT_OK: the file is intact
 ///         FDCKPT_ERR_CORRUPT           regions are corrupt; fdckpt_last_error() tells how many
-///         FDCKPT_ERR_VERIFY_FAILED     all data is intact, but the metadata is not as it was written
+///         FDCKPT_ERR_VERIFY_FAILED     all data is intact, but the metadata is not as it was
+///                                      written
 ///         FDCKPT_ERR_INVALID_ARGUMENT  reader is NULL
 ///         FDCKPT_ERR_CANCELLED         on_progress cancelled the call
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed

@@ -173,7 +173,8 @@ pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt
 /// @param data    contents; written or copied when the call returns. May be NULL if size is 0.
 /// @param size    number of bytes at data
 /// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL, or the name is invalid or exists already
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL, or the name is invalid or exists
+///                                      already
 ///         FDCKPT_ERR_INVALID_STATE     the writer was committed or aborted
 ///         FDCKPT_ERR_IO                writing failed
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed

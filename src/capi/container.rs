@@ -70,8 +70,8 @@ pub struct fdckpt_container_issue_t {
 pub type fdckpt_container_issue_fn_t =
     Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_container_issue_t)>;
 
-/// Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files of
-/// other formats. fdckpt_container_parse tells whether it can be read.
+/// Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files
+/// of other formats. fdckpt_container_parse tells whether it can be read.
 ///
 /// @param data  contents of the file; may be NULL if size is 0
 /// @param size  number of bytes at data
@@ -275,7 +275,8 @@ pub unsafe extern "C" fn fdckpt_container_find(
     }
 }
 
-/// Returns the number of sections. A parsed container may have several of one type, and more than 256.
+/// Returns the number of sections. A parsed container may have several of one type, and more than
+/// 256.
 ///
 /// @param container  container
 /// @return number of sections; 0 if container is NULL
@@ -355,8 +356,8 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
     }
 }
 
-/// Returns the data of a section by index: the only way to the second section of a type. Otherwise as
-/// fdckpt_container_find.
+/// Returns the data of a section by index: the only way to the second section of a type. Otherwise
+/// as fdckpt_container_find.
 ///
 /// @param container  container
 /// @param index      index of the section, counted from 0 in the order of the metadata
@@ -418,7 +419,8 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
 /// @param buffer     destination; must not overlap with borrowed, parsed or mapped data of the
 ///                   container. May be NULL if capacity is 0. Written on success only.
 /// @param capacity   number of bytes at buffer
-/// @param out_size   number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required capacity
+/// @param out_size   number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required
+///                   capacity
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
@@ -453,16 +455,16 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 }
 
 /// Writes a container to a descriptor, from its current position. The container must be all of the
-/// file, so the file must be empty and at its start: the trailer is found at the end of the file, and
-/// offsets count from its start. Nothing is synced.
+/// file, so the file must be empty and at its start: the trailer is found at the end of the file,
+/// and offsets count from its start. Nothing is synced.
 ///
 /// @param container  container
 /// @param fd         descriptor of a file, pipe or socket open for writing; not closed. Waits for a
 ///                   non-blocking one.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_IO                writing failed; the file is incomplete
-///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would exceed
-///                                      4 GiB
+///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would
+///                                      exceed 4 GiB
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
 /// Thread safety: several threads may call it for one container that nobody changes.
@@ -477,16 +479,16 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
     }
 }
 
-/// Updates the file that a container was parsed or opened from without rewriting its data: appends the
-/// sections that were set, then metadata that describes these and the sections that stay.
+/// Updates the file that a container was parsed or opened from without rewriting its data: appends
+/// the sections that were set, then metadata that describes these and the sections that stay.
 ///
 /// Old data and metadata remain in the file as a gap. To append again, open the file again: the
 /// container is not changed. After fdckpt_container_new the file must be empty.
 ///
-/// If writing fails, the file is truncated to its former size, which restores it. A crash may leave a
-/// part of the appended bytes, which is not a container; truncated to its former size, the file is
-/// the old one again. Nothing is synced: after a system crash the trailer may exist without the data.
-/// Nothing is locked: no other process may write to the file meanwhile.
+/// If writing fails, the file is truncated to its former size, which restores it. A crash may leave
+/// a part of the appended bytes, which is not a container; truncated to its former size, the file is
+/// the old one again. Nothing is synced: after a system crash the trailer may exist without the
+/// data. Nothing is locked: no other process may write to the file meanwhile.
 ///
 /// @param container  container
 /// @param fd         descriptor open for reading and writing, of the file with the parsed size,
@@ -496,8 +498,8 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 ///         FDCKPT_ERR_INVALID_STATE     the file is not the one that was parsed; nothing is written
 ///         FDCKPT_ERR_OUT_OF_RANGE      a section that stays lies outside of the file
 ///         FDCKPT_ERR_IO                reading or writing failed
-///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would exceed
-///                                      4 GiB
+///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would
+///                                      exceed 4 GiB
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
 /// Thread safety: several threads may call it for one container that nobody changes.
@@ -512,9 +514,9 @@ pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_contai
     }
 }
 
-/// Compares the parsed file with its canonical form: version 1, no type twice, sections without gaps,
-/// canonical metadata. Changes since it was parsed do not matter. Reports at most one issue per token
-/// of the metadata; none after fdckpt_container_new.
+/// Compares the parsed file with its canonical form: version 1, no type twice, sections without
+/// gaps, canonical metadata. Changes since it was parsed do not matter. Reports at most one issue
+/// per token of the metadata; none after fdckpt_container_new.
 ///
 /// @param container  container
 /// @param callback   called on this thread for each issue; may be NULL

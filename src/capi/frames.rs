@@ -393,8 +393,8 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_CORRUPT           a frame is corrupt, or continues after the end of the memory
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL or misaligned, or a style, a size or threads
-///                                      is invalid
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL or misaligned, or a style, a size or
+///                                      threads is invalid
 ///         If the call fails, the contents of all buffers are unspecified, and fdckpt_last_error()
 ///         has the first frame that failed and the offset.
 ///

@@ -274,9 +274,9 @@ pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
 /// @param fti   object
 /// @param id    id of the variable, chosen by the program
 /// @param data  memory of the variable, read by fdckpt_fti_checkpoint and the like, written by
-///              fdckpt_fti_recover; not copied: must remain valid until the variable is unprotected or
-///              the object freed, must not be used by others during these calls, and must not overlap
-///              with another variable. May be NULL if size is 0.
+///              fdckpt_fti_recover; not copied: must remain valid until the variable is unprotected
+///              or the object freed, must not be used by others during these calls, and must not
+///              overlap with another variable. May be NULL if size is 0.
 /// @param size  size of the variable in bytes
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or size is too large
@@ -330,23 +330,24 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
     }
 }
 
-/// Saves all protected variables to a file, replacing a file at the path atomically: a temporary file
-/// in the same directory (.fdckpt-*.tmp; a killed process may leave it) is written, synced as the
-/// options say, and renamed. It has the permissions of new files; a symbolic link is replaced itself.
+/// Saves all protected variables to a file, replacing a file at the path atomically: a temporary
+/// file in the same directory (.fdckpt-*.tmp; a killed process may leave it) is written, synced as
+/// the options say, and renamed. It has the permissions of new files; a symbolic link is replaced
+/// itself.
 ///
-/// Variables keep their offsets in the file from one checkpoint to the next; one that grows continues
-/// after all others, as in files of FTI, which reads these files.
+/// Variables keep their offsets in the file from one checkpoint to the next; one that grows
+/// continues after all others, as in files of FTI, which reads these files.
 ///
 /// @param fti      object
 /// @param path     path of the file, NUL-terminated
 /// @param options  copied
 /// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format cannot
-///                                      store a size
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format
+///                                      cannot store a size
 ///         FDCKPT_ERR_IO                writing failed
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///         If the call fails, the path is as before; but if the fsync of the directory failed, it has
-///         the new file, and a system crash may restore the old one.
+///         If the call fails, the path is as before; but if the fsync of the directory failed, it
+///         has the new file, and a system crash may restore the old one.
 ///
 /// Thread safety: one thread at a time per object.
 ///
@@ -370,33 +371,34 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
     }
 }
 
-/// Makes a differential checkpoint: brings a file to the state of all protected variables, and writes
-/// only the blocks that changed since the last update. The result is a file as fdckpt_fti_checkpoint
-/// writes it, in format 1.3 or later.
+/// Makes a differential checkpoint: brings a file to the state of all protected variables, and
+/// writes only the blocks that changed since the last update. The result is a file as
+/// fdckpt_fti_checkpoint writes it, in format 1.3 or later.
 ///
-/// The previous contents are known from the last update by this object or, after fdckpt_fti_recover of
-/// the same file, from the saved hashes. Otherwise (a copy was recovered, or another process changed
-/// the file) all data is written. Checkpoints to other files make no difference.
+/// The previous contents are known from the last update by this object or, after fdckpt_fti_recover
+/// of the same file, from the saved hashes. Otherwise (a copy was recovered, or another process
+/// changed the file) all data is written. Checkpoints to other files make no difference.
 /// docs/ftiff-differential.md has the order of writes and syncs; with FDCKPT_SYNC_NONE the update
 /// survives the end of the process only.
 ///
 /// @param fti             object
-/// @param path            path of the file, NUL-terminated; not a symbolic link. The file must not be
-///                        read by others meanwhile. It keeps its permissions, and files created beside
-///                        it get them too.
+/// @param path            path of the file, NUL-terminated; not a symbolic link. The file must not
+///                        be read by others meanwhile. It keeps its permissions, and files created
+///                        beside it get them too.
 /// @param options         copied
 /// @param update_options  copied; NULL: defaults
 /// @param out_stats       initialised with FDCKPT_FTI_UPDATE_STATS_INIT; written on success. May be
 ///                        NULL.
 /// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_STATE     another process is updating the file (it is locked by flock), or
-///                                      a prepared update is pending
-///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, the format cannot store
-///                                      a size, or out_stats is not initialised
+///         FDCKPT_ERR_INVALID_STATE     another process is updating the file (it is locked by
+///                                      flock), or a prepared update is pending
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, the format cannot
+///                                      store a size, or out_stats is not initialised
 ///         FDCKPT_ERR_IO                reading or writing failed
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///         After a failure the file has, or gets when it is opened next, its old or its new state; with
-///         FDCKPT_FTI_UPDATE_IN_PLACE it may be corrupt. The next update that succeeds restores it.
+///         After a failure the file has, or gets when it is opened next, its old or its new state;
+///         with FDCKPT_FTI_UPDATE_IN_PLACE it may be corrupt. The next update that succeeds restores
+///         it.
 ///
 /// Thread safety: one thread at a time per object.
 ///
@@ -415,23 +417,23 @@ pub unsafe extern "C" fn fdckpt_fti_update(
     unsafe { change(c"fdckpt_fti_update", fti, path, options, update_options, out_stats, Writer::update) }
 }
 
-/// Prepares an update: the first phase of a two-phase commit of several files, each of another process.
-/// Everything needed is written to the journal, but the file keeps its old state until
+/// Prepares an update: the first phase of a two-phase commit of several files, each of another
+/// process. Everything needed is written to the journal, but the file keeps its old state until
 /// fdckpt_fti_resolve. The variables may change as soon as the call returns.
 ///
 /// When all processes have prepared, all commit; if one failed, all roll back. After a crash,
-/// fdckpt_fti_transaction_state tells each process which state it can provide: if all have the newest
-/// one, prepared or committed, all commit, else all roll back. So no process may prepare the next
-/// update before all have committed this one. Until it is resolved, functions that open the file
-/// return FDCKPT_ERR_INVALID_STATE.
+/// fdckpt_fti_transaction_state tells each process which state it can provide: if all have the
+/// newest one, prepared or committed, all commit, else all roll back. So no process may prepare the
+/// next update before all have committed this one. Until it is resolved, functions that open the
+/// file return FDCKPT_ERR_INVALID_STATE.
 ///
 /// @param fti             object
 /// @param path            as for fdckpt_fti_update
 /// @param options         copied
 /// @param update_options  copied; mode must be FDCKPT_FTI_UPDATE_JOURNALED. NULL: defaults
 /// @param out_stats       as for fdckpt_fti_update
-/// @return as for fdckpt_fti_update; after a failure the file has its old state, and nothing is pending
-///         but what was before
+/// @return as for fdckpt_fti_update; after a failure the file has its old state, and nothing is
+///         pending but what was before
 ///
 /// Thread safety: one thread at a time per object.
 ///
@@ -477,15 +479,16 @@ unsafe fn change<'p>(
     }
 }
 
-/// Decides on the pending update of a file. Any process may do so, also after a restart. Does nothing
-/// if no update is pending.
+/// Decides on the pending update of a file. Any process may do so, also after a restart. Does
+/// nothing if no update is pending.
 ///
 /// @param path      path of the file, NUL-terminated
 /// @param decision  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
 /// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_STATE     another process is updating the file; or the update cannot be
-///                                      rolled back because it was committed in part: commit it. (Or
-///                                      the file was corrupt before: delete it, and nothing is pending.)
+///         FDCKPT_ERR_INVALID_STATE     another process is updating the file; or the update cannot
+///                                      be rolled back because it was committed in part: commit it.
+///                                      (Or the file was corrupt before: delete it, and nothing is
+///                                      pending.)
 ///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or decision is invalid
 ///         FDCKPT_ERR_IO                reading or writing failed; the update is still pending
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
@@ -511,8 +514,8 @@ pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int
 ///
 /// @param path         path of the file, NUL-terminated
 /// @param out_state    FDCKPT_FTI_TRANSACTION_*; written on success
-/// @param out_ckpt_id  number of the checkpoint that the update makes; 0 if none is pending. Written on
-///                     success.
+/// @param out_ckpt_id  number of the checkpoint that the update makes; 0 if none is pending. Written
+///                     on success.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_INVALID_STATE     another process is updating the file
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
@@ -570,21 +573,23 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int
     }
 }
 
-/// Reads a file of any format into the protected variables, and verifies all hashes. The variables must
-/// be those of the file, with their sizes (fdckpt_fti_file_variable_size), in any order. The next
-/// checkpoint keeps the layout of the file.
+/// Reads a file of any format into the protected variables, and verifies all hashes. The variables
+/// must be those of the file, with their sizes (fdckpt_fti_file_variable_size), in any order. The
+/// next checkpoint keeps the layout of the file.
 ///
-/// Like each function that opens a file of FTI by the path under which it is updated (not by a link),
-/// it first completes an update that a crash interrupted, which writes to the file.
+/// Like each function that opens a file of FTI by the path under which it is updated (not by a
+/// link), it first completes an update that a crash interrupted, which writes to the file.
 ///
 /// @param fti      object
-/// @param path     path of the file, NUL-terminated; the file must not be modified or truncated meanwhile
+/// @param path     path of the file, NUL-terminated; the file must not be modified or truncated
+///                 meanwhile
 /// @param threads  maximum number of threads, the caller's included; 0 and 1: the caller's alone
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_NOT_FOUND         the file lacks a variable
-///         FDCKPT_ERR_INVALID_STATE     the file has a variable that is not protected, or one of another
-///                                      size; a prepared update is pending (fdckpt_fti_resolve); or
-///                                      another process is updating the file
+///         FDCKPT_ERR_INVALID_STATE     the file has a variable that is not protected, or one of
+///                                      another size; a prepared update is pending
+///                                      (fdckpt_fti_resolve); or another process is updating the
+///                                      file
 ///         FDCKPT_ERR_FORMAT            not a file of FTI
 ///         FDCKPT_ERR_CORRUPT           the file is corrupt; the contents of the variables are
 ///                                      unspecified: recover from another file
@@ -620,14 +625,14 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     }
 }
 
-/// Reads one protected variable from a file. Otherwise as fdckpt_fti_recover, but corruption of other
-/// variables does not matter, and the next checkpoint does not keep the layout of the file.
+/// Reads one protected variable from a file. Otherwise as fdckpt_fti_recover, but corruption of
+/// other variables does not matter, and the next checkpoint does not keep the layout of the file.
 ///
 /// @param fti   object
 /// @param path  as for fdckpt_fti_recover
 /// @param id    id of a protected variable
-/// @return as for fdckpt_fti_recover; FDCKPT_ERR_NOT_FOUND if the variable is not protected or not in the
-///         file
+/// @return as for fdckpt_fti_recover; FDCKPT_ERR_NOT_FOUND if the variable is not protected or not
+///         in the file
 ///
 /// Thread safety: one thread at a time per object.
 ///
@@ -656,8 +661,8 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 /// @param out_size  size in bytes; written on success
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_NOT_FOUND         the file has no such variable
-///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating the
-///                                      file
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
 ///         FDCKPT_ERR_FORMAT            not a file of FTI
 ///         FDCKPT_ERR_CORRUPT           the file is corrupt
 ///         FDCKPT_ERR_IO                the file cannot be opened or read

@@ -24,8 +24,8 @@ pub struct fdckpt_fti_file_t {
     path: CString,
 }
 
-/// The header of a file as it is stored: nothing is checked. Fields that the format does not have are
-/// -1. Initialise with FDCKPT_FTI_FILE_HEADER_INIT.
+/// The header of a file as it is stored: nothing is checked. Fields that the format does not have
+/// are -1. Initialise with FDCKPT_FTI_FILE_HEADER_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_file_header_t {
     /// Size in bytes of this struct in the caller.
@@ -82,8 +82,8 @@ pub struct fdckpt_fti_file_variable_t {
 
 growable! { fdckpt_fti_file_variable_t { first_size: 32, last: reserved: c_int, init: "FDCKPT_FTI_FILE_VARIABLE_INIT" } }
 
-/// An FTI container as it is stored: space of fixed size in the file that holds a chunk of a variable.
-/// dptr, fptr and idx are FTI's names. Initialise with FDCKPT_FTI_FILE_CONTAINER_INIT.
+/// An FTI container as it is stored: space of fixed size in the file that holds a chunk of a
+/// variable. dptr, fptr and idx are FTI's names. Initialise with FDCKPT_FTI_FILE_CONTAINER_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_file_container_t {
     /// Size in bytes of this struct in the caller.
@@ -203,7 +203,8 @@ pub struct fdckpt_fti_file_difference_t {
     pub second: u64,
 }
 
-/// Receives the differences found by fdckpt_fti_file_diff. Must return: no longjmp, no C++ exception.
+/// Receives the differences found by fdckpt_fti_file_diff. Must return: no longjmp, no C++
+/// exception.
 ///
 /// @param context     `context` of fdckpt_fti_file_diff
 /// @param difference  valid until the callback returns
@@ -216,9 +217,10 @@ pub type fdckpt_fti_file_difference_fn_t =
 ///
 /// @param path  path of the file, NUL-terminated; copied
 /// @return file, to be freed with fdckpt_fti_file_free; or NULL, fdckpt_last_error() has the code:
-///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating the
-///                                      file
-///         FDCKPT_ERR_FORMAT            not a file of FTI, or truncated so that it cannot be recognised
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
+///         FDCKPT_ERR_FORMAT            not a file of FTI, or truncated so that it cannot be
+///                                      recognised
 ///         FDCKPT_ERR_IO                the file cannot be opened or read
 ///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
@@ -529,13 +531,13 @@ pub unsafe extern "C" fn fdckpt_fti_file_diff(
 /// ranks are not taken over, as these files have other sizes in that format.
 ///
 /// @param file     file
-/// @param path     path of the file to write, NUL-terminated; written as by fdckpt_fti_checkpoint; may
-///                 be the file itself
+/// @param path     path of the file to write, NUL-terminated; written as by fdckpt_fti_checkpoint;
+///                 may be the file itself
 /// @param options  copied
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_CORRUPT           the file is corrupt
-///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format cannot
-///                                      store a size
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format
+///                                      cannot store a size
 ///         FDCKPT_ERR_IO                writing failed
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
@@ -557,17 +559,18 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
     }
 }
 
-/// Repairs a file whose data is intact, so that FTI accepts it: corrects the checksum, sizes and hash of
-/// the header, corrects hashes that the checksum proves wrong, and from format 1.3 on removes what
-/// follows the end. No byte of data is changed. The file is replaced as by fdckpt_fti_checkpoint.
+/// Repairs a file whose data is intact, so that FTI accepts it: corrects the checksum, sizes and
+/// hash of the header, corrects hashes that the checksum proves wrong, and from format 1.3 on
+/// removes what follows the end. No byte of data is changed. The file is replaced as by
+/// fdckpt_fti_checkpoint.
 ///
 /// @param path       path of the file, NUL-terminated
 /// @param sync       durability, FDCKPT_SYNC_*
 /// @param out_count  number of corrections; 0: the file is left alone. Written on success.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_CORRUPT           the file is corrupt in another way
-///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating the
-///                                      file
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
 ///         FDCKPT_ERR_FORMAT            not a file of FTI
 ///         FDCKPT_ERR_IO                reading or writing failed
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or sync is invalid

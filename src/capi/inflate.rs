@@ -60,8 +60,8 @@ constants! { fdckpt_inflate_checkpoint_encoding_t:
     FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0X1001
 }
 
-/// Maximum size of a checkpoint in bytes. (Usual are less than 66300, near the start of a stream less
-/// than 1000.)
+/// Maximum size of a checkpoint in bytes. (Usual are less than 66300, near the start of a stream
+/// less than 1000.)
 pub const FDCKPT_INFLATE_CHECKPOINT_MAX: usize = 262900;
 
 /// What is wrong with compressed data: fdckpt_inflate_t.error_code after FDCKPT_ERR_CORRUPT; 0
@@ -196,9 +196,9 @@ pub struct fdckpt_inflate_state_t {
 
 /// A stream that is decompressed, like zlib's z_stream. Initialise with FDCKPT_INFLATE_INIT.
 ///
-/// The caller sets next_in, avail_in, next_out and avail_out before each call of fdckpt_inflate, which
-/// advances them; all other fields are the library's. A stream may be moved between calls; of a copy,
-/// only one may be used.
+/// The caller sets next_in, avail_in, next_out and avail_out before each call of fdckpt_inflate,
+/// which advances them; all other fields are the library's. A stream may be moved between calls; of
+/// a copy, only one may be used.
 #[repr(C)]
 pub struct fdckpt_inflate_t {
     /// Size in bytes of this struct in the caller.
@@ -231,8 +231,8 @@ pub struct fdckpt_inflate_t {
 
 growable! { fdckpt_inflate_t { first_size: 88, last: reserved: c_int, init: "FDCKPT_INFLATE_INIT" } }
 
-/// Initialises a stream at its start. Takes about 24 KB of memory, and up to 256 KiB more as output is
-/// produced.
+/// Initialises a stream at its start. Takes about 24 KB of memory, and up to 256 KiB more as output
+/// is produced.
 ///
 /// @param strm    stream; of its fields, struct_size must be set (FDCKPT_INFLATE_INIT)
 /// @param format  FDCKPT_INFLATE_DEFLATE, _DEFLATE64, _ZLIB or _GZIP
@@ -270,26 +270,27 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
     }
 }
 
-/// Decompresses as far as input and output space go, like inflate( strm, Z_NO_FLUSH ) of zlib. How input
-/// and output are split into calls makes no difference to the output. Bytes of the output space after
-/// the output may be changed. Input and output must not overlap.
+/// Decompresses as far as input and output space go, like inflate( strm, Z_NO_FLUSH ) of zlib. How
+/// input and output are split into calls makes no difference to the output. Bytes of the output
+/// space after the output may be changed. Input and output must not overlap.
 ///
-/// A gzip file may have several members: after FDCKPT_INFLATE_STREAM_END, call again if there is more
-/// input. A further member continues with the same totals. Input that does not begin with the byte
-/// 0x1f is no member: it is not consumed, and FDCKPT_INFLATE_STREAM_END is returned again. So a file
-/// has ended if that code is returned with avail_in not 0, or when there is no more input.
+/// A gzip file may have several members: after FDCKPT_INFLATE_STREAM_END, call again if there is
+/// more input. A further member continues with the same totals. Input that does not begin with the
+/// byte 0x1f is no member: it is not consumed, and FDCKPT_INFLATE_STREAM_END is returned again. So a
+/// file has ended if that code is returned with avail_in not 0, or when there is no more input.
 ///
 /// @param strm  initialised stream
 /// @return FDCKPT_OK: progress was made
 ///         FDCKPT_INFLATE_STREAM_END    the stream has ended and all output was returned
-///         FDCKPT_INFLATE_NEED_MORE     no progress is possible: call again with more input or output
-///                                      space; without more input, the stream is truncated
-///         FDCKPT_ERR_CORRUPT           the data is corrupt: see msg, error_bit_offset and error_code.
-///                                      The output before was returned; each further call fails alike.
+///         FDCKPT_INFLATE_NEED_MORE     no progress is possible: call again with more input or
+///                                      output space; without more input, the stream is truncated
+///         FDCKPT_ERR_CORRUPT           the data is corrupt: see msg, error_bit_offset and
+///                                      error_code. The output before was returned; each further
+///                                      call fails alike.
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed; the call may be retried
-///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or not initialised; or a buffer is NULL
-///                                      though its size is not 0, or too large; or input and output
-///                                      overlap
+///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or not initialised; or a buffer is
+///                                      NULL though its size is not 0, or too large; or input and
+///                                      output overlap
 ///
 /// Thread safety: one thread at a time per stream.
 ///
@@ -344,21 +345,23 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint_bound(strm: *mut fdckpt_infla
     if result == FDCKPT_OK { bound } else { 0 }
 }
 
-/// Saves the state of a stream, at any point between calls. fdckpt_inflate_restore continues from it in
-/// another stream or process. The stream itself continues as if nothing had happened.
+/// Saves the state of a stream, at any point between calls. fdckpt_inflate_restore continues from it
+/// in another stream or process. The stream itself continues as if nothing had happened.
 ///
 /// @param strm          initialised stream
 /// @param encoding      FDCKPT_INFLATE_CHECKPOINT_*; FULL is the one for ordinary use
 /// @param buffer        destination
 /// @param capacity      number of bytes at buffer
-/// @param out_size      size of the checkpoint in bytes; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required
-///                      capacity
-/// @param out_position  where input and output continue: total_in and total_out for FULL and COMPACT;
-///                      others may continue earlier in the input. Written on success. May be NULL.
+/// @param out_size      size of the checkpoint in bytes; after FDCKPT_ERR_BUFFER_TOO_SMALL, the
+///                      required capacity
+/// @param out_position  where input and output continue: total_in and total_out for FULL and
+///                      COMPACT; others may continue earlier in the input. Written on success. May
+///                      be NULL.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
 ///         FDCKPT_ERR_INVALID_STATE     the stream has failed
-///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is invalid, or the encoding is not for this format
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is invalid, or the encoding is not for this
+///                                      format
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed (COMPACT only)
 ///
 /// Thread safety: one thread at a time per stream.
@@ -398,15 +401,15 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     }
 }
 
-/// Restores the state of a stream, whatever it did before. Then move input and output to the position,
-/// and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
+/// Restores the state of a stream, whatever it did before. Then move input and output to the
+/// position, and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
 ///
-/// @param strm          stream, initialised for the format of the checkpoint (which the encodings FULL
-///                      and COMPACT verify)
+/// @param strm          stream, initialised for the format of the checkpoint (which the encodings
+///                      FULL and COMPACT verify)
 /// @param data          checkpoint of any encoding
 /// @param size          number of bytes at data
-/// @param out_position  where input and output continue, as total_in and total_out; written on success.
-///                      May be NULL.
+/// @param out_position  where input and output continue, as total_in and total_out; written on
+///                      success. May be NULL.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_CORRUPT           not a checkpoint of this format, or corrupt
 ///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is invalid
@@ -463,8 +466,8 @@ pub unsafe extern "C" fn fdckpt_inflate_reset(strm: *mut fdckpt_inflate_t) -> c_
     }
 }
 
-/// Frees what the library allocated for a stream. The stream may be initialised again. Ending it twice
-/// is an error without effect.
+/// Frees what the library allocated for a stream. The stream may be initialised again. Ending it
+/// twice is an error without effect.
 ///
 /// @param strm  initialised stream
 /// @return FDCKPT_OK

@@ -16,8 +16,8 @@ use crate::sys::mmap::Mmap;
 /// Size of a compressed stream: up to the end of the file.
 pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 
-/// An inflate index: random access to the output of a compressed stream, together with the file of the
-/// stream. docs/inflate-index-format.md specifies the saved form.
+/// An inflate index: random access to the output of a compressed stream, together with the file of
+/// the stream. docs/inflate-index-format.md specifies the saved form.
 ///
 /// Created by fdckpt_inflate_index_build or fdckpt_inflate_index_load, freed by
 /// fdckpt_inflate_index_free. Threads that read the same stream load an index each.
@@ -28,23 +28,24 @@ pub struct fdckpt_inflate_index_t {
     _map: Option<Mmap>,
 }
 
-/// Decompresses a stream and builds an index with one access point every `interval` bytes of output. An
-/// access point takes 10 to 40 KB, up to twice that for Deflate64. On average, half an interval is
-/// decompressed before the first byte of a read.
+/// Decompresses a stream and builds an index with one access point every `interval` bytes of output.
+/// An access point takes 10 to 40 KB, up to twice that for Deflate64. On average, half an interval
+/// is decompressed before the first byte of a read.
 ///
-/// @param fd            descriptor of the file of the stream; not closed, its position is neither used
-///                      nor changed; must stay open until the index is freed
+/// @param fd            descriptor of the file of the stream; not closed, its position is neither
+///                      used nor changed; must stay open until the index is freed
 /// @param start_offset  offset in bytes of the stream in the file
-/// @param size          size of the stream in bytes, or FDCKPT_UNTIL_EOF. What follows the stream within
-///                      that size is ignored, but belongs to what the index is compared with.
+/// @param size          size of the stream in bytes, or FDCKPT_UNTIL_EOF. What follows the stream
+///                      within that size is ignored, but belongs to what the index is compared with.
 /// @param format        FDCKPT_INFLATE_DEFLATE, _DEFLATE64, _ZLIB or _GZIP
 /// @param interval      bytes of output per access point, not 0; 4 MiB is a usual value
 /// @param output_fd     descriptor to which the output is written; -1: nowhere
-/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the code:
+/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the
+///         code:
 ///         FDCKPT_ERR_CORRUPT           the stream is corrupt or truncated
 ///         FDCKPT_ERR_INVALID_STATE     fd has no size (a pipe, for example)
-///         FDCKPT_ERR_INVALID_ARGUMENT  interval is 0, format is invalid, a descriptor is negative, or
-///                                      the stream lies outside of the file
+///         FDCKPT_ERR_INVALID_ARGUMENT  interval is 0, format is invalid, a descriptor is negative,
+///                                      or the stream lies outside of the file
 ///         FDCKPT_ERR_IO                reading or writing failed
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
@@ -92,20 +93,22 @@ pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_
     }
 }
 
-/// Loads a saved index by mapping its file, which must not be modified or truncated until the index is
-/// freed. The other arguments must name the stream for which the index was built.
+/// Loads a saved index by mapping its file, which must not be modified or truncated until the index
+/// is freed. The other arguments must name the stream for which the index was built.
 ///
 /// @param index_fd      descriptor of the file of the index open for reading; not closed; not needed
 ///                      after the call
 /// @param fd            as for fdckpt_inflate_index_build
 /// @param start_offset  as for fdckpt_inflate_index_build
 /// @param size          as for fdckpt_inflate_index_build
-/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the code:
+/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the
+///         code:
 ///         FDCKPT_ERR_FORMAT            not an inflate index
 ///         FDCKPT_ERR_CORRUPT           the index is corrupt
-///         FDCKPT_ERR_INVALID_STATE     the size of the stream differs from the one in the index, or fd
-///                                      has no size
-///         FDCKPT_ERR_INVALID_ARGUMENT  a descriptor is negative, or the stream lies outside of the file
+///         FDCKPT_ERR_INVALID_STATE     the size of the stream differs from the one in the index, or
+///                                      fd has no size
+///         FDCKPT_ERR_INVALID_ARGUMENT  a descriptor is negative, or the stream lies outside of the
+///                                      file
 ///         FDCKPT_ERR_IO                a file cannot be read or mapped
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
@@ -129,13 +132,14 @@ pub extern "C" fn fdckpt_inflate_index_load(index_fd: c_int, fd: c_int, start_of
 ///
 /// @param index     index
 /// @param offset    offset in bytes in the output
-/// @param buffer    destination; contents unspecified if the call fails. May be NULL if capacity is 0.
+/// @param buffer    destination; contents unspecified if the call fails. May be NULL if capacity is
+///                  0.
 /// @param capacity  number of bytes at buffer
-/// @param out_size  number of bytes read; less than capacity only at the end of the output. Written on
-///                  success.
+/// @param out_size  number of bytes read; less than capacity only at the end of the output. Written
+///                  on success.
 /// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_STATE     the stream is not the one for which the index was built, or has
-///                                      changed
+///         FDCKPT_ERR_INVALID_STATE     the stream is not the one for which the index was built, or
+///                                      has changed
 ///         FDCKPT_ERR_CORRUPT           the index is corrupt
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
 ///         FDCKPT_ERR_IO                reading failed

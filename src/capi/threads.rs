@@ -92,7 +92,8 @@ pub struct fdckpt_thread_pool_t {
 ///
 /// @param threads  number of threads, the caller's included; 0: the limit of fdckpt_set_max_threads.
 ///                 If the system refuses some, there are fewer.
-/// @return pool, to be freed with fdckpt_thread_pool_free; or NULL, fdckpt_last_error() has the code:
+/// @return pool, to be freed with fdckpt_thread_pool_free; or NULL, fdckpt_last_error() has the
+///         code:
 ///         FDCKPT_ERR_INVALID_ARGUMENT  threads is negative
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
