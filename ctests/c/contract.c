@@ -106,10 +106,10 @@ check_layout( void ) {
   MEMBER( fdckpt_error_t, errnum,    4, int      );
   MEMBER( fdckpt_error_t, offset,    8, uint64_t );
   CHECK_EQ( offsetof( fdckpt_error_t, function ), 16 );
-  CHECK_EQ( offsetof( fdckpt_error_t, text     ), 24 );
+  CHECK_EQ( offsetof( fdckpt_error_t, message     ), 24 );
   MEMBER( fdckpt_error_t, frame,    32, uint64_t );
-  CHECK_EQ( offsetof( fdckpt_error_t, file     ), 40 );
-  CHECK_EQ( offsetof( fdckpt_error_t, name     ), 48 );
+  CHECK_EQ( offsetof( fdckpt_error_t, path     ), 40 );
+  CHECK_EQ( offsetof( fdckpt_error_t, region     ), 48 );
   CHECK_EQ( sizeof(fdckpt_error_t), 56 );
 }
 
