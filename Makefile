@@ -235,7 +235,7 @@ bench: lib $(BENCH)/bench $(BENCH_LIB) ## Measure the library against another, t
 	@$(if $(QUICK)$(ROWS),,$(MAKE) --no-print-directory bench-index)
 	@$(if $(ROWS),,$(MAKE) --no-print-directory bench-threads)
 
-$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+$(BENCH)/threads: benches/threads.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h $(wildcard include/fdckpt/*.h)
 	@mkdir -p $(BENCH)
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/threads.c -pthread -L$(OUT) -lfdckpt \
 	  -Wl,-rpath,$(abspath $(OUT)) && mv -f $@.$$$$ $@
@@ -285,19 +285,21 @@ install-tool: $(TOOL) ## Install the tool alone, with man pages and completions 
 	"$(TOOL)" completions fish > "$(FISH_COMPLETE)/fdckpt.fish"
 
 install-lib: lib ## Install libraries, headers and pkg-config file alone
-	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include/fdckpt" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	install -m 755 "$(OUT)/libfdckpt.so" "$(DESTDIR)$(LIBDIR)/libfdckpt.so.$(VERSION)"
 	ln -sf libfdckpt.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libfdckpt.so"
 	install -m 644 "$(OUT)/libfdckpt.a" "$(DESTDIR)$(LIBDIR)/libfdckpt.a"
 	install -m 644 include/fd_checkpt.h include/fdckpt.h "$(DESTDIR)$(PREFIX)/include/"
+	install -m 644 include/fdckpt/*.h "$(DESTDIR)$(PREFIX)/include/fdckpt/"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/fdckpt.pc"
 	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt LICENSES/BSD-2-Clause-fast-md5.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 
 uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc
-	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h
+	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h $(patsubst include/%,%,$(wildcard include/fdckpt/*.h))
+	-rmdir "$(DESTDIR)$(PREFIX)/include/fdckpt" 2>/dev/null
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	rm -f "$(DESTDIR)$(PREFIX)/bin/fdckpt" "$(DESTDIR)$(MANDIR)"/man1/fdckpt{,-*}.1
 	rm -f "$(BASH_COMPLETE)/fdckpt" "$(ZSH_COMPLETE)/_fdckpt" "$(FISH_COMPLETE)/fdckpt.fish"

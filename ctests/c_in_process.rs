@@ -24,6 +24,7 @@ unsafe extern "C" {
     fn frames_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn abi_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
 
@@ -95,6 +96,11 @@ fn fti() {
 #[test]
 fn frames() {
     call("frames", frames_main, &[]);
+}
+
+#[test]
+fn abi() {
+    call("abi", abi_main, &[]);
 }
 
 #[test]

@@ -78,6 +78,11 @@ mod shared_library {
     }
 
     #[test]
+    fn abi() {
+        support::run(&mut Command::new(support::c_program("abi")));
+    }
+
+    #[test]
     fn host() {
         support::run(&mut Command::new(support::c_program("host")));
     }
@@ -112,6 +117,14 @@ mod valgrind {
     fn contract() {
         if support::have("valgrind") {
             support::run(&mut valgrind(&support::c_program("contract")));
+        }
+    }
+
+    /// Memory beyond a struct of the caller's is not touched.
+    #[test]
+    fn abi() {
+        if support::have("valgrind") {
+            support::run(&mut valgrind(&support::c_program("abi")));
         }
     }
 
@@ -155,7 +168,7 @@ mod valgrind {
         }
         // Not frames: it takes too long, and to valgrind its forked child, where threads are no more, leaks their memory. The sanitizers
         // (`make sanitize`) run it.
-        for name in ["contract", "io", "corrupt", "threads", "log", "host", "container", "fti", "checkpoint", "inflate"] {
+        for name in ["contract", "io", "corrupt", "threads", "log", "host", "abi", "container", "fti", "checkpoint", "inflate"] {
             print!("{}", support::run(&mut valgrind(&support::c_program(name))));
         }
     }

@@ -266,6 +266,11 @@ fn initialisers_compile() {
             count += 1;
         }
     }
+    // Each is tested with the size of its first version, later ones and invalid ones.
+    let tested = read("ctests/c/abi.c");
+    for init in words_after(&source, " = FDCKPT_") {
+        assert!(tested.contains(&format!("\"FDCKPT_{init}\"")), "{init}");
+    }
     let growable: usize = HEADERS
         .iter()
         .flat_map(|(_, modules)| *modules)

@@ -24,6 +24,7 @@ static int cancel_after;
 static int
 progress( void * context, fdckpt_progress_t const * now ) {
   CHECK( context==(void *)path );
+  CHECK_EQ( now->struct_size, sizeof(*now) );
   CHECK( now->data_bytes<=now->total_bytes );
   return !--cancel_after;
 }
@@ -33,6 +34,7 @@ struct heard { ulong cnt; char name[64]; ulong frame; int code; };
 static void
 damaged( void * context, fdckpt_issue_t const * damage ) {
   struct heard * heard = (struct heard *)context;
+  CHECK_EQ( damage->struct_size, sizeof(*damage) );
   heard->cnt++;
   snprintf( heard->name, sizeof(heard->name), "%s", damage->region ? damage->region : "" );
   heard->frame = damage->frame;

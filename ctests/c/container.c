@@ -327,6 +327,7 @@ struct findings {
 static void
 on_finding( void *                             context,
             fdckpt_container_issue_t const * finding ) {
+  CHECK_EQ( finding->struct_size, sizeof(*finding) );
   struct findings * findings = (struct findings *)context;
   if( findings->cnt<8UL ) {
     findings->offset [ findings->cnt ] = finding->offset;

@@ -58,6 +58,7 @@ tell( void *                           context,
   told->cnt++;
   told->damage += finding->severity==FDCKPT_FTI_SEVERITY_CORRUPT;
   CHECK( !strcmp( finding->path, path ) );
+  CHECK_EQ( finding->struct_size, sizeof(*finding) );
   CHECK( strstr( finding->message, finding->actual )!=NULL );
   CHECK( strstr( finding->message, finding->expected )!=NULL );
   if( told->cnt==1UL ) {
@@ -70,6 +71,7 @@ tell( void *                           context,
 static void
 tell_difference( void *                              context,
                  fdckpt_fti_file_difference_t const * difference ) {
+  CHECK_EQ( difference->struct_size, sizeof(*difference) );
   fdckpt_fti_file_difference_t * to = (fdckpt_fti_file_difference_t *)context;
   to[ difference->kind ] = *difference;
 }
@@ -382,7 +384,7 @@ static void
 arguments( void ) {
   int      x    = 1;
   uint64_t size = 77UL;
-  fdckpt_fti_options_t const good    = { .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
+  fdckpt_fti_options_t const good    = { .struct_size = sizeof(fdckpt_fti_options_t), .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
   fdckpt_fti_options_t       options = good;
   fdckpt_fti_t *             fti     = fdckpt_fti_new();
   WORKS( fdckpt_fti_protect( fti, 1, &x, sizeof(x) ) );
