@@ -299,7 +299,7 @@ install-lib: lib ## Install libraries, headers and pkg-config file alone
 uninstall: ## Remove what install installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc
 	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h $(patsubst include/%,%,$(wildcard include/fdckpt/*.h))
-	-rmdir "$(DESTDIR)$(PREFIX)/include/fdckpt" 2>/dev/null
+	rmdir "$(DESTDIR)$(PREFIX)/include/fdckpt" 2>/dev/null || true
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	rm -f "$(DESTDIR)$(PREFIX)/bin/fdckpt" "$(DESTDIR)$(MANDIR)"/man1/fdckpt{,-*}.1
 	rm -f "$(BASH_COMPLETE)/fdckpt" "$(ZSH_COMPLETE)/_fdckpt" "$(FISH_COMPLETE)/fdckpt.fish"

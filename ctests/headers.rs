@@ -189,7 +189,8 @@ fn functions_are_documented_in_fixed_slots() {
                 assert!(comment.contains(&format!(" * @param {parameter} ")), "{function}: {parameter}");
             }
         }
-        let exported: usize = modules.iter().map(|module| read(format!("src/capi/{module}.rs")).matches("no_mangle").count()).sum();
+        let exported: usize =
+            modules.iter().map(|module| read(format!("src/capi/{module}.rs")).matches("no_mangle").count()).sum();
         assert_eq!(functions, exported, "{name}.h");
     }
 }
@@ -262,7 +263,9 @@ fn initialisers_compile() {
         for init in words_after(&read(format!("include/{name}.h")), "#define FDCKPT_").filter(|name| name.ends_with("_INIT")) {
             let variable = init.to_lowercase();
             let value = format!("fdckpt_{} {variable} = FDCKPT_{init};", variable.replace("_init", "_t"));
-            source += &format!("size_t host_{variable}( void );\nsize_t host_{variable}( void ) {{ {value} return {variable}.struct_size; }}\n");
+            source += &format!(
+                "size_t host_{variable}( void );\nsize_t host_{variable}( void ) {{ {value} return {variable}.struct_size; }}\n"
+            );
             count += 1;
         }
     }

@@ -1,10 +1,11 @@
-//! Compares the headers, as libclang reads them, with the Rust code that they stand for: layouts, constants, prototypes.
+//! Compares the headers, as libclang reads them, with the Rust code that they stand for: layouts, constants,
+//! prototypes.
 
 use std::mem::{align_of, offset_of, size_of};
 
 use super::{
-    block_index, checkpoint_reader, checkpoint_writer, common, container, error_code, error_types, fd_checkpt, fd_checkpt_types, frames, fti,
-    fti_file, inflate, inflate_index, options, threads,
+    block_index, checkpoint_reader, checkpoint_writer, common, container, error_code, error_types, fd_checkpt, fd_checkpt_types,
+    frames, fti, fti_file, inflate, inflate_index, options, threads,
 };
 use crate::frame;
 

@@ -69,8 +69,8 @@ pub struct fdckpt_block_footer_t {
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `data` is readable for `size` bytes, `out_blocks` writable for `capacity` elements, the others are out parameters (see
-/// [`crate::capi`]).
+/// `data` is readable for `size` bytes, `out_blocks` writable for `capacity` elements, the others are out parameters
+/// (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_block_index_read(
     data: *const c_void,
@@ -118,7 +118,8 @@ pub unsafe extern "C" fn fdckpt_block_index_decode(
     out_footer: *mut fdckpt_block_footer_t,
 ) -> c_int {
     ffi::run(c"fdckpt_block_index_decode", || {
-        // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable; `begin` checks them for NULL (caller).
+        // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable; `begin` checks them for NULL
+        // (caller).
         unsafe {
             begin(out_blocks, capacity, out_count, out_footer)?;
             decode(ffi::bytes(data, size)?, out_blocks, capacity, out_count, out_footer)
@@ -147,8 +148,8 @@ unsafe fn begin(
 }
 
 /// # Safety
-/// `out_blocks` is valid for writes of `capacity` elements (or NULL, if that is 0), the other pointers are valid for writes; at any
-/// alignment.
+/// `out_blocks` is valid for writes of `capacity` elements (or NULL, if that is 0), the other pointers are valid for
+/// writes; at any alignment.
 unsafe fn decode(
     payload: &[u8],
     out_blocks: *mut fdckpt_block_t,
@@ -213,8 +214,8 @@ fn block_bytes(count: usize) -> u64 {
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `blocks` is readable for `block_count` elements, `footer` NULL or readable, `buffer` writable for `capacity` bytes, `out_size` an
-/// out parameter (see [`crate::capi`]).
+/// `blocks` is readable for `block_count` elements, `footer` NULL or readable, `buffer` writable for `capacity` bytes,
+/// `out_size` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_block_index_encode(
     blocks: *const fdckpt_block_t,

@@ -233,8 +233,8 @@ pub type fdckpt_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, i
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays valid until
-/// the reader is freed. Nobody modifies or truncates the file until then.
+/// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays
+/// valid until the reader is freed. Nobody modifies or truncates the file until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open(
     path: *const c_char,
@@ -288,7 +288,8 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
     ffi::make_about(c"fdckpt_reader_open_memory", || {
-        // SAFETY: `data` is readable and unmodified as long as the reader, `options` NULL or readable for its struct_size (caller).
+        // SAFETY: `data` is readable and unmodified as long as the reader, `options` NULL or readable for its
+        // struct_size (caller).
         let (bytes, (options, progress)) = unsafe { (ffi::bytes(data, size)?, fdckpt_reader_options_t::read(options)?) };
         Ok(fdckpt_reader_t { reader: options.open_bytes(bytes)?, progress })
     })
@@ -301,7 +302,8 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
 /// Thread safety: any thread that is the last to use the reader.
 ///
 /// # Safety
-/// `reader` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
+/// `reader` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_free(reader: *mut fdckpt_reader_t) {
     // SAFETY: NULL or a live handle that nobody else uses (caller).
@@ -333,7 +335,8 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `data` writable by this call alone (caller).
+    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `data` writable by this call alone
+    // (caller).
     unsafe {
         call(c"fdckpt_reader_read", reader, |handle| {
             let name = ffi::text(name)?;
@@ -586,8 +589,8 @@ pub unsafe extern "C" fn fdckpt_reader_find_region(
     name: *const c_char,
     out_region: *mut fdckpt_region_info_t,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `out_region` NULL or writable for its struct_size
-    // (caller).
+    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `out_region` NULL or writable for its
+    // struct_size (caller).
     unsafe {
         call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
             let (name, out_region) = (ffi::text(name)?, Output::required(out_region)?);
@@ -657,7 +660,8 @@ pub unsafe extern "C" fn fdckpt_reader_get_attribute(
     out_value: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `key` NULL or a C string; the out parameters are NULL or writable (caller).
+    // SAFETY: `reader` is NULL or a live handle, `key` NULL or a C string; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         call(c"fdckpt_reader_get_attribute", reader, |fdckpt_reader_t { reader, .. }| {
             let key = ffi::text(key)?;
@@ -735,8 +739,8 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
     callback: fdckpt_issue_fn_t,
     context: *mut c_void,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until it returns
-    // (caller).
+    // SAFETY: `reader` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until
+    // it returns (caller).
     unsafe {
         call(c"fdckpt_reader_verify", reader, |handle| {
             let mut report = |damage: Damage<'_>| {
@@ -830,8 +834,8 @@ growable! { fdckpt_salvage_stats_t { first_size: 48, last: reserved: c_int, init
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// Both paths are C strings, `options` is NULL or an input struct, `out_stats` NULL or an output struct (see [`crate::capi`]).
-/// Nobody modifies or truncates the file during the call.
+/// Both paths are C strings, `options` is NULL or an input struct, `out_stats` NULL or an output struct (see
+/// [`crate::capi`]). Nobody modifies or truncates the file during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_salvage_file(
     src_path: *const c_char,

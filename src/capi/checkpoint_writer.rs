@@ -31,11 +31,12 @@ struct InUseGuard(NonNull<fdckpt_writer_t>);
 
 impl InUseGuard {
     /// # Safety
-    /// `writer` is NULL, misaligned, or a live handle that no other thread uses and that stays live as long as the guard.
+    /// `writer` is NULL, misaligned, or a live handle that no other thread uses and that stays live as long as the
+    /// guard.
     unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, Error> {
         let handle = ffi::check(writer)?;
-        // SAFETY: `check` found the pointer good, so it is a live handle (caller). A guard that exists already has borrowed the
-        // other field alone.
+        // SAFETY: `check` found the pointer good, so it is a live handle (caller). A guard that exists already has
+        // borrowed the other field alone.
         let in_use = unsafe { &mut (*handle.as_ptr()).in_use };
         if mem::replace(in_use, true) {
             return Err(Error::Argument("a progress callback must not use its writer; it cancels by its return value"));
@@ -127,8 +128,8 @@ impl fdckpt_writer_options_t {
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays valid until
-/// the writer is freed.
+/// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays
+/// valid until the writer is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_open(
     path: *const c_char,
@@ -184,7 +185,8 @@ pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt
 /// Thread safety: one thread at a time per writer.
 ///
 /// # Safety
-/// `writer` is a live handle that no other thread uses, `name` a C string, `data` readable for `size` bytes (see [`crate::capi`]).
+/// `writer` is a live handle that no other thread uses, `name` a C string, `data` readable for `size` bytes (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_add(
     writer: *mut fdckpt_writer_t,
@@ -192,7 +194,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     data: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `writer` is NULL or a live handle of this thread alone, `name` NULL or a C string, `data` readable (caller).
+    // SAFETY: `writer` is NULL or a live handle of this thread alone, `name` NULL or a C string, `data` readable
+    // (caller).
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
             let name = ffi::text(name)?;
@@ -228,7 +231,8 @@ pub unsafe extern "C" fn fdckpt_writer_set_style(writer: *mut fdckpt_writer_t, s
 /// Thread safety: one thread at a time per writer.
 ///
 /// # Safety
-/// `writer` is a live handle that no other thread uses, `key` a C string, `value` readable for `size` bytes (see [`crate::capi`]).
+/// `writer` is a live handle that no other thread uses, `key` a C string, `value` readable for `size` bytes (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_set_attribute(
     writer: *mut fdckpt_writer_t,
@@ -236,7 +240,8 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
     value: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `writer` is NULL or a live handle of this thread alone, `key` NULL or a C string, `value` readable (caller).
+    // SAFETY: `writer` is NULL or a live handle of this thread alone, `key` NULL or a C string, `value` readable
+    // (caller).
     unsafe {
         call(c"fdckpt_writer_set_attribute", writer, |writer| {
             let key = ffi::text(key)?;
@@ -296,15 +301,16 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
 /// Thread safety: any thread that is the last to use the writer.
 ///
 /// # Safety
-/// `writer` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
+/// `writer` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
     if writer.is_null() {
         return;
     }
     ffi::run_about(c"fdckpt_writer_free", || {
-        // SAFETY: not NULL, so a live handle that nobody else uses (caller); the guard, which fails in a progress callback, is
-        // gone when it is freed.
+        // SAFETY: not NULL, so a live handle that nobody else uses (caller); the guard, which fails in a progress
+        // callback, is gone when it is freed.
         unsafe {
             drop(InUseGuard::begin(writer)?);
             ffi::free(c"fdckpt_writer_free", writer);

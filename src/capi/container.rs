@@ -67,8 +67,7 @@ pub struct fdckpt_container_issue_t {
 ///
 /// @param context  `context` of fdckpt_container_verify
 /// @param issue    valid until the callback returns, message included
-pub type fdckpt_container_issue_fn_t =
-    Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_container_issue_t)>;
+pub type fdckpt_container_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_container_issue_t)>;
 
 /// Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files
 /// of other formats. fdckpt_container_parse tells whether it can be read.
@@ -139,7 +138,8 @@ pub unsafe extern "C" fn fdckpt_container_parse(data: *const c_void, size: usize
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
     ffi::make(c"fdckpt_container_open", || {
-        // SAFETY: the container is dropped before the map (order of the fields); nobody changes the file (documented above).
+        // SAFETY: the container is dropped before the map (order of the fields); nobody changes the file (documented
+        // above).
         let (map, file) = unsafe { ffi::map(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
@@ -152,7 +152,8 @@ pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
 /// Thread safety: any thread that is the last to use the container.
 ///
 /// # Safety
-/// `container` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
+/// `container` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_free(container: *mut fdckpt_container_t) {
     // SAFETY: NULL or a live handle that nobody else uses (caller).
@@ -207,8 +208,8 @@ pub unsafe extern "C" fn fdckpt_container_set(
 /// Thread safety: one thread at a time per container.
 ///
 /// # Safety
-/// `container` is a live handle that no other thread uses; `data` is readable for `size` bytes and unmodified as long as it is a
-/// section (see [`crate::capi`]).
+/// `container` is a live handle that no other thread uses; `data` is readable for `size` bytes and unmodified as long
+/// as it is a section (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     container: *mut fdckpt_container_t,
@@ -216,8 +217,8 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     data: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle of this thread alone; `data` is readable and unmodified as long as it is a section
-    // (caller).
+    // SAFETY: `container` is NULL or a live handle of this thread alone; `data` is readable and unmodified as long as
+    // it is a section (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set_borrowed", container, |handle| {
             let (kind, data) = (kind(r#type)?, ffi::bytes(data, size)?);
@@ -265,7 +266,8 @@ pub unsafe extern "C" fn fdckpt_container_find(
     out_data: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable (caller).
+    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_find", container, |handle| {
             ffi::not_null(out_data, ffi::NULL_OUT).and(ffi::not_null(out_size, ffi::NULL_OUT))?;
@@ -339,7 +341,8 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
     index: usize,
     out_section: *mut fdckpt_container_section_t,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_section` NULL or writable for its struct_size (caller).
+    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_section` NULL or writable for its
+    // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_info", container, |handle| {
             let out_section = Output::required(out_section)?;
@@ -379,7 +382,8 @@ pub unsafe extern "C" fn fdckpt_container_section_data(
     out_data: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable (caller).
+    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_data", container, |handle| {
             ffi::not_null(out_data, ffi::NULL_OUT).and(ffi::not_null(out_size, ffi::NULL_OUT))?;
@@ -429,8 +433,8 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
 /// Thread safety: several threads may call it for one container that nobody changes.
 ///
 /// # Safety
-/// `container` is a live handle that no other thread changes, `buffer` writable for `capacity` bytes, `out_size` an out parameter
-/// (see [`crate::capi`]).
+/// `container` is a live handle that no other thread changes, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_serialize(
     container: *const fdckpt_container_t,
@@ -438,8 +442,8 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     capacity: usize,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes, `buffer` writable by this call alone, `out_size` NULL or
-    // writable (caller).
+    // SAFETY: `container` is NULL or a live handle that nobody changes, `buffer` writable by this call alone,
+    // `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialize", container, |handle| {
             ffi::not_null(out_size, ffi::NULL_OUT)?;

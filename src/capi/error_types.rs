@@ -1,4 +1,5 @@
-//! The types of fdckpt.h in which failures are reported: codes, details, log lines. The comments here are those of the header.
+//! The types of fdckpt.h in which failures are reported: codes, details, log lines. The comments here are those of the
+//! header.
 
 #![allow(non_camel_case_types)]
 

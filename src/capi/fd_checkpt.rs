@@ -17,8 +17,8 @@ use crate::frame::style::FrameState;
 use crate::frame::{BUFFER_MIN, FrameStyle, Kind, source};
 use crate::sys::lz4::{Compressor, Decompressor};
 
-/// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone become one
-/// straight path with it.
+/// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone
+/// become one straight path with it.
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
         let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::input(buf, sz)));
@@ -77,8 +77,8 @@ macro_rules! get {
 /// wbuf is NULL or too small, allocation of the compressor failed.
 ///
 /// # Safety
-/// `mem` is NULL, misaligned, or writable for a `fd_checkpt_t`; `wbuf` is writable for `wbuf_sz` bytes. Both stay in place, used by
-/// nobody else, until fini; `fd` is the caller's to use until then.
+/// `mem` is NULL, misaligned, or writable for a `fd_checkpt_t`; `wbuf` is writable for `wbuf_sz` bytes. Both stay in
+/// place, used by nobody else, until fini; `fd` is the caller's to use until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_init_stream(
     mem: *mut c_void,
@@ -144,7 +144,8 @@ pub unsafe extern "C" fn fd_checkpt_fini(checkpt: *mut fd_checkpt_t) -> *mut c_v
 /// `checkpt` as for [`fd_checkpt_fini`]; `_off` is NULL or valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, frame_style: c_int, _off: *mut ulong) -> c_int {
-    // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable (caller).
+    // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
+    // (caller).
     unsafe {
         ffi::call(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
             let off = encoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
@@ -163,10 +164,12 @@ pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, fr
 /// FD_CHECKPT_ERR_IO, writing failed.
 ///
 /// # Safety
-/// As for [`fd_checkpt_open_advanced`]; the buffers given to [`fd_checkpt_data`] in this frame are still readable and unmodified.
+/// As for [`fd_checkpt_open_advanced`]; the buffers given to [`fd_checkpt_data`] in this frame are still readable and
+/// unmodified.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _off: *mut ulong) -> c_int {
-    // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable (caller).
+    // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
+    // (caller).
     unsafe {
         ffi::call(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
             let off = encoder.close(|| ffi::not_null(_off, NULL_OFF))?;
@@ -218,8 +221,8 @@ pub unsafe extern "C" fn fd_checkpt_data(checkpt: *mut fd_checkpt_t, buf: *const
 /// decompressor failed.
 ///
 /// # Safety
-/// `mem` is NULL, misaligned, or writable for a `fd_restore_t`; `rbuf` is writable for `rbuf_sz` bytes. Both stay in place, used by
-/// nobody else, until fini; `fd` is the caller's to use until then.
+/// `mem` is NULL, misaligned, or writable for a `fd_restore_t`; `rbuf` is writable for `rbuf_sz` bytes. Both stay in
+/// place, used by nobody else, until fini; `fd` is the caller's to use until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_init_stream(
     mem: *mut c_void,
@@ -292,7 +295,8 @@ pub unsafe extern "C" fn fd_restore_fini(restore: *mut fd_restore_t) -> *mut c_v
 /// `restore` as for [`fd_restore_fini`]; `_off` is NULL or valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, frame_style: c_int, _off: *mut ulong) -> c_int {
-    // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable (caller).
+    // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
+    // (caller).
     unsafe {
         ffi::call(c"fd_restore_open_advanced", restore, |mut decoder| {
             let off = decoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
@@ -310,10 +314,12 @@ pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, fr
 /// FD_CHECKPT_ERR_INVAL, restore is NULL, no frame is open, or _off is NULL.
 ///
 /// # Safety
-/// As for [`fd_restore_open_advanced`]; the buffers given to [`fd_restore_data`] in this frame are still writable and unused.
+/// As for [`fd_restore_open_advanced`]; the buffers given to [`fd_restore_data`] in this frame are still writable and
+/// unused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _off: *mut ulong) -> c_int {
-    // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable (caller).
+    // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
+    // (caller).
     unsafe {
         ffi::call(c"fd_restore_close_advanced", restore, |mut decoder| {
             let off = decoder.close(|| ffi::not_null(_off, NULL_OFF))?;
@@ -348,7 +354,8 @@ pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong)
 /// it.
 ///
 /// # Safety
-/// `restore` as for [`fd_restore_fini`]; `buf` is NULL, or writable for `sz` bytes and used by nobody else during the call.
+/// `restore` as for [`fd_restore_fini`]; `buf` is NULL, or writable for `sz` bytes and used by nobody else during the
+/// call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone;
@@ -361,7 +368,8 @@ pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c
 /// Otherwise as fd_restore_meta.
 ///
 /// # Safety
-/// As for [`fd_restore_meta`]; a `buf` of more than FD_RESTORE_META_MAX bytes stays writable and unused until the frame is closed.
+/// As for [`fd_restore_meta`]; a `buf` of more than FD_RESTORE_META_MAX bytes stays writable and unused until the frame
+/// is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone;
@@ -404,7 +412,8 @@ fn check_region(mmio: *const c_void, size: ulong) -> Result<(), Error> {
 fn init_checkpt(checkpt: NonNull<fd_checkpt_t>, fd: c_int, to: fd_checkpt_private_to) -> Result<(), Error> {
     let lz4 = Compressor::create_raw().ok_or(Error::OutOfMemory)?.as_ptr();
     let checkpt = checkpt.as_ptr();
-    // SAFETY: `checkpt` is not NULL and aligned (checked by `ffi::init`) and memory for a handle (caller). It is written, never read.
+    // SAFETY: `checkpt` is not NULL and aligned (checked by `ffi::init`) and memory for a handle (caller). It is
+    // written, never read.
     unsafe {
         (*checkpt).fd = fd;
         (*checkpt).frame_style = FrameState::BETWEEN_FRAMES;
@@ -424,7 +433,8 @@ fn init_restore(
 ) -> Result<(), Error> {
     let lz4 = Decompressor::create_raw().ok_or(Error::OutOfMemory)?.as_ptr();
     let restore = restore.as_ptr();
-    // SAFETY: `restore` is not NULL and aligned (checked by `ffi::init`) and memory for a handle (caller). It is written, never read.
+    // SAFETY: `restore` is not NULL and aligned (checked by `ffi::init`) and memory for a handle (caller). It is
+    // written, never read.
     unsafe {
         (*restore).fd = fd;
         (*restore).frame_style = FrameState::BETWEEN_FRAMES;

@@ -95,12 +95,12 @@ pub(super) const NO_FD: c_int = -1;
 pub(super) trait Handle {
     type Engine<'h>;
 
-    /// Borrows the fields that the engine needs, each on its own: LZ4 keeps addresses of earlier chunks in the ring, so no
-    /// reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
+    /// Borrows the fields that the engine needs, each on its own: LZ4 keeps addresses of earlier chunks in the ring, so
+    /// no reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
     ///
     /// # Safety
-    /// The handle was initialised by one of its init functions, the memory given to init is still valid, and nobody else uses either
-    /// for `'h`.
+    /// The handle was initialised by one of its init functions, the memory given to init is still valid, and nobody
+    /// else uses either for `'h`.
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Self::Engine<'h>;
 
     /// Returns what the handle can do next.
@@ -128,9 +128,9 @@ impl Handle for fd_checkpt_t {
     #[inline]
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Encoder<'h> {
         let handle = handle.as_ptr();
-        // SAFETY: the handle is initialised (required), so `fd` says which field of the union is in use, and `lz4` is the state that
-        // init made and that is only ever used with this ring. Buffer, region and descriptor given to init are still valid and
-        // used by nobody else (required).
+        // SAFETY: the handle is initialised (required), so `fd` says which field of the union is in use, and `lz4` is
+        // the state that init made and that is only ever used with this ring. Buffer, region and descriptor given to
+        // init are still valid and used by nobody else (required).
         unsafe {
             let offset = &mut (*handle).off;
             let sink = if (*handle).fd >= 0 {
@@ -165,7 +165,8 @@ impl Handle for fd_checkpt_t {
     }
 
     unsafe fn release(handle: NonNull<Self>) {
-        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL once freed.
+        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL
+        // once freed.
         unsafe { Compressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
@@ -220,13 +221,15 @@ impl Handle for fd_restore_t {
     }
 
     unsafe fn release(handle: NonNull<Self>) {
-        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL once freed.
+        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL
+        // once freed.
         unsafe { Decompressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
 
 /// # Safety
-/// `mem` is not NULL; its `sz` bytes, at most `isize::MAX` of them, are valid for reads and writes and used by nobody else for `'h`.
+/// `mem` is not NULL; its `sz` bytes, at most `isize::MAX` of them, are valid for reads and writes and used by nobody
+/// else for `'h`.
 #[inline]
 unsafe fn io_buffer<'h>(mem: *mut uchar, sz: ulong) -> &'h mut [u8] {
     let size = usize::try_from(sz).unwrap_or(usize::MAX).min(isize::MAX as usize);

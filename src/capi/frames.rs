@@ -78,7 +78,8 @@ impl fdckpt_frame_t {
             count if count > isize::MAX as usize / size_of::<fdckpt_buffer_t>() => {
                 Err(Error::Argument("the number of buffers is too large"))
             }
-            // SAFETY: not NULL, aligned and no larger than an object can be (checked above); readable and unchanged (required).
+            // SAFETY: not NULL, aligned and no larger than an object can be (checked above); readable and unchanged
+            // (required).
             count => Ok(unsafe { std::slice::from_raw_parts(self.buffers, count) }),
         }
     }
@@ -108,8 +109,9 @@ unsafe fn all_buffers<B>(
 /// Writes frames by `write`, and returns the offsets of those that were written.
 ///
 /// # Safety
-/// `frames` is NULL or valid for reads and writes of `frame_count` frames, whose `buffers` are readable, and the memory of each
-/// buffer too; `cursor` is NULL or valid for reads and writes. No other thread changes any of them during the call.
+/// `frames` is NULL or valid for reads and writes of `frame_count` frames, whose `buffers` are readable, and the memory
+/// of each buffer too; `cursor` is NULL or valid for reads and writes. No other thread changes any of them during the
+/// call.
 unsafe fn write_frames(
     function: &'static CStr,
     frames: *mut fdckpt_frame_t,
@@ -127,8 +129,8 @@ unsafe fn write_frames(
             settings = settings.at(offset).with_history(lz4_state).map_err(failed)?;
         }
         let mut made = Vec::new();
-        // SAFETY: frames, `buffers` and the buffers' memory are readable (required); no reference to the frames outlives this
-        // block, so that they can be written below.
+        // SAFETY: frames, `buffers` and the buffers' memory are readable (required); no reference to the frames
+        // outlives this block, so that they can be written below.
         let buffers = unsafe {
             let frames = frames_from_raw(frames, frame_count)?;
             let buffers = all_buffers(frames, |buffer| ffi::bytes(buffer.data, buffer.size))?;
@@ -170,8 +172,8 @@ unsafe fn write_frames(
 /// Reads frames by `read`, and returns where they end.
 ///
 /// # Safety
-/// `frames` is NULL or valid for reads and writes of `frame_count` frames, whose `buffers` are readable; the memory of each buffer is
-/// writable, and no two overlap. No other thread uses any of them during the call.
+/// `frames` is NULL or valid for reads and writes of `frame_count` frames, whose `buffers` are readable; the memory of
+/// each buffer is writable, and no two overlap. No other thread uses any of them during the call.
 unsafe fn read_frames(
     function: &'static CStr,
     frames: *mut fdckpt_frame_t,
@@ -183,8 +185,8 @@ unsafe fn read_frames(
         let failed = |error| FrameError { frame: 0, error };
         let settings = settings(threads).map_err(failed)?;
         let mut requests = Vec::new();
-        // SAFETY: frames and `buffers` are readable, the buffers' memory is writable by this call alone (required); no reference to
-        // the frames outlives this block, so that they can be written below.
+        // SAFETY: frames and `buffers` are readable, the buffers' memory is writable by this call alone (required); no
+        // reference to the frames outlives this block, so that they can be written below.
         let mut buffers = unsafe {
             let frames = frames_from_raw(frames, frame_count)?;
             let buffers = all_buffers(frames, |buffer| ffi::bytes_mut(buffer.data, buffer.size))?;
@@ -230,8 +232,8 @@ fn settings(threads: c_int) -> Result<Frames, Error> {
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `frames` is readable for `frame_count` elements, and so are the `buffers` of each; `out_size` is an out parameter (see
-/// [`crate::capi`]).
+/// `frames` is readable for `frame_count` elements, and so are the `buffers` of each; `out_size` is an out parameter
+/// (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, frame_count: usize, out_size: *mut u64) -> c_int {
     ffi::run_frames(c"fdckpt_frames_bound", || {
@@ -282,9 +284,9 @@ pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, fram
 /// Thread safety: any thread, at any time; the arguments must not be used by others meanwhile.
 ///
 /// # Safety
-/// `frames` is valid for reads and writes of `frame_count` elements; the `buffers` of each are readable, and the `data` of each of
-/// these for its `size`; `memory` is writable for `memory_size` bytes; `cursor` is NULL or valid for reads and writes (see
-/// [`crate::capi`]).
+/// `frames` is valid for reads and writes of `frame_count` elements; the `buffers` of each are readable, and the `data`
+/// of each of these for its `size`; `memory` is writable for `memory_size` bytes; `cursor` is NULL or valid for reads
+/// and writes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_write_memory(
     frames: *mut fdckpt_frame_t,
@@ -401,8 +403,9 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
 /// Thread safety: any thread, at any time; the arguments must not be used by others meanwhile.
 ///
 /// # Safety
-/// `frames` is valid for reads and writes of `frame_count` elements; the `buffers` of each are readable, and the `data` of each of
-/// these is writable for its `size`, none overlapping; `memory` is readable for `memory_size` bytes (see [`crate::capi`]).
+/// `frames` is valid for reads and writes of `frame_count` elements; the `buffers` of each are readable, and the `data`
+/// of each of these is writable for its `size`, none overlapping; `memory` is readable for `memory_size` bytes (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_read_memory(
     frames: *mut fdckpt_frame_t,

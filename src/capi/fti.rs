@@ -1,4 +1,5 @@
-//! The functions fdckpt_fti_* of fdckpt.h that save and recover a program's variables. The comments here are those of the header.
+//! The functions fdckpt_fti_* of fdckpt.h that save and recover a program's variables. The comments here are those of
+//! the header.
 
 #![allow(non_camel_case_types)]
 
@@ -10,7 +11,8 @@ use super::options::sync;
 use super::struct_size::{Output, growable, read, read_or_default};
 use crate::error::Error;
 use crate::fti::{
-    self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated, Writer,
+    self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated,
+    Writer,
 };
 
 /// The variables of a program and their layout in its checkpoint files, in the format FTI-FF of FTI,
@@ -285,11 +287,12 @@ pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
 /// Thread safety: one thread at a time per object.
 ///
 /// # Safety
-/// `fti` is a live handle that no other thread uses; `data` is readable and writable for `size` bytes as long as it is protected (see
-/// [`crate::capi`]).
+/// `fti` is a live handle that no other thread uses; `data` is readable and writable for `size` bytes as long as it is
+/// protected (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, data: *mut c_void, size: usize) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone; `data` stays valid as long as it is protected (caller).
+    // SAFETY: `fti` is NULL or a live handle of this thread alone; `data` stays valid as long as it is protected
+    // (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
             ffi::bytes_mut(data, size)?;
@@ -352,16 +355,16 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
 /// Thread safety: one thread at a time per object.
 ///
 /// # Safety
-/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an input struct
-/// (see [`crate::capi`]).
+/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an
+/// input struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_checkpoint(
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
 ) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with valid variables; `path` NULL or a C string; `options` NULL or
-    // readable for its struct_size (caller).
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with valid variables; `path` NULL or a C string;
+    // `options` NULL or readable for its struct_size (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_checkpoint", fti, |fti| {
             let (path, options) = (ffi::path(path)?, fdckpt_fti_options_t::read(options)?);
@@ -403,8 +406,8 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// Thread safety: one thread at a time per object.
 ///
 /// # Safety
-/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an input struct,
-/// `update_options` NULL or an input struct, `out_stats` NULL or an output struct (see [`crate::capi`]).
+/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an
+/// input struct, `update_options` NULL or an input struct, `out_stats` NULL or an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_update(
     fti: *mut fdckpt_fti_t,
@@ -455,8 +458,8 @@ pub unsafe extern "C" fn fdckpt_fti_prepare(
 type UpdateFn<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
 
 /// # Safety
-/// `fti` is NULL, misaligned, or a live handle that no other thread uses, whose variables are readable; `path` is NULL or a C string;
-/// the structs are NULL or valid for their struct_size.
+/// `fti` is NULL, misaligned, or a live handle that no other thread uses, whose variables are readable; `path` is NULL
+/// or a C string; the structs are NULL or valid for their struct_size.
 unsafe fn change<'p>(
     function: &'static CStr,
     fti: *mut fdckpt_fti_t,
@@ -527,7 +530,11 @@ pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int
 /// # Safety
 /// `path` is a C string, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_transaction_state(path: *const c_char, out_state: *mut c_int, out_ckpt_id: *mut c_int) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_transaction_state(
+    path: *const c_char,
+    out_state: *mut c_int,
+    out_ckpt_id: *mut c_int,
+) -> c_int {
     ffi::run(c"fdckpt_fti_transaction_state", || {
         ffi::not_null(out_state, ffi::NULL_OUT)?;
         ffi::not_null(out_ckpt_id, ffi::NULL_OUT)?;
@@ -600,12 +607,12 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int
 /// Thread safety: one thread at a time per object.
 ///
 /// # Safety
-/// `fti` is a live handle that no other thread uses, whose variables are writable by this call alone; `path` is a C string (see
-/// [`crate::capi`]). Nobody modifies or truncates the file meanwhile.
+/// `fti` is a live handle that no other thread uses, whose variables are writable by this call alone; `path` is a C
+/// string (see [`crate::capi`]). Nobody modifies or truncates the file meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const c_char, threads: c_int) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C string; nobody
-    // modifies the file (caller).
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
+    // string; nobody modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
@@ -640,8 +647,8 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
 /// As for [`fdckpt_fti_recover`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *const c_char, id: c_int) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C string; nobody
-    // modifies the file (caller).
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
+    // string; nobody modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
             let variable = fti.protected.iter().find(|variable| variable.id == id).ok_or(Error::NoSuchVariable { id })?;
@@ -672,7 +679,8 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `path` is a C string, `out_size` an out parameter (see [`crate::capi`]). Nobody modifies or truncates the file meanwhile.
+/// `path` is a C string, `out_size` an out parameter (see [`crate::capi`]). Nobody modifies or truncates the file
+/// meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, out_size: *mut u64) -> c_int {
     ffi::run(c"fdckpt_fti_file_variable_size", || {

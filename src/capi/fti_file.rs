@@ -1,4 +1,5 @@
-//! The functions fdckpt_fti_file_* of fdckpt.h, which read and repair files of FTI. The comments here are those of the header.
+//! The functions fdckpt_fti_file_* of fdckpt.h, which read and repair files of FTI. The comments here are those of the
+//! header.
 
 #![allow(non_camel_case_types)]
 
@@ -237,8 +238,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckp
         let map = fti::open(path)?;
         let region = map.region();
         let bytes = region.get(0, region.size()).unwrap_or_default();
-        // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); nobody modifies the
-        // file (caller).
+        // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); nobody
+        // modifies the file (caller).
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
         let checkpoint = Checkpoint::parse(bytes)?;
         Ok(fdckpt_fti_file_t { checkpoint, path: fti::c_path(path)?, _map: map })
@@ -271,7 +272,10 @@ pub unsafe extern "C" fn fdckpt_fti_file_free(file: *mut fdckpt_fti_file_t) {
 /// # Safety
 /// `file` is a live handle, `out_header` an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_file_header(file: *const fdckpt_fti_file_t, out_header: *mut fdckpt_fti_file_header_t) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_file_header(
+    file: *const fdckpt_fti_file_t,
+    out_header: *mut fdckpt_fti_file_header_t,
+) -> c_int {
     // SAFETY: `file` is NULL or a live handle, `out_header` NULL or writable for its struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_header", file, |file| {
@@ -438,8 +442,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_verify(
     callback: fdckpt_fti_file_issue_fn_t,
     context: *mut c_void,
 ) -> c_int {
-    // SAFETY: `file` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until it returns
-    // (caller).
+    // SAFETY: `file` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until it
+    // returns (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_verify", file, |file| {
             let threads = self::threads(threads)?;
@@ -492,8 +496,8 @@ fn report(finding: &Finding, path: &CString, report: &mut dyn FnMut(*const fdckp
 /// Thread safety: several threads may use the files at the same time.
 ///
 /// # Safety
-/// Both files are live handles; `callback` is NULL or can be called with `context`; `out_count` is an out parameter (see
-/// [`crate::capi`]).
+/// Both files are live handles; `callback` is NULL or can be called with `context`; `out_count` is an out parameter
+/// (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_diff(
     first: *const fdckpt_fti_file_t,
@@ -502,8 +506,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_diff(
     context: *mut c_void,
     out_count: *mut u64,
 ) -> c_int {
-    // SAFETY: both files are NULL or live handles, `out_count` is NULL or writable; `callback` can be called with `context` and a
-    // difference that lives until it returns (caller).
+    // SAFETY: both files are NULL or live handles, `out_count` is NULL or writable; `callback` can be called with
+    // `context` and a difference that lives until it returns (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_diff", first, |first| {
             ffi::not_null(out_count, ffi::NULL_OUT)?;
@@ -551,7 +555,8 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
 ) -> c_int {
-    // SAFETY: `file` is NULL or a live handle, `path` NULL or a C string, `options` NULL or readable for its struct_size (caller).
+    // SAFETY: `file` is NULL or a live handle, `path` NULL or a C string, `options` NULL or readable for its
+    // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_convert", file, |file| {
             fti::convert(&file.checkpoint, ffi::path(path)?, &fdckpt_fti_options_t::read(options)?)

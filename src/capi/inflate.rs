@@ -295,11 +295,12 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
 /// Thread safety: one thread at a time per stream.
 ///
 /// # Safety
-/// `strm` is an initialised stream that no other thread uses; its `next_in` is readable for `avail_in` bytes, its `next_out` writable
-/// for `avail_out` bytes (see [`crate::capi`]).
+/// `strm` is an initialised stream that no other thread uses; its `next_in` is readable for `avail_in` bytes, its
+/// `next_out` writable for `avail_out` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, with a readable input and a writable output (caller).
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, with a readable input and a writable output
+    // (caller).
     unsafe {
         call(c"fdckpt_inflate", strm, |strm, state| {
             let (from, to) = (strm.next_in as usize, strm.next_out as usize);
@@ -367,8 +368,8 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint_bound(strm: *mut fdckpt_infla
 /// Thread safety: one thread at a time per stream.
 ///
 /// # Safety
-/// `strm` is an initialised stream that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out parameter,
-/// `out_position` NULL or an out parameter (see [`crate::capi`]).
+/// `strm` is an initialised stream that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter, `out_position` NULL or an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     strm: *mut fdckpt_inflate_t,
@@ -378,8 +379,8 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     out_size: *mut usize,
     out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `buffer` writable by this call alone; the out parameters
-    // are NULL or writable (caller).
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `buffer` writable by this call alone; the
+    // out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_inflate_checkpoint", strm, |_, state| {
             ffi::not_null(out_size, ffi::NULL_OUT)?;
@@ -419,8 +420,8 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
 /// Thread safety: one thread at a time per stream.
 ///
 /// # Safety
-/// `strm` is an initialised stream that no other thread uses, `data` readable for `size` bytes, `out_position` NULL or an out
-/// parameter (see [`crate::capi`]).
+/// `strm` is an initialised stream that no other thread uses, `data` readable for `size` bytes, `out_position` NULL or
+/// an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_restore(
     strm: *mut fdckpt_inflate_t,
@@ -428,8 +429,8 @@ pub unsafe extern "C" fn fdckpt_inflate_restore(
     size: usize,
     out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `data` readable, `out_position` NULL or writable
-    // (caller).
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `data` readable, `out_position` NULL or
+    // writable (caller).
     unsafe {
         call_even_if_broken(c"fdckpt_inflate_restore", strm, |strm, state| {
             let at = state.inflate.restore(ffi::bytes(data, size)?)?;
@@ -476,8 +477,8 @@ pub unsafe extern "C" fn fdckpt_inflate_reset(strm: *mut fdckpt_inflate_t) -> c_
 /// Thread safety: any thread that is the last to use the stream.
 ///
 /// # Safety
-/// `strm` is NULL, or an output struct whose `state` is NULL or was set by [`fdckpt_inflate_init`], and that no other thread uses (see
-/// [`crate::capi`]).
+/// `strm` is NULL, or an output struct whose `state` is NULL or was set by [`fdckpt_inflate_init`], and that no other
+/// thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_end(strm: *mut fdckpt_inflate_t) -> c_int {
     const NAME: &CStr = c"fdckpt_inflate_end";
@@ -506,7 +507,8 @@ const NOT_INITIALISED: Error = Error::Argument("the stream is not initialised");
 /// Calls `body` with a copy of the caller's stream, of which the fields that the caller has are written back.
 ///
 /// # Safety
-/// `strm` is NULL, misaligned, or valid for reads and writes of the number of bytes in its struct_size, and no other thread uses it.
+/// `strm` is NULL, misaligned, or valid for reads and writes of the number of bytes in its struct_size, and no other
+/// thread uses it.
 unsafe fn with_stream(
     function: &'static CStr,
     strm: *mut fdckpt_inflate_t,
@@ -561,7 +563,7 @@ unsafe fn call_even_if_broken(
                 Err(error) => error,
             };
             state.is_broken |= error == Error::Internal;
-            state.message.set(&error);
+            state.message.set(error);
             stream.msg = state.message.as_c_str().as_ptr();
             if let Error::Stream { fault, bit } = error {
                 (stream.error_bit_offset, stream.error_code) = (bit, fault as c_int);

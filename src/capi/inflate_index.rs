@@ -62,7 +62,8 @@ pub extern "C" fn fdckpt_inflate_index_build(
     ffi::make(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
         let format = format.ok_or(Error::Argument("there is no such format"))?;
-        let output = Output { fd: if output_fd == -1 { None } else { Some(ffi::descriptor(output_fd)?) }, written: 0, failed: None };
+        let output =
+            Output { fd: if output_fd == -1 { None } else { Some(ffi::descriptor(output_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (FdRange::new(fd, start_offset, size)?, output);
         let index = Index::make(&mut input, &mut output, format, interval).map_err(|failure| match output.failed {
             Some(errno) => Error::Io { doing: Doing::Writing, offset: output.written, errno },
@@ -114,9 +115,15 @@ pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_
 ///
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
-pub extern "C" fn fdckpt_inflate_index_load(index_fd: c_int, fd: c_int, start_offset: u64, size: u64) -> *mut fdckpt_inflate_index_t {
+pub extern "C" fn fdckpt_inflate_index_load(
+    index_fd: c_int,
+    fd: c_int,
+    start_offset: u64,
+    size: u64,
+) -> *mut fdckpt_inflate_index_t {
     ffi::make(c"fdckpt_inflate_index_load", || {
-        // SAFETY: the index is dropped before the map (order of the fields); nobody changes the file (documented above).
+        // SAFETY: the index is dropped before the map (order of the fields); nobody changes the file (documented
+        // above).
         let (map, file) = unsafe { ffi::map(index_fd) }?;
         let index = Index::parse(file)?;
         let input = FdRange::new(fd, start_offset, size)?;
@@ -149,8 +156,8 @@ pub extern "C" fn fdckpt_inflate_index_load(index_fd: c_int, fd: c_int, start_of
 /// Thread safety: one thread at a time per index.
 ///
 /// # Safety
-/// `index` is a live handle that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out parameter (see
-/// [`crate::capi`]).
+/// `index` is a live handle that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_read(
     index: *mut fdckpt_inflate_index_t,
@@ -159,8 +166,8 @@ pub unsafe extern "C" fn fdckpt_inflate_index_read(
     capacity: usize,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `index` is NULL or a live handle of this thread alone, `buffer` writable by this call alone, `out_size` NULL or
-    // writable (caller).
+    // SAFETY: `index` is NULL or a live handle of this thread alone, `buffer` writable by this call alone, `out_size`
+    // NULL or writable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_inflate_index_read", index, |handle| {
             ffi::not_null(out_size, ffi::NULL_OUT)?;
@@ -193,7 +200,9 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
     // SAFETY: `index` is NULL or a live handle that nobody changes; the out parameters are NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_info", index, |handle| {
-            for (pointer, value) in [(out_output_size, handle.index.output_size()), (out_point_count, handle.index.point_count() as u64)] {
+            for (pointer, value) in
+                [(out_output_size, handle.index.output_size()), (out_point_count, handle.index.point_count() as u64)]
+            {
                 if !pointer.is_null() {
                     pointer.write_unaligned(value);
                 }
@@ -210,7 +219,8 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
 /// Thread safety: any thread that is the last to use the index.
 ///
 /// # Safety
-/// `index` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
+/// `index` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_index_t) {
     // SAFETY: NULL or a live handle that nobody else uses (caller).

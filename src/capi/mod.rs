@@ -1,7 +1,8 @@
 //! The C API: `include/fd_checkpt.h`, `include/fdckpt.h` and `include/fdckpt/*.h` are generated from here.
 //!
-//! One of the two modules with unsafe code. A call goes from the exported function through [`ffi`], which turns pointers into
-//! references and catches panics, to the safe modules, and its result through [`error_code`] and [`log`] back.
+//! One of the two modules with unsafe code. A call goes from the exported function through [`ffi`], which turns
+//! pointers into references and catches panics, to the safe modules, and its result through [`error_code`] and [`log`]
+//! back.
 //!
 //! - [`fd_checkpt`], [`fd_checkpt_types`]: the functions and structs of fd_checkpt.h.
 //! - [`error_types`], [`common`], [`options`]: `fdckpt/common.h`. [`threads`]: `fdckpt/threads.h`.
@@ -13,17 +14,17 @@
 //!
 //! # Terms of the `# Safety` sections
 //! What an exported function requires of its caller beyond what it checks:
-//! - *live handle*: a pointer that the constructor of its type returned and that was not freed. (NULL and misaligned pointers are
-//!   errors.)
+//! - *live handle*: a pointer that the constructor of its type returned and that was not freed. (NULL and misaligned
+//!   pointers are errors.)
 //! - *C string*: NULL (an error), or NUL-terminated and unmodified during the call.
-//! - *readable*, *writable* for a number of bytes or elements: valid for reads, or for reads and writes, and not modified, or not
-//!   used at all, by others during the call. NULL is allowed if the number is 0, else an error.
+//! - *readable*, *writable* for a number of bytes or elements: valid for reads, or for reads and writes, and not
+//!   modified, or not used at all, by others during the call. NULL is allowed if the number is 0, else an error.
 //! - *out parameter*: NULL (an error), or valid for a write, at any alignment.
-//! - *input struct*, *output struct*: NULL (an error), or readable, or writable, for the number of bytes in its `struct_size`, at any
-//!   alignment.
+//! - *input struct*, *output struct*: NULL (an error), or readable, or writable, for the number of bytes in its
+//!   `struct_size`, at any alignment.
 //!
-//! `SAFETY` comments say which of these an operation relies on; "(caller)" marks what the `# Safety` section of the exported
-//! function requires, "(required)" what that of an internal one does.
+//! `SAFETY` comments say which of these an operation relies on; "(caller)" marks what the `# Safety` section of the
+//! exported function requires, "(required)" what that of an internal one does.
 
 #![allow(unsafe_code)]
 

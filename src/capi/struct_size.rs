@@ -1,8 +1,9 @@
 //! `struct_size`: how the structs of fdckpt.h grow without breaking programs that were compiled before.
 //!
-//! A struct that may get further fields begins with its size as the caller was compiled with it (`FDCKPT_<NAME>_INIT` sets it).
-//! The library touches no byte beyond that size. Fields beyond the caller's size are zero, which is the default of every option;
-//! fields that the caller has and the library does not know must be zero in an input, and stay as they are in an output.
+//! A struct that may get further fields begins with its size as the caller was compiled with it (`FDCKPT_<NAME>_INIT`
+//! sets it). The library touches no byte beyond that size. Fields beyond the caller's size are zero, which is the
+//! default of every option; fields that the caller has and the library does not know must be zero in an input, and stay
+//! as they are in an output.
 //!
 //! To add a field, append it (with padding made explicit: the size must change) and keep `first_size`.
 
@@ -24,8 +25,8 @@ pub(super) unsafe trait Growable: Sized {
     const TOO_NEW: &'static str;
 }
 
-/// Implements [`Growable`]. `last` is the last field and its type: it must end the struct, as a field that is added in place of
-/// padding would not change the size.
+/// Implements [`Growable`]. `last` is the last field and its type: it must end the struct, as a field that is added in
+/// place of padding would not change the size.
 macro_rules! growable {
     ($($type:ident { first_size: $first_size:literal, last: $last:ident: $last_type:ty, init: $init:literal })*) => { $(
         const _: () = {
@@ -34,8 +35,8 @@ macro_rules! growable {
             assert!(size_of::<$type>() >= $first_size);
         };
 
-        // SAFETY: `repr(C)` beginning with `struct_size` (asserted above); the other fields are integers, arrays of them, nullable
-        // pointers and optional functions, all of which may be zero.
+        // SAFETY: `repr(C)` beginning with `struct_size` (asserted above); the other fields are integers, arrays of
+        // them, nullable pointers and optional functions, all of which may be zero.
         unsafe impl $crate::capi::struct_size::Growable for $type {
             const FIRST_SIZE: usize = $first_size;
             const NOT_INITIALISED: &'static str = concat!("invalid struct_size: initialise the struct with ", $init);
@@ -69,8 +70,8 @@ pub(super) unsafe fn read<T: Growable>(from: *const T) -> Result<T, Error> {
     let size = unsafe { size_of_callers(from)? };
     let known = size.min(size_of::<T>());
     let mut value = MaybeUninit::<T>::zeroed();
-    // SAFETY: both are at least `known` bytes, and the bytes that follow up to `size` are readable too (caller). What is copied is
-    // a prefix of a C struct with the same fields, and zeros are a valid value of the rest (`Growable`).
+    // SAFETY: both are at least `known` bytes, and the bytes that follow up to `size` are readable too (caller). What
+    // is copied is a prefix of a C struct with the same fields, and zeros are a valid value of the rest (`Growable`).
     unsafe {
         ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
         let unknown = slice::from_raw_parts(from.cast::<u8>().add(known), size - known);
@@ -124,8 +125,8 @@ impl<T: Growable> Output<T> {
     pub(super) fn write(self, value: T) {
         let first = size_of::<usize>();
         if let Some(count) = self.size.min(size_of::<T>()).checked_sub(first) {
-            // SAFETY: `to` is not NULL (else `size` is 0) and writable for `size` bytes (promised to the constructor); `value` is
-            // the library's own and has at least `first + count` bytes.
+            // SAFETY: `to` is not NULL (else `size` is 0) and writable for `size` bytes (required by the constructors);
+            // `value` is the library's own and has at least `first + count` bytes.
             unsafe {
                 let (from, to) = ((&raw const value).cast::<u8>(), self.to.cast::<u8>());
                 ptr::copy_nonoverlapping(from.add(first), to.add(first), count);
@@ -191,10 +192,10 @@ mod tests {
     fn size_of_no_version_is_rejected() {
         for struct_size in [0, 1, 8, 15, MAX_SIZE + 1, usize::MAX] {
             let mut current = Current { struct_size, count: 7, limit: 8 };
-            let expected = Error::Argument("invalid struct_size: initialise the struct with CURRENT_INIT");
-            assert_eq!(read_as_current(&current), Err(expected.clone()), "{struct_size}");
+            let expected = || Error::Argument("invalid struct_size: initialise the struct with CURRENT_INIT");
+            assert_eq!(read_as_current(&current), Err(expected()), "{struct_size}");
             // SAFETY: a local struct.
-            assert_eq!(unsafe { Output::required(&mut current) }.err(), Some(expected), "{struct_size}");
+            assert_eq!(unsafe { Output::required(&mut current) }.err(), Some(expected()), "{struct_size}");
         }
     }
 

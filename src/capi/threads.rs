@@ -1,4 +1,5 @@
-//! The functions of fdckpt.h for threads: fdckpt_set_max_threads, fdckpt_thread_pool_*. The comments here are those of the header.
+//! The functions of fdckpt.h for threads: fdckpt_set_max_threads, fdckpt_thread_pool_*. The comments here are those of
+//! the header.
 
 #![allow(non_camel_case_types)]
 
@@ -128,12 +129,14 @@ pub unsafe extern "C" fn fdckpt_thread_pool_set_current(pool: *mut fdckpt_thread
         // SAFETY: not NULL, so a live handle (caller); no reference is made.
         unsafe { &raw const (*pool).pool }
     };
-    // SAFETY: the pool stays as long as it is current in this thread (caller, and freeing it ends that in the freeing thread).
+    // SAFETY: the pool stays as long as it is current in this thread (caller, and freeing it ends that in the freeing
+    // thread).
     let before = unsafe { Pool::use_by_this_thread(new) };
     if before.is_null() {
         return ptr::null_mut();
     }
-    // SAFETY: this function alone makes pools current in threads of C, and each is the field of a `fdckpt_thread_pool_t`.
+    // SAFETY: this function alone makes pools current in threads of C, and each is the field of a
+    // `fdckpt_thread_pool_t`.
     unsafe { before.byte_sub(offset_of!(fdckpt_thread_pool_t, pool)).cast_mut().cast() }
 }
 
