@@ -5,25 +5,25 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=include");
 
-    #[cfg(feature = "ctests")]
+    #[cfg(feature = "c-tests")]
     compile_c_suite();
 
-    #[cfg(feature = "bindgen")]
+    #[cfg(feature = "abi-tests")]
     view_headers();
 }
 
 /// Compiles each program of the C suite twice: as objects, which the tests link with the shared library, and as an archive with
 /// `main` renamed to `NAME_main`, which they call in their own process.
-#[cfg(feature = "ctests")]
+#[cfg(feature = "c-tests")]
 fn compile_c_suite() {
-    println!("cargo::rerun-if-changed=ctests/c");
+    println!("cargo::rerun-if-changed=ctests/c_api");
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let compiler = || {
         let mut build = cc::Build::new();
         build.include("include").std("c11").extra_warnings(true).flag("-pthread").cargo_metadata(false);
         build
     };
-    for entry in std::fs::read_dir("ctests/c").expect("the suite is readable") {
+    for entry in std::fs::read_dir("ctests/c_api").expect("the suite is readable") {
         let program = entry.expect("the suite is readable").path();
         if program.extension().is_none_or(|extension| extension != "c") {
             continue;
@@ -39,7 +39,7 @@ fn compile_c_suite() {
 
 /// What libclang sees in the headers, as Rust: first all but the functions, then the functions alone in terms of the library's
 /// own types, so that their signatures can be compared.
-#[cfg(feature = "bindgen")]
+#[cfg(feature = "abi-tests")]
 fn view_headers() {
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let headers = || {
@@ -57,7 +57,7 @@ fn view_headers() {
     write(headers().ignore_functions(), "headers.rs");
     write(
         headers().blocklist_type(".*").raw_line(
-            "use super::super::{checkpoint_reader::*, checkpoint_writer::*, block_index::*, container::*, error_types::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, threads::*};",
+            "use super::super::{checkpoint_reader::*, checkpoint_verify::*, checkpoint_writer::*, block_index::*, container::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, last_error::*, log::*, threads::*};",
         ),
         "prototypes.rs",
     );

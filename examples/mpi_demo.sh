@@ -2,7 +2,7 @@
 # Runs mpi_heat with 2 and 4 ranks, ordinary and differential, kills it again and again, and compares the result with that of a run in
 # peace; then cuts a checkpoint of 2 ranks anew for 4, and of 4 for 3, and goes on with that.
 #
-#   mpi_demo.sh BUILD STEPS KILLS      BUILD has mpi_heat and fti_recut; RANKS can say other numbers of ranks
+#   mpi_demo.sh BUILD STEPS KILLS      BUILD has mpi_heat and fti_repartition; RANKS can say other numbers of ranks
 set -euo pipefail
 
 build=$1 steps=$2 kills=$3
@@ -57,7 +57,7 @@ recut() {
   local new=${files/\/heat\///other/}
   mkdir -p "$(dirname "$new")"
   # Variable 1 is the plate: rows of 1024 numbers of 8 bytes.
-  echo "  $("$build/fti_recut" "$files" "$from" "$new" "$to" 1:8192)"
+  echo "  $("$build/fti_repartition" "$files" "$from" "$new" "$to" 1:8192)"
   local found; found=$(result "$(run "$to" recut other "$steps" "$mode")")
   echo "  $found"
   test "$found" = "$wanted" || { echo "  another result"; exit 1; }

@@ -48,7 +48,7 @@ row_of( double * of,
   return of + (size_t)(row+1)*COLUMNS;
 }
 
-/* The first row of a rank: also what fti_recut.c goes by. */
+/* The first row of a rank: also what fti_repartition.c goes by. */
 
 static int
 first_row( int of_rank ) {

@@ -14,8 +14,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use crate::error::Doing;
-use crate::error::Error;
+use crate::alloc::try_c_string;
+use crate::error_base::{IoError, IoOperation};
+use crate::file_error::FileError;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
@@ -77,16 +78,16 @@ impl AtomicFile {
     /// Makes an empty file in the folder of `path`, for which it is to become the file of that name.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Argument`] where the path has no file name, or a NUL in it; [`Error::OutOfMemory`].
-    pub fn begin(path: impl AsRef<Path>, sync: SyncMode) -> Result<Self, Error> {
+    /// [`FileError::Io`]; [`FileError::InvalidArgument`] where the path has no file name, or a NUL in it; [`FileError::OutOfMemory`].
+    pub fn begin(path: impl AsRef<Path>, sync: SyncMode) -> Result<Self, FileError> {
         let path = path.as_ref();
         // To `Path` the name in "folder/" and "folder/." is that of the folder; who writes so, means no file.
         let name = path.file_name().filter(|name| path.as_os_str().as_bytes().ends_with(name.as_bytes()));
-        let name = name.ok_or(Error::Argument("the path does not end in the name of a file"))?;
-        let name = c_string(name.as_bytes())?;
+        let name = name.ok_or(FileError::InvalidArgument("the path does not end in the name of a file"))?;
+        let name = c_path(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
-        let parent = c_string(if parent.is_empty() { b"." } else { parent })?;
-        let folder = file::open_folder(&parent, sync == SyncMode::Full).map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        let parent = c_path(if parent.is_empty() { b"." } else { parent })?;
+        let folder = file::open_folder(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
         file::remove_abandoned(folder.as_fd());
         for _ in 0..TRIES {
             let number = file::unlikely_number();
@@ -101,10 +102,10 @@ impl AtomicFile {
                     return Ok(Self { folder, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 });
                 }
                 Err(errno) if errno.is_exists() => {}
-                Err(errno) => return Err(failed(Doing::Creating, errno)),
+                Err(errno) => return Err(IoOperation::CreateTempFile.failed()(errno).into()),
             }
         }
-        Err(failed(Doing::Creating, Errno::EXISTS))
+        Err(IoOperation::CreateTempFile.failed()(Errno::EXISTS).into())
     }
 
     /// The file to write to, for reading and writing.
@@ -115,20 +116,20 @@ impl AtomicFile {
     /// Writes `data` at `offset`. Can be called by several threads at once.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::TooLarge`] where it would end beyond the largest offset there is.
-    pub fn write_at(&self, data: &[u8], offset: u64) -> Result<(), Error> {
+    /// [`FileError::Io`]; [`FileError::OffsetOverflow`] where it would end beyond the largest offset there is.
+    pub fn write_at(&self, data: &[u8], offset: u64) -> Result<(), FileError> {
         let end = offset.checked_add(data.len() as u64).filter(|end| i64::try_from(*end).is_ok());
-        end.ok_or(Error::TooLarge { size: data.len() as u64 })?;
-        fd::write_all_at(self.file(), data, offset).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+        end.ok_or(FileError::OffsetOverflow { size: data.len() as u64 })?;
+        Ok(fd::write_all_at(self.file(), data, offset).map_err(IoOperation::Write.failed_at(offset))?)
     }
 
     /// Gives it this size: what was not written is zeros.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::TooLarge`].
-    pub fn set_size(&self, size: u64) -> Result<(), Error> {
-        let size = i64::try_from(size).map_err(|_| Error::TooLarge { size })?;
-        fd::truncate(self.file(), size).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size as u64, errno })
+    /// [`FileError::Io`]; [`FileError::OffsetOverflow`].
+    pub fn set_size(&self, size: u64) -> Result<(), FileError> {
+        let size = i64::try_from(size).map_err(|_| FileError::OffsetOverflow { size })?;
+        Ok(fd::truncate(self.file(), size).map_err(IoOperation::Write.failed_at(size as u64))?)
     }
 
     /// Puts the file in its place.
@@ -136,24 +137,25 @@ impl AtomicFile {
     /// Where the folder can't be synced, the new file is in its place already: either one may be there after a crash.
     ///
     /// # Errors
-    /// [`Error::Io`], which says what was not possible.
-    pub fn commit(mut self) -> Result<(), Error> {
+    /// [`FileError::Io`], which says what was not possible.
+    pub fn commit(mut self) -> Result<(), FileError> {
         if self.sync >= SyncMode::Data {
-            file::sync(self.file()).map_err(|errno| failed(Doing::Syncing, errno))?;
+            file::sync(self.file()).map_err(IoOperation::Fsync.failed())?;
         }
         // Closing may tell of a failure, but the lock is to stay until the file has its name: a duplicate holds it.
-        let _locked = self.file().try_clone_to_owned().map_err(|error| failed(Doing::Closing, Errno::of(&error)))?;
+        let locked = self.file().try_clone_to_owned();
+        let _locked = locked.map_err(|error| IoOperation::Close.failed()(Errno::of(&error)))?;
         if let Some(file) = self.file.take() {
-            file::close(file).map_err(|errno| failed(Doing::Closing, errno))?;
+            file::close(file).map_err(IoOperation::Close.failed())?;
         }
         if let Some(temporary) = &self.temporary {
-            file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(|errno| failed(Doing::Renaming, errno))?;
+            file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
         }
         self.temporary = None;
         self.forget();
         if self.sync >= SyncMode::Full {
             // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-            sync_if_possible(self.folder.as_fd(), Doing::SyncingFolder)?;
+            sync_if_possible(self.folder.as_fd(), IoOperation::FsyncDirectory)?;
         }
         Ok(())
     }
@@ -244,10 +246,10 @@ pub fn remove_temp_files() {
 }
 
 /// Syncs what can be synced: pipes, for example, can't.
-pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, doing: Doing) -> Result<(), Error> {
+pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, op: IoOperation) -> Result<(), IoError> {
     match file::sync(fd) {
         Err(errno) if errno.is_invalid() => Ok(()),
-        result => result.map_err(|errno| failed(doing, errno)),
+        result => result.map_err(op.failed()),
     }
 }
 
@@ -255,16 +257,7 @@ fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {
     CStr::from_bytes_until_nul(name).unwrap_or_default()
 }
 
-/// A copy with a NUL.
-pub(crate) fn c_string(bytes: &[u8]) -> Result<CString, Error> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len() + 1).map_err(|_| Error::OutOfMemory)?;
-    copy.extend_from_slice(bytes);
-    copy.push(0);
-    CString::from_vec_with_nul(copy).map_err(|_| Error::Argument("the path has a NUL in it"))
-}
-
-/// Of a failure that is not a matter of an offset.
-fn failed(doing: Doing, errno: Errno) -> Error {
-    Error::Io { doing, offset: 0, errno }
+/// A path, or a part of one, as system calls take it.
+pub(crate) fn c_path(path: &[u8]) -> Result<CString, FileError> {
+    try_c_string(path)?.ok_or(FileError::InvalidArgument("the path contains a NUL byte"))
 }

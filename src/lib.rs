@@ -12,7 +12,7 @@
 //! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
 //! - [`Frames`] makes and restores many frames at a time, on several threads.
 //! - [`mod@checkpoint`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
-//! - [`Error`] says what went wrong, and where.
+//! - Each module has an error type of its own, which says what went wrong, and where; [`Error`] is the sum of them.
 //! - [`MappedFile`] and [`AtomicFile`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
 //! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
 //!   by an index.
@@ -40,13 +40,16 @@
 
 #![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
+mod alloc;
 mod atomic_file;
 mod bytes;
 mod capi;
 pub mod checkpoint;
-mod container;
+pub mod container;
 mod error;
-mod frame;
+mod error_base;
+mod file_error;
+pub mod frame;
 mod frames;
 pub mod fti;
 pub mod inflate;
@@ -55,8 +58,10 @@ mod sync;
 mod sys;
 
 pub use atomic_file::{AtomicFile, SyncMode, remove_temp_files};
-pub use container::{Block, BlockFooter, BlockIndex, Container, Finding, FindingKind, Section, Sections, Stop};
-pub use error::{Doing, Error};
+pub use container::{Block, BlockFooter, BlockIndex, Container, Issue, IssueKind, Section, Sections, Stop};
+pub use error::Error;
+pub use error_base::{IoError, IoOperation};
+pub use file_error::FileError;
 pub use frame::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, ParallelStats, Restore, set_threads};
 pub use frames::{Frame, FrameError, FrameReadRequest, Frames, ThreadPool};
 pub use mapped_file::MappedFile;

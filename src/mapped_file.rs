@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::atomic_file;
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::error_base::{IoError, IoOperation};
+use crate::file_error::FileError;
 use crate::sys::file;
 use crate::sys::mmap::Mmap;
 
@@ -33,29 +33,32 @@ impl MappedFile {
     /// Maps the file of this name, as large as it is now.
     ///
     /// # Errors
-    /// [`Error::Io`], also where it is a folder or a pipe; [`Error::Argument`] where the path has a NUL in it; [`Error::OutOfMemory`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = atomic_file::c_string(path.as_ref().as_os_str().as_bytes())?;
-        let file = file::open(&path).map_err(|errno| Error::Io { doing: Doing::Opening, offset: 0, errno })?;
+    /// [`FileError::Io`], also where it is a folder or a pipe; [`FileError::InvalidArgument`] where the path has a NUL in it; [`FileError::OutOfMemory`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let path = atomic_file::c_path(path.as_ref().as_os_str().as_bytes())?;
+        let file = file::open(&path).map_err(IoOperation::Open.failed())?;
         Self::of(file)
     }
 
     /// Maps an open file, as large as it is now. The descriptor is not needed any more then.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn of(file: impl AsFd) -> Result<Self, Error> {
-        let failed = |error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) };
-        Mmap::of(file).map(Self).map_err(failed)
+    /// [`FileError::Io`].
+    pub fn of(file: impl AsFd) -> Result<Self, FileError> {
+        Ok(Self(map_file(file)?))
     }
+}
+
+/// Maps an open file, as large as it is now.
+pub(crate) fn map_file(file: impl AsFd) -> Result<Mmap, IoError> {
+    Mmap::of(file).map_err(IoOperation::Mmap.failed_at(0))
 }
 
 impl Deref for MappedFile {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let region = self.0.region();
-        region.get(0, region.size()).unwrap_or_default()
+        self.0.bytes()
     }
 }
 

@@ -2,15 +2,15 @@
 //! other. Slower, as pipes take threads.
 #![no_main]
 
-#[path = "../../ctests/model/mod.rs"]
+#[path = "../../tests/frames/model/mod.rs"]
 mod model;
 
 use std::cell::RefCell;
 
 use fdckpt as _;
 use libfuzzer_sys::fuzz_target;
-use model::check::all_modes;
-use model::ours::{Bench, silence};
+use model::compare::all_modes;
+use model::library_driver::{Bench, silence};
 
 thread_local!(static BENCH: RefCell<Bench> = RefCell::new(Bench::new()));
 

@@ -4,14 +4,14 @@
 //! is the file.
 #![no_main]
 
-#[path = "../../ctests/container_model/mod.rs"]
-mod container_model;
+#[path = "../../tests/container/model/mod.rs"]
+mod model;
 #[path = "../counted.rs"]
 mod counted;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use container_model::compare;
+use model::compare;
 use counted::{MOST, NOW};
 use fdckpt::{BlockIndex, Container};
 use libfuzzer_sys::fuzz_target;

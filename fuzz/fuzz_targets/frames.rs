@@ -2,7 +2,7 @@
 //! alike on one thread and several, from memory and from a file.
 #![no_main]
 
-#[path = "../../ctests/model/mod.rs"]
+#[path = "../../tests/frames/model/mod.rs"]
 mod model;
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use model::case::{Choices, checkpt_ops};
 use model::{OK, Op};
 
-fuzz_target!(init: model::ours::silence(), |case: &[u8]| {
+fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
     let mut choices = Choices::new(case);
     let (threads, room, changes) = (2 + usize::from(choices.byte() % 3), choices.number(), choices.byte() % 4);
     let changes: Vec<(usize, u8)> = (0..changes).map(|_| (choices.number(), choices.byte())).collect();

@@ -1,7 +1,7 @@
 //! Arbitrary streams of any format, in arbitrary pieces with checkpoints between them: as in one go, and as other decoders have them.
 #![no_main]
 
-#[path = "../../ctests/deflate/mod.rs"]
+#[path = "../../tests/common/deflate/mod.rs"]
 mod deflate;
 
 use libfuzzer_sys::fuzz_target;

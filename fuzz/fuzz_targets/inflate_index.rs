@@ -1,7 +1,7 @@
 //! Indexes and inputs that were tampered with: refused, or what is read is right.
 #![no_main]
 
-#[path = "../../ctests/deflate/mod.rs"]
+#[path = "../../tests/common/deflate/mod.rs"]
 mod deflate;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! Arbitrary checkpoints, and real ones that were tampered with: refused without a trace, or gone on from.
 #![no_main]
 
-#[path = "../../ctests/deflate/mod.rs"]
+#[path = "../../tests/common/deflate/mod.rs"]
 mod deflate;
 
 use libfuzzer_sys::fuzz_target;

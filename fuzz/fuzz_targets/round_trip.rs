@@ -1,15 +1,15 @@
 //! Arbitrary sequences of calls make a checkpoint and restore it: as the naive model does.
 #![no_main]
 
-#[path = "../../ctests/model/mod.rs"]
+#[path = "../../tests/frames/model/mod.rs"]
 mod model;
 
 use std::cell::RefCell;
 
 use fdckpt as _;
 use libfuzzer_sys::fuzz_target;
-use model::check::round_trip;
-use model::ours::{Bench, silence};
+use model::compare::round_trip;
+use model::library_driver::{Bench, silence};
 
 thread_local!(static BENCH: RefCell<Bench> = RefCell::new(Bench::new()));
 

@@ -4,8 +4,8 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use super::{
-    block_index, checkpoint_reader, checkpoint_writer, common, container, error_code, error_types, fd_checkpt, fd_checkpt_types,
-    frames, fti, fti_file, inflate, inflate_index, options, threads,
+    block_index, checkpoint_reader, checkpoint_verify, checkpoint_writer, common, container, error_code, fd_checkpt,
+    fd_checkpt_types, frames, fti, fti_file, inflate, inflate_index, last_error, log, options, threads,
 };
 use crate::frame;
 
@@ -50,7 +50,7 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fd_restore_private__bindgen_ty_1, fd_checkpt_types::fd_restore_private_from { rbuf = rbuf, mmio = mmio });
     assert_same_layout!(fd_restore_private_rbuf, fd_checkpt_types::fd_restore_private_rbuf_t { mem = mem, sz = sz, lo = lo, ready = ready });
     assert_same_layout!(fd_restore_private_mmio, fd_checkpt_types::fd_restore_private_mmio_t { mem = mem });
-    assert_same_layout!(fdckpt_error_t, error_types::fdckpt_error_t {
+    assert_same_layout!(fdckpt_error_t, last_error::fdckpt_error_t {
         struct_size = struct_size, code = code, errnum = errnum, offset = offset, frame = frame, function = function,
         message = message, path = path, region = region,
     });
@@ -80,11 +80,11 @@ fn structs_have_the_same_layout() {
     assert_same_layout!(fdckpt_read_request_t, checkpoint_reader::fdckpt_read_request_t {
         index = index, data = data, size = size,
     });
-    assert_same_layout!(fdckpt_issue_t, checkpoint_reader::fdckpt_issue_t {
+    assert_same_layout!(fdckpt_issue_t, checkpoint_verify::fdckpt_issue_t {
         struct_size = struct_size, region = region, message = message, region_index = region_index, frame = frame,
         offset = offset, code = code, reserved = reserved,
     });
-    assert_same_layout!(fdckpt_salvage_stats_t, checkpoint_reader::fdckpt_salvage_stats_t {
+    assert_same_layout!(fdckpt_salvage_stats_t, checkpoint_verify::fdckpt_salvage_stats_t {
         struct_size = struct_size, verified_count = verified_count, partial_count = partial_count,
         unverified_count = unverified_count, lost_count = lost_count, index_found = index_found, reserved = reserved,
     });
@@ -181,10 +181,11 @@ fn constants_have_the_same_values() {
         };
     }
     same_constants! {
-        error_types:
+        error_code:
             FDCKPT_OK FDCKPT_ERR_INVALID_ARGUMENT FDCKPT_ERR_INVALID_STATE FDCKPT_ERR_NO_MEMORY FDCKPT_ERR_BUFFER_TOO_SMALL
             FDCKPT_ERR_IO FDCKPT_ERR_FORMAT FDCKPT_ERR_CORRUPT FDCKPT_ERR_OUT_OF_RANGE FDCKPT_ERR_NOT_FOUND
-            FDCKPT_ERR_VERIFY_FAILED FDCKPT_ERR_INTERNAL FDCKPT_ERR_CANCELLED FDCKPT_LOG_WARNING;
+            FDCKPT_ERR_VERIFY_FAILED FDCKPT_ERR_INTERNAL FDCKPT_ERR_CANCELLED;
+        log: FDCKPT_LOG_WARNING;
         options:
             FDCKPT_STYLE_RAW FDCKPT_STYLE_LZ4 FDCKPT_SYNC_FULL FDCKPT_SYNC_DATA FDCKPT_SYNC_NONE;
         checkpoint_writer:
@@ -234,8 +235,9 @@ fn prototypes_are_the_same() {
             fdckpt_reader_open fdckpt_reader_open_fd fdckpt_reader_open_memory fdckpt_reader_free fdckpt_reader_read
             fdckpt_reader_read_index fdckpt_reader_read_range fdckpt_reader_read_many fdckpt_reader_map
             fdckpt_reader_region_count fdckpt_reader_info fdckpt_reader_region_at fdckpt_reader_find_region
-            fdckpt_reader_frame_at fdckpt_reader_get_attribute fdckpt_reader_attribute_at fdckpt_reader_verify
-            fdckpt_salvage_file;
+            fdckpt_reader_frame_at fdckpt_reader_get_attribute fdckpt_reader_attribute_at;
+        checkpoint_verify:
+            fdckpt_reader_verify fdckpt_salvage_file;
         threads:
             fdckpt_parallel_stats fdckpt_thread_pool_set_current fdckpt_thread_pool_free;
         frames:

@@ -5,8 +5,8 @@
 use std::ffi::{c_int, c_void};
 
 use super::ffi;
-use crate::container::{Block, BlockFooter, Container, block_index};
-use crate::error::Error;
+use crate::container::{Block, BlockFooter, Container, Error, block_index};
+use crate::error_base::InvalidArgument;
 
 /// A block of a block index. A block index is the data of section type 1 of a container; a legacy
 /// file is a block index without a container. Used in arrays: its layout is frozen.
@@ -80,16 +80,16 @@ pub unsafe extern "C" fn fdckpt_block_index_read(
     out_count: *mut usize,
     out_footer: *mut fdckpt_block_footer_t,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_read", || {
+    ffi::ffi_call(c"fdckpt_block_index_read", || {
         // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable (caller).
-        let file = unsafe { begin(out_blocks, capacity, out_count, out_footer).and_then(|()| ffi::bytes(data, size)) }?;
+        let file = unsafe { begin(out_blocks, capacity, out_count, out_footer).and_then(|()| ffi::slice_from_raw(data, size)) }?;
         if !Container::is_format(file) {
             // SAFETY: `begin` found the out parameters not NULL, so they are writable, and so is `out_blocks` (caller).
-            return unsafe { decode(file, out_blocks, capacity, out_count, out_footer) };
+            return Ok(unsafe { decode(file, out_blocks, capacity, out_count, out_footer) }?);
         }
         let container = Container::parse(file)?;
         // SAFETY: `begin` found the out parameters not NULL, so they are writable, and so is `out_blocks` (caller).
-        unsafe { decode(container.get(block_index::SECTION)?, out_blocks, capacity, out_count, out_footer) }
+        Ok(unsafe { decode(container.get(block_index::SECTION)?, out_blocks, capacity, out_count, out_footer) }?)
     })
 }
 
@@ -117,12 +117,12 @@ pub unsafe extern "C" fn fdckpt_block_index_decode(
     out_count: *mut usize,
     out_footer: *mut fdckpt_block_footer_t,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_decode", || {
+    ffi::ffi_call(c"fdckpt_block_index_decode", || {
         // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable; `begin` checks them for NULL
         // (caller).
         unsafe {
             begin(out_blocks, capacity, out_count, out_footer)?;
-            decode(ffi::bytes(data, size)?, out_blocks, capacity, out_count, out_footer)
+            Ok(decode(ffi::slice_from_raw(data, size)?, out_blocks, capacity, out_count, out_footer)?)
         }
     })
 }
@@ -136,13 +136,13 @@ unsafe fn begin(
     capacity: usize,
     out_count: *mut usize,
     out_footer: *const fdckpt_block_footer_t,
-) -> Result<(), Error> {
-    ffi::not_null(out_count, ffi::NULL_OUT)?;
+) -> Result<(), InvalidArgument> {
+    ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
     // SAFETY: not NULL, so valid for a write (required).
     unsafe { out_count.write_unaligned(0) };
-    ffi::not_null(out_footer, ffi::NULL_OUT)?;
+    ffi::ensure_non_null(out_footer, ffi::ERR_NULL_OUT_PARAM)?;
     if out_blocks.is_null() && capacity > 0 {
-        return Err(Error::Argument("the pointer to the blocks is NULL, but the capacity is not 0"));
+        return Err(InvalidArgument("the pointer to the blocks is NULL, but the capacity is not 0"));
     }
     Ok(())
 }
@@ -183,10 +183,10 @@ unsafe fn decode(
         });
     }
     if let Some(stop) = stop {
-        return Err(Error::Malformed { offset: stop.offset, what: stop.why });
+        return Err(Error::Corrupt { offset: stop.offset, reason: stop.why });
     }
     if !out_blocks.is_null() && count > capacity {
-        return Err(Error::MemoryTooSmall { size: block_bytes(capacity), needed: block_bytes(count) });
+        return Err(Error::BufferTooSmall { size: block_bytes(capacity), needed: block_bytes(count) });
     }
     Ok(())
 }
@@ -225,10 +225,10 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
     capacity: usize,
     out_size: *mut usize,
 ) -> c_int {
-    ffi::run(c"fdckpt_block_index_encode", || {
-        ffi::not_null(out_size, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_block_index_encode", || {
+        ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
         if blocks.is_null() && block_count > 0 {
-            return Err(Error::Argument("the pointer to the blocks is NULL, but their number is not 0"));
+            return Err(InvalidArgument("the pointer to the blocks is NULL, but their number is not 0").into());
         }
         // SAFETY: `blocks` is readable for `block_count` elements (caller).
         let all = (0..block_count).map(|index| unsafe { blocks.add(index).read_unaligned() }).map(|block| Block {
@@ -256,7 +256,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
         };
         let needed = block_index::encoded_size(block_count, &footer)?;
         // SAFETY: `buffer` is NULL or writable for `capacity` bytes by this call alone (caller).
-        let mut rest = unsafe { ffi::bytes_mut(buffer, capacity) }?;
+        let mut rest = unsafe { ffi::slice_from_raw_mut(buffer, capacity) }?;
         let fits = needed <= rest.len();
         if fits {
             block_index::encode(all, &footer, |record| {
@@ -267,6 +267,6 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
         }
         // SAFETY: not NULL (checked above), so writable (caller).
         unsafe { out_size.write_unaligned(needed) };
-        if fits { Ok(()) } else { Err(Error::MemoryTooSmall { size: capacity as u64, needed: needed as u64 }) }
+        if fits { Ok(()) } else { Err(Error::BufferTooSmall { size: capacity as u64, needed: needed as u64 }.into()) }
     })
 }

@@ -1,19 +1,16 @@
-//! The functions fdckpt_reader_* of fdckpt.h. The comments here are those of the header.
+//! The functions fdckpt_reader_* of fdckpt.h that open and read. The comments here are those of the header.
 
 #![allow(non_camel_case_types)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::ptr;
 
-use super::checkpoint_writer::fdckpt_writer_options_t;
-use super::error_code;
-use super::error_types::{FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET};
 use super::ffi;
-use super::log::{LINE_SIZE, Line};
+use super::last_error::FDCKPT_NO_FRAME;
 use super::options::{ProgressCallback, fdckpt_progress_fn_t};
 use super::struct_size::{Output, growable, read_or_default};
-use crate::checkpoint::{self, Damage, Entry, Failure, Reader, ReaderOptions, Request, Spooled};
-use crate::error::Error;
+use crate::alloc::try_with_capacity;
+use crate::checkpoint::{Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
+use crate::error_base::InvalidArgument;
 
 /// Reads a checkpoint file. The file is mapped into memory.
 ///
@@ -21,8 +18,8 @@ use crate::error::Error;
 /// fdckpt_reader_free. The file must not be modified or truncated while it is open; replacing it by
 /// another file at its path, as fdckpt_writer_commit does, is allowed.
 pub struct fdckpt_reader_t {
-    reader: Reader<'static>,
-    progress: ProgressCallback,
+    pub(super) reader: Reader<'static>,
+    pub(super) progress: ProgressCallback,
 }
 
 /// Options of a reader. Initialise with FDCKPT_READER_OPTIONS_INIT: every other field is then 0 and
@@ -56,7 +53,7 @@ growable! { fdckpt_reader_options_t { first_size: 48, last: context: *mut c_void
 impl fdckpt_reader_options_t {
     /// # Safety
     /// `options` is NULL or readable for its struct_size.
-    unsafe fn read(options: *const Self) -> Result<(ReaderOptions, ProgressCallback), Error> {
+    unsafe fn read(options: *const Self) -> Result<(ReaderOptions, ProgressCallback), InvalidArgument> {
         // SAFETY: as required of `options`.
         let options = unsafe { read_or_default(options)? };
         let mut with = ReaderOptions::new().checksums(options.no_checksums == 0);
@@ -187,35 +184,6 @@ pub struct fdckpt_read_request_t {
     pub size: usize,
 }
 
-/// An issue found by fdckpt_reader_verify, filled by the library. Fields beyond struct_size do not
-/// exist.
-#[repr(C)]
-pub struct fdckpt_issue_t {
-    /// Size in bytes of this struct in the library.
-    pub struct_size: usize,
-    /// Name of the corrupt region, NUL-terminated; NULL: the issue is in the container's metadata
-    /// and affects no data.
-    pub region: *const c_char,
-    /// The issue in words, one line. The wording may change.
-    pub message: *const c_char,
-    /// Index of the region; UINT64_MAX if region is NULL.
-    pub region_index: u64,
-    /// Index of the first corrupt frame of the region; FDCKPT_NO_FRAME if none is associated.
-    pub frame: u64,
-    /// Offset in bytes in the file; FDCKPT_NO_OFFSET if none is associated.
-    pub offset: u64,
-    /// FDCKPT_ERR_*.
-    pub code: c_int,
-    /// 0.
-    pub reserved: c_int,
-}
-
-/// Receives the issues found by fdckpt_reader_verify. Must return: no longjmp, no C++ exception.
-///
-/// @param context  `context` of fdckpt_reader_verify
-/// @param issue    valid until the callback returns, strings included
-pub type fdckpt_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_issue_t)>;
-
 /// Opens a checkpoint file. The index is read and verified; data is read on request.
 ///
 /// @param path     path of the file, NUL-terminated; copied
@@ -240,9 +208,9 @@ pub unsafe extern "C" fn fdckpt_reader_open(
     path: *const c_char,
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open", || {
+    ffi::ffi_new(c"fdckpt_reader_open", || {
         // SAFETY: `path` is NULL or a C string, `options` NULL or readable for its struct_size (caller).
-        let (path, (options, progress)) = unsafe { (ffi::path(path)?, fdckpt_reader_options_t::read(options)?) };
+        let (path, (options, progress)) = unsafe { (ffi::path_from_c(path)?, fdckpt_reader_options_t::read(options)?) };
         Ok(fdckpt_reader_t { reader: options.open(path)?, progress })
     })
 }
@@ -262,10 +230,10 @@ pub unsafe extern "C" fn fdckpt_reader_open(
 /// `fd` is the caller's to use. `options` and the file as for [`fdckpt_reader_open`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open_fd(fd: c_int, options: *const fdckpt_reader_options_t) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open_fd", || {
+    ffi::ffi_new(c"fdckpt_reader_open_fd", || {
         // SAFETY: `options` is NULL or readable for its struct_size (caller).
         let (options, progress) = unsafe { fdckpt_reader_options_t::read(options)? };
-        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::descriptor(fd)?)?, progress })
+        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::borrow_fd(fd)?)?, progress })
     })
 }
 
@@ -287,10 +255,10 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
     size: usize,
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
-    ffi::make_about(c"fdckpt_reader_open_memory", || {
+    ffi::ffi_new(c"fdckpt_reader_open_memory", || {
         // SAFETY: `data` is readable and unmodified as long as the reader, `options` NULL or readable for its
         // struct_size (caller).
-        let (bytes, (options, progress)) = unsafe { (ffi::bytes(data, size)?, fdckpt_reader_options_t::read(options)?) };
+        let (bytes, (options, progress)) = unsafe { (ffi::slice_from_raw(data, size)?, fdckpt_reader_options_t::read(options)?) };
         Ok(fdckpt_reader_t { reader: options.open_bytes(bytes)?, progress })
     })
 }
@@ -339,10 +307,10 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     // (caller).
     unsafe {
         call(c"fdckpt_reader_read", reader, |handle| {
-            let name = ffi::text(name)?;
-            let found = handle.reader.find(name).ok_or(Error::NoSuchRegion);
-            let number = found.map_err(|error| Failure::from(error).named(name))?.number();
-            handle.read(&mut [Request { number, to: ffi::bytes_mut(data, size)? }])
+            let name = ffi::str_from_c(name)?;
+            let found = handle.reader.find(name);
+            let number = found.ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?.number();
+            handle.read(&mut [Request { number, to: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -369,7 +337,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_index(
     // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_index", reader, |handle| {
-            handle.read(&mut [Request { number: index_of(index), to: ffi::bytes_mut(data, size)? }])
+            handle.read(&mut [Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -398,7 +366,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_range(
     // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_range", reader, |handle| {
-            handle.reader.read_at(index_of(index), offset, ffi::bytes_mut(data, size)?)
+            handle.reader.read_at(index_of(index), offset, ffi::slice_from_raw_mut(data, size)?)
         })
     }
 }
@@ -428,16 +396,15 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
     unsafe {
         call(c"fdckpt_reader_read_many", reader, |handle| {
             if count > 0 {
-                ffi::not_null(requests, "the pointer to the requests is NULL")?;
+                ffi::ensure_non_null(requests, "the pointer to the requests is NULL")?;
             }
             if count > isize::MAX as usize / size_of::<fdckpt_read_request_t>() {
-                return Err(Error::Argument("the number of requests is too large").into());
+                return Err(InvalidArgument("the number of requests is too large").into());
             }
-            let mut all = Vec::new();
-            all.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+            let mut all = try_with_capacity(count)?;
             for position in 0..count {
                 let fdckpt_read_request_t { index, data, size } = requests.add(position).read_unaligned();
-                all.push(Request { number: index_of(index), to: ffi::bytes_mut(data, size)? });
+                all.push(Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? });
             }
             handle.read(&mut all)
         })
@@ -472,7 +439,7 @@ pub unsafe extern "C" fn fdckpt_reader_map(
     // SAFETY: `reader` is NULL or a live handle; the out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_reader_map", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::not_null(out_data, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)?;
             let data = reader.map(index_of(index))?;
             out_data.write_unaligned(data.as_ptr().cast());
             if !out_size.is_null() {
@@ -563,7 +530,7 @@ pub unsafe extern "C" fn fdckpt_reader_region_at(
     unsafe {
         call(c"fdckpt_reader_region_at", reader, |fdckpt_reader_t { reader, .. }| {
             let out_region = Output::required(out_region)?;
-            let entry = reader.entry(index_of(index)).ok_or(Error::NoSuchRegion)?;
+            let entry = reader.entry(index_of(index)).ok_or(ErrorKind::RegionNotFound)?;
             out_region.write(fdckpt_region_info_t::new(&entry));
             Ok(())
         })
@@ -593,8 +560,8 @@ pub unsafe extern "C" fn fdckpt_reader_find_region(
     // struct_size (caller).
     unsafe {
         call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
-            let (name, out_region) = (ffi::text(name)?, Output::required(out_region)?);
-            let entry = reader.find(name).ok_or(Error::NoSuchRegion).map_err(|error| Failure::from(error).named(name))?;
+            let (name, out_region) = (ffi::str_from_c(name)?, Output::required(out_region)?);
+            let entry = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
             out_region.write(fdckpt_region_info_t::new(&entry));
             Ok(())
         })
@@ -624,7 +591,7 @@ pub unsafe extern "C" fn fdckpt_reader_frame_at(
     unsafe {
         call(c"fdckpt_reader_frame_at", reader, |fdckpt_reader_t { reader, .. }| {
             let out_frame = Output::required(out_frame)?;
-            let frame = reader.frame(index_of(index)).ok_or(Error::NoSuchRegion)?;
+            let frame = reader.frame(index_of(index)).ok_or(ErrorKind::FrameNotFound)?;
             out_frame.write(fdckpt_frame_info_t {
                 struct_size: size_of::<fdckpt_frame_info_t>(),
                 offset: frame.offset,
@@ -664,10 +631,10 @@ pub unsafe extern "C" fn fdckpt_reader_get_attribute(
     // (caller).
     unsafe {
         call(c"fdckpt_reader_get_attribute", reader, |fdckpt_reader_t { reader, .. }| {
-            let key = ffi::text(key)?;
-            ffi::not_null(out_value, ffi::NULL_OUT)?;
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
-            let value = reader.attribute(key).ok_or(Error::NoSuchRegion).map_err(|error| Failure::from(error).named(key))?;
+            let key = ffi::str_from_c(key)?;
+            ffi::ensure_non_null(out_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let value = reader.attribute(key).ok_or_else(|| Error::from(ErrorKind::AttributeNotFound).in_region(key))?;
             out_value.write_unaligned(value.as_ptr().cast());
             out_size.write_unaligned(value.len());
             Ok(())
@@ -701,10 +668,10 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
     // SAFETY: `reader` is NULL or a live handle; the out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_reader_attribute_at", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::not_null(out_key, ffi::NULL_OUT)?;
-            ffi::not_null(out_value, ffi::NULL_OUT)?;
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
-            let (key, value) = reader.attributes().nth(index_of(index)).ok_or(Error::NoSuchRegion)?;
+            ffi::ensure_non_null(out_key, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let (key, value) = reader.attributes().nth(index_of(index)).ok_or(ErrorKind::AttributeNotFound)?;
             // In the file a NUL follows.
             out_key.write_unaligned(key.as_ptr().cast());
             out_value.write_unaligned(value.as_ptr().cast());
@@ -714,157 +681,8 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
     }
 }
 
-/// Verifies the whole file: every frame, every region and the container's metadata. (The index was
-/// verified when the file was opened.)
-///
-/// @param reader    open reader
-/// @param callback  called on this thread for each corrupt region and each issue of the metadata;
-///                  may be NULL
-/// @param context   passed to the callback
-/// @return FDCKPT_OK: the file is intact
-///         FDCKPT_ERR_CORRUPT           regions are corrupt; fdckpt_last_error() tells how many
-///         FDCKPT_ERR_VERIFY_FAILED     all data is intact, but the metadata is not as it was
-///                                      written
-///         FDCKPT_ERR_INVALID_ARGUMENT  reader is NULL
-///         FDCKPT_ERR_CANCELLED         on_progress cancelled the call
-///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///
-/// Thread safety: several threads may use one reader at the same time.
-///
-/// # Safety
-/// `reader` is a live handle; `callback` is NULL or can be called with `context` (see [`crate::capi`]).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_verify(
-    reader: *const fdckpt_reader_t,
-    callback: fdckpt_issue_fn_t,
-    context: *mut c_void,
-) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until
-    // it returns (caller).
-    unsafe {
-        call(c"fdckpt_reader_verify", reader, |handle| {
-            let mut report = |damage: Damage<'_>| {
-                if let Some(callback) = callback {
-                    with_issue(damage, |issue| callback(context, issue));
-                }
-            };
-            let mut observe = |progress| handle.progress.call(progress);
-            let observer: Option<&mut dyn FnMut(_) -> _> = if handle.progress.is_set() { Some(&mut observe) } else { None };
-            let verdict = handle.reader.verify_with(&mut report, observer)?;
-            match verdict {
-                _ if verdict.is_sound() => Ok(()),
-                checkpoint::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
-                    Err(Error::NotCanonical { findings }.into())
-                }
-                _ => Err(handle
-                    .reader
-                    .failure(Error::Damaged { regions: verdict.lost_regions, offset: verdict.first_offset.unwrap_or(0) })),
-            }
-        })
-    }
-}
-
-/// Calls `report` with the damage in C's form.
-fn with_issue(damage: Damage<'_>, report: impl FnOnce(*const fdckpt_issue_t)) {
-    let mut message = Line::<LINE_SIZE>::new();
-    message.set(damage.error);
-    report(&fdckpt_issue_t {
-        struct_size: size_of::<fdckpt_issue_t>(),
-        region: damage.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
-        message: message.as_c_str().as_ptr(),
-        region_index: damage.region.map_or(u64::MAX, |(number, _)| number as u64),
-        frame: damage.frame.map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
-        offset: damage.error.offset().unwrap_or(FDCKPT_NO_OFFSET),
-        code: error_code::fdckpt_code(&damage.error),
-        reserved: 0,
-    });
-}
-
-/// Result of fdckpt_salvage_file. Initialise with FDCKPT_SALVAGE_STATS_INIT.
-#[repr(C)]
-pub struct fdckpt_salvage_stats_t {
-    /// Size in bytes of this struct in the caller.
-    pub struct_size: usize,
-    /// Number of intact regions, verified by their checksums. They keep their names.
-    pub verified_count: u64,
-    /// Number of intact parts of corrupt regions.
-    pub partial_count: u64,
-    /// Number of regions or parts that were read but cannot be verified: they may have any contents.
-    pub unverified_count: u64,
-    /// Number of regions of which data is lost.
-    pub lost_count: u64,
-    /// 1 if the index was found; 0: names, sizes and checksums are unknown.
-    pub index_found: c_int,
-    /// 0.
-    pub reserved: c_int,
-}
-
-growable! { fdckpt_salvage_stats_t { first_size: 48, last: reserved: c_int, init: "FDCKPT_SALVAGE_STATS_INIT" } }
-
-/// Recovers the readable data of a corrupt or truncated checkpoint file into a new one.
-///
-/// With the index, which is found even if the end of the file is missing or something was appended:
-/// intact regions keep their names; of a corrupt region, each run of intact frames becomes
-/// partial/NAME@OFFSET (OFFSET: where it begins in the region). Without checksums in the file,
-/// regions become unverified/NAME.
-///
-/// Without the index: LZ4 frames are recognised by the sizes of their chunks and become
-/// unverified/lz4@OFFSET (OFFSET: where it begins in the file). A frame whose size is a multiple of
-/// 64 KiB is joined with what follows; one of fewer than 16 bytes (64 at the end of the file) counts
-/// as RAW. RAW frames cannot be recognised: everything else becomes unverified/raw@OFFSET.
-///
-/// If a name is taken, ' and the index of the region are appended; a name that would be too long is
-/// truncated. Attributes are kept; the attribute fdckpt.salvaged is added, "verified" or
-/// "unverified". Unverified data of a file that was salvaged before stays unverified.
-///
-/// Takes memory of the size of the largest region; without the index, of the longest run of full
-/// chunks, which can be a whole LZ4 file, decompressed.
-///
-/// @param src_path   file to read, NUL-terminated
-/// @param dst_path   checkpoint file to write, NUL-terminated
-/// @param options    options of the written file, copied; NULL: defaults
-/// @param out_stats  initialised with FDCKPT_SALVAGE_STATS_INIT; written on success. May be NULL.
-/// @return FDCKPT_OK
-///         FDCKPT_ERR_INVALID_ARGUMENT  a path is NULL, an option is invalid, or out_stats is not
-///                                      initialised
-///         FDCKPT_ERR_IO                a file cannot be read or written
-///         FDCKPT_ERR_CANCELLED         on_progress cancelled the call
-///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///
-/// Thread safety: any thread, at any time.
-///
-/// # Safety
-/// Both paths are C strings, `options` is NULL or an input struct, `out_stats` NULL or an output struct (see
-/// [`crate::capi`]). Nobody modifies or truncates the file during the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_salvage_file(
-    src_path: *const c_char,
-    dst_path: *const c_char,
-    options: *const fdckpt_writer_options_t,
-    out_stats: *mut fdckpt_salvage_stats_t,
-) -> c_int {
-    ffi::run_about(c"fdckpt_salvage_file", || {
-        // SAFETY: the paths are NULL or C strings, the structs NULL or valid for their struct_size (caller).
-        let (from, to, options, out_stats) = unsafe {
-            let (from, to) = (ffi::path(src_path)?, ffi::path(dst_path)?);
-            (from, to, fdckpt_writer_options_t::read(options)?, Output::optional(out_stats)?)
-        };
-        let checkpoint::Salvaged { index, verified, partial, unverified, lost, .. } = checkpoint::salvage(from, to, options)?;
-        out_stats.write(fdckpt_salvage_stats_t {
-            struct_size: size_of::<fdckpt_salvage_stats_t>(),
-            verified_count: verified,
-            partial_count: partial,
-            unverified_count: unverified,
-            lost_count: lost,
-            index_found: index.into(),
-            reserved: 0,
-        });
-        Ok(())
-    })
-}
-
 impl fdckpt_reader_t {
-    fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Failure> {
+    fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Error> {
         let mut observe = |progress| self.progress.call(progress);
         self.reader.read_many_with(requests, if self.progress.is_set() { Some(&mut observe) } else { None })
     }
@@ -874,15 +692,15 @@ impl fdckpt_reader_t {
 ///
 /// # Safety
 /// `reader` is NULL, misaligned, or a live handle.
-unsafe fn call(
+pub(super) unsafe fn call(
     function: &'static CStr,
     reader: *const fdckpt_reader_t,
-    body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Failure>,
+    body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Error>,
 ) -> c_int {
-    ffi::run_about(function, || {
+    ffi::ffi_call(function, || {
         // SAFETY: `check` found the pointer good, so it is a live handle (required of `reader`).
-        let handle = unsafe { ffi::check(reader.cast_mut())?.as_ref() };
-        body(handle).map_err(|failure| handle.reader.about_file(failure))
+        let handle = unsafe { ffi::check_handle(reader.cast_mut())?.as_ref() };
+        Ok(body(handle).map_err(|error| handle.reader.in_this_file(error))?)
     })
 }
 

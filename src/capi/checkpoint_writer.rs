@@ -6,11 +6,12 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem;
 use std::ptr::NonNull;
 
+use super::call_error::CallError;
 use super::ffi;
 use super::options::{ProgressCallback, fdckpt_progress_fn_t, sync};
 use super::struct_size::{growable, read_or_default};
-use crate::checkpoint::{FRAME_SIZE_DEFAULT, Failure, Writer, WriterOptions};
-use crate::error::Error;
+use crate::checkpoint::{Error, ErrorKind, FRAME_SIZE_DEFAULT, Writer, WriterOptions};
+use crate::error_base::InvalidArgument;
 use crate::frame::FrameStyle;
 
 /// Writes a checkpoint file: named regions of memory, attributes, an index and checksums
@@ -21,7 +22,7 @@ use crate::frame::FrameStyle;
 /// the result of fdckpt_writer_commit is enough.
 pub struct fdckpt_writer_t {
     /// The writer, or why there is none: it was committed or aborted, or a call failed.
-    writer: Result<Writer<'static>, Failure>,
+    writer: Result<Writer<'static>, Error>,
     /// Whether a call is in progress: its progress callback must not use the writer too.
     in_use: bool,
 }
@@ -33,18 +34,18 @@ impl InUseGuard {
     /// # Safety
     /// `writer` is NULL, misaligned, or a live handle that no other thread uses and that stays live as long as the
     /// guard.
-    unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, Error> {
-        let handle = ffi::check(writer)?;
+    unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, InvalidArgument> {
+        let handle = ffi::check_handle(writer)?;
         // SAFETY: `check` found the pointer good, so it is a live handle (caller). A guard that exists already has
         // borrowed the other field alone.
         let in_use = unsafe { &mut (*handle.as_ptr()).in_use };
         if mem::replace(in_use, true) {
-            return Err(Error::Argument("a progress callback must not use its writer; it cancels by its return value"));
+            return Err(InvalidArgument("a progress callback must not use its writer; it cancels by its return value"));
         }
         Ok(Self(handle))
     }
 
-    fn writer(&mut self) -> &mut Result<Writer<'static>, Failure> {
+    fn writer(&mut self) -> &mut Result<Writer<'static>, Error> {
         // SAFETY: the handle is live (`begin`), and `in_use` makes this the only guard of it.
         unsafe { &mut (*self.0.as_ptr()).writer }
     }
@@ -92,7 +93,7 @@ growable! { fdckpt_writer_options_t { first_size: 48, last: context: *mut c_void
 impl fdckpt_writer_options_t {
     /// # Safety
     /// `options` is NULL or readable for its struct_size.
-    pub(super) unsafe fn read(options: *const Self) -> Result<WriterOptions<'static>, Error> {
+    pub(super) unsafe fn read(options: *const Self) -> Result<WriterOptions<'static>, CallError> {
         // SAFETY: as required of `options`.
         let options = unsafe { read_or_default(options)? };
         let mut with = WriterOptions::new().style(FrameStyle::asked_for(options.style)?);
@@ -135,9 +136,9 @@ pub unsafe extern "C" fn fdckpt_writer_open(
     path: *const c_char,
     options: *const fdckpt_writer_options_t,
 ) -> *mut fdckpt_writer_t {
-    ffi::make_about(c"fdckpt_writer_open", || {
+    ffi::ffi_new(c"fdckpt_writer_open", || {
         // SAFETY: `path` is NULL or a C string, `options` NULL or readable for its struct_size (caller).
-        let (path, options) = unsafe { (ffi::path(path)?, fdckpt_writer_options_t::read(options)?) };
+        let (path, options) = unsafe { (ffi::path_from_c(path)?, fdckpt_writer_options_t::read(options)?) };
         Ok(fdckpt_writer_t { writer: Ok(options.create(path)?), in_use: false })
     })
 }
@@ -160,10 +161,10 @@ pub unsafe extern "C" fn fdckpt_writer_open(
 /// `fd` is the caller's to use. `options` as for [`fdckpt_writer_open`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_open_fd(fd: c_int, options: *const fdckpt_writer_options_t) -> *mut fdckpt_writer_t {
-    ffi::make_about(c"fdckpt_writer_open_fd", || {
+    ffi::ffi_new(c"fdckpt_writer_open_fd", || {
         // SAFETY: `options` is NULL or readable for its struct_size (caller).
         let options = unsafe { fdckpt_writer_options_t::read(options)? };
-        Ok(fdckpt_writer_t { writer: Ok(options.write_to(ffi::descriptor(fd)?)?), in_use: false })
+        Ok(fdckpt_writer_t { writer: Ok(options.write_to(ffi::borrow_fd(fd)?)?), in_use: false })
     })
 }
 
@@ -198,8 +199,8 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     // (caller).
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
-            let name = ffi::text(name)?;
-            writer.add(name, ffi::bytes(data, size).map_err(|error| Failure::from(error).named(name))?)
+            let name = ffi::str_from_c(name)?;
+            writer.add(name, ffi::slice_from_raw(data, size).map_err(|error| Error::from(error).in_region(name))?)
         })
     }
 }
@@ -244,8 +245,8 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
     // (caller).
     unsafe {
         call(c"fdckpt_writer_set_attribute", writer, |writer| {
-            let key = ffi::text(key)?;
-            writer.attribute(key, ffi::bytes(value, size).map_err(|error| Failure::from(error).named(key))?)
+            let key = ffi::str_from_c(key)?;
+            writer.attribute(key, ffi::slice_from_raw(value, size).map_err(|error| Error::from(error).in_region(key))?)
         })
     }
 }
@@ -264,12 +265,12 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
 /// `writer` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_commit(writer: *mut fdckpt_writer_t) -> c_int {
-    ffi::run_about(c"fdckpt_writer_commit", || {
+    ffi::ffi_call(c"fdckpt_writer_commit", || {
         // SAFETY: `writer` is NULL or a live handle of this thread alone (caller).
         let mut handle = unsafe { InUseGuard::begin(writer)? };
-        let result = mem::replace(handle.writer(), Err(Error::Failed.into())).and_then(Writer::commit);
-        *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(Error::Failed.into()));
-        result.map(drop)
+        let result = mem::replace(handle.writer(), Err(ErrorKind::Poisoned.into())).and_then(Writer::commit);
+        *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(ErrorKind::Poisoned.into()));
+        Ok(result.map(drop)?)
     })
 }
 
@@ -287,9 +288,9 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
     if writer.is_null() {
         return;
     }
-    ffi::run_about(c"fdckpt_writer_abort", || {
+    ffi::ffi_call(c"fdckpt_writer_abort", || {
         // SAFETY: not NULL, so a live handle of this thread alone (caller).
-        *unsafe { InUseGuard::begin(writer)? }.writer() = Err(Error::Failed.into());
+        *unsafe { InUseGuard::begin(writer)? }.writer() = Err(ErrorKind::Poisoned.into());
         Ok(())
     });
 }
@@ -308,7 +309,7 @@ pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
     if writer.is_null() {
         return;
     }
-    ffi::run_about(c"fdckpt_writer_free", || {
+    ffi::ffi_call(c"fdckpt_writer_free", || {
         // SAFETY: not NULL, so a live handle that nobody else uses (caller); the guard, which fails in a progress
         // callback, is gone when it is freed.
         unsafe {
@@ -326,17 +327,17 @@ pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
 unsafe fn call(
     function: &'static CStr,
     writer: *mut fdckpt_writer_t,
-    body: impl FnOnce(&mut Writer<'static>) -> Result<(), Failure>,
+    body: impl FnOnce(&mut Writer<'static>) -> Result<(), Error>,
 ) -> c_int {
-    ffi::run_about(function, || {
+    ffi::ffi_call(function, || {
         // SAFETY: as required of `writer`.
         let mut handle = unsafe { InUseGuard::begin(writer)? };
-        let writer = handle.writer().as_mut().map_err(|failure| failure.clone())?;
-        let result = body(writer).map_err(|failure| writer.about_file(failure));
-        if let Err(failure) = &result {
+        let writer = handle.writer().as_mut().map_err(|error| error.clone())?;
+        let result = body(writer).map_err(|error| writer.in_this_file(error));
+        if let Err(error) = &result {
             // Arguments that only C can get wrong close it too.
-            *handle.writer() = Err(failure.clone());
+            *handle.writer() = Err(error.clone());
         }
-        result
+        Ok(result?)
     })
 }

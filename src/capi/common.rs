@@ -2,8 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::error_types::{fdckpt_error_t, fdckpt_log_fn_t};
-use super::log;
+use super::last_error::{self, fdckpt_error_t};
+use super::log::{self, fdckpt_log_fn_t};
 use crate::atomic_file::remove_temp_files;
 
 /// Returns the version of the library in use. Compare it with FDCKPT_VERSION_STRING to see whether
@@ -26,7 +26,7 @@ pub extern "C" fn fdckpt_version() -> *const c_char {
 /// Thread safety: any thread, at any time; each thread has its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
-    log::last_error()
+    last_error::get()
 }
 
 /// Sets the receiver of log lines, for all threads. The library logs one line per failed call.
@@ -42,7 +42,7 @@ pub extern "C" fn fdckpt_last_error() -> *const fdckpt_error_t {
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_log_callback(callback: fdckpt_log_fn_t, context: *mut c_void) {
-    log::set_hook(callback, context);
+    log::set_callback(callback, context);
 }
 
 /// Removes the temporary files of all saves in progress in this process (fdckpt_writer_*,

@@ -6,12 +6,13 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt::Write;
 
-use super::error_types::FDCKPT_NO_OFFSET;
 use super::ffi;
-use super::log;
+use super::fixed_string::FixedString;
+use super::last_error::{FDCKPT_NO_OFFSET, TEXT_SIZE};
 use super::struct_size::{Output, growable};
-use crate::container::{Container, Finding};
-use crate::error::Error;
+use crate::alloc::try_copy;
+use crate::container::{Container, Error, Issue};
+use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
 
 /// A container in the CKPT format (docs/container-format.md): one file of typed sections (types 0 to
@@ -83,7 +84,7 @@ pub type fdckpt_container_issue_fn_t = Option<unsafe extern "C" fn(context: *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_probe(data: *const c_void, size: usize) -> c_int {
     // SAFETY: `data` is NULL or readable for `size` bytes (caller).
-    unsafe { ffi::bytes(data, size) }.is_ok_and(Container::is_format).into()
+    unsafe { ffi::slice_from_raw(data, size) }.is_ok_and(Container::is_format).into()
 }
 
 /// Creates a container without sections.
@@ -95,7 +96,7 @@ pub unsafe extern "C" fn fdckpt_container_probe(data: *const c_void, size: usize
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_new() -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_new", || Ok(fdckpt_container_t { container: Container::new(), _map: None }))
+    ffi::ffi_new(c"fdckpt_container_new", || Ok(fdckpt_container_t { container: Container::new(), _map: None }))
 }
 
 /// Parses a container in memory. Takes time in proportion to the metadata, not the data, and at most
@@ -117,9 +118,9 @@ pub extern "C" fn fdckpt_container_new() -> *mut fdckpt_container_t {
 /// `data` is readable for `size` bytes and unmodified until the container is freed (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_parse(data: *const c_void, size: usize) -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_parse", || {
+    ffi::ffi_new(c"fdckpt_container_parse", || {
         // SAFETY: `data` is readable and unmodified as long as the container (caller).
-        let file = unsafe { ffi::bytes(data, size) }?;
+        let file = unsafe { ffi::slice_from_raw(data, size) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: None })
     })
 }
@@ -137,10 +138,10 @@ pub unsafe extern "C" fn fdckpt_container_parse(data: *const c_void, size: usize
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
-    ffi::make(c"fdckpt_container_open", || {
+    ffi::ffi_new(c"fdckpt_container_open", || {
         // SAFETY: the container is dropped before the map (order of the fields); nobody changes the file (documented
         // above).
-        let (map, file) = unsafe { ffi::map(fd) }?;
+        let (map, file) = unsafe { ffi::map_fd(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
 }
@@ -187,11 +188,9 @@ pub unsafe extern "C" fn fdckpt_container_set(
     // SAFETY: `container` is NULL or a live handle of this thread alone, `data` readable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set", container, |handle| {
-            let (kind, data) = (kind(r#type)?, ffi::bytes(data, size)?);
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
-            copy.extend_from_slice(data);
-            handle.container.set(kind, copy)
+            let (kind, data) = (kind(r#type)?, ffi::slice_from_raw(data, size)?);
+            let copy = try_copy(data)?;
+            Ok(handle.container.set(kind, copy)?)
         })
     }
 }
@@ -221,8 +220,8 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     // it is a section (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set_borrowed", container, |handle| {
-            let (kind, data) = (kind(r#type)?, ffi::bytes(data, size)?);
-            handle.container.set(kind, data)
+            let (kind, data) = (kind(r#type)?, ffi::slice_from_raw(data, size)?);
+            Ok(handle.container.set(kind, data)?)
         })
     }
 }
@@ -240,7 +239,7 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_remove(container: *mut fdckpt_container_t, r#type: c_int) -> c_int {
     // SAFETY: `container` is NULL or a live handle of this thread alone (caller).
-    unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| handle.container.remove(kind(r#type)?)) }
+    unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| Ok(handle.container.remove(kind(r#type)?)?)) }
 }
 
 /// Returns the data of the first section of a type, in constant time.
@@ -270,7 +269,8 @@ pub unsafe extern "C" fn fdckpt_container_find(
     // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_find", container, |handle| {
-            ffi::not_null(out_data, ffi::NULL_OUT).and(ffi::not_null(out_size, ffi::NULL_OUT))?;
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)
+                .and(ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM))?;
             write_slice(handle.container.get(kind(r#type)?)?, out_data, out_size);
             Ok(())
         })
@@ -346,7 +346,7 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_info", container, |handle| {
             let out_section = Output::required(out_section)?;
-            let section = handle.container.section(index).ok_or(Error::NoSuchIndex { index: index as u64 })?;
+            let section = handle.container.section(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
             out_section.write(fdckpt_container_section_t {
                 struct_size: size_of::<fdckpt_container_section_t>(),
                 offset: section.offset(),
@@ -386,8 +386,9 @@ pub unsafe extern "C" fn fdckpt_container_section_data(
     // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_data", container, |handle| {
-            ffi::not_null(out_data, ffi::NULL_OUT).and(ffi::not_null(out_size, ffi::NULL_OUT))?;
-            let section = handle.container.section(index).ok_or(Error::NoSuchIndex { index: index as u64 })?;
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)
+                .and(ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM))?;
+            let section = handle.container.section(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
             write_slice(section.data()?, out_data, out_size);
             Ok(())
         })
@@ -410,7 +411,7 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
     // SAFETY: `container` is NULL or a live handle that nobody changes, `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialized_size", container, |handle| {
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
             out_size.write_unaligned(handle.container.serialized_size()?);
             Ok(())
         })
@@ -446,14 +447,14 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     // `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialize", container, |handle| {
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
-            let result = handle.container.serialize_into(ffi::bytes_mut(buffer, capacity)?);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let result = handle.container.serialize_into(ffi::slice_from_raw_mut(buffer, capacity)?);
             match result {
                 Ok(size) => out_size.write_unaligned(size),
-                Err(Error::MemoryTooSmall { needed, .. }) => out_size.write_unaligned(needed as usize),
+                Err(Error::BufferTooSmall { needed, .. }) => out_size.write_unaligned(needed as usize),
                 Err(_) => {}
             }
-            result.map(drop)
+            Ok(result.map(drop)?)
         })
     }
 }
@@ -479,7 +480,9 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
-        ffi::call_ref(c"fdckpt_container_write", container, |handle| handle.container.write_to(ffi::descriptor(fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_container_write", container, |handle| {
+            Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 
@@ -514,7 +517,9 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
     // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
-        ffi::call_ref(c"fdckpt_container_append", container, |handle| handle.container.append_to(ffi::descriptor(fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_container_append", container, |handle| {
+            Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?)
+        })
     }
 }
 
@@ -542,15 +547,15 @@ pub unsafe extern "C" fn fdckpt_container_verify(
     context: *mut c_void,
 ) -> c_int {
     let count = Cell::new(0);
-    let mut report = |finding: Finding| {
+    let mut report = |found: Issue| {
         count.set(count.get() + 1);
         let Some(callback) = callback else { return };
-        let mut line = log::Line::<{ log::LINE_SIZE }>::new();
-        _ = write!(line, "{finding}");
+        let mut line = FixedString::<TEXT_SIZE>::new();
+        _ = write!(line, "{found}");
         let issue = fdckpt_container_issue_t {
             struct_size: size_of::<fdckpt_container_issue_t>(),
-            offset: finding.offset.unwrap_or(FDCKPT_NO_OFFSET),
-            section: finding.section.map_or(FDCKPT_NO_SECTION, |section| section as u64),
+            offset: found.offset.unwrap_or(FDCKPT_NO_OFFSET),
+            section: found.section.map_or(FDCKPT_NO_SECTION, |section| section as u64),
             message: line.as_c_str().as_ptr(),
         };
         // SAFETY: the callback can be called with `context` (caller); the issue lives until it returns.
@@ -562,14 +567,14 @@ pub unsafe extern "C" fn fdckpt_container_verify(
             handle.container.verify_with(&mut report)?;
             match count.get() {
                 0 => Ok(()),
-                findings => Err(Error::NotCanonical { findings }),
+                issues => Err(Error::NotCanonical { issues }.into()),
             }
         })
     }
 }
 
-fn kind(r#type: c_int) -> Result<u8, Error> {
-    u8::try_from(r#type).map_err(|_| Error::Argument("the type of a section must be 0 to 255"))
+fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
+    u8::try_from(r#type).map_err(|_| InvalidArgument("the type of a section must be 0 to 255"))
 }
 
 /// Writes a slice to out parameters.

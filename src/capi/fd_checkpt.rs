@@ -9,33 +9,34 @@ use super::fd_checkpt_types::{
     fd_restore_private_mmio_t, fd_restore_private_rbuf_t, fd_restore_t, ulong,
 };
 use super::ffi;
-use crate::error::Error;
 use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::small_block::DECOMPRESS_MAX;
 use crate::frame::style::FrameState;
-use crate::frame::{BUFFER_MIN, FrameStyle, Kind, source};
+use crate::frame::{BUFFER_MIN, Error, FrameStyle, Kind, source};
 use crate::sys::lz4::{Compressor, Decompressor};
 
-/// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone
-/// become one straight path with it.
+/// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone become one
+/// straight path with it.
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::input(buf, sz)));
-        let tiny =
-            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::no_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::input(buf, sz))));
-        let lz4 =
-            |mut encoder: Encoder<'_>, &(buf, sz): &_| ffi::no_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::input(buf, sz))));
-        let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
-            ffi::call($function, checkpt, |mut encoder| encoder.put($kind, ffi::input(buf, sz)))
+        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::region_from_raw(buf, sz)));
+        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            ffi::catch_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz))))
         };
-        let any_apart = |checkpt, buffer| ffi::apart(checkpt, buffer, any);
-        let lz4 = |checkpt, buffer| ffi::at_hand(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
-        let lz4_apart = |checkpt, buffer| ffi::apart(checkpt, buffer, lz4);
-        let tiny = |checkpt, buffer| ffi::at_hand(FrameStyle::Lz4, checkpt, buffer, tiny, lz4_apart);
-        ffi::at_hand(FrameStyle::Raw, $checkpt, ($buf, $sz), raw, |checkpt, buffer| match buffer {
-            (_, ..=TINY_MAX) => ffi::apart(checkpt, buffer, tiny),
-            _ => ffi::apart(checkpt, buffer, lz4),
+        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
+            ffi::catch_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz))))
+        };
+        let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
+            ffi::with_engine($function, checkpt, |mut encoder| encoder.put($kind, ffi::region_from_raw(buf, sz)))
+        };
+        let any_apart = |checkpt, buffer| ffi::outlined(checkpt, buffer, any);
+        let lz4 = |checkpt, buffer| ffi::try_fast_path(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
+        let lz4_apart = |checkpt, buffer| ffi::outlined(checkpt, buffer, lz4);
+        let tiny = |checkpt, buffer| ffi::try_fast_path(FrameStyle::Lz4, checkpt, buffer, tiny, lz4_apart);
+        ffi::try_fast_path(FrameStyle::Raw, $checkpt, ($buf, $sz), raw, |checkpt, buffer| match buffer {
+            (_, ..=TINY_MAX) => ffi::outlined(checkpt, buffer, tiny),
+            _ => ffi::outlined(checkpt, buffer, lz4),
         })
     }};
 }
@@ -43,23 +44,23 @@ macro_rules! put {
 /// Gets a buffer, as `put` puts it.
 macro_rules! get {
     ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut ffi::output(buf, sz)));
+        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut ffi::region_mut_from_raw(buf, sz)));
         let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            ffi::no_panic(move || Ok(decoder.get_tiny_at_hand(&mut ffi::output(buf, sz))))
+            ffi::catch_panic(move || Ok(decoder.get_tiny_at_hand(&mut ffi::region_mut_from_raw(buf, sz))))
         };
         let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            ffi::no_panic(move || Ok(decoder.get_lz4_at_hand(&mut ffi::output(buf, sz))))
+            ffi::catch_panic(move || Ok(decoder.get_lz4_at_hand(&mut ffi::region_mut_from_raw(buf, sz))))
         };
         let any = |restore: *mut fd_restore_t, (buf, sz)| {
-            ffi::call($function, restore, |mut decoder| decoder.get($kind, ffi::output(buf, sz)))
+            ffi::with_engine($function, restore, |mut decoder| decoder.get($kind, ffi::region_mut_from_raw(buf, sz)))
         };
-        let any_apart = |restore, buffer| ffi::apart(restore, buffer, any);
-        let lz4 = |restore, buffer| ffi::at_hand(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
-        let lz4_apart = |restore, buffer| ffi::apart(restore, buffer, lz4);
-        let tiny = |restore, buffer| ffi::at_hand(FrameStyle::Lz4, restore, buffer, tiny, lz4_apart);
-        ffi::at_hand(FrameStyle::Raw, $restore, ($buf, $sz), raw, |restore, buffer| match buffer {
-            (_, ..=TINY_MAX) => ffi::apart(restore, buffer, tiny),
-            _ => ffi::apart(restore, buffer, lz4),
+        let any_apart = |restore, buffer| ffi::outlined(restore, buffer, any);
+        let lz4 = |restore, buffer| ffi::try_fast_path(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
+        let lz4_apart = |restore, buffer| ffi::outlined(restore, buffer, lz4);
+        let tiny = |restore, buffer| ffi::try_fast_path(FrameStyle::Lz4, restore, buffer, tiny, lz4_apart);
+        ffi::try_fast_path(FrameStyle::Raw, $restore, ($buf, $sz), raw, |restore, buffer| match buffer {
+            (_, ..=TINY_MAX) => ffi::outlined(restore, buffer, tiny),
+            _ => ffi::outlined(restore, buffer, lz4),
         })
     }};
 }
@@ -147,8 +148,8 @@ pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, fr
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::call(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
-            let off = encoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
+        ffi::with_engine(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
+            let off = encoder.open(frame_style, || Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -171,8 +172,8 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::call(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
-            let off = encoder.close(|| ffi::not_null(_off, NULL_OFF))?;
+        ffi::with_engine(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
+            let off = encoder.close(|| Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -257,7 +258,7 @@ pub unsafe extern "C" fn fd_restore_init_mmio(mem: *mut c_void, mmio: *const c_v
     let fill = |restore: NonNull<fd_restore_t>| {
         check_region(mmio, mmio_sz)?;
         if mmio_sz > source::SIZE_MAX {
-            return Err(Error::Argument("the memory region is larger than LONG_MAX"));
+            return Err(Error::InvalidArgument("the memory region is larger than LONG_MAX"));
         }
         let mmio = fd_restore_private_mmio_t { mem: mmio.cast() };
         init_restore(restore, NO_FD, (mmio_sz, 0), fd_restore_private_from { mmio })
@@ -298,8 +299,8 @@ pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, fr
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::call(c"fd_restore_open_advanced", restore, |mut decoder| {
-            let off = decoder.open(frame_style, || ffi::not_null(_off, NULL_OFF))?;
+        ffi::with_engine(c"fd_restore_open_advanced", restore, |mut decoder| {
+            let off = decoder.open(frame_style, || Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -321,8 +322,8 @@ pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::call(c"fd_restore_close_advanced", restore, |mut decoder| {
-            let off = decoder.close(|| ffi::not_null(_off, NULL_OFF))?;
+        ffi::with_engine(c"fd_restore_close_advanced", restore, |mut decoder| {
+            let off = decoder.close(|| Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
         })
@@ -341,7 +342,7 @@ pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone (caller).
-    unsafe { ffi::call(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
+    unsafe { ffi::with_engine(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
 }
 
 /// fd_restore_meta restores the next sz bytes of the frame to buf, sz in [0,FD_RESTORE_META_MAX].
@@ -399,14 +400,14 @@ const NULL_OFF: &str = "_off is NULL";
 
 fn check_stream(fd: c_int, buffer: *const c_void, size: ulong) -> Result<(), Error> {
     if fd < 0 {
-        return Err(Error::Argument("the descriptor is negative"));
+        return Err(Error::InvalidArgument("the descriptor is negative"));
     }
-    ffi::not_null(buffer, "the I/O buffer is NULL")?;
-    if size < BUFFER_MIN as ulong { Err(Error::BufferTooSmall { size }) } else { Ok(()) }
+    ffi::ensure_non_null(buffer, "the I/O buffer is NULL")?;
+    if size < BUFFER_MIN as ulong { Err(Error::IoBufferTooSmall { size }) } else { Ok(()) }
 }
 
 fn check_region(mmio: *const c_void, size: ulong) -> Result<(), Error> {
-    if size == 0 { Ok(()) } else { ffi::not_null(mmio, "the memory region is NULL") }
+    if size == 0 { Ok(()) } else { Ok(ffi::ensure_non_null(mmio, "the memory region is NULL")?) }
 }
 
 fn init_checkpt(checkpt: NonNull<fd_checkpt_t>, fd: c_int, to: fd_checkpt_private_to) -> Result<(), Error> {

@@ -5,9 +5,10 @@
 use std::ffi::{CStr, c_int, c_void};
 
 use super::ffi;
-use super::threads::thread_count;
-use crate::error::Error;
-use crate::frame::FrameStyle;
+use super::threads::parse_thread_count;
+use crate::alloc::try_with_capacity;
+use crate::error_base::InvalidArgument;
+use crate::frame::{Error, FrameStyle};
 use crate::frames::{Frame, FrameError, FrameReadRequest, Frames};
 
 /// Memory of the caller. Used in arrays: its layout is frozen.
@@ -52,14 +53,13 @@ pub struct fdckpt_frames_cursor_t {
 ///
 /// # Safety
 /// `frames` is NULL or readable for `count` frames that nobody changes for `'f`.
-unsafe fn frames_from_raw<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [fdckpt_frame_t], FrameError> {
-    let failed = |error| FrameError { frame: 0, error };
+unsafe fn frames_from_raw<'f>(frames: *const fdckpt_frame_t, count: usize) -> Result<&'f [fdckpt_frame_t], InvalidArgument> {
     match count {
         0 => return Ok(&[]),
-        _ if frames.is_null() => return Err(failed(Error::Argument("the pointer to the frames is NULL"))),
-        _ if !frames.is_aligned() => return Err(failed(Error::Argument("the address of the frames is not a multiple of 8"))),
+        _ if frames.is_null() => return Err(InvalidArgument("the pointer to the frames is NULL")),
+        _ if !frames.is_aligned() => return Err(InvalidArgument("the address of the frames is not a multiple of 8")),
         _ if count > isize::MAX as usize / size_of::<fdckpt_frame_t>() => {
-            return Err(failed(Error::Argument("the number of frames is too large")));
+            return Err(InvalidArgument("the number of frames is too large"));
         }
         _ => {}
     }
@@ -70,13 +70,13 @@ unsafe fn frames_from_raw<'f>(frames: *const fdckpt_frame_t, count: usize) -> Re
 impl fdckpt_frame_t {
     /// # Safety
     /// `buffers` is NULL or readable for `buffer_count` buffers that nobody changes for `'b`.
-    unsafe fn buffers<'b>(&self) -> Result<&'b [fdckpt_buffer_t], Error> {
+    unsafe fn buffers<'b>(&self) -> Result<&'b [fdckpt_buffer_t], InvalidArgument> {
         match self.buffer_count {
             0 => Ok(&[]),
-            _ if self.buffers.is_null() => Err(Error::Argument("the pointer to the buffers is NULL")),
-            _ if !self.buffers.is_aligned() => Err(Error::Argument("the address of the buffers is not a multiple of 8")),
+            _ if self.buffers.is_null() => Err(InvalidArgument("the pointer to the buffers is NULL")),
+            _ if !self.buffers.is_aligned() => Err(InvalidArgument("the address of the buffers is not a multiple of 8")),
             count if count > isize::MAX as usize / size_of::<fdckpt_buffer_t>() => {
-                Err(Error::Argument("the number of buffers is too large"))
+                Err(InvalidArgument("the number of buffers is too large"))
             }
             // SAFETY: not NULL, aligned and no larger than an object can be (checked above); readable and unchanged
             // (required).
@@ -91,14 +91,14 @@ impl fdckpt_frame_t {
 /// `buffers` of each frame is NULL or readable for its `buffer_count`.
 unsafe fn all_buffers<B>(
     frames: &[fdckpt_frame_t],
-    convert: impl Fn(&fdckpt_buffer_t) -> Result<B, Error>,
+    convert: impl Fn(&fdckpt_buffer_t) -> Result<B, InvalidArgument>,
 ) -> Result<Vec<B>, FrameError> {
     let mut all = Vec::new();
     for (number, frame) in frames.iter().enumerate() {
-        let failed = |error| FrameError { frame: number, error };
+        let failed = |error: InvalidArgument| FrameError { frame: number, error: error.into() };
         // SAFETY: as required of each frame.
         let buffers = unsafe { frame.buffers() }.map_err(failed)?;
-        all.try_reserve(buffers.len()).map_err(|_| FrameError { frame: 0, error: Error::OutOfMemory })?;
+        all.try_reserve(buffers.len())?;
         for buffer in buffers {
             all.push(convert(buffer).map_err(failed)?);
         }
@@ -120,23 +120,20 @@ unsafe fn write_frames(
     threads: c_int,
     write: impl FnOnce(&mut Frames, &mut [Frame<'_>]) -> Result<u64, FrameError>,
 ) -> c_int {
-    ffi::run_frames(function, || {
-        let failed = |error| FrameError { frame: 0, error };
-        let mut settings = settings(threads).map_err(failed)?;
+    call(function, || {
+        let mut settings = settings(threads)?;
         if !cursor.is_null() {
             // SAFETY: not NULL, so readable (required of `cursor`).
             let fdckpt_frames_cursor_t { offset, lz4_state } = unsafe { cursor.read_unaligned() };
-            settings = settings.at(offset).with_history(lz4_state).map_err(failed)?;
+            settings = settings.at(offset).with_history(lz4_state)?;
         }
-        let mut made = Vec::new();
         // SAFETY: frames, `buffers` and the buffers' memory are readable (required); no reference to the frames
         // outlives this block, so that they can be written below.
         let buffers = unsafe {
             let frames = frames_from_raw(frames, frame_count)?;
-            let buffers = all_buffers(frames, |buffer| ffi::bytes(buffer.data, buffer.size))?;
-            made.try_reserve_exact(frame_count).map_err(|_| failed(Error::OutOfMemory))?;
-            buffers
+            all_buffers(frames, |buffer| ffi::slice_from_raw(buffer.data, buffer.size))?
         };
+        let mut made = try_with_capacity(frame_count)?;
         let mut rest = &buffers[..];
         for number in 0..frame_count {
             // SAFETY: `frames` has `frame_count` elements (checked by `frames_from_raw`).
@@ -149,7 +146,7 @@ unsafe fn write_frames(
         let result = write(&mut settings, &mut made);
         let count = match result {
             Ok(_) => frame_count,
-            Err(FrameError { frame, error: Error::NoRoom { .. } | Error::Io { .. } | Error::OutOfMemory }) => frame,
+            Err(FrameError { frame, error: Error::BufferFull { .. } | Error::Io(_) | Error::OutOfMemory }) => frame,
             Err(_) => 0,
         };
         for (number, frame) in made.iter().enumerate().take(count) {
@@ -181,18 +178,15 @@ unsafe fn read_frames(
     threads: c_int,
     read: impl FnOnce(&Frames, &mut [FrameReadRequest<'_, '_>]) -> Result<(), FrameError>,
 ) -> c_int {
-    ffi::run_frames(function, || {
-        let failed = |error| FrameError { frame: 0, error };
-        let settings = settings(threads).map_err(failed)?;
-        let mut requests = Vec::new();
+    call(function, || {
+        let settings = settings(threads)?;
         // SAFETY: frames and `buffers` are readable, the buffers' memory is writable by this call alone (required); no
         // reference to the frames outlives this block, so that they can be written below.
         let mut buffers = unsafe {
             let frames = frames_from_raw(frames, frame_count)?;
-            let buffers = all_buffers(frames, |buffer| ffi::bytes_mut(buffer.data, buffer.size))?;
-            requests.try_reserve_exact(frame_count).map_err(|_| failed(Error::OutOfMemory))?;
-            buffers
+            all_buffers(frames, |buffer| ffi::slice_from_raw_mut(buffer.data, buffer.size))?
         };
+        let mut requests = try_with_capacity(frame_count)?;
         let mut rest = &mut buffers[..];
         for number in 0..frame_count {
             // SAFETY: `frames` has `frame_count` elements (checked by `frames_from_raw`).
@@ -214,8 +208,13 @@ unsafe fn read_frames(
     })
 }
 
-fn settings(threads: c_int) -> Result<Frames, Error> {
-    thread_count(threads).map(|threads| Frames::new().threads(threads))
+/// Runs the body of a function whose errors are about one of the frames.
+fn call(function: &'static CStr, body: impl FnOnce() -> Result<(), FrameError>) -> c_int {
+    ffi::ffi_call(function, || Ok(body()?))
+}
+
+fn settings(threads: c_int) -> Result<Frames, InvalidArgument> {
+    parse_thread_count(threads).map(|threads| Frames::new().threads(threads))
 }
 
 /// Returns an upper bound of the encoded size of frames: fdckpt_frames_write_memory succeeds with a
@@ -236,8 +235,8 @@ fn settings(threads: c_int) -> Result<Frames, Error> {
 /// (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, frame_count: usize, out_size: *mut u64) -> c_int {
-    ffi::run_frames(c"fdckpt_frames_bound", || {
-        ffi::not_null(out_size, ffi::NULL_OUT).map_err(|error| FrameError { frame: 0, error })?;
+    call(c"fdckpt_frames_bound", || {
+        ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: `frames` is NULL or readable for `frame_count` elements (caller).
         let frames = unsafe { frames_from_raw(frames, frame_count) }?;
         let mut sum = 0;
@@ -299,7 +298,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_memory(
     // SAFETY: frames, buffers, cursor and memory are as the functions called require them (caller).
     unsafe {
         write_frames(c"fdckpt_frames_write_memory", frames, frame_count, cursor, threads, |settings, frames| {
-            let region = ffi::bytes_mut(memory, memory_size).map_err(|error| FrameError { frame: 0, error })?;
+            let region = ffi::slice_from_raw_mut(memory, memory_size)?;
             settings.checkpt_mmio(frames, region)
         })
     }
@@ -336,7 +335,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_stream(
     // SAFETY: frames, buffers and cursor are as `write_frames` requires them (caller).
     unsafe {
         write_frames(c"fdckpt_frames_write_stream", frames, frame_count, cursor, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.checkpt_stream(frames, fd)
         })
     }
@@ -374,7 +373,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
     // SAFETY: frames, buffers and cursor are as `write_frames` requires them (caller).
     unsafe {
         write_frames(c"fdckpt_frames_write_file", frames, frame_count, cursor, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.checkpt_file(frames, fd)
         })
     }
@@ -417,7 +416,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_memory(
     // SAFETY: frames, buffers and memory are as the functions called require them (caller).
     unsafe {
         read_frames(c"fdckpt_frames_read_memory", frames, frame_count, threads, |settings, frames| {
-            let region = ffi::bytes(memory, memory_size).map_err(|error| FrameError { frame: 0, error })?;
+            let region = ffi::slice_from_raw(memory, memory_size)?;
             settings.restore_mmio(frames, region)
         })
     }
@@ -448,7 +447,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
     // SAFETY: frames and buffers are as `read_frames` requires them (caller).
     unsafe {
         read_frames(c"fdckpt_frames_read_file", frames, frame_count, threads, |settings, frames| {
-            let fd = ffi::descriptor(fd).map_err(|error| FrameError { frame: 0, error })?;
+            let fd = ffi::borrow_fd(fd)?;
             settings.restore_file(frames, fd)
         })
     }

@@ -9,7 +9,9 @@ use std::path::Path;
 use super::ffi;
 use super::options::sync;
 use super::struct_size::{Output, growable, read, read_or_default};
-use crate::error::Error;
+use crate::alloc::try_with_capacity;
+use crate::error_base::InvalidArgument;
+use crate::fti::Error;
 use crate::fti::{
     self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated,
     Writer,
@@ -129,7 +131,7 @@ growable! { fdckpt_fti_update_options_t { first_size: 24, last: save_hashes: c_i
 impl fdckpt_fti_update_options_t {
     /// # Safety
     /// `options` is NULL or readable for its struct_size.
-    unsafe fn read(options: *const Self) -> Result<UpdateOptions, Error> {
+    unsafe fn read(options: *const Self) -> Result<UpdateOptions, InvalidArgument> {
         // SAFETY: as required of `options`.
         let from = unsafe { read_or_default(options)? };
         let mut options = UpdateOptions::default();
@@ -140,12 +142,12 @@ impl fdckpt_fti_update_options_t {
         options.hash = match from.hash {
             0 | FDCKPT_FTI_HASH_MD5 => BlockHash::Md5,
             FDCKPT_FTI_HASH_CRC32 => BlockHash::Crc32,
-            _ => return Err(Error::Argument("hash is none of FDCKPT_FTI_HASH_*")),
+            _ => return Err(InvalidArgument("hash is none of FDCKPT_FTI_HASH_*")),
         };
         options.mode = match from.mode {
             FDCKPT_FTI_UPDATE_JOURNALED => UpdateMode::Safe,
             FDCKPT_FTI_UPDATE_IN_PLACE => UpdateMode::InPlace,
-            _ => return Err(Error::Argument("mode is none of FDCKPT_FTI_UPDATE_*")),
+            _ => return Err(InvalidArgument("mode is none of FDCKPT_FTI_UPDATE_*")),
         };
         options.keep_hashes = from.save_hashes != 0;
         Ok(options)
@@ -215,8 +217,8 @@ constants! { fdckpt_fti_decision_t: FDCKPT_FTI_COMMIT FDCKPT_FTI_ROLLBACK }
 impl fdckpt_fti_options_t {
     /// # Safety
     /// `options` is NULL or readable for its struct_size.
-    pub(super) unsafe fn read(options: *const Self) -> Result<Options, Error> {
-        ffi::not_null(options, "the pointer to the options is NULL")?;
+    pub(super) unsafe fn read(options: *const Self) -> Result<Options, InvalidArgument> {
+        ffi::ensure_non_null(options, "the pointer to the options is NULL")?;
         // SAFETY: not NULL, so readable for its struct_size (required).
         let from = unsafe { read(options)? };
         let mut options = Options::new(format_version(from.format)?, from.ckpt_id);
@@ -229,7 +231,7 @@ impl fdckpt_fti_options_t {
     }
 }
 
-fn format_version(number: c_int) -> Result<FormatVersion, Error> {
+fn format_version(number: c_int) -> Result<FormatVersion, InvalidArgument> {
     match number {
         FDCKPT_FTI_FORMAT_1_1 => Ok(FormatVersion::V1_1),
         FDCKPT_FTI_FORMAT_1_2 => Ok(FormatVersion::V1_2),
@@ -237,12 +239,12 @@ fn format_version(number: c_int) -> Result<FormatVersion, Error> {
         FDCKPT_FTI_FORMAT_1_4_0 => Ok(FormatVersion::V1_4_0),
         FDCKPT_FTI_FORMAT_1_4_1 => Ok(FormatVersion::V1_4_1),
         FDCKPT_FTI_FORMAT_POST_1_6 => Ok(FormatVersion::Post1_6),
-        _ => Err(Error::Argument("format is none of FDCKPT_FTI_FORMAT_*")),
+        _ => Err(InvalidArgument("format is none of FDCKPT_FTI_FORMAT_*")),
     }
 }
 
-pub(super) fn threads(number: c_int) -> Result<usize, Error> {
-    usize::try_from(number).map(|number| number.max(1)).map_err(|_| Error::Argument("the number of threads is negative"))
+pub(super) fn threads(number: c_int) -> Result<usize, InvalidArgument> {
+    usize::try_from(number).map(|number| number.max(1)).map_err(|_| InvalidArgument("the number of threads is negative"))
 }
 
 /// Creates an object without variables.
@@ -253,7 +255,7 @@ pub(super) fn threads(number: c_int) -> Result<usize, Error> {
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_fti_new() -> *mut fdckpt_fti_t {
-    ffi::make(c"fdckpt_fti_new", || Ok(fdckpt_fti_t { writer: Writer::new(), protected: Vec::new() }))
+    ffi::ffi_new(c"fdckpt_fti_new", || Ok(fdckpt_fti_t { writer: Writer::new(), protected: Vec::new() }))
 }
 
 /// Frees an object.
@@ -295,12 +297,12 @@ pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, d
     // (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
-            ffi::bytes_mut(data, size)?;
+            ffi::slice_from_raw_mut(data, size)?;
             let variable = ProtectedVariable { id, memory: data, size };
             match fti.protected.iter_mut().find(|existing| existing.id == id) {
                 Some(existing) => *existing = variable,
                 None => {
-                    fti.protected.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                    fti.protected.try_reserve(1)?;
                     fti.protected.push(variable);
                 }
             }
@@ -326,7 +328,7 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
     // SAFETY: `fti` is NULL or a live handle of this thread alone (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_unprotect", fti, |fti| {
-            let index = fti.protected.iter().position(|variable| variable.id == id).ok_or(Error::NoSuchVariable { id })?;
+            let index = fti.protected.iter().position(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
             fti.protected.remove(index);
             Ok(())
         })
@@ -367,9 +369,9 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
     // `options` NULL or readable for its struct_size (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_checkpoint", fti, |fti| {
-            let (path, options) = (ffi::path(path)?, fdckpt_fti_options_t::read(options)?);
+            let (path, options) = (ffi::path_from_c(path)?, fdckpt_fti_options_t::read(options)?);
             let variables = fti.variables()?;
-            fti.writer.checkpoint(path, &options, &variables)
+            Ok(fti.writer.checkpoint(path, &options, &variables)?)
         })
     }
 }
@@ -472,7 +474,7 @@ unsafe fn change<'p>(
     // SAFETY: as required of the arguments.
     unsafe {
         ffi::call_mut(function, fti, |fti| {
-            let (path, options) = (ffi::path(path)?, fdckpt_fti_options_t::read(options)?);
+            let (path, options) = (ffi::path_from_c(path)?, fdckpt_fti_options_t::read(options)?);
             let update_options = fdckpt_fti_update_options_t::read(update_options)?;
             let (out_stats, variables) = (Output::optional(out_stats)?, fti.variables()?);
             let updated = update(&mut fti.writer, path, &options, &update_options, &variables)?;
@@ -502,14 +504,14 @@ unsafe fn change<'p>(
 /// `path` is a C string (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int) -> c_int {
-    ffi::run(c"fdckpt_fti_resolve", || {
+    ffi::ffi_call(c"fdckpt_fti_resolve", || {
         let decision = match decision {
             FDCKPT_FTI_COMMIT => Decision::Commit,
             FDCKPT_FTI_ROLLBACK => Decision::Abandon,
-            _ => return Err(Error::Argument("decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK")),
+            _ => return Err(InvalidArgument("decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
         };
         // SAFETY: `path` is NULL or a C string (caller).
-        fti::settle(unsafe { ffi::path(path) }?, decision).map(drop)
+        Ok(fti::settle(unsafe { ffi::path_from_c(path) }?, decision).map(drop)?)
     })
 }
 
@@ -535,11 +537,11 @@ pub unsafe extern "C" fn fdckpt_fti_transaction_state(
     out_state: *mut c_int,
     out_ckpt_id: *mut c_int,
 ) -> c_int {
-    ffi::run(c"fdckpt_fti_transaction_state", || {
-        ffi::not_null(out_state, ffi::NULL_OUT)?;
-        ffi::not_null(out_ckpt_id, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_transaction_state", || {
+        ffi::ensure_non_null(out_state, ffi::ERR_NULL_OUT_PARAM)?;
+        ffi::ensure_non_null(out_ckpt_id, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: `path` is NULL or a C string (caller).
-        let (state, ckpt_id) = match fti::pending(unsafe { ffi::path(path) }?)? {
+        let (state, ckpt_id) = match fti::pending(unsafe { ffi::path_from_c(path) }?)? {
             None => (FDCKPT_FTI_TRANSACTION_IDLE, 0),
             Some(pending) if pending.prepared => (FDCKPT_FTI_TRANSACTION_PREPARED, pending.ckpt_id),
             Some(pending) => (FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY, pending.ckpt_id),
@@ -572,7 +574,7 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int
     // SAFETY: `fti` is NULL or a live handle with readable variables, `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_size", fti, |fti| {
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
             let size = fti.writer.size(format_version(format)?, &fti.variables()?)?;
             out_size.write_unaligned(size);
             Ok(())
@@ -616,14 +618,12 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
-            let (map, file) = fti::open_known(ffi::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+            let (map, file) = fti::open_known(ffi::path_from_c(path)?)?;
+            let checkpoint = Checkpoint::parse(map.bytes())?;
             let writer = Writer::resume_from(&checkpoint, Some(file))?;
-            let mut variables = Vec::new();
-            variables.try_reserve_exact(fti.protected.len()).map_err(|_| Error::OutOfMemory)?;
+            let mut variables = try_with_capacity(fti.protected.len())?;
             for variable in &fti.protected {
-                variables.push(ProtectedMut::new(variable.id, ffi::bytes_mut(variable.memory, variable.size)?));
+                variables.push(ProtectedMut::new(variable.id, ffi::slice_from_raw_mut(variable.memory, variable.size)?));
             }
             checkpoint.recover(&mut variables, threads)?;
             fti.writer = writer;
@@ -651,11 +651,10 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
     // string; nobody modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
-            let variable = fti.protected.iter().find(|variable| variable.id == id).ok_or(Error::NoSuchVariable { id })?;
-            let map = fti::open(ffi::path(path)?)?;
-            let region = map.region();
-            let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
-            checkpoint.recover_variable(id, ffi::bytes_mut(variable.memory, variable.size)?)
+            let variable = fti.protected.iter().find(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
+            let map = fti::open(ffi::path_from_c(path)?)?;
+            let checkpoint = Checkpoint::parse(map.bytes())?;
+            Ok(checkpoint.recover_variable(id, ffi::slice_from_raw_mut(variable.memory, variable.size)?)?)
         })
     }
 }
@@ -683,12 +682,11 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 /// meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, out_size: *mut u64) -> c_int {
-    ffi::run(c"fdckpt_fti_file_variable_size", || {
-        ffi::not_null(out_size, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_file_variable_size", || {
+        ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: `path` is NULL or a C string; nobody modifies the file (caller).
-        let map = fti::open(unsafe { ffi::path(path) }?)?;
-        let region = map.region();
-        let checkpoint = Checkpoint::parse(region.get(0, region.size()).unwrap_or_default())?;
+        let map = fti::open(unsafe { ffi::path_from_c(path) }?)?;
+        let checkpoint = Checkpoint::parse(map.bytes())?;
         let size = checkpoint.variable(id)?.size;
         // SAFETY: not NULL (checked above), so writable (caller).
         unsafe { out_size.write_unaligned(size) };
@@ -700,11 +698,10 @@ impl fdckpt_fti_t {
     /// # Safety
     /// The memory of all protected variables is readable and unchanged for `'m`.
     unsafe fn variables<'m>(&self) -> Result<Vec<Protected<'m>>, Error> {
-        let mut variables = Vec::new();
-        variables.try_reserve_exact(self.protected.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut variables = try_with_capacity(self.protected.len())?;
         for variable in &self.protected {
             // SAFETY: as required of all protected variables.
-            variables.push(Protected::new(variable.id, unsafe { ffi::bytes(variable.memory, variable.size) }?));
+            variables.push(Protected::new(variable.id, unsafe { ffi::slice_from_raw(variable.memory, variable.size) }?));
         }
         Ok(variables)
     }

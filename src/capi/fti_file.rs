@@ -7,12 +7,12 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt::Write;
 
 use super::ffi;
+use super::fixed_string::FixedString;
 use super::fti::{fdckpt_fti_options_t, threads};
-use super::log;
+use super::last_error::TEXT_SIZE;
 use super::options;
 use super::struct_size::{Output, growable};
-use crate::error::Error;
-use crate::fti::{self, Checkpoint, Difference, Finding, Severity};
+use crate::fti::{self, Checkpoint, Difference, Error, Finding, Severity};
 use crate::sys::mmap::Mmap;
 
 /// A file of FTI that is open for reading. The file is mapped into memory.
@@ -232,12 +232,11 @@ pub type fdckpt_fti_file_difference_fn_t =
 /// `path` is a C string (see [`crate::capi`]). Nobody modifies or truncates the file until it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckpt_fti_file_t {
-    ffi::make(c"fdckpt_fti_file_open", || {
+    ffi::ffi_new(c"fdckpt_fti_file_open", || {
         // SAFETY: `path` is NULL or a C string (caller).
-        let path = unsafe { ffi::path(path) }?;
+        let path = unsafe { ffi::path_from_c(path) }?;
         let map = fti::open(path)?;
-        let region = map.region();
-        let bytes = region.get(0, region.size()).unwrap_or_default();
+        let bytes = map.bytes();
         // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); nobody
         // modifies the file (caller).
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
@@ -331,7 +330,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_variable(
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_variable", file, |file| {
             let out_variable = Output::required(out_variable)?;
-            let variable = file.checkpoint.variables().get(index).ok_or(Error::NoSuchIndex { index: index as u64 })?;
+            let variable = file.checkpoint.variables().get(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
             out_variable.write(fdckpt_fti_file_variable_t {
                 struct_size: size_of::<fdckpt_fti_file_variable_t>(),
                 size: variable.size,
@@ -367,7 +366,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_container(
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_container", file, |file| {
             let out_container = Output::required(out_container)?;
-            let container = file.checkpoint.containers().get(index).ok_or(Error::NoSuchIndex { index: index as u64 })?;
+            let container = file.checkpoint.containers().get(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
             let block = file.checkpoint.blocks().partition_point(|block| block.containers.end <= index);
             out_container.write(fdckpt_fti_file_container_t {
                 struct_size: size_of::<fdckpt_fti_file_container_t>(),
@@ -416,7 +415,9 @@ pub unsafe extern "C" fn fdckpt_fti_file_extract(
 ) -> c_int {
     // SAFETY: `file` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
-        ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| file.checkpoint.recover_variable(id, ffi::bytes_mut(data, size)?))
+        ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| {
+            Ok(file.checkpoint.recover_variable(id, ffi::slice_from_raw_mut(data, size)?)?)
+        })
     }
 }
 
@@ -451,15 +452,15 @@ pub unsafe extern "C" fn fdckpt_fti_file_verify(
                 let Some(callback) = callback else { return };
                 report(finding, &file.path, &mut |finding| callback(context, finding));
             })?;
-            if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { findings: verdict.damage }) }
+            if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { issues: verdict.damage }.into()) }
         })
     }
 }
 
 /// Calls `report` with the finding in C's form.
 fn report(finding: &Finding, path: &CString, report: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
-    let (mut field, mut expected, mut actual) = (log::Line::<32>::new(), log::Line::<64>::new(), log::Line::<64>::new());
-    let mut message = log::Line::<{ log::LINE_SIZE }>::new();
+    let (mut field, mut expected, mut actual) = (FixedString::<32>::new(), FixedString::<64>::new(), FixedString::<64>::new());
+    let mut message = FixedString::<TEXT_SIZE>::new();
     _ = write!(field, "{}", finding.field);
     _ = write!(expected, "{}", finding.expected);
     _ = write!(actual, "{}", finding.found);
@@ -510,7 +511,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_diff(
     // `context` and a difference that lives until it returns (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_diff", first, |first| {
-            ffi::not_null(out_count, ffi::NULL_OUT)?;
+            ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
             ffi::with_ref(second, |second| {
                 let count = fti::diff(&first.checkpoint, &second.checkpoint, &mut |difference| {
                     let Some(callback) = callback else { return };
@@ -559,7 +560,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
     // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_convert", file, |file| {
-            fti::convert(&file.checkpoint, ffi::path(path)?, &fdckpt_fti_options_t::read(options)?)
+            Ok(fti::convert(&file.checkpoint, ffi::path_from_c(path)?, &fdckpt_fti_options_t::read(options)?)?)
         })
     }
 }
@@ -588,10 +589,10 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
 /// `path` is a C string, `out_count` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_repair(path: *const c_char, sync: c_int, out_count: *mut u64) -> c_int {
-    ffi::run(c"fdckpt_fti_file_repair", || {
-        ffi::not_null(out_count, ffi::NULL_OUT)?;
+    ffi::ffi_call(c"fdckpt_fti_file_repair", || {
+        ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: `path` is NULL or a C string (caller).
-        let count = fti::repair(unsafe { ffi::path(path) }?, options::sync(sync)?)?;
+        let count = fti::repair(unsafe { ffi::path_from_c(path) }?, options::sync(sync)?)?;
         // SAFETY: not NULL (checked above), so writable (caller).
         unsafe { out_count.write_unaligned(count) };
         Ok(())

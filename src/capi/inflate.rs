@@ -5,11 +5,12 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::{mem, ptr};
 
-use super::error_types::{FDCKPT_ERR_CORRUPT, FDCKPT_OK};
+use super::error_code::{FDCKPT_ERR_CORRUPT, FDCKPT_OK};
+use super::fixed_string::FixedString;
 use super::struct_size::{self, Output, growable};
 use super::{ffi, log};
-use crate::error::Error;
-use crate::inflate::{CHECKPOINT_MAX, Fault, Form, Format, Inflate, Position, Progress, Status};
+use crate::error_base::InvalidArgument;
+use crate::inflate::{CHECKPOINT_MAX, DataError, Error, Form, Format, Inflate, Position, Progress, Status};
 
 /// Formats of compressed streams.
 #[repr(C)]
@@ -129,29 +130,29 @@ constants! { fdckpt_inflate_error_t:
 
 const _: () = {
     let faults = [
-        (FDCKPT_INFLATE_ERR_BLOCK_TYPE, Fault::BlockType),
-        (FDCKPT_INFLATE_ERR_STORED_LENGTH, Fault::StoredLength),
-        (FDCKPT_INFLATE_ERR_TOO_MANY_CODES, Fault::TooManyCodes),
-        (FDCKPT_INFLATE_ERR_LENGTH_CODES, Fault::LengthCodes),
-        (FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT, Fault::NothingToRepeat),
-        (FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS, Fault::TooManyLengths),
-        (FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK, Fault::NoEndOfBlock),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED, Fault::LiteralCodesOversubscribed),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE, Fault::LiteralCodesIncomplete),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED, Fault::DistanceCodesOversubscribed),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE, Fault::DistanceCodesIncomplete),
-        (FDCKPT_INFLATE_ERR_LITERAL_CODE, Fault::LiteralCode),
-        (FDCKPT_INFLATE_ERR_DISTANCE_CODE, Fault::DistanceCode),
-        (FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR, Fault::DistanceTooFar),
-        (FDCKPT_INFLATE_ERR_ZLIB_HEADER, Fault::ZlibHeader),
-        (FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY, Fault::ZlibDictionary),
-        (FDCKPT_INFLATE_ERR_ZLIB_WINDOW, Fault::ZlibWindow),
-        (FDCKPT_INFLATE_ERR_GZIP_HEADER, Fault::GzipHeader),
-        (FDCKPT_INFLATE_ERR_GZIP_METHOD, Fault::GzipMethod),
-        (FDCKPT_INFLATE_ERR_GZIP_FLAGS, Fault::GzipFlags),
-        (FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM, Fault::GzipHeaderChecksum),
-        (FDCKPT_INFLATE_ERR_CHECKSUM, Fault::Checksum),
-        (FDCKPT_INFLATE_ERR_LENGTH, Fault::Length),
+        (FDCKPT_INFLATE_ERR_BLOCK_TYPE, DataError::BlockType),
+        (FDCKPT_INFLATE_ERR_STORED_LENGTH, DataError::StoredLength),
+        (FDCKPT_INFLATE_ERR_TOO_MANY_CODES, DataError::TooManyCodes),
+        (FDCKPT_INFLATE_ERR_LENGTH_CODES, DataError::LengthCodes),
+        (FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT, DataError::NothingToRepeat),
+        (FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS, DataError::TooManyLengths),
+        (FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK, DataError::NoEndOfBlock),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED, DataError::LiteralCodesOversubscribed),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE, DataError::LiteralCodesIncomplete),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED, DataError::DistanceCodesOversubscribed),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE, DataError::DistanceCodesIncomplete),
+        (FDCKPT_INFLATE_ERR_LITERAL_CODE, DataError::LiteralCode),
+        (FDCKPT_INFLATE_ERR_DISTANCE_CODE, DataError::DistanceCode),
+        (FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR, DataError::DistanceTooFar),
+        (FDCKPT_INFLATE_ERR_ZLIB_HEADER, DataError::ZlibHeader),
+        (FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY, DataError::ZlibDictionary),
+        (FDCKPT_INFLATE_ERR_ZLIB_WINDOW, DataError::ZlibWindow),
+        (FDCKPT_INFLATE_ERR_GZIP_HEADER, DataError::GzipHeader),
+        (FDCKPT_INFLATE_ERR_GZIP_METHOD, DataError::GzipMethod),
+        (FDCKPT_INFLATE_ERR_GZIP_FLAGS, DataError::GzipFlags),
+        (FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM, DataError::GzipHeaderChecksum),
+        (FDCKPT_INFLATE_ERR_CHECKSUM, DataError::Checksum),
+        (FDCKPT_INFLATE_ERR_LENGTH, DataError::Length),
     ];
     let mut index = 0;
     while index < faults.len() {
@@ -187,7 +188,7 @@ pub struct fdckpt_inflate_position_t {
 pub struct fdckpt_inflate_state_t {
     inflate: Inflate,
     /// Message of the last call, if it failed.
-    message: log::Line<256>,
+    message: FixedString<256>,
     /// After a defect of the library, only reset, restore and end are possible.
     is_broken: bool,
     /// The error of the stream was logged.
@@ -249,16 +250,16 @@ growable! { fdckpt_inflate_t { first_size: 88, last: reserved: c_int, init: "FDC
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format: c_int) -> c_int {
     const NAME: &CStr = c"fdckpt_inflate_init";
-    let initialised = ffi::check(strm).and_then(|strm| {
+    let initialised = ffi::check_handle(strm).map_err(Error::from).and_then(|strm| {
         // SAFETY: not NULL (checked), so readable and writable for its struct_size (caller).
         let (mut stream, out) = unsafe { (struct_size::read(strm.as_ptr())?, Output::required(strm.as_ptr())?) };
-        let result = ffi::no_panic(|| {
+        let result = ffi::catch_panic(|| {
             (stream.state, stream.msg) = (ptr::null_mut(), ptr::null());
             (stream.total_in, stream.total_out, stream.error_bit_offset, stream.error_code) = (0, 0, 0, 0);
             let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-            let inflate = Inflate::new(format.ok_or(Error::Argument("there is no such format"))?)?;
-            let (message, is_broken, is_logged) = (log::Line::new(), false, false);
-            stream.state = ffi::alone(fdckpt_inflate_state_t { inflate, message, is_broken, is_logged })?;
+            let inflate = Inflate::new(format.ok_or(InvalidArgument("there is no such format"))?)?;
+            let (message, is_broken, is_logged) = (FixedString::new(), false, false);
+            stream.state = ffi::try_box_raw(fdckpt_inflate_state_t { inflate, message, is_broken, is_logged })?;
             Ok(())
         });
         out.write(stream);
@@ -266,7 +267,7 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
     });
     match initialised {
         Ok(()) => FDCKPT_OK,
-        Err(error) => log::report_fdckpt(NAME, &error),
+        Err(error) => log::report(NAME, &error.into()),
     }
 }
 
@@ -305,10 +306,10 @@ pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
         call(c"fdckpt_inflate", strm, |strm, state| {
             let (from, to) = (strm.next_in as usize, strm.next_out as usize);
             if from < to.saturating_add(strm.avail_out) && to < from.saturating_add(strm.avail_in) {
-                return Err(Error::Argument("input and output overlap"));
+                return Err(InvalidArgument("input and output overlap").into());
             }
-            let input = ffi::bytes(strm.next_in.cast(), strm.avail_in)?;
-            let output = ffi::bytes_mut(strm.next_out.cast(), strm.avail_out)?;
+            let input = ffi::slice_from_raw(strm.next_in.cast(), strm.avail_in)?;
+            let output = ffi::slice_from_raw_mut(strm.next_out.cast(), strm.avail_out)?;
             let Progress { consumed, produced, result } = state.inflate.decompress(input, output);
             strm.next_in = strm.next_in.wrapping_add(consumed);
             strm.next_out = strm.next_out.wrapping_add(produced);
@@ -383,8 +384,8 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     // out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_inflate_checkpoint", strm, |_, state| {
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
-            let (encoding, buffer) = (parse_encoding(encoding)?, ffi::bytes_mut(buffer, capacity)?);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let (encoding, buffer) = (parse_encoding(encoding)?, ffi::slice_from_raw_mut(buffer, capacity)?);
             match state.inflate.checkpoint_into(encoding, buffer) {
                 Ok((size, at)) => {
                     out_size.write_unaligned(size);
@@ -392,7 +393,7 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
                     Ok(FDCKPT_OK)
                 }
                 Err(error) => {
-                    if let Error::MemoryTooSmall { needed, .. } = error {
+                    if let Error::BufferTooSmall { needed, .. } = error {
                         out_size.write_unaligned(needed as usize);
                     }
                     Err(error)
@@ -433,7 +434,7 @@ pub unsafe extern "C" fn fdckpt_inflate_restore(
     // writable (caller).
     unsafe {
         call_even_if_broken(c"fdckpt_inflate_restore", strm, |strm, state| {
-            let at = state.inflate.restore(ffi::bytes(data, size)?)?;
+            let at = state.inflate.restore(ffi::slice_from_raw(data, size)?)?;
             (state.is_broken, state.is_logged) = (false, false);
             strm.set_totals(&state.inflate);
             (strm.error_bit_offset, strm.error_code) = (0, 0);
@@ -488,7 +489,7 @@ pub unsafe extern "C" fn fdckpt_inflate_end(strm: *mut fdckpt_inflate_t) -> c_in
         with_stream(NAME, strm, |stream| {
             stream.msg = ptr::null();
             state = mem::replace(&mut stream.state, ptr::null_mut());
-            if state.is_null() { Err(NOT_INITIALISED) } else { Ok(FDCKPT_OK) }
+            if state.is_null() { Err(NOT_INITIALISED.into()) } else { Ok(FDCKPT_OK) }
         })
     };
     // SAFETY: NULL, or what `fdckpt_inflate_init` made (caller); nothing refers to it any more.
@@ -502,7 +503,7 @@ impl fdckpt_inflate_t {
     }
 }
 
-const NOT_INITIALISED: Error = Error::Argument("the stream is not initialised");
+const NOT_INITIALISED: InvalidArgument = InvalidArgument("the stream is not initialised");
 
 /// Calls `body` with a copy of the caller's stream, of which the fields that the caller has are written back.
 ///
@@ -514,14 +515,14 @@ unsafe fn with_stream(
     strm: *mut fdckpt_inflate_t,
     body: impl FnOnce(&mut fdckpt_inflate_t) -> Result<c_int, Error>,
 ) -> c_int {
-    let result = ffi::check(strm).and_then(|strm| {
+    let result = ffi::check_handle(strm).map_err(Error::from).and_then(|strm| {
         // SAFETY: not NULL (checked), so valid for its struct_size (required).
         let (mut stream, out) = unsafe { (struct_size::read(strm.as_ptr())?, Output::required(strm.as_ptr())?) };
         let result = body(&mut stream);
         out.write(stream);
         result
     });
-    result.unwrap_or_else(|error| log::report_fdckpt(function, &error))
+    result.unwrap_or_else(|error| log::report(function, &error.into()))
 }
 
 /// Calls `body` with a stream and its state, unless a defect of the library broke the state.
@@ -535,7 +536,7 @@ unsafe fn call(
 ) -> c_int {
     let unless_broken = |strm: &mut fdckpt_inflate_t, state: &mut fdckpt_inflate_state_t| {
         if state.is_broken {
-            return Err(Error::Failed);
+            return Err(Error::Poisoned);
         }
         body(strm, state)
     };
@@ -558,15 +559,15 @@ unsafe fn call_even_if_broken(
             // SAFETY: NULL, or what `fdckpt_inflate_init` made, which nobody else uses (required of `strm`).
             let state = stream.state.as_mut().ok_or(NOT_INITIALISED)?;
             stream.msg = ptr::null();
-            let error = match ffi::no_panic(|| body(stream, state)) {
+            let error = match ffi::catch_panic(|| body(stream, state)) {
                 Ok(result) => return Ok(result),
                 Err(error) => error,
             };
             state.is_broken |= error == Error::Internal;
             state.message.set(error);
             stream.msg = state.message.as_c_str().as_ptr();
-            if let Error::Stream { fault, bit } = error {
-                (stream.error_bit_offset, stream.error_code) = (bit, fault as c_int);
+            if let Error::Corrupt { error: data_error, bit } = error {
+                (stream.error_bit_offset, stream.error_code) = (bit, data_error as c_int);
                 if mem::replace(&mut state.is_logged, true) {
                     return Ok(FDCKPT_ERR_CORRUPT);
                 }
@@ -576,9 +577,9 @@ unsafe fn call_even_if_broken(
     }
 }
 
-fn parse_encoding(encoding: c_int) -> Result<Form, Error> {
+fn parse_encoding(encoding: c_int) -> Result<Form, InvalidArgument> {
     let form = Form::ALL.into_iter().find(|known| *known as c_int == encoding);
-    form.ok_or(Error::Argument("encoding is none of FDCKPT_INFLATE_CHECKPOINT_*"))
+    form.ok_or(InvalidArgument("encoding is none of FDCKPT_INFLATE_CHECKPOINT_*"))
 }
 
 /// # Safety

@@ -7,8 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::BorrowedFd;
 
 use super::ffi;
-use crate::error::{Doing, Error};
-use crate::inflate::{Cursor, Failure, Format, Index};
+use crate::error_base::{InvalidArgument, IoOperation};
+use crate::inflate::{Cursor, Error, Format, Index, InputError};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
@@ -59,14 +59,14 @@ pub extern "C" fn fdckpt_inflate_index_build(
     interval: u64,
     output_fd: c_int,
 ) -> *mut fdckpt_inflate_index_t {
-    ffi::make(c"fdckpt_inflate_index_build", || {
+    ffi::ffi_new(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-        let format = format.ok_or(Error::Argument("there is no such format"))?;
+        let format = format.ok_or(InvalidArgument("there is no such format"))?;
         let output =
-            Output { fd: if output_fd == -1 { None } else { Some(ffi::descriptor(output_fd)?) }, written: 0, failed: None };
+            Output { fd: if output_fd == -1 { None } else { Some(ffi::borrow_fd(output_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (FdRange::new(fd, start_offset, size)?, output);
         let index = Index::make(&mut input, &mut output, format, interval).map_err(|failure| match output.failed {
-            Some(errno) => Error::Io { doing: Doing::Writing, offset: output.written, errno },
+            Some(errno) => IoOperation::Write.failed_at(output.written)(errno).into(),
             None => input.reason(failure),
         })?;
         Ok(fdckpt_inflate_index_t { cursor: cursor(&index, input)?, index, _map: None })
@@ -90,7 +90,9 @@ pub extern "C" fn fdckpt_inflate_index_build(
 pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_index_t, index_fd: c_int) -> c_int {
     // SAFETY: `index` is NULL or a live handle that nobody changes (caller).
     unsafe {
-        ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| handle.index.write_to(ffi::descriptor(index_fd)?).map(drop))
+        ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| {
+            Ok(handle.index.write_to(ffi::borrow_fd(index_fd)?).map(drop)?)
+        })
     }
 }
 
@@ -121,10 +123,10 @@ pub extern "C" fn fdckpt_inflate_index_load(
     start_offset: u64,
     size: u64,
 ) -> *mut fdckpt_inflate_index_t {
-    ffi::make(c"fdckpt_inflate_index_load", || {
+    ffi::ffi_new(c"fdckpt_inflate_index_load", || {
         // SAFETY: the index is dropped before the map (order of the fields); nobody changes the file (documented
         // above).
-        let (map, file) = unsafe { ffi::map(index_fd) }?;
+        let (map, file) = unsafe { ffi::map_fd(index_fd) }?;
         let index = Index::parse(file)?;
         let input = FdRange::new(fd, start_offset, size)?;
         Ok(fdckpt_inflate_index_t { cursor: cursor(&index, input)?, index, _map: Some(map) })
@@ -170,8 +172,8 @@ pub unsafe extern "C" fn fdckpt_inflate_index_read(
     // NULL or writable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_inflate_index_read", index, |handle| {
-            ffi::not_null(out_size, ffi::NULL_OUT)?;
-            let buffer = ffi::bytes_mut(buffer, capacity)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let buffer = ffi::slice_from_raw_mut(buffer, capacity)?;
             let read = handle.cursor.read_at(&handle.index, offset, buffer);
             out_size.write_unaligned(read.map_err(|failure| handle.cursor.input().reason(failure))?);
             Ok(())
@@ -229,9 +231,9 @@ pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_in
 
 fn cursor(index: &Index<'_>, input: FdRange<'static>) -> Result<Cursor<FdRange<'static>>, Error> {
     let reason = |failure| match failure {
-        Failure::Ours(error) => error,
+        InputError::Library(error) => error,
         // A range fails only when it is read, which this does not.
-        Failure::Io(_) => Error::Internal,
+        InputError::Input(_) => Error::Internal,
     };
     Cursor::new(index, input).map_err(reason)
 }
@@ -246,20 +248,20 @@ pub(super) struct FdRange<'f> {
 
 impl FdRange<'_> {
     fn new(fd: c_int, start: u64, size: u64) -> Result<Self, Error> {
-        let fd = ffi::descriptor(fd)?;
+        let fd = ffi::borrow_fd(fd)?;
         let (all, _) = fd::size_and_position(fd).ok_or(Error::NotSeekable)?;
-        let left = (all as u64).checked_sub(start).ok_or(Error::Argument("the stream begins after the end of the file"))?;
+        let left = (all as u64).checked_sub(start).ok_or(InvalidArgument("the stream begins after the end of the file"))?;
         let size = if size == FDCKPT_UNTIL_EOF { left } else { size };
         if size > left {
-            return Err(Error::Argument("the stream ends after the end of the file"));
+            return Err(InvalidArgument("the stream ends after the end of the file").into());
         }
         Ok(Self { fd, start, size, at: 0 })
     }
 
-    fn reason(&self, failure: Failure) -> Error {
+    fn reason(&self, failure: InputError) -> Error {
         match failure {
-            Failure::Ours(error) => error,
-            Failure::Io(error) => Error::Io { doing: Doing::Reading, offset: self.start + self.at, errno: Errno::of(&error) },
+            InputError::Library(error) => error,
+            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::of(&error)).into(),
         }
     }
 }

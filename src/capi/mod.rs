@@ -5,8 +5,9 @@
 //! back.
 //!
 //! - [`fd_checkpt`], [`fd_checkpt_types`]: the functions and structs of fd_checkpt.h.
-//! - [`error_types`], [`common`], [`options`]: `fdckpt/common.h`. [`threads`]: `fdckpt/threads.h`.
-//! - [`checkpoint_writer`], [`checkpoint_reader`]: `fdckpt/checkpoint.h`. [`frames`]: `fdckpt/frames.h`.
+//! - [`error_code`], [`last_error`], [`log`], [`options`], [`common`]: `fdckpt/common.h`. [`threads`]: `fdckpt/threads.h`.
+//! - [`checkpoint_writer`], [`checkpoint_reader`], [`checkpoint_verify`]: `fdckpt/checkpoint.h`.
+//! - [`frames`]: `fdckpt/frames.h`.
 //! - [`container`], [`block_index`]: `fdckpt/container.h`. [`fti`], [`fti_file`]: `fdckpt/fti.h`.
 //! - [`inflate`], [`inflate_index`]: `fdckpt/inflate.h`.
 //! - [`struct_size`]: how structs of the API grow.
@@ -34,24 +35,27 @@ macro_rules! constants {
 }
 
 mod block_index;
+mod call_error;
 mod checkpoint_reader;
+mod checkpoint_verify;
 mod checkpoint_writer;
 mod common;
 mod container;
 mod error_code;
-mod error_types;
 mod fd_checkpt;
 mod fd_checkpt_types;
 mod ffi;
+mod fixed_string;
 mod frames;
 mod fti;
 mod fti_file;
 mod inflate;
 mod inflate_index;
+mod last_error;
 mod log;
 mod options;
 mod struct_size;
 mod threads;
 
-#[cfg(all(test, feature = "bindgen"))]
+#[cfg(all(test, feature = "abi-tests"))]
 mod abi_tests;

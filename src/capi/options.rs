@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_void};
 use std::ops::ControlFlow;
 
 use crate::checkpoint::Progress;
-use crate::error::Error;
+use crate::error_base::InvalidArgument;
 use crate::frame::FrameStyle;
 use crate::fti::SyncMode;
 
@@ -38,12 +38,12 @@ pub enum fdckpt_sync_t {
 
 constants! { fdckpt_sync_t: FDCKPT_SYNC_FULL FDCKPT_SYNC_DATA FDCKPT_SYNC_NONE }
 
-pub(super) fn sync(mode: c_int) -> Result<SyncMode, Error> {
+pub(super) fn sync(mode: c_int) -> Result<SyncMode, InvalidArgument> {
     match mode {
         FDCKPT_SYNC_FULL => Ok(SyncMode::Full),
         FDCKPT_SYNC_DATA => Ok(SyncMode::Data),
         FDCKPT_SYNC_NONE => Ok(SyncMode::None),
-        _ => Err(Error::Argument("sync is none of FDCKPT_SYNC_*")),
+        _ => Err(InvalidArgument("sync is none of FDCKPT_SYNC_*")),
     }
 }
 

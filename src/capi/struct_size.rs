@@ -10,7 +10,7 @@
 use std::mem::MaybeUninit;
 use std::{ptr, slice};
 
-use crate::error::Error;
+use crate::error_base::InvalidArgument;
 
 /// A struct of fdckpt.h that begins with `struct_size`.
 ///
@@ -55,17 +55,17 @@ const MAX_SIZE: usize = 4096;
 ///
 /// # Safety
 /// `pointer` is valid for reads of a `usize`, at any alignment.
-unsafe fn size_of_callers<T: Growable>(pointer: *const T) -> Result<usize, Error> {
+unsafe fn size_of_callers<T: Growable>(pointer: *const T) -> Result<usize, InvalidArgument> {
     // SAFETY: a `Growable` begins with `struct_size`, which is readable (caller).
     let size = unsafe { pointer.cast::<usize>().read_unaligned() };
-    if (T::FIRST_SIZE..=MAX_SIZE).contains(&size) { Ok(size) } else { Err(Error::Argument(T::NOT_INITIALISED)) }
+    if (T::FIRST_SIZE..=MAX_SIZE).contains(&size) { Ok(size) } else { Err(InvalidArgument(T::NOT_INITIALISED)) }
 }
 
 /// Copies a struct of the caller's.
 ///
 /// # Safety
 /// `from` is valid for reads of the number of bytes in its `struct_size`, at any alignment.
-pub(super) unsafe fn read<T: Growable>(from: *const T) -> Result<T, Error> {
+pub(super) unsafe fn read<T: Growable>(from: *const T) -> Result<T, InvalidArgument> {
     // SAFETY: as required of `from`.
     let size = unsafe { size_of_callers(from)? };
     let known = size.min(size_of::<T>());
@@ -76,7 +76,7 @@ pub(super) unsafe fn read<T: Growable>(from: *const T) -> Result<T, Error> {
         ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast::<u8>(), known);
         let unknown = slice::from_raw_parts(from.cast::<u8>().add(known), size - known);
         if unknown.iter().any(|byte| *byte != 0) {
-            return Err(Error::Argument(T::TOO_NEW));
+            return Err(InvalidArgument(T::TOO_NEW));
         }
         Ok(value.assume_init())
     }
@@ -86,7 +86,7 @@ pub(super) unsafe fn read<T: Growable>(from: *const T) -> Result<T, Error> {
 ///
 /// # Safety
 /// `from` is NULL or as for [`read`].
-pub(super) unsafe fn read_or_default<T: Growable>(from: *const T) -> Result<T, Error> {
+pub(super) unsafe fn read_or_default<T: Growable>(from: *const T) -> Result<T, InvalidArgument> {
     if from.is_null() {
         // SAFETY: zeros are a valid value (`Growable`).
         return Ok(unsafe { MaybeUninit::zeroed().assume_init() });
@@ -105,8 +105,8 @@ impl<T: Growable> Output<T> {
     /// # Safety
     /// `to` is NULL or valid for reads and writes of the number of bytes in its `struct_size`, at any alignment, until
     /// [`write`](Self::write) is done.
-    pub(super) unsafe fn required(to: *mut T) -> Result<Self, Error> {
-        super::ffi::not_null(to, super::ffi::NULL_OUT)?;
+    pub(super) unsafe fn required(to: *mut T) -> Result<Self, InvalidArgument> {
+        super::ffi::ensure_non_null(to, super::ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: as required of `to`, which is not NULL.
         unsafe { Self::optional(to) }
     }
@@ -115,7 +115,7 @@ impl<T: Growable> Output<T> {
     ///
     /// # Safety
     /// As for [`required`](Self::required).
-    pub(super) unsafe fn optional(to: *mut T) -> Result<Self, Error> {
+    pub(super) unsafe fn optional(to: *mut T) -> Result<Self, InvalidArgument> {
         // SAFETY: as required of `to`, which is not NULL.
         let size = if to.is_null() { 0 } else { unsafe { size_of_callers(to)? } };
         Ok(Self { to, size })
@@ -166,7 +166,7 @@ mod tests {
 
     growable! { Current { first_size: 16, last: limit: u64, init: "CURRENT_INIT" } }
 
-    fn read_as_current<T>(from: &T) -> Result<Current, Error> {
+    fn read_as_current<T>(from: &T) -> Result<Current, InvalidArgument> {
         // SAFETY: `from` is a reference, and its size is in `struct_size` or rejected.
         unsafe { read((&raw const *from).cast()) }
     }
@@ -184,7 +184,7 @@ mod tests {
         next.added = 1;
         assert_eq!(
             read_as_current(&next),
-            Err(Error::Argument("Current has a field that the library does not know: the header is newer than the library"))
+            Err(InvalidArgument("Current has a field that the library does not know: the header is newer than the library"))
         );
     }
 
@@ -192,7 +192,7 @@ mod tests {
     fn size_of_no_version_is_rejected() {
         for struct_size in [0, 1, 8, 15, MAX_SIZE + 1, usize::MAX] {
             let mut current = Current { struct_size, count: 7, limit: 8 };
-            let expected = || Error::Argument("invalid struct_size: initialise the struct with CURRENT_INIT");
+            let expected = || InvalidArgument("invalid struct_size: initialise the struct with CURRENT_INIT");
             assert_eq!(read_as_current(&current), Err(expected()), "{struct_size}");
             // SAFETY: a local struct.
             assert_eq!(unsafe { Output::required(&mut current) }.err(), Some(expected()), "{struct_size}");

@@ -7,9 +7,10 @@ use std::ffi::{c_int, c_uint};
 use std::mem::offset_of;
 use std::ptr;
 
+use super::call_error::CallError;
 use super::ffi;
 use super::struct_size::{Output, growable};
-use crate::error::Error;
+use crate::error_base::InvalidArgument;
 use crate::frame::{ParallelStats, set_threads};
 use crate::sys::pool::Pool;
 use crate::sys::threads;
@@ -65,7 +66,7 @@ growable! { fdckpt_parallel_stats_t { first_size: 40, last: recompressed_bytes: 
 /// `out_stats` is an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_parallel_stats(out_stats: *mut fdckpt_parallel_stats_t) -> c_int {
-    ffi::run(c"fdckpt_parallel_stats", || {
+    ffi::ffi_call(c"fdckpt_parallel_stats", || {
         // SAFETY: `out_stats` is NULL or writable for its struct_size (caller).
         let out_stats = unsafe { Output::required(out_stats)? };
         let ParallelStats { segments, mispredictions, warm_up_bytes, recompressed_bytes } = ParallelStats::now();
@@ -101,9 +102,9 @@ pub struct fdckpt_thread_pool_t {
 /// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_thread_pool_new(threads: c_int) -> *mut fdckpt_thread_pool_t {
-    ffi::make(c"fdckpt_thread_pool_new", || {
-        let threads = threads::number(thread_count(threads)?);
-        Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(Error::OutOfMemory)
+    ffi::ffi_new(c"fdckpt_thread_pool_new", || {
+        let threads = threads::number(parse_thread_count(threads)?);
+        Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(CallError::OutOfMemory)
     })
 }
 
@@ -155,6 +156,6 @@ pub unsafe extern "C" fn fdckpt_thread_pool_free(pool: *mut fdckpt_thread_pool_t
 }
 
 /// Checks a number of threads; 0 is left to the limit.
-pub(super) fn thread_count(threads: c_int) -> Result<usize, Error> {
-    usize::try_from(threads).map_err(|_| Error::Argument("the number of threads is negative"))
+pub(super) fn parse_thread_count(threads: c_int) -> Result<usize, InvalidArgument> {
+    usize::try_from(threads).map_err(|_| InvalidArgument("the number of threads is negative"))
 }

@@ -1,7 +1,8 @@
 //! Making frames of data, on several threads.
 
 use super::checksum;
-use crate::error::Error;
+use super::error::ErrorKind;
+use crate::alloc::{try_collect, try_grow};
 use crate::frame::FrameStyle;
 use crate::frames::codec::{History, Maker, bound};
 use crate::sync::pipeline::{Made, Pipeline};
@@ -19,7 +20,7 @@ pub(super) enum Stored<'m> {
 }
 
 /// What takes frames: the number of each, and how it is to be written.
-pub(super) type Take<'t> = dyn FnMut(usize, Stored<'_>) -> Result<(), Error> + 't;
+pub(super) type Take<'t> = dyn FnMut(usize, Stored<'_>) -> Result<(), ErrorKind> + 't;
 
 /// What makes frames, one behind the other: their bytes depend on which have been made before.
 pub(super) struct Makers {
@@ -54,27 +55,23 @@ impl Makers {
         parts: &[&[u8]],
         region: usize,
         take: &mut Take<'_>,
-    ) -> Result<(), (usize, Error)> {
+    ) -> Result<(), (usize, ErrorKind)> {
         if style == FrameStyle::Raw {
             return (0..parts.len()).try_for_each(|number| take(number, Stored::AsItIs).map_err(|error| (number, error)));
         }
-        let mut later = Vec::new();
-        later.try_reserve_exact(parts.len()).map_err(|_| (0, Error::OutOfMemory))?;
-        later.extend(parts.iter().map(|part| self.history.add(style, std::iter::once(part.len() as u64))));
+        let later = parts.iter().map(|part| self.history.add(style, std::iter::once(part.len() as u64)));
+        let later = try_collect(later).map_err(|error| (0, error.into()))?;
         let spare = &self.spare;
         let make = |maker: &mut Borrowed<'_>, number: usize| {
             let part = parts[number];
             let mut room = spare.lock().rooms.pop().unwrap_or_default();
             let bound = bound(style, std::iter::once(part.len() as u64))? as usize;
-            if room.len() < bound {
-                room.try_reserve_exact(bound - room.len()).map_err(|_| Error::OutOfMemory)?;
-                room.resize(bound, 0);
-            }
+            try_grow(&mut room, bound)?;
             let data_sum = if checksums && number >= region { checksum(part) } else { 0 };
-            let maker = maker.maker.as_mut().ok_or(Error::Internal)?;
+            let maker = maker.maker.as_mut().ok_or(ErrorKind::Internal)?;
             let size = maker.make(style, later[number], std::iter::once(part), &mut room)?;
             let stored_sum = if checksums { checksum(&room[..size]) } else { 0 };
-            Ok(Frame { room, size, stored_sum, data_sum })
+            Ok::<_, ErrorKind>(Frame { room, size, stored_sum, data_sum })
         };
         let mut take = |number: usize, Frame { room, size, stored_sum, data_sum }: Frame| {
             take(number, Stored::Compressed { bytes: &room[..size], stored_sum, data_sum })?;
@@ -114,7 +111,7 @@ struct Borrowed<'m> {
 }
 
 impl<'m> Borrowed<'m> {
-    fn new(spare: &'m Monitor<Spare>) -> Result<Self, Error> {
+    fn new(spare: &'m Monitor<Spare>) -> Result<Self, ErrorKind> {
         let maker = spare.lock().makers.pop();
         Ok(Self { maker: Some(maker.map_or_else(Maker::new, Ok)?), spare })
     }

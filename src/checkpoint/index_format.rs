@@ -2,9 +2,11 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use super::error::ErrorKind;
 use super::name_table::{NAMES_MAX, Names, places, slots_for};
 use super::{NAME_MAX, checksum};
-use crate::error::Error;
+use crate::alloc::try_with_capacity;
+use crate::bytes::{end_of, u32_at, u64_at};
 use crate::frame::FrameStyle;
 
 /// Types of the sections of the container.
@@ -94,12 +96,12 @@ impl Building {
     }
 
     /// Adds a frame behind all others.
-    pub(super) fn add_frame(&mut self, stored: u64, data: u64, checksum: u64, style: FrameStyle) -> Result<(), Error> {
+    pub(super) fn add_frame(&mut self, stored: u64, data: u64, checksum: u64, style: FrameStyle) -> Result<(), ErrorKind> {
         if self.frame_count() >= u32::MAX as usize {
-            return Err(Error::Argument("there are too many frames: ask for a larger frame size"));
+            return Err(ErrorKind::InvalidArgument("there are too many frames: ask for a larger frame size"));
         }
-        self.frames.try_reserve(FRAME).map_err(|_| Error::OutOfMemory)?;
-        self.stored = crate::bytes::end_of(self.stored, stored)?;
+        self.frames.try_reserve(FRAME)?;
+        self.stored = end_of(self.stored, stored)?;
         self.framed += data;
         self.largest_frame = self.largest_frame.max(data);
         for field in [self.stored, self.framed, checksum, style as u64] {
@@ -109,17 +111,18 @@ impl Building {
     }
 
     /// Adds a region of a name that was added to `names`, behind all others.
-    pub(super) fn add_region(&mut self, size: u64, checksum: u64, first_frame: usize) -> Result<(), Error> {
-        self.regions.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
-        self.data = crate::bytes::end_of(self.data, size)?;
+    pub(super) fn add_region(&mut self, size: u64, checksum: u64, first_frame: usize) -> Result<(), ErrorKind> {
+        self.regions.try_reserve(1)?;
+        self.data = end_of(self.data, size)?;
         self.regions.push((self.data, checksum, if size == 0 { 0 } else { first_frame as u32 }));
         Ok(())
     }
 
-    pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
+    pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), ErrorKind> {
         let size = u32::try_from(value.len());
-        let size = size.map_err(|_| Error::Argument("the value has 4 GiB or more: what is so large can be a region"))?;
-        self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len()).map_err(|_| Error::OutOfMemory)?;
+        let size =
+            size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more: what is so large can be a region"))?;
+        self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len())?;
         self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.attributes.extend_from_slice(&size.to_le_bytes());
@@ -130,12 +133,11 @@ impl Building {
     }
 
     /// The whole index.
-    pub(super) fn encode(&self, with_checksums: bool) -> Result<Vec<u8>, Error> {
+    pub(super) fn encode(&self, with_checksums: bool) -> Result<Vec<u8>, ErrorKind> {
         let (names, ends, slots) = self.names.parts();
         let (frames, regions) = (self.frames.len(), self.regions.len() * REGION);
         let size = HEADER + frames + regions + slots.len() * SLOT + names.len() + self.attributes.len() + SUM;
-        let mut index = Vec::new();
-        index.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+        let mut index = try_with_capacity(size)?;
         index.extend_from_slice(&MAGIC);
         index.extend_from_slice(&VERSION.to_le_bytes());
         index.extend_from_slice(&(if with_checksums { WITH_CHECKSUMS } else { 0 }).to_le_bytes());
@@ -185,17 +187,9 @@ pub(super) struct Table {
     pub(super) with_checksums: bool,
 }
 
-fn number(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |field| u64::from_le_bytes(*field))
-}
-
-fn short_number(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |field| u32::from_le_bytes(*field))
-}
-
 /// The numbers that an index begins with.
 fn fields(index: &[u8]) -> [u64; 10] {
-    std::array::from_fn(|place| number(index, 16 + 8 * place))
+    std::array::from_fn(|place| u64_at(index, 16 + 8 * place))
 }
 
 /// How many bytes an index has, as it says itself.
@@ -223,32 +217,34 @@ impl Table {
     /// Reads the index that is the `size` bytes at `at` of the file. It comes right behind the frames.
     ///
     /// All that others rely on is checked: whoever asks for regions and frames afterwards gets what is inside of the file, and in order.
-    pub(super) fn parse(file: &[u8], at: usize, size: usize) -> Result<Self, Error> {
-        let refuse = |offset: usize, what| Err(Error::Malformed { offset: (at + offset) as u64, what });
+    pub(super) fn parse(file: &[u8], at: usize, size: usize) -> Result<Self, ErrorKind> {
+        let refuse = |offset: usize, what| Err(ErrorKind::Corrupt { offset: (at + offset) as u64, reason: what });
         let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
-            return Err(Error::Unrecognized("this is not a self-describing checkpoint: there is no index where it should be"));
+            return Err(ErrorKind::UnknownFormat(
+                "this is not a self-describing checkpoint: there is no index where it should be",
+            ));
         }
         if index.len() < HEADER + SUM {
             return refuse(0, "the index is truncated");
         }
-        if short_number(index, 8) != VERSION {
-            return Err(Error::Unrecognized(
+        if u32_at(index, 8) != VERSION {
+            return Err(ErrorKind::UnknownFormat(
                 "this checkpoint is of a version that this library does not know (or its version is damaged)",
             ));
         }
         if size_said(index) != Some(index.len() as u64) {
             return refuse(16, "the index is not as large as it says: it is damaged, or truncated");
         }
-        let flags = short_number(index, 12);
+        let flags = u32_at(index, 12);
         let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = fields(index);
         let (content, sum) = index.split_at(index.len() - SUM);
-        if checksum(content) != number(sum, 0) {
+        if checksum(content) != u64_at(sum, 0) {
             return refuse(content.len(), "the checksum of the index is wrong: it is damaged");
         }
         // From here on it is what somebody meant to write; but not necessarily this library.
         if flags & !WITH_CHECKSUMS != 0 || reserved != 0 {
-            return Err(Error::Unrecognized("this checkpoint uses a feature that this library does not know"));
+            return Err(ErrorKind::UnknownFormat("this checkpoint uses a feature that this library does not know"));
         }
         if stored != at as u64 || regions > NAMES_MAX as u64 || slots != slots_for(regions as usize) as u64 {
             return refuse(16, "the index has numbers that can't be");
@@ -267,7 +263,10 @@ impl Table {
             stored,
             with_checksums: flags & WITH_CHECKSUMS != 0,
         };
-        table.view(file).check(largest).map_err(|(part, what)| Error::Malformed { offset: (at + part) as u64, what })?;
+        table
+            .view(file)
+            .check(largest)
+            .map_err(|(part, what)| ErrorKind::Corrupt { offset: (at + part) as u64, reason: what })?;
         Ok(table)
     }
 
@@ -325,12 +324,12 @@ impl<'b> View<'b> {
     pub(super) fn frame(&self, number: usize) -> Option<Frame> {
         let entry = self.frames.get(number)?;
         let before = number.checked_sub(1).map(|before| &self.frames[before]);
-        let begin = |at| before.map_or(0, |before| self::number(before, at));
-        let style = FrameStyle::from_number(i32::try_from(self::number(entry, 24)).ok()?)?;
+        let begin = |at| before.map_or(0, |before| self::u64_at(before, at));
+        let style = FrameStyle::from_number(i32::try_from(self::u64_at(entry, 24)).ok()?)?;
         Some(Frame {
-            stored: begin(0)..self::number(entry, 0),
-            data: begin(8)..self::number(entry, 8),
-            checksum: self::number(entry, 16),
+            stored: begin(0)..self::u64_at(entry, 0),
+            data: begin(8)..self::u64_at(entry, 8),
+            checksum: self::u64_at(entry, 16),
             style,
         })
     }
@@ -338,20 +337,19 @@ impl<'b> View<'b> {
     pub(super) fn region(&self, number: usize) -> Option<Region<'b>> {
         let entry = self.regions.get(number)?;
         let before = number.checked_sub(1).map(|before| &self.regions[before]);
-        let name =
-            before.map_or(0, |before| short_number(before, 20)) as usize..(short_number(entry, 20) as usize).checked_sub(1)?;
+        let name = before.map_or(0, |before| u32_at(before, 20)) as usize..(u32_at(entry, 20) as usize).checked_sub(1)?;
         Some(Region {
             name: std::str::from_utf8(self.names.get(name)?).ok()?,
-            data: before.map_or(0, |before| self::number(before, 0))..self::number(entry, 0),
-            checksum: self::number(entry, 8),
-            first_frame: short_number(entry, 16) as usize,
+            data: before.map_or(0, |before| self::u64_at(before, 0))..self::u64_at(entry, 0),
+            checksum: self::u64_at(entry, 8),
+            first_frame: u32_at(entry, 16) as usize,
         })
     }
 
     /// The number of the region with this name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         for place in places(name, self.slots.len()) {
-            let number = (short_number(self.slots.get(place)?, 0) as usize).checked_sub(1)?;
+            let number = (u32_at(self.slots.get(place)?, 0) as usize).checked_sub(1)?;
             if self.region(number)?.name == name {
                 return Some(number);
             }
@@ -361,13 +359,13 @@ impl<'b> View<'b> {
 
     /// The regions of which bytes lie in this range of all data, from the first to the last.
     pub(super) fn regions_in(&self, data: &Range<u64>) -> RangeInclusive<usize> {
-        let first = self.regions.partition_point(|entry| number(entry, 0) <= data.start);
-        first..=self.regions.partition_point(|entry| number(entry, 0) < data.end)
+        let first = self.regions.partition_point(|entry| u64_at(entry, 0) <= data.start);
+        first..=self.regions.partition_point(|entry| u64_at(entry, 0) < data.end)
     }
 
     /// The number of the frame that the byte at `data` of all data is in.
     pub(super) fn frame_of(&self, data: u64) -> usize {
-        self.frames.partition_point(|entry| number(entry, 8) <= data)
+        self.frames.partition_point(|entry| u64_at(entry, 8) <= data)
     }
 
     /// Key and value of the attribute whose entry begins at `at`, and where the next one begins.
@@ -380,11 +378,11 @@ impl<'b> View<'b> {
         let (mut before, mut most) = ((0, 0), 0);
         for (index, entry) in self.frames.iter().enumerate() {
             let at = HEADER + index * FRAME;
-            let (stored, data) = (number(entry, 0), number(entry, 8));
+            let (stored, data) = (u64_at(entry, 0), u64_at(entry, 8));
             if stored <= before.0 || data <= before.1 {
                 return Err((at, "a frame ends before it begins, or is empty"));
             }
-            match FrameStyle::from_number(number(entry, 24).try_into().unwrap_or(-1)) {
+            match FrameStyle::from_number(u64_at(entry, 24).try_into().unwrap_or(-1)) {
                 None => return Err((at + 24, "a frame has a style that is not known")),
                 Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => {
                     return Err((at, "a RAW frame has another size than its data"));
@@ -416,11 +414,11 @@ impl<'b> View<'b> {
         let (mut data, mut name_end, mut frame) = (0, 0, 0);
         for (index, entry) in self.regions.iter().enumerate() {
             let refuse = |what| Err((at + index * REGION, what));
-            let (end, first_frame, name) = (number(entry, 0), short_number(entry, 16) as usize, short_number(entry, 20) as usize);
+            let (end, first_frame, name) = (u64_at(entry, 0), u32_at(entry, 16) as usize, u32_at(entry, 20) as usize);
             if end < data || end > self.data {
                 return refuse("a region ends before it begins, or behind all data");
             }
-            while self.frames.get(frame).is_some_and(|entry| number(entry, 8) <= data) {
+            while self.frames.get(frame).is_some_and(|entry| u64_at(entry, 8) <= data) {
                 frame += 1;
             }
             if first_frame != if end > data { frame } else { 0 } {
@@ -450,7 +448,7 @@ fn is_name(name: &str) -> bool {
 /// See [`View::attribute_at`].
 fn attribute_at(attributes: &[u8], at: usize) -> Option<(usize, &str, &[u8])> {
     let bytes = attributes.get(at..)?;
-    let (key, value) = (short_number(bytes, 0) as usize, short_number(bytes, 4) as usize);
+    let (key, value) = (u32_at(bytes, 0) as usize, u32_at(bytes, 4) as usize);
     let (_, rest) = bytes.split_at_checked(ATTRIBUTE)?;
     let (key, rest) = rest.split_at_checked(key)?;
     let (zero, rest) = rest.split_first()?;

@@ -30,7 +30,7 @@
 //!
 //! - [`WriterOptions`], [`Writer`]: saving. [`ReaderOptions`], [`Reader`]: loading, and [`Reader::verify`].
 //! - [`salvage`]: getting out of a damaged or truncated file what is left of it.
-//! - [`Failure`]: what went wrong, and with which file, frame and region.
+//! - [`Error`]: what went wrong, and with which file, frame and region.
 
 mod error;
 mod frame_encoder;
@@ -46,14 +46,14 @@ mod verify;
 mod writer;
 
 pub use crate::atomic_file::SyncMode;
-pub use error::Failure;
+pub use error::{Error, ErrorKind};
 pub use options::{Progress, ReaderOptions, WriterOptions};
 pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request, Spooled};
 pub use salvage::{Salvaged, salvage};
 pub use verify::{Damage, Verdict};
 pub use writer::{Summary, Writer};
 
-pub(crate) use error::About;
+pub(crate) use error::ErrorContext;
 
 /// The most bytes that the name of a region, or the key of an attribute, can have.
 pub const NAME_MAX: usize = 65_535;
@@ -73,12 +73,12 @@ fn checksum(bytes: &[u8]) -> u64 {
 }
 
 /// Checks a name or key.
-fn check_name(name: &str) -> Result<(), crate::error::Error> {
-    use crate::error::Error::Argument;
+fn check_name(name: &str) -> Result<(), ErrorKind> {
+    use ErrorKind::InvalidArgument;
     match name.len() {
-        0 => Err(Argument("the name is empty")),
-        NAME_MAX.. if name.len() > NAME_MAX => Err(Argument("the name has more than 65535 bytes")),
-        _ if name.contains('\0') => Err(Argument("the name has a NUL in it")),
+        0 => Err(InvalidArgument("the name is empty")),
+        NAME_MAX.. if name.len() > NAME_MAX => Err(InvalidArgument("the name has more than 65535 bytes")),
+        _ if name.contains('\0') => Err(InvalidArgument("the name has a NUL in it")),
         _ => Ok(()),
     }
 }

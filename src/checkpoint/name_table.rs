@@ -1,7 +1,8 @@
 //! A table that finds names by their hash, as it is in the file: open addressing, half of the places free at least.
 
 use super::checksum;
-use crate::error::Error;
+use super::error::ErrorKind;
+use crate::alloc::try_zeroed;
 
 /// How many places a table for so many names has.
 pub(super) fn slots_for(names: usize) -> usize {
@@ -48,18 +49,18 @@ impl Names {
     }
 
     /// Adds a name. On failure nothing has changed.
-    pub(super) fn add(&mut self, name: &str) -> Result<(), Error> {
+    pub(super) fn add(&mut self, name: &str) -> Result<(), ErrorKind> {
         let number = self.len();
         if number >= NAMES_MAX {
-            return Err(Error::Argument("there are too many names: at most 4294967294 are possible"));
+            return Err(ErrorKind::InvalidArgument("there are too many names: at most 4294967294 are possible"));
         }
         let end = u32::try_from(self.bytes.len() + name.len() + 1);
-        let end = end.map_err(|_| Error::Argument("all names together are larger than 4 GiB"))?;
+        let end = end.map_err(|_| ErrorKind::InvalidArgument("all names together are larger than 4 GiB"))?;
         if self.has(name) {
-            return Err(Error::NameTaken);
+            return Err(ErrorKind::DuplicateName);
         }
         let reserved = self.bytes.try_reserve(name.len() + 1).and_then(|()| self.ends.try_reserve(1));
-        reserved.map_err(|_| Error::OutOfMemory)?;
+        reserved?;
         self.grow(slots_for(number + 1))?;
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
@@ -78,14 +79,11 @@ impl Names {
     }
 
     /// The names come in again in their order, so that the table depends on them alone.
-    fn grow(&mut self, slots: usize) -> Result<(), Error> {
+    fn grow(&mut self, slots: usize) -> Result<(), ErrorKind> {
         if slots == self.slots.len() {
             return Ok(());
         }
-        let mut fresh = Vec::new();
-        fresh.try_reserve_exact(slots).map_err(|_| Error::OutOfMemory)?;
-        fresh.resize(slots, 0);
-        self.slots = fresh;
+        self.slots = try_zeroed(slots)?;
         (0..self.len()).for_each(|number| self.enter(number));
         Ok(())
     }

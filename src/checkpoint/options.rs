@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::{FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Failure, Reader, SyncMode, Writer};
-use crate::error::Error;
+use super::error::ErrorKind;
+use super::{Error, FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Reader, SyncMode, Writer};
+use crate::alloc::try_box;
 use crate::frame::FrameStyle;
 use crate::sys::threads;
 
@@ -41,7 +42,7 @@ pub struct WriterOptions<'w> {
     pub(super) frame_size: usize,
     pub(super) checksums: bool,
     pub(super) sync: SyncMode,
-    pub(super) observer: Result<Option<Box<dyn Observer + 'w>>, Error>,
+    pub(super) observer: Result<Option<Box<dyn Observer + 'w>>, ErrorKind>,
 }
 
 impl Default for WriterOptions<'_> {
@@ -95,15 +96,10 @@ impl<'w> WriterOptions<'w> {
     }
 
     /// Is told of progress after each frame, by the thread that calls the writer. [`ControlFlow::Break`] cancels: the call fails with
-    /// [`Error::Cancelled`], and so will all others.
+    /// [`ErrorKind::Cancelled`], and so will all others.
     pub fn progress(mut self, observer: impl FnMut(Progress) -> ControlFlow<()> + Send + 'w) -> Self {
-        let mut one = Vec::new();
-        let reserved = one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory);
-        self.observer = reserved.and_then(|()| {
-            one.push(observer);
-            let one: Box<[_; 1]> = one.try_into().map_err(|_| Error::Internal)?;
-            Ok(Some(one as Box<dyn Observer + 'w>))
-        });
+        let observer = try_box(observer).map_err(ErrorKind::from);
+        self.observer = observer.map(|observer| Some(observer as Box<dyn Observer + 'w>));
         self
     }
 
@@ -113,8 +109,8 @@ impl<'w> WriterOptions<'w> {
     /// Temporary files that were left there by processes that have died are removed.
     ///
     /// # Errors
-    /// [`Error::Argument`]; [`Error::Io`] where the file can't be made; [`Error::OutOfMemory`].
-    pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'w>, Failure> {
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Io`] where the file can't be made; [`ErrorKind::OutOfMemory`].
+    pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'w>, Error> {
         Writer::begin_file(self, path.as_ref())
     }
 
@@ -123,14 +119,14 @@ impl<'w> WriterOptions<'w> {
     ///
     /// # Errors
     /// As for [`create`](Self::create).
-    pub fn write_to(self, fd: impl AsFd + Send + Sync + 'w) -> Result<Writer<'w>, Failure> {
+    pub fn write_to(self, fd: impl AsFd + Send + Sync + 'w) -> Result<Writer<'w>, Error> {
         Writer::begin_fd(self, fd)
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), ErrorKind> {
         match self.frame_size {
             FRAME_SIZE_MIN..=FRAME_SIZE_MAX => self.observer.as_ref().map(drop).map_err(|error| *error),
-            _ => Err(Error::Argument("the size of frames must be from 65536 bytes to 1 GiB")),
+            _ => Err(ErrorKind::InvalidArgument("the size of frames must be from 65536 bytes to 1 GiB")),
         }
     }
 }
@@ -189,7 +185,7 @@ impl ReaderOptions {
         self
     }
 
-    /// What can't be mapped is refused, with [`Error::InputTooLarge`], if it has more bytes.
+    /// What can't be mapped is refused, with [`ErrorKind::InputTooLarge`], if it has more bytes.
     pub fn spool_limit(mut self, bytes: u64) -> Self {
         self.spool_limit = bytes;
         self
@@ -198,9 +194,9 @@ impl ReaderOptions {
     /// Opens the file `path`.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Unrecognized`] where it is no such checkpoint, or one of a later version; [`Error::Malformed`] where its
-    /// index is damaged ([`salvage`](super::salvage) may help); [`Error::OutOfMemory`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Failure> {
+    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] where it is no such checkpoint, or one of a later version; [`ErrorKind::Corrupt`] where its
+    /// index is damaged ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Error> {
         Reader::of_path(self, path.as_ref())
     }
 
@@ -209,7 +205,7 @@ impl ReaderOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Failure> {
+    pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Error> {
         Reader::of_fd(self, fd.as_fd())
     }
 
@@ -217,7 +213,7 @@ impl ReaderOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Failure> {
+    pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Error> {
         Reader::of_bytes(self, bytes)
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::SyncMode;
 use super::checksum;
+use super::error::ErrorKind;
 use crate::atomic_file::{self, AtomicFile};
-use crate::error::{Doing, Error};
+use crate::error_base::IoOperation;
 use crate::frame::Descriptor;
 use crate::sys::fd;
 
@@ -20,7 +21,7 @@ pub(super) enum Output<'w> {
 }
 
 impl<'w> Output<'w> {
-    pub(super) fn file(path: &Path, sync: SyncMode) -> Result<Self, Error> {
+    pub(super) fn file(path: &Path, sync: SyncMode) -> Result<Self, ErrorKind> {
         Ok(Self::File { file: AtomicFile::begin(path, sync)?, offset: 0 })
     }
 
@@ -28,7 +29,7 @@ impl<'w> Output<'w> {
         Self::Fd { fd, offset: 0, sync }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
         match self {
             Self::File { file, offset } => {
                 file.write_at(bytes, *offset)?;
@@ -43,7 +44,7 @@ impl<'w> Output<'w> {
     }
 
     /// Writes, and returns the checksum.
-    pub(super) fn write_and_sum(&mut self, bytes: &[u8]) -> Result<u64, Error> {
+    pub(super) fn write_and_sum(&mut self, bytes: &[u8]) -> Result<u64, ErrorKind> {
         if bytes.len() <= PIECE {
             let sum = checksum(bytes);
             self.write(bytes)?;
@@ -58,15 +59,17 @@ impl<'w> Output<'w> {
     }
 
     /// Gives the file its name.
-    pub(super) fn commit(self) -> Result<(), Error> {
+    pub(super) fn commit(self) -> Result<(), ErrorKind> {
         match self {
-            Self::File { file, .. } => file.commit(),
-            Self::Fd { fd, sync, .. } if sync >= SyncMode::Data => atomic_file::sync_if_possible(fd.fd(), Doing::Syncing),
+            Self::File { file, .. } => Ok(file.commit()?),
+            Self::Fd { fd, sync, .. } if sync >= SyncMode::Data => {
+                Ok(atomic_file::sync_if_possible(fd.fd(), IoOperation::Fsync)?)
+            }
             Self::Fd { .. } => Ok(()),
         }
     }
 }
 
-fn write_to(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Error> {
-    fd::write_all(fd, bytes, &[]).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+fn write_to(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), ErrorKind> {
+    Ok(fd::write_all(fd, bytes, &[]).map_err(IoOperation::Write.failed_at(offset))?)
 }

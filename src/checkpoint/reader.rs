@@ -2,21 +2,19 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::index_format::{self, FRAMES, INDEX, Region, Table, View};
 use super::region_reader::Loader;
 use super::source::Source;
-use super::{Failure, ReaderOptions};
-use crate::atomic_file::c_string;
+use super::{Error, ReaderOptions};
+use crate::alloc::try_collect;
 use crate::container::Container;
-use crate::error::{Doing, Error};
 use crate::frame::FrameStyle;
-use crate::sys::file;
 use crate::sys::monitor::Monitor;
 
 /// A checkpoint that describes itself, opened for reading.
@@ -65,50 +63,45 @@ impl Reader<'static> {
     ///
     /// # Errors
     /// As for [`ReaderOptions::open`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, Failure> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         ReaderOptions::new().open(path)
     }
 
-    pub(super) fn of_path(options: ReaderOptions, path: &Path) -> Result<Self, Failure> {
+    pub(super) fn of_path(options: ReaderOptions, path: &Path) -> Result<Self, Error> {
         let name = file_name(path);
-        let open = || {
-            let path = c_string(path.as_os_str().as_bytes())?;
-            let fd = file::open(&path).map_err(|errno| Error::Io { doing: Doing::Opening, offset: 0, errno })?;
-            Source::of_fd(fd.as_fd(), &options)
-        };
-        match open() {
+        match Source::of_path(path, &options) {
             Ok((source, spooled)) => Self::of_source(options, source, spooled, name),
-            Err(error) => Err(Failure::from(error).in_file(name.as_deref())),
+            Err(error) => Err(Error::from(error).in_file(name.as_deref())),
         }
     }
 
-    pub(super) fn of_fd(options: ReaderOptions, fd: BorrowedFd<'_>) -> Result<Self, Failure> {
+    pub(super) fn of_fd(options: ReaderOptions, fd: BorrowedFd<'_>) -> Result<Self, Error> {
         let (source, spooled) = Source::of_fd(fd, &options)?;
         Self::of_source(options, source, spooled, None)
     }
 }
 
 /// Where the index is in a file, of how many bytes, as the container says.
-pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, Error> {
+pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     let container = Container::parse(bytes)?;
     let find = |kind| {
         let section = container.sections().find(|section| section.kind() == kind);
-        section.ok_or(Error::Unrecognized("this container is not a self-describing checkpoint: it has no index"))
+        section.ok_or(ErrorKind::UnknownFormat("this container is not a self-describing checkpoint: it has no index"))
     };
     let (frames, index) = (find(FRAMES)?, find(INDEX)?);
     frames.data()?;
     index.data()?;
     if frames.offset() != 0 || frames.length() != index.offset() {
-        return Err(Error::Malformed {
+        return Err(ErrorKind::Corrupt {
             offset: index.offset() as u64,
-            what: "the index does not lie right behind the frames, or these not at the file's begin",
+            reason: "the index does not lie right behind the frames, or these not at the file's begin",
         });
     }
     Ok(index.offset() as usize..(index.offset() + index.length()) as usize)
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn of_bytes(options: ReaderOptions, bytes: &'a [u8]) -> Result<Self, Failure> {
+    pub(super) fn of_bytes(options: ReaderOptions, bytes: &'a [u8]) -> Result<Self, Error> {
         Self::of_source(options, Source::Memory(bytes), None, None)
     }
 
@@ -117,21 +110,19 @@ impl<'a> Reader<'a> {
         source: Source<'a>,
         spooled: Option<Spooled>,
         file: Option<Box<str>>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, index.len()));
         let reader = table.and_then(|table| Self::with_table(options, source, table));
         match reader {
             Ok(reader) => Ok(Self { spooled, file, ..reader }),
-            Err(error) => Err(Failure::from(error).in_file(file.as_deref())),
+            Err(error) => Err(Error::from(error).in_file(file.as_deref())),
         }
     }
 
     /// Of a file whose index was found in another way than by its end.
-    pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, Error> {
-        let mut verified = Vec::new();
+    pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, ErrorKind> {
         let words = table.frame_count().div_ceil(64);
-        verified.try_reserve_exact(words).map_err(|_| Error::OutOfMemory)?;
-        verified.resize_with(words, AtomicU64::default);
+        let verified = try_collect((0..words).map(|_| AtomicU64::default()))?;
         Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Monitor::new(None) })
     }
 
@@ -208,14 +199,14 @@ impl<'a> Reader<'a> {
         &self.options
     }
 
-    /// A failure that is about the whole file.
-    pub(crate) fn failure(&self, error: Error) -> Failure {
-        self.about_file(error.into())
+    /// An error that is about the whole file.
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
+        self.in_this_file(kind.into())
     }
 
-    /// The same failure, as one of this file.
-    pub(crate) fn about_file(&self, failure: Failure) -> Failure {
-        failure.in_file(self.file.as_deref())
+    /// The same error, as one of this file.
+    pub(crate) fn in_this_file(&self, error: Error) -> Error {
+        error.in_file(self.file.as_deref())
     }
 
     pub(super) fn view(&self) -> View<'_> {

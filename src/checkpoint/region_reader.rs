@@ -3,10 +3,12 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use super::error::ErrorKind;
 use super::index_format::Frame;
 use super::reader::{Reader, Request};
-use super::{Entry, Failure, Progress, checksum};
-use crate::error::Error;
+use super::{Entry, Error, Progress, checksum};
+use crate::alloc::{try_grow, try_with_capacity, try_zeroed};
+use crate::frame;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
 use crate::frame::style::FrameState;
@@ -37,7 +39,7 @@ struct Part<'m> {
 }
 
 /// What is to be done with each number. A failure tells what it is about.
-pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, Error)> + Sync + 'j;
+pub(super) type Job<'j, E> = dyn Fn(usize, &mut Loader) -> Result<(), (E, ErrorKind)> + Sync + 'j;
 
 /// When the bytes of a frame are to be compared with their checksum.
 pub(super) enum Verified {
@@ -56,11 +58,11 @@ const CHANGED: &str = "the file has changed since it was opened";
 
 impl Loader {
     /// Restores the first bytes of an LZ4 frame, as many as `to` has.
-    fn decode(&mut self, stored: &[u8], frame: &Frame, to: &mut [u8]) -> Result<(), Error> {
+    fn decode(&mut self, stored: &[u8], frame: &Frame, to: &mut [u8]) -> Result<(), ErrorKind> {
         if self.lz4.is_none() {
-            self.lz4 = Some(OwnedDecompressor::new().ok_or(Error::OutOfMemory)?);
+            self.lz4 = Some(OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?);
         }
-        let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
+        let lz4 = self.lz4.as_mut().ok_or(ErrorKind::Internal)?;
         let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, 0);
         let end = Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(stored) });
         let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
@@ -73,16 +75,16 @@ impl Loader {
         let begin = frame.stored.start;
         match decode(&mut decoder) {
             Ok(end) if is_whole && end != stored.len() as u64 => {
-                Err(Error::Malformed { offset: begin + end, what: "the frame has more bytes than its data needs" })
+                Err(ErrorKind::Corrupt { offset: begin + end, reason: "the frame has more bytes than its data needs" })
             }
             Ok(_) => Ok(()),
-            Err(Error::Corrupt { offset, what }) => Err(Error::Corrupt { offset: begin + offset, what }),
-            Err(error) => Err(error),
+            Err(frame::Error::Corrupt { offset, reason }) => Err(ErrorKind::Corrupt { offset: begin + offset, reason }),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Restores at least the first `least` bytes of a frame to memory of its own: the frame of this number.
-    fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], Error> {
+    fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], ErrorKind> {
         if self.frame != Some(number) || self.ready < least {
             let size = (frame.data.end - frame.data.start) as usize;
             // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
@@ -91,10 +93,7 @@ impl Loader {
             let mut ready = if self.frame == Some(number) { size } else { least };
             self.frame = None;
             let mut scratch = std::mem::take(&mut self.scratch);
-            if scratch.len() < ready {
-                scratch.try_reserve_exact(ready - scratch.len()).map_err(|_| Error::OutOfMemory)?;
-                scratch.resize(ready, 0);
-            }
+            try_grow(&mut scratch, ready)?;
             let mut result = self.decode(stored, frame, &mut scratch[..ready]);
             if result.is_err() && least < ready {
                 ready = least;
@@ -112,9 +111,9 @@ impl Reader<'_> {
     /// Reads a region into memory of its size.
     ///
     /// # Errors
-    /// [`Error::NoSuchRegion`]; [`Error::RegionSize`]; [`Error::Malformed`] or [`Error::Corrupt`] where it is damaged (others may be sound);
-    /// [`Error::OutOfMemory`]. What the memory has after a failure is not to be relied on.
-    pub fn read(&self, number: usize, to: &mut [u8]) -> Result<(), Failure> {
+    /// [`ErrorKind::RegionNotFound`]; [`ErrorKind::RegionSizeMismatch`]; [`ErrorKind::Corrupt`] where it is damaged (others may be sound);
+    /// [`ErrorKind::OutOfMemory`]. What the memory has after a failure is not to be relied on.
+    pub fn read(&self, number: usize, to: &mut [u8]) -> Result<(), Error> {
         self.read_many(&mut [Request { number, to }])
     }
 
@@ -122,12 +121,10 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// As for [`region_reader`](Self::read).
-    pub fn read_to_vec(&self, number: usize) -> Result<Vec<u8>, Failure> {
+    pub fn read_to_vec(&self, number: usize) -> Result<Vec<u8>, Error> {
         let entry = self.existing(number)?;
-        let size = usize::try_from(entry.size()).map_err(|_| Error::OutOfMemory)?;
-        let mut data = Vec::new();
-        data.try_reserve_exact(size).map_err(|_| self.about(Error::OutOfMemory, &entry))?;
-        data.resize(size, 0);
+        let size = usize::try_from(entry.size()).map_err(|_| ErrorKind::OutOfMemory)?;
+        let mut data = try_zeroed(size).map_err(|error| self.about(error, &entry))?;
         self.read(number, &mut data)?;
         Ok(data)
     }
@@ -135,12 +132,12 @@ impl Reader<'_> {
     /// Reads a part of a region: as many bytes as `to` has, from `offset` of it on. The frames that they lie in are verified.
     ///
     /// # Errors
-    /// [`Error::OutOfRegion`], and as for [`region_reader`](Self::read).
-    pub fn read_at(&self, number: usize, offset: u64, to: &mut [u8]) -> Result<(), Failure> {
+    /// [`ErrorKind::RangeOutOfBounds`], and as for [`region_reader`](Self::read).
+    pub fn read_at(&self, number: usize, offset: u64, to: &mut [u8]) -> Result<(), Error> {
         let entry = self.existing(number)?;
         let (size, length) = (entry.size(), to.len() as u64);
         if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(self.about(Error::OutOfRegion { offset, length, size }, &entry));
+            return Err(self.about(ErrorKind::RangeOutOfBounds { offset, length, size }, &entry));
         }
         let mut parts = Vec::new();
         let begin = self.begin(number)? + offset;
@@ -153,7 +150,7 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// As for [`region_reader`](Self::read), and then none of them is to be relied on: read one by one, those that are sound succeed.
-    pub fn read_many(&self, requests: &mut [Request<'_>]) -> Result<(), Failure> {
+    pub fn read_many(&self, requests: &mut [Request<'_>]) -> Result<(), Error> {
         self.read_many_with(requests, None)
     }
 
@@ -161,18 +158,18 @@ impl Reader<'_> {
     /// and, of several threads, when all is done. [`ControlFlow::Break`] cancels.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], and as for [`region_reader`](Self::read).
+    /// [`ErrorKind::Cancelled`], and as for [`region_reader`](Self::read).
     pub fn read_many_with(
         &self,
         requests: &mut [Request<'_>],
         observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let mut parts = Vec::new();
         for Request { number, to } in requests {
             let entry = self.existing(*number)?;
             let given = to.len() as u64;
             if entry.size() != given {
-                return Err(self.about(Error::RegionSize { size: entry.size(), given }, &entry));
+                return Err(self.about(ErrorKind::RegionSizeMismatch { size: entry.size(), given }, &entry));
             }
             let begin = self.begin(*number)?;
             self.split(&entry, begin, to, &mut parts).map_err(|error| self.about(error, &entry))?;
@@ -186,8 +183,8 @@ impl Reader<'_> {
     /// A region where it lies in the file, without a copy. It must be of RAW frames. Its frames are verified.
     ///
     /// # Errors
-    /// [`Error::NotMappable`]; as for [`region_reader`](Self::read).
-    pub fn map(&self, number: usize) -> Result<&[u8], Failure> {
+    /// [`ErrorKind::RegionCompressed`]; as for [`region_reader`](Self::read).
+    pub fn map(&self, number: usize) -> Result<&[u8], Error> {
         let entry = self.existing(number)?;
         let about = |error| self.about(error, &entry);
         if entry.size() == 0 {
@@ -198,9 +195,9 @@ impl Reader<'_> {
         let mut reached = data.start;
         while reached < data.end {
             let frame = self.view().frame(next).filter(|frame| frame.data.contains(&reached));
-            let frame = frame.ok_or(Error::Malformed { offset: 0, what: CHANGED }).map_err(about)?;
+            let frame = frame.ok_or(ErrorKind::Corrupt { offset: 0, reason: CHANGED }).map_err(about)?;
             if frame.style != FrameStyle::Raw {
-                return Err(about(Error::NotMappable));
+                return Err(about(ErrorKind::RegionCompressed));
             }
             self.stored(next, &frame, Verified::Before).map_err(|error| about(error).in_frame(next))?;
             // Its own part of the first frame; all of the others.
@@ -209,23 +206,23 @@ impl Reader<'_> {
         }
         let begin = first.unwrap_or(0) as usize;
         let bytes = self.source.bytes().get(begin..begin + entry.size() as usize);
-        bytes.ok_or_else(|| about(Error::Malformed { offset: begin as u64, what: CHANGED }))
+        bytes.ok_or_else(|| about(ErrorKind::Corrupt { offset: begin as u64, reason: CHANGED }))
     }
 
-    fn existing(&self, number: usize) -> Result<Entry<'_>, Failure> {
-        self.entry(number).ok_or_else(|| self.failure(Error::NoSuchRegion))
+    fn existing(&self, number: usize) -> Result<Entry<'_>, Error> {
+        self.entry(number).ok_or_else(|| self.error(ErrorKind::RegionNotFound))
     }
 
-    fn begin(&self, number: usize) -> Result<u64, Failure> {
-        Ok(self.view().region(number).ok_or(Error::NoSuchRegion)?.data.start)
+    fn begin(&self, number: usize) -> Result<u64, Error> {
+        Ok(self.view().region(number).ok_or(ErrorKind::RegionNotFound)?.data.start)
     }
 
-    pub(super) fn about(&self, error: impl Into<Failure>, entry: &Entry<'_>) -> Failure {
+    pub(super) fn about(&self, error: impl Into<Error>, entry: &Entry<'_>) -> Error {
         error.into().in_file(self.file.as_deref()).in_region(entry.name())
     }
 
     /// Says of memory for the data from `begin` on, a part of `entry`, which frame each part of it comes from.
-    fn split<'m>(&self, entry: &Entry<'_>, begin: u64, mut to: &'m mut [u8], parts: &mut Vec<Part<'m>>) -> Result<(), Error> {
+    fn split<'m>(&self, entry: &Entry<'_>, begin: u64, mut to: &'m mut [u8], parts: &mut Vec<Part<'m>>) -> Result<(), ErrorKind> {
         let view = self.view();
         let Some(mut number) = entry.frame().filter(|_| !to.is_empty()) else { return Ok(()) };
         let mut at = begin;
@@ -237,7 +234,7 @@ impl Reader<'_> {
         }
         while !to.is_empty() {
             let frame = view.frame(number).filter(|frame| frame.data.contains(&at));
-            let frame = frame.ok_or(Error::Malformed { offset: 0, what: CHANGED })?;
+            let frame = frame.ok_or(ErrorKind::Corrupt { offset: 0, reason: CHANGED })?;
             let (mut end, mut next) = (frame.data.end, number + 1);
             // RAW frames follow each other in the file as their data does: what is not verified needs no cut.
             while unverified && frame.style == FrameStyle::Raw && end - at < TOGETHER.min(to.len() as u64) {
@@ -247,7 +244,7 @@ impl Reader<'_> {
             }
             let size = (end - at).min(to.len() as u64) as usize;
             let (part, rest) = to.split_at_mut(size);
-            parts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            parts.try_reserve(1)?;
             parts.push(Part { region: entry.number(), frame: number, from: (at - frame.data.start) as usize, to: part });
             (number, at, to) = (next, at + size as u64, rest);
         }
@@ -255,10 +252,10 @@ impl Reader<'_> {
     }
 
     /// The bytes of a frame in the file, verified.
-    fn stored(&self, number: usize, frame: &Frame, verified: Verified) -> Result<&[u8], Error> {
+    fn stored(&self, number: usize, frame: &Frame, verified: Verified) -> Result<&[u8], ErrorKind> {
         let Range { start, end } = frame.stored;
         let bytes = self.source.bytes().get(start as usize..end as usize);
-        let bytes = bytes.ok_or(Error::Malformed { offset: start, what: CHANGED })?;
+        let bytes = bytes.ok_or(ErrorKind::Corrupt { offset: start, reason: CHANGED })?;
         let (word, bit) = (&self.verified[number / 64], 1 << (number % 64));
         let is_due = match verified {
             Verified::Before => self.options.checksums && word.load(Ordering::Relaxed) & bit == 0,
@@ -267,7 +264,7 @@ impl Reader<'_> {
         };
         if is_due && self.table.with_checksums {
             if checksum(bytes) != frame.checksum {
-                return Err(Error::Malformed { offset: start, what: "the checksum of the frame is wrong: it is damaged" });
+                return Err(ErrorKind::Corrupt { offset: start, reason: "the checksum of the frame is wrong: it is damaged" });
             }
             word.fetch_or(bit, Ordering::Relaxed);
         }
@@ -279,11 +276,10 @@ impl Reader<'_> {
         &self,
         parts: &mut [Part<'_>],
         mut observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let total = parts.iter().map(|part| part.to.len() as u64).sum();
-        let mut jobs = Vec::new();
         let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
-        jobs.try_reserve_exact(count).map_err(|_| Failure::from(Error::OutOfMemory))?;
+        let mut jobs = try_with_capacity(count)?;
         jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
         let outcome = self.spread(
@@ -303,7 +299,7 @@ impl Reader<'_> {
             },
         );
         outcome.map_err(|(at, error)| {
-            let failure = self.failure(error);
+            let failure = self.error(error);
             let Some((frame, region)) = at else { return failure };
             let failure = failure.in_frame(frame);
             match self.entry(region) {
@@ -314,9 +310,9 @@ impl Reader<'_> {
     }
 
     /// Reads parts of one frame. Returns how many bytes of the file that took.
-    fn restore_frame(&self, loader: &mut Loader, parts: &mut [Part<'_>]) -> Result<u64, Error> {
-        let number = parts.first().ok_or(Error::Internal)?.frame;
-        let frame = self.view().frame(number).ok_or(Error::Malformed { offset: 0, what: CHANGED })?;
+    fn restore_frame(&self, loader: &mut Loader, parts: &mut [Part<'_>]) -> Result<u64, ErrorKind> {
+        let number = parts.first().ok_or(ErrorKind::Internal)?.frame;
+        let frame = self.view().frame(number).ok_or(ErrorKind::Corrupt { offset: 0, reason: CHANGED })?;
         let size = (frame.data.end - frame.data.start) as usize;
         let needed = parts.iter().map(|part| part.from + part.to.len()).max().unwrap_or(0);
         let verified = if needed == size { Verified::Now } else { Verified::Before };
@@ -344,8 +340,8 @@ impl Reader<'_> {
         jobs: usize,
         job: &Job<'_, E>,
         after: &mut dyn FnMut() -> ControlFlow<()>,
-    ) -> Result<(), (Option<E>, Error)> {
-        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, Error)>));
+    ) -> Result<(), (Option<E>, ErrorKind)> {
+        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, ErrorKind)>));
         let work = |loader: &mut Loader, after: &mut dyn FnMut() -> ControlFlow<()>| {
             while !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -362,7 +358,7 @@ impl Reader<'_> {
                 }
                 if after().is_break() {
                     stop.store(true, Ordering::Relaxed);
-                    return Err(Error::Cancelled);
+                    return Err(ErrorKind::Cancelled);
                 }
             }
             Ok(())
@@ -378,7 +374,7 @@ impl Reader<'_> {
         let mut failure = failure;
         match failure.get_mut().take() {
             Some((_, what, error)) => Err((Some(what), error)),
-            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, Error::Cancelled)),
+            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, ErrorKind::Cancelled)),
             None => result.map_err(|error| (None, error)),
         }
     }
@@ -390,7 +386,7 @@ impl Reader<'_> {
         frame: &Frame,
         verified: Verified,
         loader: &'s mut Loader,
-    ) -> Result<&'s [u8], Error> {
+    ) -> Result<&'s [u8], ErrorKind> {
         let stored = self.stored(number, frame, verified)?;
         match frame.style {
             FrameStyle::Raw => Ok(stored),
@@ -400,9 +396,9 @@ impl Reader<'_> {
 }
 
 /// Fills the parts from the data of their frame.
-fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), Error> {
+fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), ErrorKind> {
     parts.iter_mut().try_for_each(|part| {
-        let from = data.get(part.from..part.from + part.to.len()).ok_or(Error::Internal)?;
+        let from = data.get(part.from..part.from + part.to.len()).ok_or(ErrorKind::Internal)?;
         part.to.copy_from_slice(from);
         Ok(())
     })
@@ -417,7 +413,7 @@ mod tests {
 
     #[test]
     fn of_several_failures_that_of_the_lowest_job_is_told() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ctests/golden/checkpoint/raw.ckpt");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/checkpoint/raw.ckpt");
         let bytes = std::fs::read(path).unwrap();
         let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
         let second = AtomicBool::new(false);
@@ -428,12 +424,12 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(5));
             }
             second.fetch_or(number == 1, Ordering::Relaxed);
-            Err((number, Error::Internal))
+            Err((number, ErrorKind::Internal))
         };
         for _ in 0..5 {
             second.store(false, Ordering::Relaxed);
             let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
-            assert_eq!(outcome, Err((Some(0), Error::Internal)));
+            assert_eq!(outcome, Err((Some(0), ErrorKind::Internal)));
         }
     }
 }

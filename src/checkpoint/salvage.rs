@@ -1,23 +1,20 @@
 //! Getting out of a damaged or truncated file what is left of it.
 
 use std::fmt::Write;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::index_format::{MAGIC, Table};
 use super::reader::{Entry, Reader, find_index};
 use super::source::Source;
-use super::{Failure, NAME_MAX, ReaderOptions, Writer, WriterOptions};
-use crate::atomic_file::c_string;
+use super::{Error, NAME_MAX, ReaderOptions, Writer, WriterOptions};
+use crate::alloc::try_zeroed;
 use crate::bytes::get_u24;
-use crate::error::{Doing, Error};
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source as From};
 use crate::frame::style::FrameState;
 use crate::frame::{CHUNK_HEADER, CHUNK_MAX, FrameStyle, Kind, chunk_bound};
-use crate::sys::file;
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
@@ -73,14 +70,12 @@ const NOT_VERIFIED: &[u8] = b"unverified";
 /// unverified in it stays so.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::OutOfMemory`]; as for [`Writer::add`].
-pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOptions<'_>) -> Result<Salvaged, Failure> {
+/// [`ErrorKind::Io`]; [`ErrorKind::OutOfMemory`]; as for [`Writer::add`].
+pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOptions<'_>) -> Result<Salvaged, Error> {
     let path = from.as_ref();
-    let in_file = |error: Error| Failure::from(error).in_file(file_name(path).as_deref());
+    let in_file = |error: ErrorKind| Error::from(error).in_file(file_name(path).as_deref());
     let reading = ReaderOptions::new();
-    let c_path = c_string(path.as_os_str().as_bytes()).map_err(in_file)?;
-    let fd = file::open(&c_path).map_err(|errno| in_file(Error::Io { doing: Doing::Opening, offset: 0, errno }))?;
-    let (source, _) = Source::of_fd(fd.as_fd(), &reading).map_err(in_file)?;
+    let (source, _) = Source::of_path(path, &reading).map_err(in_file)?;
     let mut writer = options.create(to)?;
     let mut salvaged = Salvaged::default();
     match find_table(source.bytes()) {
@@ -113,7 +108,7 @@ fn find_table(bytes: &[u8]) -> Option<Table> {
     candidates.find_map(|(at, size)| Table::parse(bytes, at, size).ok())
 }
 
-fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
+fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
     for (key, value) in reader.attributes().filter(|(key, _)| *key != ATTRIBUTE) {
         // As when it is asked for, the first one counts.
         if !writer.index().keys.has(key) {
@@ -141,7 +136,7 @@ fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvage
                 writer.add(&free_name(reader, writer, UNVERIFIED, &entry, None)?, &data)?;
                 salvaged.unverified += 1;
             }
-            Err(failure) if failure.error() == Error::OutOfMemory => return Err(failure),
+            Err(failure) if failure.kind() == ErrorKind::OutOfMemory => return Err(failure),
             Err(failure) => {
                 damaged = failure.frame();
                 salvaged.lost += 1;
@@ -159,7 +154,7 @@ fn is_verified(reader: &Reader<'_>, region: &str) -> bool {
 }
 
 /// The sound pieces of a region.
-fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
+fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
     let view = reader.view();
     let Some(region) = view.region(entry.number()) else { return Ok(()) };
     let mut run: Option<(u64, Vec<u8>)> = None;
@@ -169,7 +164,7 @@ fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, sa
         let offset = begin - region.data.start;
         let (at, mut data) = run.take().unwrap_or_else(|| (offset, Vec::new()));
         let (before, size) = (data.len(), (end - begin) as usize);
-        data.try_reserve(size).map_err(|_| Error::OutOfMemory)?;
+        data.try_reserve(size)?;
         data.resize(before + size, 0);
         match reader.read_at(entry.number(), offset, &mut data[before..]) {
             Ok(()) => run = Some((at, data)),
@@ -188,7 +183,7 @@ fn put_run(
     run: Option<(u64, Vec<u8>)>,
     writer: &mut Writer<'_>,
     salvaged: &mut Salvaged,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some((at, data)) = run.filter(|(_, data)| !data.is_empty()) else { return Ok(()) };
     let verified = is_verified(reader, entry.name());
     let prefix = if verified { PARTIAL } else { UNVERIFIED };
@@ -205,37 +200,35 @@ fn free_name(
     prefix: &str,
     entry: &Entry<'_>,
     at: Option<u64>,
-) -> Result<String, Error> {
+) -> Result<String, ErrorKind> {
     let mut end = entry.name().len().min(NAME_MAX - 64);
     while !entry.name().is_char_boundary(end) {
         end -= 1;
     }
     let mut text = name(prefix, &entry.name()[..end], at)?;
     while reader.find(&text).is_some() || writer.index().names.has(&text) {
-        text.try_reserve(24).map_err(|_| Error::OutOfMemory)?;
-        write!(text, "'{}", entry.number()).map_err(|_| Error::Internal)?;
+        text.try_reserve(24)?;
+        write!(text, "'{}", entry.number()).map_err(|_| ErrorKind::Internal)?;
     }
     Ok(text)
 }
 
 /// A name for a piece.
-fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, Error> {
+fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, ErrorKind> {
     let mut text = String::new();
-    text.try_reserve(prefix.len() + name.len() + 24).map_err(|_| Error::OutOfMemory)?;
+    text.try_reserve(prefix.len() + name.len() + 24)?;
     text.push_str(prefix);
     text.push_str(name);
     if let Some(at) = at {
-        write!(text, "@{at}").map_err(|_| Error::Internal)?;
+        write!(text, "@{at}").map_err(|_| ErrorKind::Internal)?;
     }
     Ok(text)
 }
 
 /// All that can be told without the index.
-fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Failure> {
-    let mut lz4 = OwnedDecompressor::new().ok_or(Error::OutOfMemory)?;
-    let mut chunk = Vec::new();
-    chunk.try_reserve_exact(CHUNK_MAX).map_err(|_| Error::OutOfMemory)?;
-    chunk.resize(CHUNK_MAX, 0);
+fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
+    let mut lz4 = OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?;
+    let mut chunk = try_zeroed(CHUNK_MAX)?;
     // Where the stretch begins that is no LZ4 so far.
     let (mut at, mut raw) = (0, 0);
     let mut patience = PATIENCE * bytes.len() as u64;
@@ -260,12 +253,7 @@ fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> 
     put_raw(bytes, raw..at, writer, salvaged)
 }
 
-fn put_raw(
-    bytes: &[u8],
-    stretch: std::ops::Range<usize>,
-    writer: &mut Writer<'_>,
-    salvaged: &mut Salvaged,
-) -> Result<(), Failure> {
+fn put_raw(bytes: &[u8], stretch: std::ops::Range<usize>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
     if !stretch.is_empty() {
         writer.set_style(FrameStyle::Raw)?;
         writer.add(&name(UNVERIFIED, "raw", Some(stretch.start as u64))?, &bytes[stretch])?;
@@ -283,14 +271,14 @@ fn frame(
     chunk: &mut [u8],
     data: &mut Vec<u8>,
     patience: &mut u64,
-) -> Result<usize, Failure> {
+) -> Result<usize, Error> {
     let Some(mut size) = chunk_at(bytes, at, patience) else { return Ok(at) };
     let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, at as u64);
     let end = From::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(bytes) });
     let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
     decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
     while decoder.get(Kind::Data, SharedBytesMut::new(&mut chunk[..size.1])).is_ok() {
-        data.try_reserve(size.1).map_err(|_| Error::OutOfMemory)?;
+        data.try_reserve(size.1)?;
         data.extend_from_slice(&chunk[..size.1]);
         at += size.0;
         match chunk_at(bytes, at, patience) {

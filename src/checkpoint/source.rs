@@ -1,11 +1,15 @@
 //! Where a checkpoint is read from: memory, a map, or a spool for what can't be mapped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::ReaderOptions;
+use super::error::ErrorKind;
 use super::reader::Spooled;
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::atomic_file::c_path;
+use crate::error_base::IoOperation;
+use crate::mapped_file::map_file;
 use crate::sys::fd;
 use crate::sys::file;
 use crate::sys::mmap::Mmap;
@@ -21,33 +25,31 @@ pub(super) enum Source<'a> {
 }
 
 impl Source<'static> {
+    /// The file of a path, and whether it was spooled.
+    pub(super) fn of_path(path: &Path, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), ErrorKind> {
+        let file = file::open(&c_path(path.as_os_str().as_bytes())?).map_err(IoOperation::Open.failed())?;
+        Self::of_fd(file.as_fd(), options)
+    }
+
     /// The file of a descriptor, and whether it was spooled.
-    pub(super) fn of_fd(fd: BorrowedFd<'_>, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), Error> {
-        if fd::is_regular_file(fd).map_err(|errno| Error::Io { doing: Doing::Mapping, offset: 0, errno })? {
-            return Ok((map(fd)?, None));
+    pub(super) fn of_fd(fd: BorrowedFd<'_>, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), ErrorKind> {
+        if fd::is_regular_file(fd).map_err(IoOperation::Mmap.failed_at(0))? {
+            return Ok((Self::Map(map_file(fd)?), None));
         }
         let mut spool = Spool { memory: Vec::new(), file: None, size: 0 };
         while spool.fill(fd, options)? {}
         match spool.file {
             None => Ok((Self::Spooled(spool.memory), Some(Spooled::InMemory))),
-            Some(file) => Ok((map(file.as_fd())?, Some(Spooled::InFile))),
+            Some(file) => Ok((Self::Map(map_file(file)?), Some(Spooled::InFile))),
         }
     }
-}
-
-fn map(fd: BorrowedFd<'_>) -> Result<Source<'static>, Error> {
-    let map = Mmap::of(fd).map_err(|error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) })?;
-    Ok(Source::Map(map))
 }
 
 impl Source<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
-            Self::Map(map) => {
-                let region = map.region();
-                region.get(0, region.size()).unwrap_or_default()
-            }
+            Self::Map(map) => map.bytes(),
             Self::Spooled(bytes) => bytes,
         }
     }
@@ -63,25 +65,25 @@ struct Spool {
 
 impl Spool {
     /// Reads a piece. False at the end.
-    fn fill(&mut self, from: BorrowedFd<'_>, options: &ReaderOptions) -> Result<bool, Error> {
+    fn fill(&mut self, from: BorrowedFd<'_>, options: &ReaderOptions) -> Result<bool, ErrorKind> {
         let begin = self.memory.len();
-        self.memory.try_reserve(PIECE).map_err(|_| Error::OutOfMemory)?;
+        self.memory.try_reserve(PIECE)?;
         self.memory.resize(begin + PIECE, 0);
         let offset = self.size;
         let got = fd::read_at_least(from, &mut self.memory[begin..], &mut [], PIECE);
-        let got = got.map_err(|errno| Error::Io { doing: Doing::Reading, offset, errno })?;
+        let got = got.map_err(IoOperation::Read.failed_at(offset))?;
         self.memory.truncate(begin + got);
         self.size += got as u64;
         if self.size > options.spool_limit {
-            return Err(Error::InputTooLarge { limit: options.spool_limit });
+            return Err(ErrorKind::InputTooLarge { limit: options.spool_limit });
         }
         if self.file.is_none() && self.size > options.spool_memory {
             let unnamed = file::create_unnamed();
-            self.file = Some(unnamed.map_err(|errno| Error::Io { doing: Doing::Creating, offset: 0, errno })?);
+            self.file = Some(unnamed.map_err(IoOperation::CreateTempFile.failed())?);
         }
         if let Some(file) = &self.file {
             let written = fd::write_all(file.as_fd(), &self.memory, &[]);
-            written.map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })?;
+            written.map_err(IoOperation::Write.failed_at(offset))?;
             self.memory.clear();
         }
         Ok(got == PIECE)

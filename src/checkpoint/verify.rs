@@ -3,12 +3,13 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::ErrorKind;
 use super::index_format::OfParts;
 use super::reader::Reader;
 use super::region_reader::{Loader, Verified};
-use super::{Failure, Progress, checksum};
+use super::{Error, Progress, checksum};
+use crate::alloc::try_collect;
 use crate::container::Container;
-use crate::error::Error;
 
 /// Something that is damaged: a region, which is lost; or the metadata of the container, which costs no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Damage<'r> {
     /// The first of its frames that is damaged. `None` if each of them is sound, but the region's own checksum is wrong.
     pub frame: Option<usize>,
     /// What is wrong, and where.
-    pub error: Error,
+    pub error: ErrorKind,
 }
 
 /// What a verification has found.
@@ -61,26 +62,25 @@ impl Reader<'_> {
     /// `damage` is told of each region that is lost, in order, and of each finding about the metadata.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`]. Damage is no error, but in what is returned.
-    pub fn verify(&self, damage: &mut dyn FnMut(Damage<'_>)) -> Result<Verdict, Failure> {
+    /// [`ErrorKind::OutOfMemory`]. Damage is no error, but in what is returned.
+    pub fn verify(&self, damage: &mut dyn FnMut(Damage<'_>)) -> Result<Verdict, Error> {
         self.verify_with(damage, None)
     }
 
     /// As [`verify`](Self::verify). `observer` is told of progress, by the thread that calls. [`ControlFlow::Break`] cancels.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]; [`Error::OutOfMemory`].
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::OutOfMemory`].
     pub fn verify_with(
         &self,
         damage: &mut dyn FnMut(Damage<'_>),
         mut observer: Option<&mut dyn FnMut(Progress) -> ControlFlow<()>>,
-    ) -> Result<Verdict, Failure> {
-        let in_file = |error: Error| Failure::from(error).in_file(self.file.as_deref());
-        let mut states = Vec::new();
+    ) -> Result<Verdict, Error> {
+        let in_file = |error: ErrorKind| Error::from(error).in_file(self.file.as_deref());
         let frames = self.frame_count();
-        states.try_reserve_exact(frames).map_err(|_| in_file(Error::OutOfMemory))?;
         // Of each frame whether it is damaged, and the checksum of its data.
-        states.resize_with(frames, || (AtomicU64::new(SOUND), AtomicU64::new(0)));
+        let states = (0..frames).map(|_| (AtomicU64::new(SOUND), AtomicU64::new(0)));
+        let states = try_collect(states).map_err(|error| in_file(error.into()))?;
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
         let job = |number: usize, loader: &mut Loader| {
             let (size, bytes) = self.verify_frame(number, loader, &states[number]).map_err(|error| ((), error))?;
@@ -98,14 +98,14 @@ impl Reader<'_> {
         });
         result.map_err(|(_, error)| in_file(error))?;
         let states = states.into_iter().map(|(state, sum)| (state.into_inner(), sum.into_inner()));
-        let states: Result<Vec<(u64, u64)>, Error> = collect(states, frames);
+        let states = try_collect(states).map_err(|error| in_file(error.into()))?;
         let mut verdict = Verdict {
             frames: frames as u64,
             regions: self.len() as u64,
             has_checksums: self.has_checksums(),
             ..Verdict::default()
         };
-        self.judge(&states.map_err(in_file)?, &mut verdict, damage).map_err(in_file)?;
+        self.judge(&states, &mut verdict, damage).map_err(in_file)?;
         self.verify_container(&mut verdict, damage).map_err(in_file)?;
         Ok(verdict)
     }
@@ -116,11 +116,11 @@ impl Reader<'_> {
         number: usize,
         loader: &mut Loader,
         (state, sum): &(AtomicU64, AtomicU64),
-    ) -> Result<(u64, u64), Error> {
+    ) -> Result<(u64, u64), ErrorKind> {
         let view = self.view();
-        let frame = view.frame(number).ok_or(Error::Internal)?;
+        let frame = view.frame(number).ok_or(ErrorKind::Internal)?;
         match self.frame_data(number, &frame, Verified::ForSure, loader) {
-            Err(error @ (Error::OutOfMemory | Error::Internal)) => return Err(error),
+            Err(error @ (ErrorKind::OutOfMemory | ErrorKind::Internal)) => return Err(error),
             Err(_) => state.store(DAMAGED, Ordering::Relaxed),
             Ok(_) if !self.has_checksums() => {}
             Ok(data) => {
@@ -139,14 +139,14 @@ impl Reader<'_> {
 
     /// Tells of each region that is lost. Frames that are sound are known to be: hashed again for each region in them, many regions in one
     /// would take time in proportion to the square.
-    fn judge(&self, states: &[(u64, u64)], verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), Error> {
+    fn judge(&self, states: &[(u64, u64)], verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), ErrorKind> {
         verdict.damaged_frames = states.iter().filter(|(state, _)| state & DAMAGED != 0).count() as u64;
         let view = self.view();
         let mut loader = Loader::default();
         // Many regions can lie in one frame.
-        let mut last = (usize::MAX, Error::Internal);
+        let mut last = (usize::MAX, ErrorKind::Internal);
         for number in 0..self.len() {
-            let region = view.region(number).ok_or(Error::Internal)?;
+            let region = view.region(number).ok_or(ErrorKind::Internal)?;
             let (mut found, mut parts) = (None, OfParts::new());
             for (frame, bounds) in (region.first_frame..).map_while(|frame| Some((frame, view.frame(frame)?))) {
                 if region.data.is_empty() || bounds.data.start >= region.data.end {
@@ -157,7 +157,7 @@ impl Reader<'_> {
                     if last.0 != frame {
                         // Once more, for the reason.
                         let again = self.frame_data(frame, &bounds, Verified::ForSure, &mut loader);
-                        last = (frame, again.err().unwrap_or(Error::Internal));
+                        last = (frame, again.err().unwrap_or(ErrorKind::Internal));
                     }
                     found = Some((Some(frame), last.1));
                     break;
@@ -176,7 +176,7 @@ impl Reader<'_> {
             if found.is_none() && self.has_checksums() && parts.finish() != region.checksum {
                 let offset = view.frame(region.first_frame).map_or(0, |frame| frame.stored.start);
                 let what = "the checksum of the region is wrong, though those of its frames are right";
-                found = Some((None, Error::Malformed { offset, what }));
+                found = Some((None, ErrorKind::Corrupt { offset, reason: what }));
             }
             if let Some((frame, error)) = found {
                 verdict.lost_regions += 1;
@@ -187,18 +187,18 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn verify_container(&self, verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), Error> {
+    fn verify_container(&self, verdict: &mut Verdict, damage: &mut dyn FnMut(Damage<'_>)) -> Result<(), ErrorKind> {
         let container = Container::parse(self.source.bytes())?;
-        container.verify_with(&mut |finding| {
+        Ok(container.verify_with(&mut |finding| {
             verdict.findings += 1;
             let offset = finding.offset.unwrap_or(self.table.end() as u64);
             verdict.first_offset = verdict.first_offset.or(Some(offset));
             damage(Damage {
                 region: None,
                 frame: None,
-                error: Error::Malformed { offset, what: "the metadata of the container is not as it was written" },
+                error: ErrorKind::Corrupt { offset, reason: "the metadata of the container is not as it was written" },
             });
-        })
+        })?)
     }
 }
 
@@ -214,11 +214,3 @@ fn lies_in(inner: &Range<u64>, outer: &Range<u64>) -> bool {
 
 /// Bit 1: a region that lies in the frame has a wrong checksum of its own.
 const REGION_DAMAGED: u64 = 2;
-
-/// As collect, but that it ends the process where memory is short.
-fn collect<T>(items: impl Iterator<Item = T>, count: usize) -> Result<Vec<T>, Error> {
-    let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-    all.extend(items);
-    Ok(all)
-}

@@ -6,15 +6,16 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use super::error::ErrorKind;
 use super::error::file_name;
 use super::frame_encoder::{Makers, Stored};
 use super::index_format::{Building, FRAMES, INDEX, OfParts};
 use super::options::Observer;
 use super::output::Output;
-use super::{Failure, Progress, WriterOptions, check_name, checksum};
+use super::{Error, Progress, WriterOptions, check_name, checksum};
+use crate::alloc::{try_box, try_with_capacity};
 use crate::container;
-use crate::error::Error;
-use crate::frame::{self, FrameStyle};
+use crate::frame::FrameStyle;
 
 /// A region of at least this part of a frame has frames of its own.
 const LARGE: usize = 4;
@@ -24,7 +25,7 @@ const LARGE: usize = 4;
 /// What [`add`](Self::add) was given is not needed any more when it returns: it was written, or copied if it is small (less than a quarter of
 /// a frame; where several threads compress, less than 8 frames for each of them).
 ///
-/// A writer of which a call failed stays failed: all further calls return [`Error::Failed`], and the file is not made. So it is enough to
+/// A writer of which a call failed stays failed: all further calls return [`ErrorKind::Poisoned`], and the file is not made. So it is enough to
 /// look at what [`commit`](Self::commit) returns.
 ///
 /// Dropping a writer discards what was written. To a descriptor it may have been written already, without the index.
@@ -65,25 +66,25 @@ impl Writer<'static> {
     ///
     /// # Errors
     /// As for [`WriterOptions::create`].
-    pub fn create(path: impl AsRef<Path>) -> Result<Self, Failure> {
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         WriterOptions::new().create(path)
     }
 }
 
 impl<'w> Writer<'w> {
-    pub(super) fn begin_file(options: WriterOptions<'w>, path: &Path) -> Result<Self, Failure> {
+    pub(super) fn begin_file(options: WriterOptions<'w>, path: &Path) -> Result<Self, Error> {
         let file = file_name(path);
         let output = options.check().and_then(|()| Output::file(path, options.sync));
         Self::begin(options, output, file)
     }
 
-    pub(super) fn begin_fd(options: WriterOptions<'w>, fd: impl AsFd + Send + Sync + 'w) -> Result<Self, Failure> {
-        let output = options.check().and_then(|()| Ok(Output::fd(frame::boxed(fd)?, options.sync)));
+    pub(super) fn begin_fd(options: WriterOptions<'w>, fd: impl AsFd + Send + Sync + 'w) -> Result<Self, Error> {
+        let output = options.check().and_then(|()| Ok(Output::fd(try_box(fd)?, options.sync)));
         Self::begin(options, output, None)
     }
 
-    fn begin(options: WriterOptions<'w>, output: Result<Output<'w>, Error>, file: Option<Box<str>>) -> Result<Self, Failure> {
-        let output = output.map_err(|error| Failure::from(error).in_file(file.as_deref()))?;
+    fn begin(options: WriterOptions<'w>, output: Result<Output<'w>, ErrorKind>, file: Option<Box<str>>) -> Result<Self, Error> {
+        let output = output.map_err(|error| Error::from(error).in_file(file.as_deref()))?;
         Ok(Self {
             file,
             style: options.style,
@@ -104,8 +105,8 @@ impl<'w> Writer<'w> {
     /// region. `data` can be empty. Regions keep the order in which they are added.
     ///
     /// # Errors
-    /// [`Error::Argument`]; [`Error::NameTaken`]; [`Error::Io`]; [`Error::Cancelled`]; [`Error::OutOfMemory`]; [`Error::Failed`].
-    pub fn add(&mut self, name: &str, data: &[u8]) -> Result<(), Failure> {
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::DuplicateName`]; [`ErrorKind::Io`]; [`ErrorKind::Cancelled`]; [`ErrorKind::OutOfMemory`]; [`ErrorKind::Poisoned`].
+    pub fn add(&mut self, name: &str, data: &[u8]) -> Result<(), Error> {
         self.or_fail(|writer, output| writer.add_region(output, name, data)).map_err(|failure| failure.in_region(name))
     }
 
@@ -114,7 +115,7 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     /// As for [`add`](Self::add).
-    pub fn attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Failure> {
+    pub fn attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
         let result = self.or_fail(|writer, _| {
             check_name(key)?;
             writer.index.add_attribute(key, value)?;
@@ -127,7 +128,7 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     /// As for [`add`](Self::add).
-    pub fn set_style(&mut self, style: FrameStyle) -> Result<(), Failure> {
+    pub fn set_style(&mut self, style: FrameStyle) -> Result<(), Error> {
         self.or_fail(|writer, output| {
             if style != writer.style {
                 writer.make_frames(output, &[])?;
@@ -142,20 +143,20 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     /// As for [`add`](Self::add). Then the file of that name is what it was, and there is nothing left of the new one. But for
-    /// [`Error::Io`] while syncing the folder: the new file is in its place already, and after a crash the old one may be back.
-    pub fn commit(mut self) -> Result<Summary, Failure> {
+    /// [`ErrorKind::Io`] while syncing the folder: the new file is in its place already, and after a crash the old one may be back.
+    pub fn commit(mut self) -> Result<Summary, Error> {
         self.or_fail(|writer, output| writer.finish(output))?;
         let output = self.output.take();
         let frames = self.index.frame_count() as u64;
         let summary = Summary { regions: self.index.names.len() as u64, frames, data: self.done, stored: self.index.stored };
-        let result = output.map_or(Err(Error::Failed), Output::commit);
-        result.map_err(|error| Failure::from(error).in_file(self.file.as_deref()))?;
+        let result = output.map_or(Err(ErrorKind::Poisoned), Output::commit);
+        result.map_err(|error| Error::from(error).in_file(self.file.as_deref()))?;
         Ok(summary)
     }
 
-    /// The same failure, as one of this file.
-    pub(crate) fn about_file(&self, failure: Failure) -> Failure {
-        failure.in_file(self.file.as_deref())
+    /// The same error, as one of this file.
+    pub(crate) fn in_this_file(&self, error: Error) -> Error {
+        error.in_file(self.file.as_deref())
     }
 
     /// The index so far.
@@ -164,15 +165,15 @@ impl<'w> Writer<'w> {
     }
 
     /// Does something with the output, which is gone if that fails.
-    fn or_fail(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn or_fail(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Error>) -> Result<(), Error> {
         let result = match self.output.take() {
-            None => Err(Error::Failed.into()),
+            None => Err(ErrorKind::Poisoned.into()),
             Some(mut output) => body(self, &mut output).map(|()| self.output = Some(output)),
         };
-        result.map_err(|failure| self.about_file(failure))
+        result.map_err(|error| self.in_this_file(error))
     }
 
-    fn add_region(&mut self, output: &mut Output<'w>, name: &str, data: &[u8]) -> Result<(), Failure> {
+    fn add_region(&mut self, output: &mut Output<'w>, name: &str, data: &[u8]) -> Result<(), Error> {
         check_name(name)?;
         self.index.names.add(name)?;
         self.added += data.len() as u64;
@@ -190,7 +191,7 @@ impl<'w> Writer<'w> {
             self.end_frame()?;
             self.flush_if_enough(output)?;
         }
-        self.waiting.try_reserve(data.len()).map_err(|_| Error::OutOfMemory)?;
+        self.waiting.try_reserve(data.len())?;
         self.waiting.extend_from_slice(data);
         let sum = if self.checksums { checksum(data) } else { 0 };
         Ok(self.index.add_region(data.len() as u64, sum, self.index.frame_count() + self.cuts.len())?)
@@ -202,23 +203,23 @@ impl<'w> Writer<'w> {
     }
 
     /// Ends the frame that waits.
-    fn end_frame(&mut self) -> Result<(), Error> {
+    fn end_frame(&mut self) -> Result<(), ErrorKind> {
         if self.open_frame() > 0 {
-            self.cuts.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            self.cuts.try_reserve(1)?;
             self.cuts.push(self.waiting.len());
         }
         Ok(())
     }
 
     /// Makes the frames that wait if there are enough for all threads.
-    fn flush_if_enough(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+    fn flush_if_enough(&mut self, output: &mut Output<'w>) -> Result<(), Error> {
         if self.cuts.len() < self.makers.enough(self.style) { Ok(()) } else { self.make_frames(output, &[]).map(drop) }
     }
 
     /// Copies a region that has frames of its own, but too few for all threads to have something to do. Returns its checksum.
-    fn keep(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Failure> {
+    fn keep(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Error> {
         let mut sums = OfParts::new();
-        self.waiting.try_reserve(data.len()).map_err(|_| Error::OutOfMemory)?;
+        self.waiting.try_reserve(data.len())?;
         for part in data.chunks(self.frame_size) {
             self.waiting.extend_from_slice(part);
             self.end_frame()?;
@@ -230,12 +231,11 @@ impl<'w> Writer<'w> {
     }
 
     /// Makes frames of all that waits, and of a region behind it. Returns the checksum of the latter.
-    fn make_frames(&mut self, output: &mut Output<'w>, region: &[u8]) -> Result<u64, Failure> {
+    fn make_frames(&mut self, output: &mut Output<'w>, region: &[u8]) -> Result<u64, Error> {
         self.end_frame()?;
         let (waiting, cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
         let (kept, new) = (cuts.len(), region.len().div_ceil(self.frame_size));
-        let mut parts = Vec::new();
-        parts.try_reserve_exact(kept + new).map_err(|_| Error::OutOfMemory)?;
+        let mut parts = try_with_capacity(kept + new)?;
         let mut begin = 0;
         parts.extend(cuts.iter().map(|&end| &waiting[mem::replace(&mut begin, end)..end]));
         parts.extend(region.chunks(self.frame_size));
@@ -248,7 +248,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Makes a frame of each part. Returns the checksum of a region that is those from number `region` on.
-    fn make_parts(&mut self, output: &mut Output<'w>, parts: &[&[u8]], region: usize) -> Result<u64, Failure> {
+    fn make_parts(&mut self, output: &mut Output<'w>, parts: &[&[u8]], region: usize) -> Result<u64, Error> {
         let (first, style, checksums) = (self.index.frame_count(), self.style, self.checksums);
         let mut sums = OfParts::new();
         // Taken apart, as what is written below belongs to this too.
@@ -273,19 +273,19 @@ impl<'w> Writer<'w> {
             self.tell()
         });
         self.makers = makers;
-        result.map_err(|(number, error)| Failure::from(error).in_frame(first + number))?;
+        result.map_err(|(number, error)| Error::from(error).in_frame(first + number))?;
         Ok(if checksums { sums.finish() } else { 0 })
     }
 
-    fn tell(&mut self) -> Result<(), Error> {
+    fn tell(&mut self) -> Result<(), ErrorKind> {
         let progress = Progress { data: self.done, total: self.added, stored: self.index.stored };
         match self.observer.as_mut().map(|observer| observer.see(progress)) {
-            Some(ControlFlow::Break(())) => Err(Error::Cancelled),
+            Some(ControlFlow::Break(())) => Err(ErrorKind::Cancelled),
             _ => Ok(()),
         }
     }
 
-    fn finish(&mut self, output: &mut Output<'w>) -> Result<(), Failure> {
+    fn finish(&mut self, output: &mut Output<'w>) -> Result<(), Error> {
         self.make_frames(output, &[])?;
         let frames = self.index.stored;
         let index = self.index.encode(self.checksums)?;

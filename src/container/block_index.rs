@@ -1,7 +1,8 @@
 //! The index of blocks: what the section of type 1 has in it, and legacy files are.
 
 use super::Container;
-use crate::error::Error;
+use super::error::Error;
+use crate::alloc::{try_copy, try_with_capacity};
 
 /// The type of the section that has the index of blocks.
 pub(crate) const SECTION: u8 = 1;
@@ -18,7 +19,7 @@ const FOOTER_MAGIC: [u8; 4] = [0x46, 0x54, 0x52, 0x01];
 const PAYLOAD_V5: usize = 36;
 const PAYLOAD_V6: usize = 44;
 
-const TOO_MANY: Error = Error::Argument("there are more blocks than an index can have");
+const TOO_MANY: Error = Error::InvalidArgument("there are more blocks than an index can have");
 
 /// In [`BlockFooter::last_add_confirmed`]: none.
 const NONE: i64 = -1;
@@ -86,7 +87,7 @@ impl BlockFooter {
         match self.version {
             5 => Ok(PAYLOAD_V5),
             6 => Ok(PAYLOAD_V6),
-            _ => Err(Error::Argument("the version of a block footer is 5 or 6")),
+            _ => Err(Error::InvalidArgument("the version of a block footer is 5 or 6")),
         }
     }
 }
@@ -131,12 +132,10 @@ impl BlockIndex {
     /// The index that has `blocks`, and the footer that belongs to them.
     ///
     /// # Errors
-    /// [`Error::Argument`] where an index can't have so many; [`Error::OutOfMemory`].
+    /// [`Error::InvalidArgument`] where an index can't have so many; [`Error::OutOfMemory`].
     pub fn new(blocks: &[Block]) -> Result<Self, Error> {
         let footer = BlockFooter::of(blocks.iter().copied())?;
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(blocks.len()).map_err(|_| Error::OutOfMemory)?;
-        copy.extend_from_slice(blocks);
+        let copy = try_copy(blocks)?;
         Ok(Self { blocks: copy, footer, stop: None })
     }
 
@@ -153,12 +152,12 @@ impl BlockIndex {
     /// Reads the payload of a section of type 1.
     ///
     /// # Errors
-    /// [`Error::Unrecognized`] where it has no footer that is whole; [`Error::OutOfMemory`]. A bad index record is no error: see
+    /// [`Error::UnknownFormat`] where it has no footer that is whole; [`Error::OutOfMemory`]. A bad index record is no error: see
     /// [`stop`](Self::stop).
     pub fn decode(payload: &[u8]) -> Result<Self, Error> {
         let mut blocks = Vec::new();
         let (footer, stop) = decode(payload, &mut |block| {
-            blocks.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            blocks.try_reserve(1)?;
             blocks.push(block);
             Ok(())
         })?;
@@ -169,11 +168,10 @@ impl BlockIndex {
     /// version.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the footer's version is neither 5 nor 6; [`Error::OutOfMemory`].
+    /// [`Error::InvalidArgument`] where the footer's version is neither 5 nor 6; [`Error::OutOfMemory`].
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         let size = encoded_size(self.blocks.len(), &self.footer)?;
-        let mut payload = Vec::new();
-        payload.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+        let mut payload = try_with_capacity(size)?;
         encode(self.blocks.iter().copied(), &self.footer, |record| payload.extend_from_slice(record));
         Ok(payload)
     }
@@ -263,7 +261,7 @@ pub(crate) fn decode(
         Some((at, size, footer(&payload[at..], size)?))
     });
     let Some((area, size, footer)) = found else {
-        return Err(Error::Unrecognized("this is not an index of blocks: it does not end in a footer that is whole"));
+        return Err(Error::UnknownFormat("this is not an index of blocks: it does not end in a footer that is whole"));
     };
     let (mut at, mut count) = (0, 0u64);
     let mut why = None;

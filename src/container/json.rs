@@ -3,7 +3,7 @@
 //! Which texts are accepted decides which files are, so the rules are spelled out here: RFC 8259, of which nothing is taken from
 //! an encoding (bytes above 0x7F are only ever passed over), with a limit to how deep values lie in each other. Nothing recurses.
 
-use crate::error::Error;
+use super::error::Error;
 
 /// How many arrays and objects may lie in each other.
 pub(super) const DEPTH_MAX: usize = 10_000;
@@ -45,7 +45,7 @@ impl<'t> Json<'t> {
     }
 
     pub(super) fn error(&self, what: &'static str) -> Error {
-        Error::Malformed { offset: self.offset(), what }
+        Error::Corrupt { offset: self.offset(), reason: what }
     }
 
     /// Passes over white space, and says how much there was.

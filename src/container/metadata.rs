@@ -6,9 +6,9 @@
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
+use super::error::Error;
+use super::issue::{Issue, IssueKind};
 use super::json::{IN_ARRAY, IN_OBJECT, Json, find};
-use super::verify::{Finding, FindingKind};
-use crate::error::Error;
 
 const TOP: [&str; 2] = ["version", "sections"];
 const SECTION: [&str; 3] = ["type", "offset", "length"];
@@ -33,7 +33,7 @@ impl Meta {
     ///
     /// Memory: 24 bytes per element of `sections`, which takes 3 bytes of text at least, and three times that while the list
     /// grows.
-    pub(super) fn read(text: &[u8], base: u64, note: &mut dyn FnMut(Finding)) -> Result<Self, Error> {
+    pub(super) fn read(text: &[u8], base: u64, note: &mut dyn FnMut(Issue)) -> Result<Self, Error> {
         let mut reader = Reader { json: Json::new(text, base), note, section: None };
         let (mut version, mut store) = (0, Store::default());
         reader.space();
@@ -70,7 +70,7 @@ impl Store {
 
     fn element(&mut self, index: usize) -> Result<&mut Entry, Error> {
         if index == self.elements.len() {
-            self.elements.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            self.elements.try_reserve(1)?;
             self.elements.push(Entry::default());
         }
         self.elements.get_mut(index).ok_or(Error::Internal)
@@ -84,28 +84,28 @@ impl Store {
 
 struct Reader<'t, 'n> {
     json: Json<'t>,
-    note: &'n mut dyn FnMut(Finding),
+    note: &'n mut dyn FnMut(Issue),
     /// The position in its list of the section that is read.
     section: Option<usize>,
 }
 
 impl Reader<'_, '_> {
-    fn note(&mut self, offset: u64, kind: FindingKind) {
-        (self.note)(Finding { offset: Some(offset), section: self.section, kind });
+    fn note(&mut self, offset: u64, kind: IssueKind) {
+        (self.note)(Issue { offset: Some(offset), section: self.section, kind });
     }
 
     fn space(&mut self) {
         let offset = self.json.offset();
         let bytes = self.json.space();
         if bytes > 0 {
-            self.note(offset, FindingKind::Space { bytes: bytes as u64 });
+            self.note(offset, IssueKind::Space { bytes: bytes as u64 });
         }
     }
 
     fn null(&mut self, what: &'static str) -> Result<(), Error> {
         let offset = self.json.offset();
         self.json.word()?;
-        self.note(offset, FindingKind::Null { what });
+        self.note(offset, IssueKind::Null { what });
         Ok(())
     }
 
@@ -129,18 +129,18 @@ impl Reader<'_, '_> {
                 self.space();
                 match find(key, names) {
                     None => {
-                        self.note(offset, FindingKind::UnknownKey);
+                        self.note(offset, IssueKind::UnknownKey);
                         self.json.skip(depth)?;
                     }
                     Some(found) => {
                         let name = names[found];
                         if key != name.as_bytes() {
-                            self.note(offset, FindingKind::KeySpelling { name });
+                            self.note(offset, IssueKind::KeySpelling { name });
                         }
                         if seen & 1 << found != 0 {
-                            self.note(offset, FindingKind::RepeatedKey { name });
+                            self.note(offset, IssueKind::RepeatedKey { name });
                         } else if seen >> found != 0 {
-                            self.note(offset, FindingKind::KeyOrder { name });
+                            self.note(offset, IssueKind::KeyOrder { name });
                         }
                         seen |= 1 << found;
                         value(self, found)?;
@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
             }
         }
         for (_, &name) in names.iter().enumerate().filter(|(index, _)| seen & 1 << index == 0) {
-            self.note(self.json.offset(), FindingKind::MissingKey { name });
+            self.note(self.json.offset(), IssueKind::MissingKey { name });
         }
         self.json.expect(b'}', IN_OBJECT)
     }
@@ -167,7 +167,7 @@ impl Reader<'_, '_> {
                 let offset = self.json.offset();
                 let number = self.json.number()?;
                 if number == b"-0" {
-                    self.note(offset, FindingKind::NegativeZero);
+                    self.note(offset, IssueKind::NegativeZero);
                 }
                 // A fraction or an exponent is no integer, even if its value is one.
                 *to = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or(error)?;

@@ -8,20 +8,22 @@
 //! The format is specified in docs/container-format.md.
 
 pub(crate) mod block_index;
+mod error;
+mod issue;
 mod json;
 mod metadata;
 mod verify;
 mod write;
 
 pub use block_index::{Block, BlockFooter, BlockIndex, Stop};
-pub use verify::{Finding, FindingKind};
+pub use error::Error;
+pub use issue::{Issue, IssueKind};
 pub(crate) use write::tail;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use crate::error::Error;
 use metadata::{Entry, Meta};
 
 /// The last bytes of each container.
@@ -139,15 +141,15 @@ impl Entry {
 /// Data and metadata of a file.
 fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     if file.len() < TRAILER {
-        return Err(Error::Unrecognized("this is not a CKPT container: it has fewer than 8 bytes"));
+        return Err(Error::UnknownFormat("this is not a CKPT container: it has fewer than 8 bytes"));
     }
     let Some((rest, length)) = file.strip_suffix(MAGIC).and_then(|rest| rest.split_last_chunk()) else {
-        return Err(Error::Unrecognized("this is not a CKPT container: it does not end in \"CKPT\" (or is cut off)"));
+        return Err(Error::UnknownFormat("this is not a CKPT container: it does not end in \"CKPT\" (or is cut off)"));
     };
     let length = u32::from_le_bytes(*length) as usize;
-    let data = rest.len().checked_sub(length).ok_or(Error::Malformed {
+    let data = rest.len().checked_sub(length).ok_or(Error::Corrupt {
         offset: rest.len() as u64,
-        what: "the trailer tells of more bytes of metadata than the file has: it is damaged, or its begin is missing",
+        reason: "the trailer tells of more bytes of metadata than the file has: it is damaged, or its begin is missing",
     })?;
     Ok(rest.split_at(data))
 }
@@ -170,7 +172,7 @@ impl<'a> Container<'a> {
     /// metadata's length and 16 KiB.
     ///
     /// # Errors
-    /// [`Error::Unrecognized`] where it is none; [`Error::Malformed`] where its metadata can't be read; [`Error::OutOfMemory`].
+    /// [`Error::UnknownFormat`] where it is none; [`Error::Corrupt`] where its metadata can't be read; [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         let (data, text) = split(file)?;
         let meta = Meta::read(text, data.len() as u64, &mut |_| {})?;
@@ -219,9 +221,9 @@ impl<'a> Container<'a> {
     /// The data of the first section of type `kind`.
     ///
     /// # Errors
-    /// [`Error::NoSuchSection`]; [`Error::SectionOutOfRange`].
+    /// [`Error::SectionNotFound`]; [`Error::SectionOutOfRange`].
     pub fn get(&self, kind: u8) -> Result<&[u8], Error> {
-        let first = self.first(kind).ok_or(Error::NoSuchSection { kind })?;
+        let first = self.first(kind).ok_or(Error::SectionNotFound { kind })?;
         self.data_of(&self.sections[first])
     }
 
@@ -231,13 +233,13 @@ impl<'a> Container<'a> {
     /// that overlap have their bytes each, and keys of the metadata that the format doesn't have are lost.
     ///
     /// # Errors
-    /// [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::TooLarge`] where all of them together are
+    /// [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::OffsetOverflow`] where all of them together are
     /// larger than an offset can be; [`Error::OutOfMemory`].
     pub fn set(&mut self, kind: u8, data: impl Into<Cow<'a, [u8]>>) -> Result<(), Error> {
         let data = data.into();
         let end = self.end_without(kind)?;
         let length = data.len() as i64;
-        end.checked_add(length).ok_or(Error::TooLarge { size: data.len() as u64 })?;
+        end.checked_add(length).ok_or(Error::OffsetOverflow { size: data.len() as u64 })?;
         self.reserve(1)?;
         self.discard(kind);
         let entry = Entry { offset: end, length, kind };
@@ -249,9 +251,9 @@ impl<'a> Container<'a> {
     /// Removes all sections of type `kind`. Otherwise as [`set`](Self::set).
     ///
     /// # Errors
-    /// [`Error::NoSuchSection`], and as for [`set`](Self::set).
+    /// [`Error::SectionNotFound`], and as for [`set`](Self::set).
     pub fn remove(&mut self, kind: u8) -> Result<(), Error> {
-        self.first(kind).ok_or(Error::NoSuchSection { kind })?;
+        self.first(kind).ok_or(Error::SectionNotFound { kind })?;
         self.end_without(kind)?;
         self.discard(kind);
         Ok(())
@@ -264,7 +266,7 @@ impl<'a> Container<'a> {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub fn verify(&self) -> Result<Vec<Finding>, Error> {
+    pub fn verify(&self) -> Result<Vec<Issue>, Error> {
         let (mut findings, mut short) = (Vec::new(), false);
         self.verify_with(&mut |finding| match findings.try_reserve(1) {
             Ok(()) => findings.push(finding),
@@ -274,7 +276,7 @@ impl<'a> Container<'a> {
     }
 
     /// As [`verify`](Self::verify), one by one.
-    pub(crate) fn verify_with(&self, note: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+    pub(crate) fn verify_with(&self, note: &mut dyn FnMut(Issue)) -> Result<(), Error> {
         if self.file.is_empty() { Ok(()) } else { verify::verify(self.file, note) }
     }
 
@@ -306,7 +308,7 @@ impl<'a> Container<'a> {
         let mut end = 0i64;
         for placed in self.sections.iter().filter(|placed| placed.entry.kind != kind) {
             let length = self.data_of(placed)?.len();
-            end = end.checked_add(length as i64).ok_or(Error::TooLarge { size: length as u64 })?;
+            end = end.checked_add(length as i64).ok_or(Error::OffsetOverflow { size: length as u64 })?;
         }
         Ok(end)
     }
@@ -315,7 +317,7 @@ impl<'a> Container<'a> {
     fn reserve(&mut self, more: usize) -> Result<(), Error> {
         let types = 256 - self.types.len();
         let reserved = self.sections.try_reserve(more).and_then(|()| self.types.try_reserve_exact(types));
-        reserved.map_err(|_| Error::OutOfMemory)?;
+        reserved?;
         self.types.resize_with(256, OfType::default);
         Ok(())
     }

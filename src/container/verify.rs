@@ -1,143 +1,17 @@
 //! The strict mode: whether a file is what this library and the original would write, and where it isn't.
 
-use std::fmt;
-
-use super::metadata::Meta;
-use super::{Entry, split};
-use crate::error::Error;
-
-/// Something in a container that neither this library nor the original writes, though both read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finding {
-    /// Where in the file, in bytes.
-    pub offset: Option<u64>,
-    /// Which section it is about, counted from 0 in the order of the metadata.
-    pub section: Option<usize>,
-    /// What it is.
-    pub kind: FindingKind,
-}
-
-/// What a [`Finding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FindingKind {
-    /// The version is not 1.
-    Version {
-        /// It is this.
-        found: i64,
-    },
-    /// White space in the metadata.
-    Space {
-        /// So many bytes in a row.
-        bytes: u64,
-    },
-    /// A key that the format doesn't have. It is ignored, and lost when the container is written.
-    UnknownKey,
-    /// A key in other letters, or with escapes.
-    KeySpelling {
-        /// As it should be.
-        name: &'static str,
-    },
-    /// A key for the second time in its object.
-    RepeatedKey {
-        /// The key.
-        name: &'static str,
-    },
-    /// A key behind one that it should stand before.
-    KeyOrder {
-        /// The key.
-        name: &'static str,
-    },
-    /// A key that is not there. Its value is taken to be 0 or null.
-    MissingKey {
-        /// The key.
-        name: &'static str,
-    },
-    /// null, where a value should be.
-    Null {
-        /// Whose value.
-        what: &'static str,
-    },
-    /// -0, where 0 should be.
-    NegativeZero,
-    /// A second section of one type: only the first one is found by its type.
-    RepeatedType {
-        /// The type.
-        kind: u8,
-        /// Which section is the first one.
-        first: usize,
-    },
-    /// A section that lies, in whole or in part, outside of the data.
-    OutOfRange {
-        /// Its offset.
-        offset: i64,
-        /// Its length in bytes.
-        length: i64,
-        /// How many bytes of data there are.
-        size: u64,
-    },
-    /// A section that doesn't begin where the one before it ends: there is a gap, or they overlap. An update by appending leaves
-    /// such a gap.
-    Place {
-        /// Where it should begin.
-        expected: i64,
-        /// Where it begins.
-        found: i64,
-    },
-    /// Data behind the end of the last section.
-    DataBehind {
-        /// So many bytes.
-        bytes: u64,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(offset) = self.offset {
-            write!(f, "offset {offset}")?;
-        }
-        if let Some(section) = self.section {
-            write!(f, "{}section {section}", if self.offset.is_some() { ", " } else { "" })?;
-        }
-        if self.offset.is_some() || self.section.is_some() {
-            f.write_str(": ")?;
-        }
-        self.kind.fmt(f)
-    }
-}
-
-impl fmt::Display for FindingKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Version { found } => write!(f, "the version is {found}, expected 1"),
-            Self::Space { bytes } => write!(f, "{bytes} bytes of white space, expected none"),
-            Self::UnknownKey => f.write_str("a key that the format does not have"),
-            Self::KeySpelling { name } => write!(f, "a key that stands for \"{name}\" is not spelled so"),
-            Self::RepeatedKey { name } => write!(f, "\"{name}\" is repeated"),
-            Self::KeyOrder { name } => write!(f, "\"{name}\" stands behind a key that it should stand before"),
-            Self::MissingKey { name } => write!(f, "\"{name}\" is missing"),
-            Self::Null { what } => write!(f, "{what} is null"),
-            Self::NegativeZero => f.write_str("-0, expected 0"),
-            Self::RepeatedType { kind, first } => write!(f, "type {kind} is repeated, section {first} has it already"),
-            Self::OutOfRange { offset, length, size } => {
-                write!(f, "{length} bytes at offset {offset} are out of range, there are {size} bytes of data")
-            }
-            Self::Place { expected, found } => {
-                write!(f, "begins at offset {found}, expected {expected}, where the one before ends")
-            }
-            Self::DataBehind { bytes } => write!(f, "{bytes} bytes of data behind the last section"),
-        }
-    }
-}
+use super::error::Error;
+use super::issue::{Issue, IssueKind};
+use super::metadata::{Entry, Meta};
+use super::split;
 
 /// Tells `note` all that `file` has which isn't written so. Fails where it can't be read at all.
-pub(super) fn verify(file: &[u8], note: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+pub(super) fn verify(file: &[u8], note: &mut dyn FnMut(Issue)) -> Result<(), Error> {
     let (data, text) = split(file)?;
     let size = data.len() as u64;
     let meta = Meta::read(text, size, note)?;
     if meta.version != 1 {
-        note(Finding { offset: Some(size), section: None, kind: FindingKind::Version { found: meta.version } });
+        note(Issue { offset: Some(size), section: None, kind: IssueKind::Version { found: meta.version } });
     }
     let entries = meta.entries.as_deref().unwrap_or_default();
     let mut first_of_type = [None; 256];
@@ -147,22 +21,22 @@ pub(super) fn verify(file: &[u8], note: &mut dyn FnMut(Finding)) -> Result<(), E
         let range = entry.range(size);
         // Where it is said to be, if that is in the file.
         let place = u64::try_from(offset).ok().filter(|offset| *offset <= size);
-        let mut found = |kind| note(Finding { offset: place, section: Some(index), kind });
+        let mut found = |kind| note(Issue { offset: place, section: Some(index), kind });
         match first_of_type[usize::from(kind)] {
-            Some(first) => found(FindingKind::RepeatedType { kind, first }),
+            Some(first) => found(IssueKind::RepeatedType { kind, first }),
             None => first_of_type[usize::from(kind)] = Some(index),
         }
         if range.is_none() {
-            found(FindingKind::OutOfRange { offset, length, size });
+            found(IssueKind::OutOfRange { offset, length, size });
         } else if offset != end {
-            found(FindingKind::Place { expected: end, found: offset });
+            found(IssueKind::Place { expected: end, found: offset });
         }
         end = range.map_or(end, |range| range.end as i64);
     }
     // Behind the last one: overlapping ones are told already.
     if (end as u64) < size {
-        let kind = FindingKind::DataBehind { bytes: size - end as u64 };
-        note(Finding { offset: Some(end as u64), section: None, kind });
+        let kind = IssueKind::DataBehind { bytes: size - end as u64 };
+        note(Issue { offset: Some(end as u64), section: None, kind });
     }
     Ok(())
 }

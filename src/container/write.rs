@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::error::Error;
 use super::metadata::{self, Entry};
 use super::{Container, MAGIC, Source, TRAILER};
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::alloc::try_with_capacity;
+use crate::error_base::IoOperation;
 use crate::sys::fd;
 use crate::sys::shared_bytes::prefer_large_pages;
 
@@ -18,7 +19,7 @@ impl Container<'_> {
     /// Size in bytes of what is written: by [`serialize`](Self::serialize) and its like, not by [`append_to`](Self::append_to).
     ///
     /// # Errors
-    /// [`Error::Argument`] where the metadata would be larger than 4 GiB.
+    /// [`Error::InvalidArgument`] where the metadata would be larger than 4 GiB.
     pub fn serialized_size(&self) -> Result<u64, Error> {
         let mut count = Count(0);
         _ = self.write_meta(&mut count, self.as_written());
@@ -35,8 +36,7 @@ impl Container<'_> {
     /// [`Error::OutOfMemory`], and as for [`serialized_size`](Self::serialized_size).
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
         let size = usize::try_from(self.serialized_size()?).map_err(|_| Error::OutOfMemory)?;
-        let mut file = Vec::new();
-        file.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+        let mut file = try_with_capacity(size)?;
         prefer_large_pages(file.spare_capacity_mut());
         self.each_piece(|piece| {
             file.extend_from_slice(piece);
@@ -48,11 +48,11 @@ impl Container<'_> {
     /// As [`serialize`](Self::serialize), to `memory`. Returns how many bytes of it were written.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`], and then nothing was written; and as for [`serialize`](Self::serialize).
+    /// [`Error::BufferTooSmall`], and then nothing was written; and as for [`serialize`](Self::serialize).
     pub fn serialize_into(&self, memory: &mut [u8]) -> Result<usize, Error> {
         let (needed, size) = (self.serialized_size()?, memory.len() as u64);
         let mut rest =
-            memory.get_mut(..needed as usize).filter(|_| needed <= size).ok_or(Error::MemoryTooSmall { size, needed })?;
+            memory.get_mut(..needed as usize).filter(|_| needed <= size).ok_or(Error::BufferTooSmall { size, needed })?;
         self.each_piece(|piece| {
             let (place, behind) = std::mem::take(&mut rest).split_at_mut_checked(piece.len()).ok_or(Error::Internal)?;
             place.copy_from_slice(piece);
@@ -111,7 +111,7 @@ impl Container<'_> {
     ///
     /// # Errors
     /// [`Error::FileChanged`] as told above; [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::Io`];
-    /// [`Error::OutOfMemory`]; [`Error::Argument`] where the metadata would be larger than 4 GiB.
+    /// [`Error::OutOfMemory`]; [`Error::InvalidArgument`] where the metadata would be larger than 4 GiB.
     pub fn append_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         let fd = fd.as_fd();
         let before = self.file.len() as u64;
@@ -183,7 +183,7 @@ fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Ve
     let mut tail = Bytes(Vec::new());
     write_meta(&mut tail).map_err(|fmt::Error| Error::OutOfMemory)?;
     let Bytes(mut tail) = tail;
-    tail.try_reserve_exact(TRAILER).map_err(|_| Error::OutOfMemory)?;
+    tail.try_reserve_exact(TRAILER)?;
     let length = length_field(tail.len() as u64)?;
     tail.extend_from_slice(&length.to_le_bytes());
     tail.extend_from_slice(MAGIC);
@@ -191,7 +191,8 @@ fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Ve
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size).map_err(|_| Error::Argument("the metadata would be larger than 4 GiB: there are too many sections"))
+    u32::try_from(size)
+        .map_err(|_| Error::InvalidArgument("the metadata would be larger than 4 GiB: there are too many sections"))
 }
 
 /// Counts what is written to it.
@@ -225,8 +226,7 @@ struct Gather<'f> {
 
 impl<'f> Gather<'f> {
     fn new(fd: BorrowedFd<'f>, offset: u64) -> Result<Self, Error> {
-        let mut waiting = Vec::new();
-        waiting.try_reserve_exact(GATHERED).map_err(|_| Error::OutOfMemory)?;
+        let waiting = try_with_capacity(GATHERED)?;
         Ok(Self { fd, waiting, offset })
     }
 
@@ -239,7 +239,7 @@ impl<'f> Gather<'f> {
     }
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
-        fd::write_all(self.fd, &self.waiting, piece).map_err(|errno| self.io(Doing::Writing, self.offset)(errno))?;
+        fd::write_all(self.fd, &self.waiting, piece).map_err(IoOperation::Write.failed_at(self.offset))?;
         self.offset += (self.waiting.len() + piece.len()) as u64;
         self.waiting.clear();
         Ok(())
@@ -254,7 +254,7 @@ impl<'f> Gather<'f> {
     /// Checks that the descriptor's file is as large as `file`, and has its bytes from `from` on, and leaves its position at
     /// the end.
     fn check(&mut self, file: &[u8], from: usize) -> Result<(), Error> {
-        let seeking = self.io(Doing::Seeking, 0);
+        let seeking = IoOperation::Seek.failed_at(0);
         if fd::seek_end(self.fd).map_err(&seeking)? != file.len() as i64 {
             return Err(Error::FileChanged);
         }
@@ -263,7 +263,7 @@ impl<'f> Gather<'f> {
         let (mut rest, mut offset) = (&file[from..], from as u64);
         while !rest.is_empty() {
             let (part, others) = rest.split_at(rest.len().min(GATHERED));
-            let reading = self.io(Doing::Reading, offset);
+            let reading = IoOperation::Read.failed_at(offset);
             let there = &mut self.waiting[..part.len()];
             let got = fd::read_at_least(self.fd, there, &mut [], part.len()).map_err(reading)?;
             if got < part.len() || there != part {
@@ -274,10 +274,6 @@ impl<'f> Gather<'f> {
         self.waiting.clear();
         Ok(())
     }
-
-    fn io(&self, doing: Doing, offset: u64) -> impl Fn(Errno) -> Error + use<> {
-        move |errno| Error::Io { doing, offset, errno }
-    }
 }
 
 #[cfg(test)]
@@ -287,6 +283,6 @@ mod tests {
     #[test]
     fn metadata_has_32_bits_for_its_length() {
         assert_eq!(length_field(u32::MAX.into()), Ok(u32::MAX));
-        assert!(matches!(length_field(1 << 32), Err(Error::Argument(why)) if why.contains("4 GiB")));
+        assert!(matches!(length_field(1 << 32), Err(Error::InvalidArgument(why)) if why.contains("4 GiB")));
     }
 }

@@ -1,8 +1,8 @@
 //! The engine: what may be called when, for making and restoring alike.
 
+use super::error::Error;
 use super::style::{FrameState, FrameStyle};
 use super::{Kind, META_MAX};
-use crate::error::Error;
 
 /// A checkpoint in the making or a restore in progress, borrowed for one call.
 ///
@@ -79,7 +79,7 @@ impl<C: Codec, E: End> Engine<'_, C, E> {
             return Err(Error::MetaTooLarge { size });
         }
         if is_null {
-            return Err(Error::Argument("the buffer is NULL"));
+            return Err(Error::InvalidArgument("the buffer is NULL"));
         }
         Ok(Some(style))
     }

@@ -1,11 +1,11 @@
 //! Restoring a checkpoint.
 
 use super::codec::{Codec, Engine};
+use super::error::Error;
 use super::source::{Ready, SIZE_MAX, Source, chunk_size};
 use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{readahead, small_block};
-use crate::error::Error;
 use crate::sys::lz4::Decompressor;
 use crate::sys::shared_bytes::{SharedBytesMut, copy};
 
@@ -85,7 +85,7 @@ impl Decoder<'_> {
             {
                 break;
             }
-            let chunk = buffer.get(done, left.min(CHUNK_MAX as u64)).ok_or(Error::TooLarge { size })?;
+            let chunk = buffer.get(done, left.min(CHUNK_MAX as u64)).ok_or(Error::OffsetOverflow { size })?;
             done += chunk.len() as u64;
             self.get_chunk(chunk)?;
         }
@@ -120,7 +120,7 @@ impl Decoder<'_> {
 }
 
 /// What is wrong with a block that LZ4 refuses.
-const CORRUPT: &str = "does not decompress to the size asked for";
+const CORRUPT: &str = "an LZ4 chunk does not decompress to the size of the buffer";
 
 #[inline(always)]
 fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {

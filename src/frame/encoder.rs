@@ -1,12 +1,12 @@
 //! Making a checkpoint.
 
 use super::codec::{Codec, Engine};
+use super::error::Error;
 use super::sink::{Room, Sink, WRITE_NOW};
 use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{parallel_compress, small_block};
 use crate::bytes::put_u24;
-use crate::error::Error;
 use crate::sys::lz4::Compressor;
 use crate::sys::shared_bytes::{SharedBytes, copy};
 use crate::sys::threads;
@@ -68,7 +68,7 @@ impl Encoder<'_> {
     fn put_chunks(&mut self, buffer: &SharedBytes<'_>) -> Result<(), Error> {
         let (mut done, size) = (0, buffer.size());
         while done < size {
-            let chunk = buffer.get(done, (size - done).min(CHUNK_MAX as u64)).ok_or(Error::TooLarge { size })?;
+            let chunk = buffer.get(done, (size - done).min(CHUNK_MAX as u64)).ok_or(Error::OffsetOverflow { size })?;
             self.put_chunk(chunk)?;
             let in_place = match buffer.get(done, size - done) {
                 Some(rest) => self.put_in_place(rest, chunk.len())?,

@@ -13,6 +13,7 @@
 pub(crate) mod codec;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
+mod error;
 mod parallel_compress;
 mod readahead;
 pub(crate) mod reader;
@@ -23,6 +24,7 @@ pub(crate) mod source;
 pub(crate) mod style;
 pub(crate) mod writer;
 
+pub use error::Error;
 pub use parallel_compress::{ParallelStats, set_threads};
 pub use reader::Restore;
 pub use style::FrameStyle;
@@ -30,7 +32,7 @@ pub use writer::Checkpt;
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::error::Error;
+use crate::alloc::try_zeroed;
 use crate::sys::lz4::{RING_SIZE, place_in_ring};
 
 /// The largest metadata buffer in bytes.
@@ -63,12 +65,9 @@ pub(crate) enum Kind {
 /// A buffer of `size` bytes for reading from or writing to a descriptor.
 fn io_buffer(size: usize) -> Result<Vec<u8>, Error> {
     if size < BUFFER_MIN {
-        return Err(Error::BufferTooSmall { size: size as u64 });
+        return Err(Error::IoBufferTooSmall { size: size as u64 });
     }
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
-    buffer.resize(size, 0);
-    Ok(buffer)
+    Ok(try_zeroed(size)?)
 }
 
 /// A descriptor of any type, owned or borrowed.
@@ -76,20 +75,10 @@ pub(crate) trait Descriptor: Send + Sync {
     fn fd(&self) -> BorrowedFd<'_>;
 }
 
-// An array of one, as that is what a vector can become without a further allocation.
 impl<F: AsFd + Send + Sync> Descriptor for [F; 1] {
     fn fd(&self) -> BorrowedFd<'_> {
         self[0].as_fd()
     }
-}
-
-/// As Box::new, but that ends the process where memory is short.
-pub(crate) fn boxed<'a, F: AsFd + Send + Sync + 'a>(fd: F) -> Result<Box<dyn Descriptor + 'a>, Error> {
-    let mut one = Vec::new();
-    one.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
-    one.push(fd);
-    let one: Box<[F; 1]> = one.try_into().map_err(|_| Error::Internal)?;
-    Ok(one)
 }
 
 /// Where in the ring the next chunk goes. The cursor is in a C host's memory, so it may be anything.

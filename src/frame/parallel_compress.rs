@@ -15,11 +15,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::error::Error;
 use super::segment_plan::{SEGMENT_MAX, SEGMENT_MIN, WARM_UP, WARM_UP_MAX, WORTH_IT, ahead, plan};
 use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
+use crate::alloc::try_with_capacity;
 use crate::bytes::put_u24;
-use crate::error::Error;
 use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
 use crate::sys::monitor::{Held, Monitor};
@@ -203,8 +204,7 @@ struct Output {
 impl Output {
     /// Memory for a segment, or for any other of the board. `None` where memory is short.
     fn new(chunks: usize) -> Option<Self> {
-        let mut marks = Vec::new();
-        marks.try_reserve_exact(chunks.div_ceil(MARK_EVERY) + 1).ok()?;
+        let mut marks = try_with_capacity(chunks.div_ceil(MARK_EVERY) + 1).ok()?;
         for _ in 0..marks.capacity() {
             marks.push((Snapshot::new()?, 0));
         }

@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use super::error::Error;
 use super::source::{NOT_SEEKABLE, Stream, chunk_size};
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::end_of;
-use crate::error::{Doing, Error};
+use crate::error_base::IoOperation;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::lz4::DecompressInPlace;
@@ -100,7 +101,7 @@ pub(super) fn decompress(
         let _stop = StopAtEnd(&shared);
         while lz4.left() > 0 {
             let len = lz4.left().min(CHUNK_MAX);
-            let damaged = |what| Error::Corrupt { offset: *offset, what };
+            let damaged = |what| Error::Corrupt { offset: *offset, reason: what };
             make_ready(&mut current, &shared, fd, CHUNK_HEADER, *offset)?;
             let size = chunk_size(&current.bytes[current.lo..current.hi], chunk_bound(len)).map_err(damaged)?;
             make_ready(&mut current, &shared, fd, size, *offset)?;
@@ -152,8 +153,8 @@ fn make_ready<'b>(
         let left = current.left();
         let offset = offset.saturating_add(left as u64);
         match current.end {
-            Some(None) => return Err(Error::UnexpectedEnd { offset, missing: (size - left) as u64 }),
-            Some(Some(errno)) => return Err(Error::Io { doing: Doing::Reading, offset, errno }),
+            Some(None) => return Err(Error::UnexpectedEof { offset, missing: (size - left) as u64 }),
+            Some(Some(errno)) => return Err(IoOperation::Read.failed_at(offset)(errno).into()),
             None => {}
         }
         let mut next = next_piece(shared, fd)?;

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 
 use super::decoder::Decoder;
+use super::error::Error;
 use super::source::{Mmio, NOT_SEEKABLE, Source, Stream, size_and_position};
 use super::style::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
-use crate::error::Error;
+use crate::alloc::try_box;
+use crate::mapped_file::map_file;
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::mmap::Mmap;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
@@ -47,7 +48,7 @@ use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 ///
 /// The format has no checksums: damage to compressed chunks is found sometimes, to RAW frames never.
 ///
-/// After an error the restore is *failed*: every further call returns [`Error::Failed`]. The content of the buffer that was to be
+/// After an error the restore is *failed*: every further call returns [`Error::Poisoned`]. The content of the buffer that was to be
 /// restored is then undefined.
 ///
 /// # Threads
@@ -74,7 +75,7 @@ impl<'a> Restore<'a> {
     /// A descriptor in non-blocking mode is waited for.
     ///
     /// # Errors
-    /// [`Error::Argument`] where `fd` stands behind the end of its file; [`Error::OutOfMemory`].
+    /// [`Error::InvalidArgument`] where `fd` stands behind the end of its file; [`Error::OutOfMemory`].
     pub fn stream(fd: impl AsFd + Send + Sync + 'a) -> Result<Self, Error> {
         Self::stream_with_buffer(fd, BUFFER_MIN)
     }
@@ -82,11 +83,11 @@ impl<'a> Restore<'a> {
     /// As [`stream`](Self::stream), with a buffer of `size` bytes. A larger one means fewer system calls.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] where `size` is less than [`BUFFER_MIN`], and as for [`stream`](Self::stream).
+    /// [`Error::IoBufferTooSmall`] where `size` is less than [`BUFFER_MIN`], and as for [`stream`](Self::stream).
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
         let (size, position) = size_and_position(fd.as_fd())?;
-        Self::new(Origin::Stream { fd: super::boxed(fd)?, size, buffer, lo: 0, ready: 0 }, position)
+        Self::new(Origin::Stream { fd: try_box(fd)?, size, buffer, lo: 0, ready: 0 }, position)
     }
 
     /// A restore from `region` from its start on.
@@ -104,9 +105,9 @@ impl<'a> Restore<'a> {
     /// ended by the system (SIGBUS). What is restored from parts that are written to meanwhile is undefined.
     ///
     /// # Errors
-    /// Where the system can't map the file (it is a pipe, say), or memory is short.
-    pub fn map(file: &File) -> io::Result<Self> {
-        Ok(Self::new(Origin::Map(Mmap::of(file)?), 0)?)
+    /// [`Error::Io`] where the system can't map the file (it is a pipe, say); [`Error::OutOfMemory`].
+    pub fn map(file: &File) -> Result<Self, Error> {
+        Self::new(Origin::Map(map_file(file)?), 0)
     }
 
     fn new(from: Origin<'a>, offset: u64) -> Result<Self, Error> {
@@ -117,7 +118,7 @@ impl<'a> Restore<'a> {
     /// Opens a frame. Returns the offset of its first byte in the file or region.
     ///
     /// # Errors
-    /// [`Error::FrameOpen`]; [`Error::Failed`].
+    /// [`Error::FrameOpen`]; [`Error::Poisoned`].
     pub fn open(&mut self, style: FrameStyle) -> Result<u64, Error> {
         self.decoder().open(style as i32, || Ok(()))
     }
@@ -133,8 +134,8 @@ impl<'a> Restore<'a> {
     /// Restores a buffer of any size.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where reading fails;
-    /// [`Error::UnexpectedEnd`] where the file or region ends too early; [`Error::Corrupt`] where a
+    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] where reading fails;
+    /// [`Error::UnexpectedEof`] where the file or region ends too early; [`Error::Corrupt`] where a
     /// compressed chunk can't be what was written.
     pub fn data(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
         self.decoder().get(Kind::Data, SharedBytesMut::new(buffer))
@@ -143,7 +144,7 @@ impl<'a> Restore<'a> {
     /// Closes the frame. Returns the offset one past the last byte restored of it. A frame need not be restored to its end.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Failed`].
+    /// [`Error::NoFrame`]; [`Error::Poisoned`].
     pub fn close(&mut self) -> Result<u64, Error> {
         self.decoder().close(|| Ok(()))
     }
@@ -151,7 +152,7 @@ impl<'a> Restore<'a> {
     /// Goes to `offset` in the file or region, where the frame begins that is to be opened next.
     ///
     /// # Errors
-    /// [`Error::FrameOpen`]; [`Error::Failed`]; [`Error::NotSeekable`]; [`Error::SeekPastEnd`].
+    /// [`Error::FrameOpen`]; [`Error::Poisoned`]; [`Error::NotSeekable`]; [`Error::SeekPastEnd`].
     pub fn seek(&mut self, offset: u64) -> Result<(), Error> {
         self.decoder().seek(offset)
     }
@@ -256,7 +257,7 @@ mod tests {
         file.write_all(&[7; 10]).expect("room on the disk");
         assert!(Restore::stream(&file).is_ok());
         file.seek(std::io::SeekFrom::Start(11)).expect("a file");
-        assert!(matches!(Restore::stream(&file).map(drop), Err(Error::Argument(_))));
+        assert!(matches!(Restore::stream(&file).map(drop), Err(Error::InvalidArgument(_))));
     }
 
     /// They are there for speed alone, so that no other test would miss them.

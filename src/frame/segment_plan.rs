@@ -1,5 +1,7 @@
 //! How a large buffer is cut into segments for several threads ([`parallel_compress`](super::parallel_compress)).
 
+use crate::alloc::try_with_capacity;
+
 /// Chunks by which a thread begins before its segment. After 8, nearly every stream has the true state; of data that shows otherwise more
 /// are taken, up to half a segment.
 pub(super) const WARM_UP: usize = 8;
@@ -28,8 +30,7 @@ pub(super) const WORTH_IT: usize = 3 * SEGMENT_MIN;
 /// the others are through. Those of the helpers are smaller than the one in `threads` that the thread which made the call is to
 /// compress, as helpers have more to do for each: so they are through when it comes to them. `None` where memory is short.
 pub(super) fn plan(chunks: usize, threads: usize) -> Option<Vec<usize>> {
-    let mut ends = Vec::new();
-    ends.try_reserve_exact(chunks / SEGMENT_MIN + 1).ok()?;
+    let mut ends = try_with_capacity(chunks / SEGMENT_MIN + 1).ok()?;
     // Of many threads, each waits for the one that made the call: the sooner that is through with its own, the better.
     let largest = if threads > MANY { SEGMENT_MAX / 2 } else { SEGMENT_MAX };
     let mut end = 0;

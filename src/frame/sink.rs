@@ -4,8 +4,9 @@ use std::os::fd::BorrowedFd;
 
 use super::FrameStyle;
 use super::codec::End;
+use super::error::Error;
 use crate::bytes::end_of;
-use crate::error::{Doing, Error};
+use crate::error_base::IoOperation;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut, copy};
@@ -169,7 +170,7 @@ impl Sink<'_> {
 impl Stream<'_> {
     fn write(&mut self, buffer: &SharedBytes<'_>) -> Result<(), Error> {
         let end = end_of(*self.offset, buffer.size())?;
-        let bytes = buffer.get(0, buffer.size()).ok_or(Error::TooLarge { size: buffer.size() })?;
+        let bytes = buffer.get(0, buffer.size()).ok_or(Error::OffsetOverflow { size: buffer.size() })?;
         let goes_out = bytes.len() >= WRITE_NOW && *self.used > 0;
         match self.free() {
             // A full buffer goes out at once, so there must be more room than is taken.
@@ -208,7 +209,7 @@ impl Stream<'_> {
         let offset = self.offset.saturating_sub(*self.used);
         let written =
             if self.at_offset { write_all_at(self.fd, offset, waiting, more)? } else { fd::write_all(self.fd, waiting, more) };
-        written.map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })?;
+        written.map_err(IoOperation::Write.failed_at(offset))?;
         *self.used = 0;
         Ok(())
     }
@@ -218,7 +219,7 @@ impl Stream<'_> {
 fn write_all_at(fd: BorrowedFd<'_>, offset: u64, first: &[u8], second: &[u8]) -> Result<Result<(), Errno>, Error> {
     let size = (first.len() + second.len()) as u64;
     if end_of(offset, size)? > i64::MAX as u64 {
-        return Err(Error::TooLarge { size });
+        return Err(Error::OffsetOverflow { size });
     }
     let behind = offset + first.len() as u64;
     Ok(fd::write_all_at(fd, first, offset).and_then(|()| fd::write_all_at(fd, second, behind)))
@@ -241,7 +242,7 @@ impl Mmio<'_> {
 
     #[cold]
     fn no_room(&self, style: FrameStyle) -> Error {
-        Error::NoRoom { offset: *self.offset, left: self.left(), style }
+        Error::BufferFull { offset: *self.offset, available: self.left(), style }
     }
 }
 

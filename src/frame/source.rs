@@ -4,8 +4,9 @@ use std::os::fd::BorrowedFd;
 
 use super::CHUNK_HEADER;
 use super::codec::End;
+use super::error::Error;
 use crate::bytes::{end_of, get_u24};
-use crate::error::{Doing, Error};
+use crate::error_base::IoOperation;
 use crate::sys::fd;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
@@ -166,7 +167,7 @@ impl Stream<'_> {
     fn read(&mut self, buffer: &mut SharedBytesMut<'_>) -> Result<(), Error> {
         let size = buffer.size();
         let end = end_of(*self.offset, size)?;
-        let bytes = buffer.get(0, size).ok_or(Error::TooLarge { size })?;
+        let bytes = buffer.get(0, size).ok_or(Error::OffsetOverflow { size })?;
         let ready = self.read_ahead()?;
         let (from_buffer, from_file) = bytes.split_at_mut(ready.len().min(bytes.len()));
         from_buffer.copy_from_slice(&ready[..from_buffer.len()]);
@@ -189,7 +190,7 @@ impl Stream<'_> {
 
     fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
         let offset = *self.offset;
-        let corrupt = |what| Error::Corrupt { offset, what };
+        let corrupt = |what| Error::Corrupt { offset, reason: what };
         let size = chunk_size(self.make_ready(CHUNK_HEADER)?, bound).map_err(corrupt)?;
         decode(&self.make_ready(size)?[CHUNK_HEADER..]).map_err(corrupt)?;
         *self.offset = end_of(offset, size as u64)?;
@@ -212,7 +213,7 @@ impl Stream<'_> {
     }
 
     fn seek(&mut self, offset: u64) -> Result<(), Error> {
-        let failed = |errno| Error::Io { doing: Doing::Seeking, offset, errno };
+        let failed = IoOperation::Seek.failed_at(offset);
         let position = i64::try_from(offset).map_err(|_| Error::NotSeekable)?;
         fd::seek(self.fd, position).map_err(failed)?;
         (*self.lo, *self.ready, *self.offset) = (0, 0, offset);
@@ -241,7 +242,7 @@ impl Mmio<'_> {
             _ => {
                 let end = self.region.size();
                 let missing = size.saturating_sub(end.saturating_sub(*self.offset));
-                return Err(Error::UnexpectedEnd { offset: end, missing });
+                return Err(Error::UnexpectedEof { offset: end, missing });
             }
         }
         *self.offset += size;
@@ -251,7 +252,7 @@ impl Mmio<'_> {
     fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
         const CUT: &str = "goes beyond the end of the memory region";
         let offset = *self.offset;
-        let corrupt = |what| Error::Corrupt { offset, what };
+        let corrupt = |what| Error::Corrupt { offset, reason: what };
         let header = self.region.get(offset, CHUNK_HEADER as u64).ok_or(corrupt(CUT))?;
         let size = chunk_size(header, bound).map_err(corrupt)?;
         let chunk = self.region.get(offset, size as u64).ok_or(corrupt(CUT))?;
@@ -266,8 +267,8 @@ impl Mmio<'_> {
 pub(super) fn chunk_size(bytes: &[u8], bound: usize) -> Result<usize, &'static str> {
     let header = bytes.first_chunk::<CHUNK_HEADER>().ok_or("has no header")?;
     match CHUNK_HEADER + get_u24(*header) as usize {
-        CHUNK_HEADER => Err("has size 0"),
-        size if size > bound => Err("is larger than any chunk of its content can be"),
+        CHUNK_HEADER => Err("an LZ4 chunk has size 0"),
+        size if size > bound => Err("an LZ4 chunk is larger than any of its content can be"),
         size => Ok(size),
     }
 }
@@ -285,16 +286,16 @@ fn read_at_least(
     let most = if at_offset { SIZE_MAX.saturating_sub(offset) } else { SIZE_MAX };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     if most < least {
-        return Err(Error::TooLarge { size: least as u64 });
+        return Err(Error::OffsetOverflow { size: least as u64 });
     }
     let len = first.len().min(most);
     let (first, ahead) = (&mut first[..len], second.len().min(most - len));
     match fd::read_at_least_from(fd, Some(offset).filter(|_| at_offset), first, &mut second[..ahead], least) {
         Ok(got) if got < least => {
-            Err(Error::UnexpectedEnd { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
+            Err(Error::UnexpectedEof { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
         }
         Ok(got) => Ok(got as u64),
-        Err(errno) => Err(Error::Io { doing: Doing::Reading, offset, errno }),
+        Err(errno) => Err(IoOperation::Read.failed_at(offset)(errno).into()),
     }
 }
 
@@ -305,6 +306,6 @@ pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Result<(u64, u64), Error>
     };
     match (u64::try_from(size), u64::try_from(position)) {
         (Ok(size), Ok(position)) if position <= size => Ok((size, position)),
-        _ => Err(Error::Argument("the descriptor stands behind the end of its file")),
+        _ => Err(Error::InvalidArgument("the descriptor stands behind the end of its file")),
     }
 }

@@ -1,6 +1,6 @@
 //! Frame styles, and the state of a checkpoint or restore.
 
-use crate::error::Error;
+use super::error::Error;
 
 /// How the buffers of a frame are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -56,13 +56,13 @@ impl FrameState {
     /// `Ok` where a frame can be opened.
     pub(crate) fn check_can_open(self) -> Result<(), Error> {
         self.check_not_in_frame()?;
-        if self.can_open() { Ok(()) } else { Err(Error::Failed) }
+        if self.can_open() { Ok(()) } else { Err(Error::Poisoned) }
     }
 
     /// The style of the frame that is open.
     #[inline]
     pub(crate) fn check_in_frame(self) -> Result<FrameStyle, Error> {
-        self.style().ok_or(if self.can_open() { Error::NoFrame } else { Error::Failed })
+        self.style().ok_or(if self.can_open() { Error::NoFrame } else { Error::Poisoned })
     }
 
     /// `Ok` where no frame is open.

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 
 use super::encoder::Encoder;
+use super::error::Error;
 use super::sink::{Mmio, Sink, Stream};
 use super::style::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
-use crate::error::Error;
+use crate::alloc::try_box;
+use crate::error_base::IoOperation;
 use crate::sys::lz4::OwnedCompressor;
 use crate::sys::mmap::MmapMut;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
@@ -41,7 +42,7 @@ use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 ///
 /// A frame that was not closed is not part of the checkpoint, even where bytes of it were written.
 ///
-/// After an error the checkpoint is *failed*: every further call returns [`Error::Failed`]. The frames closed before can be
+/// After an error the checkpoint is *failed*: every further call returns [`Error::Poisoned`]. The frames closed before can be
 /// relied on, as far as the system can be relied on to keep what was written: nothing is synced to the medium here.
 ///
 /// # Threads
@@ -76,10 +77,10 @@ impl<'a> Checkpt<'a> {
     /// checkpoint's bytes.
     ///
     /// # Errors
-    /// [`Error::BufferTooSmall`] where `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
+    /// [`Error::IoBufferTooSmall`] where `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
         let buffer = super::io_buffer(size)?;
-        Self::new(Target::Stream { fd: super::boxed(fd)?, buffer, used: 0 })
+        Self::new(Target::Stream { fd: try_box(fd)?, buffer, used: 0 })
     }
 
     /// A checkpoint that is written to `region` from its start on. Bytes behind the checkpoint's end may be changed too.
@@ -98,9 +99,10 @@ impl<'a> Checkpt<'a> {
     /// ended by the system (SIGBUS).
     ///
     /// # Errors
-    /// Where the system can't map the file (it is a pipe, say), or memory is short.
-    pub fn map(file: &File) -> io::Result<Self> {
-        Ok(Self::new(Target::Map(MmapMut::of(file)?))?)
+    /// [`Error::Io`] where the system can't map the file (it is a pipe, say); [`Error::OutOfMemory`].
+    pub fn map(file: &File) -> Result<Self, Error> {
+        let map = MmapMut::of(file).map_err(IoOperation::Mmap.failed_at(0))?;
+        Self::new(Target::Map(map))
     }
 
     fn new(to: Target<'a>) -> Result<Self, Error> {
@@ -111,7 +113,7 @@ impl<'a> Checkpt<'a> {
     /// Opens a frame. Returns the offset of its first byte in the checkpoint.
     ///
     /// # Errors
-    /// [`Error::FrameOpen`]; [`Error::Failed`].
+    /// [`Error::FrameOpen`]; [`Error::Poisoned`].
     pub fn open(&mut self, style: FrameStyle) -> Result<u64, Error> {
         self.encoder().open(style as i32, || Ok(()))
     }
@@ -127,8 +129,8 @@ impl<'a> Checkpt<'a> {
     /// Adds a buffer of any size to the frame.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where writing fails;
-    /// [`Error::NoRoom`] where the memory region is too small.
+    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] where writing fails;
+    /// [`Error::BufferFull`] where the memory region is too small.
     pub fn data(&mut self, buffer: &[u8]) -> Result<(), Error> {
         self.encoder().put(Kind::Data, SharedBytes::new(buffer))
     }
@@ -136,7 +138,7 @@ impl<'a> Checkpt<'a> {
     /// Closes the frame, and writes out what is left of it in the buffer. Returns the offset one past its last byte.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Failed`]; [`Error::Io`] where writing fails.
+    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] where writing fails.
     pub fn close(&mut self) -> Result<u64, Error> {
         self.encoder().close(|| Ok(()))
     }

@@ -2,8 +2,9 @@
 
 use std::os::fd::BorrowedFd;
 
+use crate::alloc::try_zeroed;
 use crate::bytes::end_of;
-use crate::error::Error;
+use crate::frame::Error;
 use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::sink::Sink;
@@ -75,7 +76,7 @@ impl History {
     /// Back from the number.
     pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
         if number > COUNT_MAX {
-            return Err(Error::Argument("the history is none that a call has given"));
+            return Err(Error::InvalidArgument("the history is none that a call has given"));
         }
         Ok(Self { count: number })
     }
@@ -94,7 +95,7 @@ pub(crate) fn bound(style: FrameStyle, sizes: impl Iterator<Item = u64>) -> Resu
                 chunks.checked_mul(chunk_bound(CHUNK_MAX) as u64).and_then(|chunks| chunks.checked_add(rest))
             }
         };
-        bound = end_of(bound, more.ok_or(Error::TooLarge { size })?)?;
+        bound = end_of(bound, more.ok_or(Error::OffsetOverflow { size })?)?;
     }
     Ok(bound)
 }
@@ -165,11 +166,7 @@ const READ_SIZE: usize = 256 << 10;
 
 impl<'h> Restorer<'h> {
     pub(crate) fn new(from: From<'h>) -> Result<Self, Error> {
-        let mut buffer = Vec::new();
-        if let From::File(_) = from {
-            buffer.try_reserve_exact(READ_SIZE).map_err(|_| Error::OutOfMemory)?;
-            buffer.resize(READ_SIZE, 0);
-        }
+        let buffer = if let From::File(_) = from { try_zeroed(READ_SIZE)? } else { Vec::new() };
         Ok(Self { lz4: OwnedDecompressor::new().ok_or(Error::OutOfMemory)?, from, buffer })
     }
 
@@ -344,7 +341,7 @@ mod tests {
                 assert!(&restored == buffers, "{number}");
             }
             let result = restorer.restore(FrameStyle::Raw, region.len() as u64 - 1, [&mut [0; 9][..]].into_iter());
-            assert_eq!(result, Err(Error::UnexpectedEnd { offset: region.len() as u64, missing: 8 }));
+            assert_eq!(result, Err(Error::UnexpectedEof { offset: region.len() as u64, missing: 8 }));
             assert!(restorer.restore(FrameStyle::Lz4, u64::MAX, [&mut [0; 9][..]].into_iter()).is_err());
             if let From::Memory(_) = from {
                 // Also where nothing is asked for.
@@ -358,8 +355,8 @@ mod tests {
             match from {
                 From::Memory(_) => assert!(matches!((near, beyond), (Error::SeekPastEnd { .. }, Error::SeekPastEnd { .. }))),
                 From::File(_) => {
-                    assert_eq!(near, Error::UnexpectedEnd { offset: i64::MAX as u64 - 9, missing: 9 });
-                    assert_eq!(beyond, Error::TooLarge { size: 9 });
+                    assert_eq!(near, Error::UnexpectedEof { offset: i64::MAX as u64 - 9, missing: 9 });
+                    assert_eq!(beyond, Error::OffsetOverflow { size: 9 });
                 }
             }
         }

@@ -19,10 +19,9 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 
 use crate::bytes::end_of;
-use crate::error::{Doing, Error};
+use crate::frame::Error;
 use crate::frame::FrameStyle;
-use crate::sys::errno::Errno;
-use crate::sys::mmap::Mmap;
+use crate::mapped_file::map_file;
 use crate::sys::pool::Pool;
 use crate::sys::threads;
 
@@ -96,6 +95,13 @@ impl fmt::Display for FrameError {
 impl std::error::Error for FrameError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+/// An error before any frame: it is the first one that is not done.
+impl<E: Into<Error>> std::convert::From<E> for FrameError {
+    fn from(error: E) -> Self {
+        Self { frame: 0, error: error.into() }
     }
 }
 
@@ -237,7 +243,7 @@ impl Frames {
     /// The most bytes that these frames take.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where that is more than there can be.
+    /// [`Error::OffsetOverflow`] where that is more than there can be.
     pub fn bound(frames: &[Frame<'_>]) -> Result<u64, FrameError> {
         let mut sum = 0;
         for (number, frame) in frames.iter().enumerate() {
@@ -249,7 +255,7 @@ impl Frames {
 
     /// Where a frame ends at most that begins at `offset`.
     pub(crate) fn bound_of(style: FrameStyle, sizes: impl Iterator<Item = u64>, offset: u64) -> Result<u64, Error> {
-        end_of(offset, codec::bound(style, sizes)?)
+        Ok(end_of(offset, codec::bound(style, sizes)?)?)
     }
 
     /// Makes frames in memory. Returns the offset one past the last; [`Frame::range`] tells where each is. A further call goes on with the
@@ -259,7 +265,7 @@ impl Frames {
     /// one after the other. Bytes behind the last frame may be changed too.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] where the memory is too small; [`Error::SeekPastEnd`] where it ends before the first offset;
+    /// [`Error::BufferFull`] where the memory is too small; [`Error::SeekPastEnd`] where it ends before the first offset;
     /// [`Error::OutOfMemory`]. The frames before the one named are made then, and a further call begins as this one did.
     pub fn checkpt_mmio(&mut self, frames: &mut [Frame<'_>], region: &mut [u8]) -> Result<u64, FrameError> {
         write::to_memory(self, frames, region)
@@ -279,7 +285,7 @@ impl Frames {
     /// not change. Otherwise as [`checkpt_mmio`](Self::checkpt_mmio).
     ///
     /// # Errors
-    /// [`Error::Argument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
+    /// [`Error::InvalidArgument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
     /// fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of others.
     pub fn checkpt_file(&mut self, frames: &mut [Frame<'_>], file: impl AsFd) -> Result<u64, FrameError> {
         write::to_file(self, frames, file.as_fd())
@@ -288,7 +294,7 @@ impl Frames {
     /// Restores frames from memory, in any order and on several threads.
     ///
     /// # Errors
-    /// That of the first frame for which restoring fails: [`Error::UnexpectedEnd`]; [`Error::Corrupt`]; [`Error::SeekPastEnd`];
+    /// That of the first frame for which restoring fails: [`Error::UnexpectedEof`]; [`Error::Corrupt`]; [`Error::SeekPastEnd`];
     /// [`Error::OutOfMemory`]. What is in the buffers of any frame then, is undefined.
     pub fn restore_mmio(&self, frames: &mut [FrameReadRequest<'_, '_>], region: &[u8]) -> Result<(), FrameError> {
         read::restore(self.threads, frames, From::Memory(region))
@@ -308,10 +314,8 @@ impl Frames {
     /// # Errors
     /// As for [`restore_mmio`](Self::restore_mmio), and [`Error::Io`] where the file can't be mapped.
     pub fn restore_map(&self, frames: &mut [FrameReadRequest<'_, '_>], file: &File) -> Result<(), FrameError> {
-        let mapped = Mmap::of(file).map_err(|error| Error::Io { doing: Doing::Mapping, offset: 0, errno: Errno::of(&error) });
-        let map = mapped.map_err(|error| FrameError { frame: 0, error })?;
-        let region = map.region();
-        self.restore_mmio(frames, region.get(0, region.size()).unwrap_or_default())
+        let map = map_file(file).map_err(Error::from)?;
+        self.restore_mmio(frames, map.bytes())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::Frame;
 use super::codec::{History, bound};
-use crate::error::Error;
+use super::{Frame, FrameError};
+use crate::frame::Error;
 use crate::frame::FrameStyle;
 
 /// What is made in memory is about so much for each job.
@@ -56,32 +56,32 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The jobs for these frames, in order. Fails with the number of a frame that can't be; 0, where memory is short.
-    pub(super) fn new(frames: &[Frame<'_>], history: History) -> Result<Self, (usize, Error)> {
+    pub(super) fn new(frames: &[Frame<'_>], history: History) -> Result<Self, FrameError> {
         let mut plan = Self { jobs: Vec::new(), room: 0, later: Vec::new(), history };
-        plan.later.try_reserve_exact(frames.len()).map_err(|_| (0, Error::OutOfMemory))?;
+        plan.later.try_reserve_exact(frames.len()).map_err(Error::from)?;
         // Frames from here on are to be made together, and take so much.
         let (mut first, mut together) = (0, 0);
         for (number, frame) in frames.iter().enumerate() {
             plan.later.push(plan.history.add(frame.style, frame.sizes()));
-            let bound = bound(frame.style, frame.sizes()).map_err(|error| (number, error))?;
+            let bound = bound(frame.style, frame.sizes()).map_err(|error| FrameError { frame: number, error })?;
             let apart = bound > GATHERED && (frame.style == FrameStyle::Raw || bound > ALONE);
             if apart || together + bound > GATHERED {
-                plan.push_frames(first..number, together).map_err(|error| (0, error))?;
+                plan.push_frames(first..number, together)?;
                 (first, together) = (number, 0);
             }
             if apart {
-                plan.push_apart(number, frame).map_err(|error| (0, error))?;
+                plan.push_apart(number, frame)?;
                 first = number + 1;
             } else {
                 together += bound;
             }
         }
-        plan.push_frames(first..frames.len(), together).map_err(|error| (0, error))?;
+        plan.push_frames(first..frames.len(), together)?;
         Ok(plan)
     }
 
     fn push(&mut self, job: Job) -> Result<(), Error> {
-        self.jobs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        self.jobs.try_reserve(1)?;
         self.jobs.push(job);
         Ok(())
     }

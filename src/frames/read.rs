@@ -8,7 +8,7 @@ use super::codec::{From, Restorer};
 use super::plan::PART;
 use super::{FrameError, FrameReadRequest};
 use crate::bytes::end_of;
-use crate::error::Error;
+use crate::frame::Error;
 use crate::frame::FrameStyle;
 use crate::sync::pipeline::{Failed, each};
 
@@ -36,9 +36,8 @@ struct Numbered<'j, 'f, 'b> {
 
 /// Restores frames on up to `threads` threads, 0: as many as are allowed.
 pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], from: From<'_>) -> Result<(), FrameError> {
-    let failed = |(frame, error)| FrameError { frame, error };
     let mut jobs = Jobs(Vec::new());
-    jobs.plan(frames).map_err(failed)?;
+    jobs.plan(frames)?;
     let mut jobs = jobs.0;
     // The large ones first, so that no thread is left with one when the others are through; else in order.
     jobs.sort_unstable_by_key(|job| (Reverse(job.size.checked_ilog2()), job.rank));
@@ -49,8 +48,8 @@ pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], f
         || Restorer::new(from),
         |restorer, number| {
             let job = jobs[number].job.lock().unwrap_or_else(PoisonError::into_inner).take();
-            job.ok_or(Error::Internal)?.run(restorer).map_err(|(at, error)| {
-                jobs[number].failed.store(at, Ordering::Relaxed);
+            job.ok_or(Error::Internal)?.run(restorer).map_err(|FrameError { frame, error }| {
+                jobs[number].failed.store(frame, Ordering::Relaxed);
                 error
             })
         },
@@ -62,21 +61,21 @@ pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], f
 }
 
 impl Job<'_, '_, '_> {
-    fn run(self, restorer: &mut Restorer<'_>) -> Result<(), (usize, Error)> {
+    fn run(self, restorer: &mut Restorer<'_>) -> Result<(), FrameError> {
         match self {
             Self::Frames(frames) => {
                 for (number, frame) in frames.iter_mut().enumerate() {
                     let FrameReadRequest { style, offset, buffers, end } = frame;
                     let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
-                    *end = restorer.restore(*style, *offset, buffers).map_err(|error| (number, error))?;
+                    *end = restorer.restore(*style, *offset, buffers).map_err(|error| FrameError { frame: number, error })?;
                 }
             }
             Self::Buffers(offset, buffers) => {
                 let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
-                restorer.restore(FrameStyle::Raw, offset, buffers).map_err(|error| (0, error))?;
+                restorer.restore(FrameStyle::Raw, offset, buffers)?;
             }
             Self::Part(offset, part) => {
-                restorer.restore(FrameStyle::Raw, offset, [part].into_iter()).map_err(|error| (0, error))?;
+                restorer.restore(FrameStyle::Raw, offset, [part].into_iter())?;
             }
         }
         Ok(())
@@ -87,7 +86,7 @@ struct Jobs<'j, 'f, 'b>(Vec<Numbered<'j, 'f, 'b>>);
 
 impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
     /// The jobs for these frames. Fails where memory is short, with the number of a frame.
-    fn plan(&mut self, frames: &'j mut [FrameReadRequest<'f, 'b>]) -> Result<(), (usize, Error)> {
+    fn plan(&mut self, frames: &'j mut [FrameReadRequest<'f, 'b>]) -> Result<(), FrameError> {
         let (mut rest, mut number) = (frames, 0);
         while !rest.is_empty() {
             // As many as are small enough to be restored together.
@@ -107,14 +106,14 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
                 // Also one that ends beyond all offsets, which fails when it is its turn.
                 _ => self.push(number, size, Job::Frames(these)),
             };
-            result.map_err(|error| (number, error))?;
+            result.map_err(|error| FrameError { frame: number, error })?;
             number += count;
         }
         Ok(())
     }
 
     fn push(&mut self, frame: usize, size: u64, job: Job<'j, 'f, 'b>) -> Result<(), Error> {
-        self.0.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        self.0.try_reserve(1)?;
         self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)), failed: AtomicUsize::new(0) });
         Ok(())
     }

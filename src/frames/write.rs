@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::codec::Maker;
 use super::plan::{Job, Plan};
 use super::{Frame, FrameError, Frames};
+use crate::alloc::{try_collect, try_zeroed};
 use crate::bytes::end_of;
-use crate::error::{Doing, Error};
+use crate::error_base::IoOperation;
+use crate::frame::Error;
 use crate::frame::sink::{Mmio, Sink, Stream};
 use crate::frame::{BUFFER_MIN, CHUNK_MAX, FrameStyle, chunk_bound};
 use crate::sync::pipeline::{Failed, Made, Pipeline};
@@ -50,7 +52,7 @@ impl Ranges<'_> {
 /// Where frames go to.
 trait Destination {
     /// Makes these jobs, of which none is alone.
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed>;
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>>;
 
     /// Makes a frame alone.
     fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error>;
@@ -58,14 +60,9 @@ trait Destination {
 
 fn checkpt(settings: &mut Frames, frames: &mut [Frame<'_>], to: &mut impl Destination) -> Result<u64, FrameError> {
     let offset = settings.next;
-    let failed = |(frame, error)| FrameError { frame, error };
-    let short = |_| failed((0, Error::OutOfMemory));
-    let plan = Plan::new(frames, settings.history).map_err(failed)?;
-    let (mut sizes, mut ranges) = (Vec::new(), Vec::new());
-    sizes.try_reserve_exact(frames.len()).map_err(short)?;
-    sizes.resize_with(frames.len(), || AtomicU64::new(0));
-    ranges.try_reserve_exact(frames.len()).map_err(short)?;
-    ranges.resize(frames.len(), offset..offset);
+    let plan = Plan::new(frames, settings.history)?;
+    let sizes = try_collect((0..frames.len()).map(|_| AtomicU64::new(0))).map_err(Error::from)?;
+    let mut ranges = try_collect(std::iter::repeat_n(offset..offset, frames.len())).map_err(Error::from)?;
     let work = Work { frames, plan: &plan, threads: settings.threads, sizes: &sizes };
     let mut so_far = Ranges { of: &mut ranges, next: offset, placed: 0 };
     let result = work.run(&mut so_far, to);
@@ -107,7 +104,7 @@ impl Work<'_, '_> {
     fn culprit(job: &Job, error: &Error, ranges: &Ranges<'_>) -> usize {
         match (job, error) {
             // The first one without a place.
-            (Job::Frames(frames), Error::NoRoom { .. }) => ranges.placed.clamp(frames.start, frames.end - 1),
+            (Job::Frames(frames), Error::BufferFull { .. }) => ranges.placed.clamp(frames.start, frames.end - 1),
             _ => job.frame(),
         }
     }
@@ -168,7 +165,7 @@ impl Work<'_, '_> {
 pub(super) fn to_memory(settings: &mut Frames, frames: &mut [Frame<'_>], region: &mut [u8]) -> Result<u64, FrameError> {
     let (offset, size) = (settings.next, region.len() as u64);
     let rest = usize::try_from(offset).ok().and_then(|offset| region.get_mut(offset..));
-    let rest = rest.ok_or(FrameError { frame: 0, error: Error::SeekPastEnd { offset, size } })?;
+    let rest = rest.ok_or(Error::SeekPastEnd { offset, size })?;
     checkpt(settings, frames, &mut Memory { rest })
 }
 
@@ -198,7 +195,9 @@ impl<'m> Memory<'m> {
         let Frame { style, buffers, .. } = work.frames[frame];
         let made = maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, threads);
         let len = made.map_err(|error| match error {
-            Error::NoRoom { offset: here, left, style } => Error::NoRoom { offset: offset + here, left, style },
+            Error::BufferFull { offset: here, available: left, style } => {
+                Error::BufferFull { offset: offset + here, available: left, style }
+            }
             error => error,
         })?;
         self.take(len as usize);
@@ -215,7 +214,7 @@ impl<'m> Memory<'m> {
         ranges: &mut Ranges<'_>,
     ) -> Result<&'m mut [u8], Error> {
         let left = self.rest.len();
-        let no_room = |offset| Error::NoRoom { offset, left: left as u64, style: FrameStyle::Raw };
+        let no_room = |offset| Error::BufferFull { offset, available: left as u64, style: FrameStyle::Raw };
         match job {
             // So near to the end of the memory, LZ4 is to judge what fits, one frame after the other.
             Job::Frames(frames) if left < len || left - len < chunk_bound(CHUNK_MAX) => {
@@ -233,9 +232,9 @@ impl<'m> Memory<'m> {
                 let mut end = 0;
                 for buffer in &work.frames[*frame].buffers[buffers.clone()] {
                     if end + buffer.len() > left {
-                        return Err(Error::NoRoom {
+                        return Err(Error::BufferFull {
                             offset: ranges.next + end as u64,
-                            left: (left - end) as u64,
+                            available: (left - end) as u64,
                             style: FrameStyle::Raw,
                         });
                     }
@@ -258,7 +257,7 @@ impl<'m> Memory<'m> {
 }
 
 impl Destination for Memory<'_> {
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>> {
         let mut near_the_end = None;
         work.pipeline(jobs).settled(
             Maker::new,
@@ -288,8 +287,7 @@ pub(super) fn to_stream(settings: &mut Frames, frames: &mut [Frame<'_>], fd: Bor
 pub(super) fn to_file(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
     if fd::appends(fd) {
         // Frames would come in the order in which they are done.
-        let error = Error::Argument("the file is open for appending (O_APPEND), so nothing can be written at an offset of it");
-        return Err(FrameError { frame: 0, error });
+        return Err(Error::InvalidArgument("the file is open with O_APPEND; writing at offsets needs it without").into());
     }
     checkpt(settings, frames, &mut Written { fd, at_offset: true })
 }
@@ -301,14 +299,14 @@ struct Written<'f> {
 }
 
 impl Destination for Written<'_> {
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>> {
         let (pipeline, fd) = (work.pipeline(jobs), self.fd);
         let make = |maker: &mut Maker, job: usize, room: &mut [u8]| work.make(maker, &jobs[job], room);
-        let writing = |offset| move |errno| Error::Io { doing: Doing::Writing, offset, errno };
+        let writing = |offset| IoOperation::Write.failed_at(offset);
         if !self.at_offset {
             return pipeline.in_order(Maker::new, make, |job, made, ()| {
                 let offset = work.settle(&jobs[job], made.len(), ranges)?;
-                fd::write_all(fd, work.bytes(&jobs[job], made), &[]).map_err(writing(offset))
+                Ok(fd::write_all(fd, work.bytes(&jobs[job], made), &[]).map_err(writing(offset))?)
             });
         }
         pipeline.settled(
@@ -317,18 +315,16 @@ impl Destination for Written<'_> {
             |job, made| {
                 let offset = work.settle(&jobs[job], made.len, ranges)?;
                 if ranges.next > i64::MAX as u64 {
-                    return Err(Error::TooLarge { size: ranges.next - offset });
+                    return Err(Error::OffsetOverflow { size: ranges.next - offset });
                 }
                 Ok(offset)
             },
-            |job, offset, made| fd::write_all_at(fd, work.bytes(&jobs[job], made), offset).map_err(writing(offset)),
+            |job, offset, made| Ok(fd::write_all_at(fd, work.bytes(&jobs[job], made), offset).map_err(writing(offset))?),
         )
     }
 
     fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, mut offset: u64) -> Result<u64, Error> {
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(8 * BUFFER_MIN).map_err(|_| Error::OutOfMemory)?;
-        buffer.resize(8 * BUFFER_MIN, 0);
+        let mut buffer = try_zeroed(8 * BUFFER_MIN)?;
         let mut used = 0;
         let Self { fd, at_offset } = *self;
         let end = Sink::Stream(Stream { fd, at_offset, offset: &mut offset, buffer: &mut buffer, used: &mut used });

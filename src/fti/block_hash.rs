@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::error::Error;
 use super::layout::{Layout, Slot};
 use super::write::Chunk;
-use crate::error::Error;
+use crate::alloc::{try_with_capacity, try_zeroed};
 use crate::sys::threads;
 
 /// By which hash it is told whether a block has changed.
@@ -79,8 +80,7 @@ pub(super) struct Run {
 impl Hashes {
     /// Room for the hashes of a layout.
     pub(super) fn empty(layout: &Layout, kind: BlockHash, size: usize) -> Result<Self, Error> {
-        let (mut bytes, mut begins) = (Vec::new(), Vec::new());
-        begins.try_reserve_exact(layout.slots.len() + 1).map_err(|_| Error::OutOfMemory)?;
+        let mut begins = try_with_capacity(layout.slots.len() + 1)?;
         let mut end = 0usize;
         begins.push(0);
         for slot in &layout.slots {
@@ -89,9 +89,7 @@ impl Hashes {
             end = of_slot.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
             begins.push(end);
         }
-        bytes.try_reserve_exact(end).map_err(|_| Error::OutOfMemory)?;
-        bytes.resize(end, 0);
-        Ok(Self { kind, size, bytes, begins })
+        Ok(Self { kind, size, bytes: try_zeroed(end)?, begins })
     }
 
     /// Hashes all blocks, on up to `threads` threads.
@@ -112,7 +110,7 @@ impl Hashes {
             for bytes in chunk.chunks(span * size) {
                 let (to, others) = of_slot.split_at_mut(bytes.len().div_ceil(size) * width);
                 of_slot = others;
-                jobs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                jobs.try_reserve(1)?;
                 jobs.push((bytes, Mutex::new(to)));
             }
         }
@@ -152,9 +150,9 @@ impl Hashes {
             let (width, mut open) = (self.kind.width(), None::<usize>);
             let mut end_at = |open: &mut Option<usize>, end: usize| {
                 let Some(start) = open.take() else { return Ok(()) };
-                runs.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+                runs.try_reserve(1)?;
                 runs.push(Run { slot, range: start..end });
-                Ok(())
+                Ok::<_, Error>(())
             };
             for (block, hash) in self.of_slot(slot).chunks_exact(width).enumerate() {
                 let begin = block * self.size;

@@ -1,11 +1,11 @@
 //! From block to block. How the containers lie in the file is told several times over (their places, their sizes, the sizes of
 //! the blocks), so that one damaged number is found, and can be done without.
 
+use super::error::Error;
 use super::format::{COUNT, Field as Place, Format, HASH, ID, get};
 use super::issue::{Field, Value};
 use super::parse::number;
 use super::{Block, Checkpoint, Container, FormatVersion, Header};
-use crate::error::Error;
 
 /// In so many blocks another number of containers is tried: one damaged number takes one, and a file that is made to have many
 /// shall not take long.
@@ -265,7 +265,7 @@ impl Checkpoint<'_> {
             return Ok(None);
         };
         let first = self.containers.len();
-        self.containers.try_reserve(count).and(self.blocks.try_reserve(1)).map_err(|_| Error::OutOfMemory)?;
+        self.containers.try_reserve(count).and(self.blocks.try_reserve(1))?;
         for index in 0..count {
             let offset = (at.meta + way.meta_size(index)) as u64;
             self.containers.push(Container::read(way.format, way.container(at, index), offset));

@@ -5,12 +5,13 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::error::Error;
 use super::format::{self, HASH, HEADER_HASH};
 use super::issue::{Field, Severity};
 use super::{Checkpoint, SyncMode};
 use crate::atomic_file::{self, AtomicFile};
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::error_base::IoOperation;
+use crate::mapped_file::map_file;
 use crate::sys::file::{self, FileId};
 use crate::sys::mmap::Mmap;
 
@@ -145,13 +146,12 @@ impl<'c> Bytes<'c> {
 /// [`SyncMode`] says.
 ///
 /// # Errors
-/// [`Error::FtiDamaged`] where something else is damaged; then the file stays. [`Error::Unrecognized`]; [`Error::Io`];
+/// [`Error::Corrupt`] where something else is damaged; then the file stays. [`Error::UnknownFormat`]; [`Error::Io`];
 /// [`Error::OutOfMemory`].
 pub fn repair(path: impl AsRef<Path>, sync: SyncMode) -> Result<u64, Error> {
     let path = path.as_ref();
     let map = open(path)?;
-    let region = map.region();
-    let bytes = region.get(0, region.size()).unwrap_or_default();
+    let bytes = map.bytes();
     let checkpoint = Checkpoint::parse(bytes)?;
     let (format, at) = (checkpoint.generation.format(), checkpoint.header.offset);
     let mut header = [0; format::HEADER_MAX];
@@ -194,7 +194,7 @@ pub fn repair(path: impl AsRef<Path>, sync: SyncMode) -> Result<u64, Error> {
         Some(&(place, hash)) if checkpoint.generation == super::FormatVersion::V1_1 => checkpoint.checksum_with(place, hash),
         _ => checkpoint.checksum_by_reader(&hashed),
     };
-    let checksum = checksum.ok_or(Error::FtiDamaged { field: Field::Checksum, variable: None, container: None, offset: at })?;
+    let checksum = checksum.ok_or(Error::Corrupt { field: Field::Checksum, variable: None, container: None, offset: at })?;
     header[..2 * HASH].copy_from_slice(&format::hex(checksum));
     header[2 * HASH] = 0;
     let hash = format.header_hash(header);
@@ -217,14 +217,12 @@ pub(crate) fn open(path: &Path) -> Result<Mmap, Error> {
 /// The same, and which file it is.
 pub(crate) fn open_known(path: &Path) -> Result<(Mmap, FileId), Error> {
     super::finish_update(path)?;
-    let failed = |doing| move |errno| Error::Io { doing, offset: 0, errno };
-    let file = file::open(&c_path(path)?).map_err(failed(Doing::Opening))?;
-    let id = file::id(file.as_fd()).map_err(failed(Doing::Opening))?;
-    let map = Mmap::of(file).map_err(|error| failed(Doing::Mapping)(Errno::of(&error)))?;
-    Ok((map, id))
+    let file = file::open(&c_path(path)?).map_err(IoOperation::Open.failed())?;
+    let id = file::id(file.as_fd()).map_err(IoOperation::Open.failed())?;
+    Ok((map_file(file)?, id))
 }
 
 /// The path as C has it.
 pub(crate) fn c_path(path: &Path) -> Result<CString, Error> {
-    atomic_file::c_string(path.as_os_str().as_bytes())
+    Ok(atomic_file::c_path(path.as_os_str().as_bytes())?)
 }

@@ -5,10 +5,10 @@
 use std::os::fd::AsFd;
 
 use super::block_hash::{BlockHash, Hashes};
+use super::error::Error;
 use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
-use crate::error::Error;
 use crate::sys::file::Locked;
 
 /// The types of the container's sections.
@@ -38,16 +38,16 @@ fn describe(hashes: &Hashes, identity: &Identity) -> [u8; SIZE] {
 }
 
 /// Keeps the hashes of a file in this state. They are written over those of the last one, and not synced: what a crash makes of them, is
-/// noticed.
-pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity, file: Option<&Locked>) -> Result<(), Error> {
+/// noticed. `None` if that failed: then the next update writes more.
+pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity, file: Option<&Locked>) -> Option<()> {
     let description = describe(hashes, identity);
     let mut container = Container::new();
-    container.set(DESCRIPTION, &description[..])?;
-    container.set(HASHES, &hashes.bytes[..])?;
-    let bytes = container.serialize()?;
-    let file = place.open_or_create(Beside::Hashes, file)?;
-    journal::write_at(file.as_fd(), &bytes, 0)?;
-    journal::set_size(file.as_fd(), bytes.len() as u64)
+    container.set(DESCRIPTION, &description[..]).ok()?;
+    container.set(HASHES, &hashes.bytes[..]).ok()?;
+    let bytes = container.serialize().ok()?;
+    let file = place.open_or_create(Beside::Hashes, file).ok()?;
+    journal::write_at(file.as_fd(), &bytes, 0).ok()?;
+    journal::set_size(file.as_fd(), bytes.len() as u64).ok()
 }
 
 /// The hashes of the file with this layout and in this state, of blocks of this kind; nothing where they are not there, damaged, or those
@@ -60,8 +60,7 @@ pub(super) fn load(
 ) -> Result<Option<Hashes>, Error> {
     let mut hashes = Hashes::empty(layout, kind, size)?;
     let Ok(Some(map)) = place.map_hashes() else { return Ok(None) };
-    let region = map.region();
-    let read = read(region.get(0, region.size()).unwrap_or_default(), &mut hashes, identity);
+    let read = read(map.bytes(), &mut hashes, identity);
     Ok(read.then_some(hashes))
 }
 

@@ -8,11 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::block_hash::{BlockHash, SIZES};
+use super::error::Error;
 use super::format::HASH;
 use super::{Checkpoint, parse};
+use crate::alloc::try_with_capacity;
 use crate::atomic_file;
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::bytes::u64_at;
+use crate::error_base::IoOperation;
+use crate::mapped_file::map_file;
 use crate::sys::file::{FileId, Locked};
 use crate::sys::mmap::Mmap;
 use crate::sys::{fd, file};
@@ -57,14 +60,14 @@ impl Identity {
     }
 
     fn of_file(file: BorrowedFd<'_>) -> Result<Self, Error> {
-        let size = file::size(file).map_err(|errno| failed(Doing::Mapping, errno))?;
+        let size = file::size(file).map_err(IoOperation::Mmap.failed())?;
         let mut tail = [0; TAIL];
         let tail = &mut tail[..size.min(TAIL as u64) as usize];
         let at = size - tail.len() as u64;
         let mut got = 0;
         while got < tail.len() {
             let read = fd::read_at(file, (at + got as u64) as i64, &mut tail[got..]);
-            match read.map_err(|errno| Error::Io { doing: Doing::Reading, offset: at + got as u64, errno })? {
+            match read.map_err(IoOperation::Read.failed_at(at + got as u64))? {
                 0 => return Err(Error::FileChanged),
                 read => got += read,
             }
@@ -91,18 +94,17 @@ pub(super) struct Place {
 impl Place {
     /// With a folder that can be synced, if so asked for.
     pub(super) fn of(path: &Path, to_sync: bool) -> Result<Self, Error> {
-        let name = path.file_name().ok_or(Error::Argument("the path does not end in the name of a file"))?.as_bytes();
+        let name = path.file_name().ok_or(Error::InvalidArgument("the path does not end in the name of a file"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
-        let parent = atomic_file::c_string(if parent.is_empty() { b"." } else { parent })?;
+        let parent = atomic_file::c_path(if parent.is_empty() { b"." } else { parent })?;
         let beside = |behind: &[u8]| {
-            let mut beside = Vec::new();
-            beside.try_reserve_exact(name.len() + behind.len()).map_err(|_| Error::OutOfMemory)?;
+            let mut beside = try_with_capacity(name.len() + behind.len())?;
             beside.extend_from_slice(name);
             beside.extend_from_slice(behind);
-            atomic_file::c_string(&beside)
+            Ok::<_, Error>(atomic_file::c_path(&beside)?)
         };
-        let (name, journal, hashes) = (atomic_file::c_string(name)?, beside(b".journal")?, beside(b".hashes")?);
-        let folder = file::open_folder(&parent, to_sync).map_err(|errno| failed(Doing::OpeningFolder, errno))?;
+        let (name, journal, hashes) = (atomic_file::c_path(name)?, beside(b".journal")?, beside(b".hashes")?);
+        let folder = file::open_folder(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
         Ok(Self { folder, name, journal, hashes })
     }
 
@@ -112,7 +114,7 @@ impl Place {
         loop {
             let file = match open(self.folder.as_fd(), &self.name) {
                 Err(errno) if errno.is_missing() => return Ok(None),
-                result => result.map_err(|errno| failed(Doing::Opening, errno))?,
+                result => result.map_err(IoOperation::Open.failed())?,
             };
             let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
             // Another one can have taken its place before it was locked.
@@ -130,12 +132,12 @@ impl Place {
 
     /// Which file has the name.
     fn id(&self) -> Result<Option<FileId>, Error> {
-        file::id_in(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Opening, errno))
+        Ok(file::id_in(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
     }
 
     /// Makes the file that is not there.
     fn create(&self) -> Result<OwnedFd, Error> {
-        file::create_new(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Creating, errno))
+        Ok(file::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
     }
 
     fn name_of(&self, which: Beside) -> &CString {
@@ -156,7 +158,7 @@ impl Place {
             },
             result => result,
         };
-        made.map_err(|errno| failed(Doing::Creating, errno))
+        Ok(made.map_err(IoOperation::CreateTempFile.failed())?)
     }
 
     /// An empty journal, which others leave alone, for an update of this file (which is locked), or of none.
@@ -184,17 +186,13 @@ impl Place {
     }
 
     fn check_unbegun_in(&self, journal: &Locked, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
-        let begun = |journal: &Journal<'_>| if journal.prepared { Error::UpdatePrepared } else { Error::FileBusy };
+        let begun = |journal: &Journal<'_>| if journal.prepared { Error::TransactionInDoubt } else { Error::FileBusy };
         self.unfinished_in(journal, file, |journal, _| Err(begun(journal))).map(|_: Option<()>| ())
     }
 
     /// Has the names in the folder written to the device.
     pub(super) fn sync_folder(&self) -> Result<(), Error> {
-        match file::sync(self.folder.as_fd()) {
-            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-            Err(errno) if errno.is_invalid() => Ok(()),
-            result => result.map_err(|errno| failed(Doing::SyncingFolder, errno)),
-        }
+        Ok(atomic_file::sync_if_possible(self.folder.as_fd(), IoOperation::FsyncDirectory)?)
     }
 
     /// Sees to it that a crash does not bring back what was in the journal, before the file is replaced: the new one may be in the state
@@ -208,25 +206,25 @@ impl Place {
         match file::open_in(self.folder.as_fd(), self.name_of(which)) {
             // Nobody can have made one whose name would be too long.
             Err(errno) if errno.is_missing() || errno.is_name_too_long() => Ok(None),
-            result => result.map(Some).map_err(|errno| failed(Doing::Opening, errno)),
+            result => Ok(Some(result.map_err(IoOperation::Open.failed())?)),
         }
     }
 
     /// A file beside it, if it is there and has something in it.
     fn open_filled(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
         let Some(file) = self.open_beside(which)? else { return Ok(None) };
-        let size = file::size(file.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))?;
+        let size = file::size(file.as_fd()).map_err(IoOperation::Mmap.failed())?;
         Ok(Some(file).filter(|_| size > 0))
     }
 
     /// The hashes that were kept, if there are any.
     pub(super) fn map_hashes(&self) -> Result<Option<Mmap>, Error> {
-        self.open_filled(Beside::Hashes)?.map(map).transpose()
+        Ok(self.open_filled(Beside::Hashes)?.map(map_file).transpose()?)
     }
 
     /// Empties the journal.
     fn discard_journal(&self) -> Result<(), Error> {
-        let journal = file::open_to_change(self.folder.as_fd(), &self.journal).map_err(|errno| failed(Doing::Opening, errno))?;
+        let journal = file::open_to_change(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
         discard(journal.as_fd())?;
         sync(journal.as_fd())
     }
@@ -251,12 +249,11 @@ impl Place {
         file: Option<&(Locked, Identity)>,
         found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        if file::size(journal.as_fd()).map_err(|errno| failed(Doing::Mapping, errno))? == 0 {
+        if file::size(journal.as_fd()).map_err(IoOperation::Mmap.failed())? == 0 {
             return Ok(None);
         }
-        let map = map(journal)?;
-        let region = map.region();
-        let Some(journal) = Journal::parse(region.get(0, region.size()).unwrap_or_default()) else { return Ok(None) };
+        let map = map_file(journal)?;
+        let Some(journal) = Journal::parse(map.bytes()) else { return Ok(None) };
         if !journal.is_for(file)? {
             return Ok(None);
         }
@@ -268,14 +265,12 @@ impl Place {
     pub(super) fn finish(&self, also_prepared: bool) -> Result<bool, Error> {
         let finished = self.unfinished(|journal, file| {
             if journal.prepared && !also_prepared {
-                return Err(Error::UpdatePrepared);
+                return Err(Error::TransactionInDoubt);
             }
             let size = file.map_or(0, |(_, identity)| identity.size);
             let to_change = match file {
                 None => self.create()?,
-                Some(_) => {
-                    file::open_to_change(self.folder.as_fd(), &self.name).map_err(|errno| failed(Doing::Opening, errno))?
-                }
+                Some(_) => file::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
             };
             let to_change = to_change.as_fd();
             // A checkpoint that has taken the place of the file since it was locked is not to be touched.
@@ -302,16 +297,13 @@ impl Place {
         let abandoned = self.unfinished(|journal, file| {
             match file {
                 None => {}
+                // Part of it may have been written already.
                 Some((file, identity)) if *identity == journal.before => {
-                    let map = map(file)?;
-                    let region = map.region();
-                    let bytes = region.get(0, region.size()).unwrap_or_default();
-                    // Part of it may have been written already.
-                    if !is_sound(bytes)? {
-                        return Err(Error::FileChanged);
+                    if !is_sound(map_file(file)?.bytes())? {
+                        return Err(Error::CorruptTarget);
                     }
                 }
-                Some(_) => return Err(Error::FileChanged),
+                Some(_) => return Err(Error::PartiallyApplied),
             }
             self.discard_journal()
         })?;
@@ -338,8 +330,7 @@ pub(super) struct Head {
 
 /// What is in front of a journal's data, as it is written: `records` are offsets in the file and lengths, `hashes` those of their blocks.
 pub(super) fn describe(head: &Head, records: &[(u64, u64)], hashes: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(description_size(records.len(), hashes.len())).map_err(|_| Error::OutOfMemory)?;
+    let mut bytes = try_with_capacity(description_size(records.len(), hashes.len()))?;
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&[VERSION, head.kind as u8, head.prepared.into(), 0]);
     bytes.extend_from_slice(&head.ckpt_id.to_le_bytes());
@@ -389,14 +380,13 @@ impl<'j> Journal<'j> {
     /// Nothing where it is no journal, or one of which a part is missing or not what it was to be: then not a byte of the file was changed.
     fn parse(bytes: &'j [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(HEAD)?;
-        let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let identity = |at: usize| Some(Identity { size: number(at), mark: *head[at + 8..].first_chunk()? });
+        let identity = |at: usize| Some(Identity { size: u64_at(head, at), mark: *head[at + 8..].first_chunk()? });
         if head[..8] != MAGIC || head[8] != VERSION || head[10] > 1 || head[11] != 0 {
             return None;
         }
         let kind = BlockHash::of_number(head[9])?;
-        let block_size = usize::try_from(number(64)).ok().filter(|size| SIZES.contains(size))?;
-        let count = |at: usize, each: usize| usize::try_from(number(at)).ok()?.checked_mul(each);
+        let block_size = usize::try_from(u64_at(head, 64)).ok().filter(|size| SIZES.contains(size))?;
+        let count = |at: usize, each: usize| usize::try_from(u64_at(head, at)).ok()?.checked_mul(each);
         let (records, rest) = rest.split_at_checked(count(72, RECORD)?)?;
         let (mut hashes, rest) = rest.split_at_checked(count(80, kind.width())?)?;
         let (data, _) = rest.split_at_checked(count(88, 1)?)?;
@@ -427,8 +417,7 @@ impl<'j> Journal<'j> {
 
     /// Offsets and lengths.
     fn places(&self) -> impl Iterator<Item = (u64, u64)> + use<'j> {
-        let number = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        self.records.chunks_exact(RECORD).map(move |record| (number(record), number(&record[8..])))
+        self.records.chunks_exact(RECORD).map(move |record| (u64_at(record, 0), u64_at(record, 8)))
     }
 
     /// What belongs where in the file.
@@ -454,9 +443,8 @@ impl<'j> Journal<'j> {
         if identity.size == 0 {
             return Ok(true);
         }
-        let map = map(file)?;
-        let region = map.region();
-        let bytes = region.get(0, region.size()).unwrap_or_default();
+        let map = map_file(file)?;
+        let bytes = map.bytes();
         // Data can have a checkpoint in it: one that is all of the file tells its size. A header in front says nothing of what is behind it.
         Ok(match parse::size_by_header(bytes) {
             Some((size, is_in_front)) if size == identity.size => is_in_front && !is_sound(bytes)?,
@@ -482,11 +470,7 @@ fn is_sound(file: &[u8]) -> Result<bool, Error> {
 
 /// Which file is open.
 pub(super) fn id(file: BorrowedFd<'_>) -> Result<FileId, Error> {
-    file::id(file).map_err(|errno| failed(Doing::Opening, errno))
-}
-
-fn map(file: impl AsFd) -> Result<Mmap, Error> {
-    Mmap::of(file).map_err(|error| failed(Doing::Mapping, Errno::of(&error)))
+    Ok(file::id(file).map_err(IoOperation::Open.failed())?)
 }
 
 /// Empties a journal.
@@ -496,25 +480,20 @@ pub(super) fn discard(journal: BorrowedFd<'_>) -> Result<(), Error> {
 
 pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Error> {
     let end = offset.checked_add(bytes.len() as u64).filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or(Error::TooLarge { size: bytes.len() as u64 })?;
-    fd::write_all_at(file, bytes, offset).map_err(|errno| Error::Io { doing: Doing::Writing, offset, errno })
+    end.ok_or(Error::OffsetOverflow { size: bytes.len() as u64 })?;
+    Ok(fd::write_all_at(file, bytes, offset).map_err(IoOperation::Write.failed_at(offset))?)
 }
 
 pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
-    fd::truncate(file, size as i64).map_err(|errno| Error::Io { doing: Doing::Writing, offset: size, errno })
+    Ok(fd::truncate(file, size as i64).map_err(IoOperation::Write.failed_at(size))?)
 }
 
 /// Sees to it that a file which is to grow from one size to another one finds room on the device.
 pub(super) fn reserve(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Error> {
     let room = if to > from { file::reserve(file, from, to - from) } else { Ok(()) };
-    room.map_err(|errno| Error::Io { doing: Doing::Writing, offset: from, errno })
+    Ok(room.map_err(IoOperation::Write.failed_at(from))?)
 }
 
 pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {
-    file::sync(file).map_err(|errno| failed(Doing::Syncing, errno))
-}
-
-/// Of a failure that is not a matter of an offset.
-pub(super) fn failed(doing: Doing, errno: Errno) -> Error {
-    Error::Io { doing, offset: 0, errno }
+    Ok(file::sync(file).map_err(IoOperation::Fsync.failed())?)
 }

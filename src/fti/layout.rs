@@ -1,8 +1,9 @@
 //! Which containers there are, and what is in each: carried from one checkpoint to the next, whatever the generation.
 
+use super::error::Error;
 use super::format::HASH_OF_NOTHING;
 use super::{Checkpoint, FormatVersion};
-use crate::error::Error;
+use crate::alloc::{try_collect, try_copy, try_with_capacity};
 
 /// A container without its place in the file, which depends on the generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +43,13 @@ struct Need {
 impl Layout {
     /// The layout of a file without damage.
     pub(super) fn of(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
-        let mut layout = Self::default();
-        let (slots, blocks, order) = (&mut layout.slots, &mut layout.blocks, &mut layout.order);
-        let reserved = slots.try_reserve_exact(checkpoint.containers.len());
-        let reserved = reserved.and_then(|()| blocks.try_reserve_exact(checkpoint.blocks.len()));
-        reserved.and_then(|()| order.try_reserve_exact(checkpoint.variables.len())).map_err(|_| Error::OutOfMemory)?;
-        order.extend(checkpoint.variables.iter().map(|variable| variable.id));
-        let mut idx_of = Vec::new();
-        idx_of.try_reserve_exact(order.len()).map_err(|_| Error::OutOfMemory)?;
-        idx_of.extend(order.iter().copied().zip(0..));
+        let mut layout = Self {
+            slots: try_with_capacity(checkpoint.containers.len())?,
+            blocks: try_with_capacity(checkpoint.blocks.len())?,
+            order: try_collect(checkpoint.variables.iter().map(|variable| variable.id))?,
+        };
+        let (slots, blocks, order) = (&mut layout.slots, &mut layout.blocks, &layout.order);
+        let mut idx_of = try_collect((0..order.len()).map(|at| (order[at], at as i32)))?;
         idx_of.sort_unstable();
         let idx = |id: i32| idx_of.binary_search_by_key(&id, |&(id, _)| id).map_or(0, |place| idx_of[place].1);
         slots.extend(checkpoint.containers.iter().map(|container| Slot {
@@ -72,23 +71,22 @@ impl Layout {
     ///
     /// Where a variable is no more, all are laid out anew.
     pub(super) fn next(&self, variables: &[(i32, u64)]) -> Result<Self, Error> {
-        let mut needs = Vec::new();
-        needs.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
-        needs.extend(variables.iter().map(|&(id, left)| Need { id, left, containers: 0, sum: 0 }));
+        let mut needs = try_collect(variables.iter().map(|&(id, left)| Need { id, left, containers: 0, sum: 0 }))?;
         needs.sort_unstable_by_key(|need| need.id);
         if needs.windows(2).any(|pair| pair[0].id == pair[1].id) {
-            return Err(Error::Argument("two variables have the same id"));
+            return Err(Error::InvalidArgument("two variables have the same id"));
         }
         let place_in = |needs: &[Need], id: i32| needs.binary_search_by_key(&id, |need| need.id).ok();
         if self.order.iter().any(|&id| place_in(&needs, id).is_none()) {
             return Self::default().next(variables);
         }
 
-        let mut next = Self::default();
+        let mut next = Self {
+            slots: try_with_capacity(self.slots.len() + variables.len())?,
+            blocks: try_with_capacity(self.blocks.len() + 1)?,
+            order: try_with_capacity(variables.len())?,
+        };
         let (slots, blocks, order) = (&mut next.slots, &mut next.blocks, &mut next.order);
-        let reserved = slots.try_reserve_exact(self.slots.len() + variables.len());
-        let reserved = reserved.and_then(|()| blocks.try_reserve_exact(self.blocks.len() + 1));
-        reserved.and_then(|()| order.try_reserve_exact(variables.len())).map_err(|_| Error::OutOfMemory)?;
 
         for slot in &self.slots {
             let Some(place) = place_in(&needs, slot.id) else { return Err(Error::Internal) };
@@ -133,14 +131,7 @@ impl Layout {
 
     /// The same once more.
     pub(super) fn copy(&self) -> Result<Self, Error> {
-        let mut copy = Self::default();
-        let reserved = copy.slots.try_reserve_exact(self.slots.len());
-        let reserved = reserved.and_then(|()| copy.blocks.try_reserve_exact(self.blocks.len()));
-        reserved.and_then(|()| copy.order.try_reserve_exact(self.order.len())).map_err(|_| Error::OutOfMemory)?;
-        copy.slots.extend_from_slice(&self.slots);
-        copy.blocks.extend_from_slice(&self.blocks);
-        copy.order.extend_from_slice(&self.order);
-        Ok(copy)
+        Ok(Self { slots: try_copy(&self.slots)?, blocks: try_copy(&self.blocks)?, order: try_copy(&self.order)? })
     }
 
     /// The slots of each block.
@@ -174,6 +165,6 @@ mod tests {
         assert_eq!(second.blocks, [3, 1]);
         let third = second.next(&[(3, 30), (1, 15)]).unwrap();
         assert_eq!((third.blocks, third.order), (vec![2], vec![3, 1]));
-        assert!(matches!(second.next(&[(1, 1), (1, 2)]), Err(Error::Argument(_))));
+        assert!(matches!(second.next(&[(1, 1), (1, 2)]), Err(Error::InvalidArgument(_))));
     }
 }

@@ -39,6 +39,7 @@
 mod block_hash;
 mod block_scan;
 mod change;
+mod error;
 mod format;
 mod hash_file;
 mod issue;
@@ -53,6 +54,7 @@ pub use crate::atomic_file::SyncMode;
 pub use block_hash::BlockHash;
 pub use change::{Difference, diff, repair};
 pub(crate) use change::{c_path, open, open_known};
+pub use error::Error;
 pub use issue::{Field, Finding, Severity, Value};
 #[doc(hidden)]
 pub use journal::fuzz_journal;
@@ -62,8 +64,6 @@ pub use write::{Leftovers, Options, Protected, Writer, convert};
 
 use std::fmt;
 use std::ops::Range;
-
-use crate::error::Error;
 
 /// A generation of the format. Files have no version: which one it is, is told by the header's hash.
 ///
@@ -239,9 +239,9 @@ impl<'a> Checkpoint<'a> {
     /// The variable with this id.
     ///
     /// # Errors
-    /// [`Error::NoSuchVariable`].
+    /// [`Error::VariableNotFound`].
     pub fn variable(&self, id: i32) -> Result<Variable, Error> {
-        self.variables.iter().find(|variable| variable.id == id).copied().ok_or(Error::NoSuchVariable { id })
+        self.variables.iter().find(|variable| variable.id == id).copied().ok_or(Error::VariableNotFound { id })
     }
 
     /// What is wrong in all that describes the data. The data itself was not looked at.

@@ -1,9 +1,9 @@
 //! From bytes to a [`Checkpoint`]: which generation it is, the header, the variables.
 
+use super::error::Error;
 use super::format::{self, CHECKSUM, HASH, HEADER_HASH, get};
 use super::issue::{Field, Finding, Severity, Value};
 use super::{Checkpoint, Container, FormatVersion, Header, Variable};
-use crate::error::Error;
 
 /// So far in front of its end a header is looked for, where there is none at the end.
 const BEHIND_MAX: usize = 65_536;
@@ -21,16 +21,16 @@ impl<'a> Checkpoint<'a> {
     /// of the data. A damaged file is read as far as it can be: [`flaws`](Self::flaws) tells what is wrong.
     ///
     /// # Errors
-    /// [`Error::Unrecognized`] where it is of no generation, or where it is cut off so that its header is gone;
+    /// [`Error::UnknownFormat`] where it is of no generation, or where it is cut off so that its header is gone;
     /// [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         if is_encoded(file) {
-            return Err(Error::Unrecognized(
+            return Err(Error::UnknownFormat(
                 "this is a file of FTI's level 3 with encoded bytes, from which lost files are made, and no checkpoint of variables",
             ));
         }
         let place = sound_header(file).or_else(|| sound_header_before_the_end(file)).or_else(|| likely_header(file));
-        let (mut generation, at) = place.ok_or(Error::Unrecognized(
+        let (mut generation, at) = place.ok_or(Error::UnknownFormat(
             "this is no checkpoint of FTI: neither at its begin nor at its end is there a header (or it is cut off: from generation \
              C on the header comes last)",
         ))?;
@@ -58,7 +58,7 @@ impl<'a> Checkpoint<'a> {
 
     /// Notes that something is wrong.
     pub(super) fn flaw(&mut self, finding: Finding) -> Result<(), Error> {
-        self.flaws.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+        self.flaws.try_reserve(1)?;
         self.flaws.push(finding);
         Ok(())
     }
@@ -155,7 +155,7 @@ impl<'a> Checkpoint<'a> {
     /// Puts the containers of each variable together, and checks that they follow each other in it.
     fn group_variables(&mut self) -> Result<(), Error> {
         let count = self.containers.len();
-        self.by_id.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+        self.by_id.try_reserve_exact(count)?;
         self.by_id.extend(0..count);
         let containers = &self.containers;
         self.by_id.sort_unstable_by_key(|&at| (containers[at].id, at));
@@ -169,7 +169,7 @@ impl<'a> Checkpoint<'a> {
             let end = begin + self.by_id[begin..].partition_point(|&at| self.containers[at].id == id);
             let size = self.check_variable(begin, end)?;
             let (variables, firsts) = (&mut self.variables, &mut firsts);
-            variables.try_reserve(1).and_then(|()| firsts.try_reserve(1)).map_err(|_| Error::OutOfMemory)?;
+            variables.try_reserve(1).and_then(|()| firsts.try_reserve(1))?;
             variables.push(Variable { id, size, containers: end - begin });
             firsts.push(first);
             begin = end;

@@ -5,10 +5,11 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::error::Error;
 use super::format::HASH;
 use super::write::Outcome;
 use super::{Checkpoint, Container, Field, Finding, FormatVersion, Severity, Value};
-use crate::error::Error;
+use crate::alloc::{try_collect, try_with_capacity};
 use crate::sys::threads;
 
 /// So much is copied and hashed at a time.
@@ -155,12 +156,12 @@ impl<'a> Checkpoint<'a> {
     /// Each byte is read once and hashed. After an error, what `variables` hold is not to be relied on.
     ///
     /// # Errors
-    /// [`Error::NoSuchVariable`], [`Error::VariableSize`], [`Error::VariableNotProtected`]: before anything is changed;
-    /// [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
+    /// [`Error::VariableNotFound`], [`Error::VariableSizeMismatch`], [`Error::VariableNotProtected`]: before anything is changed;
+    /// [`Error::Corrupt`]; [`Error::OutOfMemory`].
     pub fn recover(&self, variables: &mut [ProtectedMut<'_>], threads: usize) -> Result<(), Error> {
         variables.sort_unstable_by_key(|variable| variable.id);
         if variables.windows(2).any(|pair| pair[0].id == pair[1].id) {
-            return Err(Error::Argument("two variables have the same id"));
+            return Err(Error::InvalidArgument("two variables have the same id"));
         }
         for variable in variables.iter() {
             self.check_size(variable.id, variable.data.len())?;
@@ -172,8 +173,7 @@ impl<'a> Checkpoint<'a> {
         }
         self.check()?;
 
-        let mut chunks = Vec::new();
-        chunks.try_reserve_exact(self.containers.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut chunks = try_with_capacity(self.containers.len())?;
         // Both are in order of the ids.
         for variable in variables.iter_mut() {
             self.cut(self.containers_of(variable.id), variable.data, &mut chunks)?;
@@ -181,12 +181,7 @@ impl<'a> Checkpoint<'a> {
         let hashed = self.copy_chunks(chunks, threads, true)?;
         let stored = self.header.checksum_hash();
         if stored.is_none() || (stored != self.checksum_by_reader(&hashed) && stored != self.checksum_by_writer()) {
-            return Err(Error::FtiDamaged {
-                field: Field::Checksum,
-                variable: None,
-                container: None,
-                offset: self.header.offset,
-            });
+            return Err(Error::Corrupt { field: Field::Checksum, variable: None, container: None, offset: self.header.offset });
         }
         Ok(())
     }
@@ -194,13 +189,12 @@ impl<'a> Checkpoint<'a> {
     /// Gives back one variable. What is damaged in others does not matter, as long as it is sure what belongs to this one.
     ///
     /// # Errors
-    /// [`Error::NoSuchVariable`]; [`Error::VariableSize`]; [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
+    /// [`Error::VariableNotFound`]; [`Error::VariableSizeMismatch`]; [`Error::Corrupt`]; [`Error::OutOfMemory`].
     pub fn recover_variable(&self, id: i32, data: &mut [u8]) -> Result<(), Error> {
         self.check_size(id, data.len())?;
         self.check_what_matters(id)?;
-        let mut chunks = Vec::new();
         let containers = self.containers_of(id);
-        chunks.try_reserve_exact(containers.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut chunks = try_with_capacity(containers.len())?;
         self.cut(containers, data, &mut chunks)?;
         self.copy_chunks(chunks, 1, false).map(drop)
     }
@@ -210,7 +204,7 @@ impl<'a> Checkpoint<'a> {
     /// they are not to be relied on.
     ///
     /// # Errors
-    /// Those of `put`, which end it. An [`Error`] inside: [`Error::NoSuchVariable`], [`Error::FtiDamaged`].
+    /// Those of `put`, which end it. An [`Error`] inside: [`Error::VariableNotFound`], [`Error::Corrupt`].
     pub fn copy_variable(&self, id: i32, put: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         self.variable(id)?;
         self.check_what_matters(id)?;
@@ -255,13 +249,13 @@ impl<'a> Checkpoint<'a> {
     /// That something is wrong with a container.
     pub(super) fn damaged(&self, container: &Container, field: Field) -> Error {
         let offset = if field == Field::Data { container.fptr as u64 } else { container.place(self.generation, field) };
-        Error::FtiDamaged { field, variable: Some(container.id), container: Some(container.container_id), offset }
+        Error::Corrupt { field, variable: Some(container.id), container: Some(container.container_id), offset }
     }
 
     fn check_size(&self, id: i32, size: usize) -> Result<(), Error> {
         let stored = self.variable(id)?.size;
         let protected = size as u64;
-        if stored == protected { Ok(()) } else { Err(Error::VariableSize { id, stored, protected }) }
+        if stored == protected { Ok(()) } else { Err(Error::VariableSizeMismatch { id, stored, protected }) }
     }
 
     /// Cuts the memory of a variable into its chunks.
@@ -319,8 +313,7 @@ impl<'a> Checkpoint<'a> {
     /// Hashes all chunks, and in generations A and B the rest too.
     fn hash_chunks(&self, threads: usize, progress: Option<&(dyn Fn(u64) + Sync)>) -> Result<Hashed, Error> {
         let hashed = Hashed::new(self.containers.len())?;
-        let mut jobs = Vec::new();
-        jobs.try_reserve_exact(self.containers.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut jobs = try_with_capacity(self.containers.len())?;
         jobs.extend((0..self.containers.len()).filter(|&at| self.containers[at].has_chunk()));
         jobs.sort_unstable_by_key(|&at| (Reverse(self.containers[at].chunk_size), at));
         let first = usize::from(self.generation.is_header_first());
@@ -425,9 +418,7 @@ pub(super) struct Hashed {
 
 impl Hashed {
     fn new(count: usize) -> Result<Self, Error> {
-        let mut of = Vec::new();
-        of.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-        of.resize_with(count, OnceLock::new);
+        let of = try_collect((0..count).map(|_| OnceLock::new()))?;
         Ok(Self { of, checksum: OnceLock::new() })
     }
 
@@ -450,6 +441,6 @@ impl Finding {
     /// The same as an error.
     pub(super) fn error(&self) -> Error {
         let Self { field, variable, container, offset, .. } = *self;
-        Error::FtiDamaged { field, variable, container, offset }
+        Error::Corrupt { field, variable, container, offset }
     }
 }

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use super::block_hash::{BlockHash, Hashes, Run, SIZES};
+use super::error::Error;
 use super::journal::{self, Head, Identity, Place};
 use super::layout::{Layout, Slot};
 use super::write::{self, Memory, Meta, Outcome, PIECE, Writer};
 use super::{Checkpoint, Options, Protected, SyncMode, hash_file};
+use crate::alloc::{try_collect, try_with_capacity};
 use crate::atomic_file::AtomicFile;
-use crate::error::{Doing, Error};
-use crate::sys::errno::Errno;
+use crate::error_base::{IoError, IoOperation};
+use crate::mapped_file::map_file;
 use crate::sys::file::{self, FileId, Locked};
-use crate::sys::mmap::Mmap;
 use crate::sys::threads;
 
 /// How a file is updated.
@@ -136,8 +137,8 @@ impl Writer {
     /// where somebody else has changed the file since, all data is written. Ordinary checkpoints between updates make no difference.
     ///
     /// # Errors
-    /// [`Error::Argument`] also for generations A and B and for sizes of blocks that can't be; [`Error::FileBusy`];
-    /// [`Error::UpdatePrepared`]; and as for [`checkpoint`](Self::checkpoint). In [`UpdateMode::Safe`] the file has its old state
+    /// [`Error::InvalidArgument`] also for generations A and B and for sizes of blocks that can't be; [`Error::FileBusy`];
+    /// [`Error::TransactionInDoubt`]; and as for [`checkpoint`](Self::checkpoint). In [`UpdateMode::Safe`] the file has its old state
     /// then, or the new one, or gets that when it is opened next. In [`UpdateMode::InPlace`] it may be damaged.
     pub fn update(
         &mut self,
@@ -165,7 +166,7 @@ impl Writer {
         variables: &[Protected<'_>],
     ) -> Result<Updated, Error> {
         if update.mode != UpdateMode::Safe {
-            return Err(Error::Argument("an update in place can't be prepared"));
+            return Err(Error::InvalidArgument("an update in place can't be prepared"));
         }
         self.change(path.as_ref(), options, update, variables, When::Later)
     }
@@ -180,10 +181,10 @@ impl Writer {
     ) -> Result<Updated, Error> {
         let generation = options.generation;
         if generation.is_header_first() {
-            return Err(Error::Argument("differential checkpoints are of generations C to E"));
+            return Err(Error::InvalidArgument("differential checkpoints are of generations C to E"));
         }
         if !SIZES.contains(&update.block_size) {
-            return Err(Error::Argument("a block has 512 to 65535 bytes"));
+            return Err(Error::InvalidArgument("a block has 512 to 65535 bytes"));
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;
@@ -229,7 +230,7 @@ impl Writer {
             let bytes: u64 = pieces.iter().map(|piece| piece.bytes.len() as u64).sum();
             let changed = runs.iter().map(|run| run.range.len().div_ceil(kind.1) as u64).sum();
             let updated = Updated { full: differs.is_none(), blocks: hashes.count(), changed, bytes, kept_hashes: false };
-            pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            pieces.try_reserve(1)?;
             pieces.push(Piece { offset: data_size, bytes: &tail });
 
             let replaces = when == When::Now
@@ -274,7 +275,7 @@ impl Writer {
                 done.map(|()| Updated::default())
             }
             Ok((new, carried, mut updated, done, _)) => {
-                if matches!(done, Ok(()) | Err(Error::Io { doing: Doing::SyncingFolder, .. })) {
+                if matches!(done, Ok(()) | Err(Error::Io(IoError { op: IoOperation::FsyncDirectory, .. }))) {
                     self.layout = carried;
                 }
                 if when == When::Now && done.is_ok() {
@@ -284,7 +285,7 @@ impl Writer {
                     && update.keep_hashes
                     && let Some(hashes) = &new.hashes
                 {
-                    updated.kept_hashes = hash_file::keep(&place, hashes, &new.identity, file).is_ok();
+                    updated.kept_hashes = hash_file::keep(&place, hashes, &new.identity, file).is_some();
                 }
                 self.bases = Bases([base, Some(new)]);
                 done.map(|()| updated)
@@ -319,7 +320,7 @@ pub fn pending(path: impl AsRef<Path>) -> Result<Option<Pending>, Error> {
 /// file that may have been updated in [`UpdateMode::Safe`] does that first.
 ///
 /// # Errors
-/// [`Error::UpdatePrepared`] where it is not clear which state the file is to have: [`settle`] decides. [`Error::FileBusy`] where somebody
+/// [`Error::TransactionInDoubt`] where it is not clear which state the file is to have: [`settle`] decides. [`Error::FileBusy`] where somebody
 /// else is at it; [`Error::Io`]; [`Error::OutOfMemory`].
 pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
     where_there_is(Place::of(path.as_ref(), false), |place| place.finish(false))
@@ -328,7 +329,7 @@ pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
 /// Nothing, where there is no folder: there is no file then, and no journal.
 fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Place) -> Result<R, Error>) -> Result<R, Error> {
     match place {
-        Err(Error::Io { doing: Doing::OpeningFolder, errno, .. }) if errno.is_missing() => Ok(R::default()),
+        Err(Error::Io(IoError { op: IoOperation::OpenDirectory, errno, .. })) if errno.is_missing() => Ok(R::default()),
         place => job(&place?),
     }
 }
@@ -341,9 +342,8 @@ fn hash_chunks(
     runs: &[Run],
     threads: usize,
 ) -> Result<(), Error> {
-    let (mut jobs, mut done) = (Vec::new(), Vec::new());
-    let reserved = jobs.try_reserve_exact(layout.slots.len());
-    reserved.and_then(|()| done.try_reserve_exact(layout.slots.len())).map_err(|_| Error::OutOfMemory)?;
+    let mut jobs = try_with_capacity(layout.slots.len())?;
+    let mut done = try_with_capacity(layout.slots.len())?;
     let mut runs = runs.iter().map(|run| run.slot).peekable();
     for (at, slot) in layout.slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
         let mut dirty = false;
@@ -379,8 +379,7 @@ fn pieces<'m>(
     fptrs: &[u64],
     runs: &[Run],
 ) -> Result<Vec<Piece<'m>>, Error> {
-    let mut pieces = Vec::new();
-    pieces.try_reserve_exact(runs.len()).map_err(|_| Error::OutOfMemory)?;
+    let mut pieces = try_with_capacity(runs.len())?;
     for Run { slot, range } in runs {
         let bytes = chunk(&layout.slots[*slot]).and_then(|bytes| bytes.get(range.clone())).ok_or(Error::Internal)?;
         pieces.push(Piece { offset: fptrs[*slot] + range.start as u64, bytes });
@@ -399,11 +398,11 @@ fn pieces_of_all<'m>(
     let mut pieces = Vec::new();
     for (slot, fptr) in layout.slots.iter().zip(fptrs) {
         for (number, bytes) in chunk(slot).ok_or(Error::Internal)?.chunks(4 * PIECE).enumerate() {
-            pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+            pieces.try_reserve(1)?;
             pieces.push(Piece { offset: fptr + (number * 4 * PIECE) as u64, bytes });
         }
     }
-    pieces.try_reserve(1).map_err(|_| Error::OutOfMemory)?;
+    pieces.try_reserve(1)?;
     pieces.push(Piece { offset: data_size, bytes: tail });
     Ok(pieces)
 }
@@ -421,19 +420,19 @@ fn replace(
     let file = AtomicFile::begin(path, options.sync)?;
     if let Some((old, _)) = old {
         let copied = file::copy_permissions(old.as_fd(), file.as_fd());
-        copied.map_err(|errno| journal::failed(Doing::Creating, errno))?;
+        copied.map_err(IoOperation::CreateTempFile.failed())?;
     }
     file.set_size(size)?;
     if let Some((old, true)) = old {
-        let map = Mmap::of(old).map_err(|error| journal::failed(Doing::Mapping, Errno::of(&error)))?;
+        let map = map_file(old)?;
         let region = map.region();
         for (slot, fptr) in layout.slots.iter().zip(fptrs) {
             let slack = region.get(fptr + slot.chunk, slot.size - slot.chunk).unwrap_or_default();
             file.write_at(slack, fptr + slot.chunk)?;
         }
     }
-    each(options.threads, pieces, &|piece| file.write_at(piece.bytes, piece.offset))?;
-    file.commit()
+    each(options.threads, pieces, &|piece| Ok(file.write_at(piece.bytes, piece.offset)?))?;
+    Ok(file.commit()?)
 }
 
 /// Calls `put` for each piece, on up to so many threads.
@@ -449,12 +448,10 @@ fn each(threads: usize, pieces: &[Piece<'_>], put: &(dyn Fn(&Piece<'_>) -> Resul
 
 /// What is in front of a journal's data.
 fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Error> {
-    let (mut records, mut of_blocks) = (Vec::new(), Vec::new());
-    records.try_reserve_exact(pieces.len()).map_err(|_| Error::OutOfMemory)?;
-    records.extend(pieces.iter().map(|piece| (piece.offset, piece.bytes.len() as u64)));
+    let records = try_collect(pieces.iter().map(|piece| (piece.offset, piece.bytes.len() as u64)))?;
     let (last, width) = (pieces.last().map_or(&[][..], |piece| piece.bytes), head.kind.width());
     let count = runs.iter().map(|run| hashes.of_run(run).len()).sum::<usize>() + last.len().div_ceil(head.block_size) * width;
-    of_blocks.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+    let mut of_blocks = try_with_capacity(count)?;
     runs.iter().for_each(|run| of_blocks.extend_from_slice(hashes.of_run(run)));
     for block in last.chunks(head.block_size) {
         let mut hash = [0; 16];
@@ -493,8 +490,7 @@ impl Change<'_> {
             if let Some((file, before)) = self.file {
                 journal::reserve(file.as_fd(), before.size, head.after.size)?;
             }
-            let mut placed = Vec::new();
-            placed.try_reserve_exact(self.pieces.len()).map_err(|_| Error::OutOfMemory)?;
+            let mut placed = try_with_capacity(self.pieces.len())?;
             let mut offset = description.len() as u64;
             for piece in self.pieces {
                 placed.push(Piece { offset, bytes: piece.bytes });
@@ -513,7 +509,9 @@ impl Change<'_> {
             _ = journal::discard(journal);
             return Err(match error {
                 // The file is not in its place, as it is where this failure is told elsewhere.
-                Error::Io { doing: Doing::SyncingFolder, offset, errno } => Error::Io { doing: Doing::Syncing, offset, errno },
+                Error::Io(error @ IoError { op: IoOperation::FsyncDirectory, .. }) => {
+                    Error::Io(IoError { op: IoOperation::Fsync, ..error })
+                }
                 error => error,
             });
         }

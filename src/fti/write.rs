@@ -5,12 +5,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::error::Error;
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
 use super::layout::{Layout, Slot};
 use super::update::Bases;
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
+use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
-use crate::error::Error;
+use crate::error_base::{IoError, IoOperation};
 use crate::sys::file::FileId;
 use crate::sys::threads;
 
@@ -110,7 +112,7 @@ impl Writer {
     /// The data is not looked at: [`Checkpoint::recover`] does that, and only a file that it finds to be sound is one to go on with.
     ///
     /// # Errors
-    /// [`Error::FtiDamaged`]; [`Error::OutOfMemory`].
+    /// [`Error::Corrupt`]; [`Error::OutOfMemory`].
     pub fn resume(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
         Self::resume_from(checkpoint, None)
     }
@@ -137,7 +139,7 @@ impl Writer {
     /// checkpoint is no more, all are laid out anew.
     ///
     /// # Errors
-    /// [`Error::Argument`] where two have the same id; [`Error::TooLarge`] where a size is more than the generation's fields hold
+    /// [`Error::InvalidArgument`] where two have the same id; [`Error::OffsetOverflow`] where a size is more than the generation's fields hold
     /// (in D 2 GiB); [`Error::Io`]; [`Error::OutOfMemory`]. After each of them the file of that name is what it was, and so is the
     /// writer; but for an error when the folder is synced: then the new file is there already.
     pub fn checkpoint(&mut self, path: impl AsRef<Path>, options: &Options, variables: &[Protected<'_>]) -> Result<(), Error> {
@@ -146,7 +148,7 @@ impl Writer {
         let result = write(path.as_ref(), options, &mut layout, &|slot| memory.chunk(slot));
         match result {
             // The file has its name, so the next one goes on from it.
-            Ok(()) | Err(Error::Io { doing: crate::error::Doing::SyncingFolder, .. }) => self.layout = layout,
+            Ok(()) | Err(Error::Io(IoError { op: IoOperation::FsyncDirectory, .. })) => self.layout = layout,
             Err(_) => {}
         }
         result
@@ -159,10 +161,7 @@ impl Writer {
 
 /// Ids and sizes.
 pub(super) fn sizes(variables: &[Protected<'_>]) -> Result<Vec<(i32, u64)>, Error> {
-    let mut sizes = Vec::new();
-    sizes.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
-    sizes.extend(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)));
-    Ok(sizes)
+    Ok(try_collect(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)))?)
 }
 
 /// Variables in order of their ids.
@@ -170,9 +169,7 @@ pub(super) struct Memory<'m>(Vec<Protected<'m>>);
 
 impl<'m> Memory<'m> {
     pub(super) fn new(variables: &[Protected<'m>]) -> Result<Self, Error> {
-        let mut by_id = Vec::new();
-        by_id.try_reserve_exact(variables.len()).map_err(|_| Error::OutOfMemory)?;
-        by_id.extend(variables.iter().copied());
+        let mut by_id = try_copy(variables)?;
         by_id.sort_unstable_by_key(|variable| variable.id);
         Ok(Self(by_id))
     }
@@ -193,7 +190,7 @@ impl<'m> Memory<'m> {
 /// What is known of other ranks is not taken over, as their files have other sizes then: `options` has it.
 ///
 /// # Errors
-/// [`Error::FtiDamaged`] where `checkpoint` is damaged; and as for [`Writer::checkpoint`].
+/// [`Error::Corrupt`] where `checkpoint` is damaged; and as for [`Writer::checkpoint`].
 pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Options) -> Result<(), Error> {
     checkpoint.check()?;
     let mut layout = Layout::of(checkpoint)?;
@@ -208,20 +205,20 @@ pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Op
             return Err(checkpoint.damaged(container, Field::Hash));
         }
     }
-    file.commit()
+    Ok(file.commit()?)
 }
 
 /// From C on FTI counts so many bytes more in maxFs.
 const GROUP_FS_MORE: u64 = 8;
 
-pub(super) const TOO_LARGE: Error = Error::TooLarge { size: u64::MAX };
+pub(super) const TOO_LARGE: Error = Error::OffsetOverflow { size: u64::MAX };
 
 /// Where the bytes of a slot's chunk are.
 pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
 
 /// Writes the file, and notes the hashes in the layout.
 fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<(), Error> {
-    prepare(path, options, layout, chunk)?.commit()
+    Ok(prepare(path, options, layout, chunk)?.commit()?)
 }
 
 /// All but putting it in its place.
@@ -276,10 +273,8 @@ fn put_chunks(
     let total: u64 = slots.iter().map(|slot| slot.chunk).sum();
     // A chunk that alone would keep one thread busy for longer than the others is hashed by one and written by another.
     let large = total / threads.max(1) as u64;
-    let mut jobs = Vec::new();
-    let mut hashes = Vec::new();
-    let reserved = jobs.try_reserve_exact(2 * slots.len());
-    reserved.and_then(|()| hashes.try_reserve_exact(slots.len())).map_err(|_| Error::OutOfMemory)?;
+    let mut jobs = try_with_capacity(2 * slots.len())?;
+    let mut hashes = try_with_capacity(slots.len())?;
     for (slot, Slot { chunk: size, .. }) in slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
         let apart = threads > 1 && *size > large;
         jobs.push(Job { slot, size: *size, hashes: true, writes: !apart });
@@ -381,11 +376,9 @@ impl Meta {
         let format = generation.format();
         let is_first = generation.is_header_first();
         let header_at = if is_first { 0 } else { data_size + meta_size - format.header as u64 };
-        let (mut descriptions, mut blocks, mut fptrs) = (Vec::new(), Vec::new(), Vec::new());
-        let reserved = descriptions.try_reserve_exact(meta_size as usize - format.header);
-        let reserved = reserved.and_then(|()| blocks.try_reserve_exact(layout.blocks.len()));
-        reserved.and_then(|()| fptrs.try_reserve_exact(layout.slots.len())).map_err(|_| Error::OutOfMemory)?;
-        descriptions.resize(meta_size as usize - format.header, 0);
+        let descriptions = try_zeroed(meta_size as usize - format.header)?;
+        let mut blocks = try_with_capacity(layout.blocks.len())?;
+        let mut fptrs = try_with_capacity(layout.slots.len())?;
         let fits = |field: Option<format::Field>, value: u64| {
             field.is_none_or(|field| i64::try_from(value).is_ok_and(|value| field.holds(value)))
         };
@@ -399,7 +392,7 @@ impl Meta {
                 fptrs.push(fptr);
                 fptr += slot.size;
                 if !fits(format.container_size, slot.size) {
-                    return Err(Error::TooLarge { size: slot.size });
+                    return Err(Error::OffsetOverflow { size: slot.size });
                 }
             }
             let data = fptr - begin;
@@ -414,7 +407,7 @@ impl Meta {
             (format.pt_fs, options.partner_fs.unwrap_or_default()),
         ] {
             if !fits(field, size) {
-                return Err(Error::TooLarge { size });
+                return Err(Error::OffsetOverflow { size });
             }
         }
         Ok(Self { generation, header: [0; HEADER_MAX], header_at, descriptions, blocks, fptrs })
@@ -504,9 +497,8 @@ impl Meta {
 
     /// All that is behind the data, from generation C on.
     pub(super) fn tail(&self) -> Result<Vec<u8>, Error> {
-        let mut tail = Vec::new();
         let header = &self.header[..self.generation.format().header];
-        tail.try_reserve_exact(self.descriptions.len() + header.len()).map_err(|_| Error::OutOfMemory)?;
+        let mut tail = try_with_capacity(self.descriptions.len() + header.len())?;
         tail.extend_from_slice(&self.descriptions);
         tail.extend_from_slice(header);
         Ok(tail)

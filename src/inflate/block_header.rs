@@ -2,7 +2,7 @@
 
 use super::bit_reader::Bits;
 use super::decoder::Lengths;
-use super::error::Fault;
+use super::error::DataError;
 use super::huffman::{END, LITERALS, Table};
 
 /// What a header announces.
@@ -21,7 +21,7 @@ pub(super) fn parse(
     place: u64,
     lengths: &mut Lengths,
     deflate64: bool,
-) -> Result<Option<(bool, Block)>, Fault> {
+) -> Result<Option<(bool, Block)>, DataError> {
     macro_rules! take {
         ($count:expr) => {
             match bits.take($count) {
@@ -37,18 +37,18 @@ pub(super) fn parse(
             take!(((8 - (place + 3) % 8) % 8) as u32);
             let size = take!(16);
             if take!(16) != size ^ 0xffff {
-                return Err(Fault::StoredLength);
+                return Err(DataError::StoredLength);
             }
             Ok(Some((last, Block::Stored(size))))
         }
         1 => Ok(Some((last, Block::Fixed))),
         2 => Ok(dynamic(bits, lengths, deflate64)?.then_some((last, Block::Dynamic))),
-        _ => Err(Fault::BlockType),
+        _ => Err(DataError::BlockType),
     }
 }
 
 /// Reads the code lengths of a dynamic block; true if all of them are there.
-fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Result<bool, Fault> {
+fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Result<bool, DataError> {
     macro_rules! take {
         ($count:expr) => {
             match bits.take($count) {
@@ -61,7 +61,7 @@ fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Resul
     let distances = 1 + take!(5);
     // Deflate's symbols beyond these mean nothing. Deflate64 has all 32 distances, and its encoders may count symbols 286 and 287.
     if !deflate64 && (literals > 286 || distances > 30) {
-        return Err(Fault::TooManyCodes);
+        return Err(DataError::TooManyCodes);
     }
     let mut code_lengths = [0; 19];
     const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
@@ -80,7 +80,7 @@ fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Resul
     let mut table = Table::<7, 128>::new();
     // A single code would be let pass, which only makes sense for distances.
     if code_lengths.iter().filter(|&&length| length != 0).count() < 2 || table.build(&code_lengths, &SYMBOLS, false).is_err() {
-        return Err(Fault::LengthCodes);
+        return Err(DataError::LengthCodes);
     }
 
     let mut both = [0u8; LITERALS + 32];
@@ -100,19 +100,19 @@ fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Resul
             continue;
         }
         let (value, times) = match symbol {
-            16 if at == 0 => return Err(Fault::NothingToRepeat),
+            16 if at == 0 => return Err(DataError::NothingToRepeat),
             16 => (both[at - 1], 3 + take!(2)),
             17 => (0, 3 + take!(3)),
             _ => (0, 11 + take!(7)),
         };
         if times > count - at {
-            return Err(Fault::TooManyLengths);
+            return Err(DataError::TooManyLengths);
         }
         both[at..at + times].fill(value);
         at += times;
     }
     if both[END] == 0 {
-        return Err(Fault::NoEndOfBlock);
+        return Err(DataError::NoEndOfBlock);
     }
     lengths.fill(0);
     lengths[..literals].copy_from_slice(&both[..literals]);

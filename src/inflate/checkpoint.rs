@@ -4,9 +4,9 @@
 use super::compressed_window::Compressed;
 use super::decoder::At;
 use super::deflate64_layout::{self, Blob, HEAD, Layout, TAIL};
+use super::error::Error;
 use super::wrapper::{HELD_MAX, Stage, Wrapper};
 use super::{Format, Inflate, Position, compressed_window};
-use crate::error::Error;
 
 pub(super) const MAGIC: [u8; 8] = *b"FDCKINFL";
 const VERSION: u8 = 1;
@@ -51,7 +51,7 @@ pub(super) fn bound(inflate: &Inflate) -> usize {
 /// Writes the checkpoint, and returns its size.
 pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Result<usize, Error> {
     if inflate.failed.is_some() {
-        return Err(Error::Failed);
+        return Err(Error::Poisoned);
     }
     let engine = inflate.engine();
     let ahead = inflate.ahead();
@@ -63,7 +63,7 @@ pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Resu
         Some(compressed) => HEAD + compressed.frame.len() + TAIL,
     };
     let size = start + body;
-    let too_small = Error::MemoryTooSmall { size: out.len() as u64, needed: size as u64 };
+    let too_small = Error::BufferTooSmall { size: out.len() as u64, needed: size as u64 };
     let out = out.get_mut(..size).ok_or(too_small)?;
 
     let (head, rest) = out.split_at_mut(start);
@@ -106,7 +106,7 @@ pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Resu
 
 /// Goes on from a checkpoint; if it is refused, nothing has changed.
 pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Error> {
-    let refuse = |what| Err(Error::Checkpoint(what));
+    let refuse = |what| Err(Error::InvalidCheckpoint(what));
     let (Some(fixed), true) = (from.first_chunk::<FIXED>(), from.starts_with(&MAGIC)) else {
         return refuse("is too short");
     };

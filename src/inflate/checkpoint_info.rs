@@ -3,8 +3,8 @@
 use super::checkpoint::{self, Envelope};
 use super::decoder::Kind;
 use super::deflate64_layout::{Blob, Layout};
+use super::error::Error;
 use super::{Form, Format, Inflate, Position, compressed_window};
-use crate::error::Error;
 
 /// What is in a checkpoint of any form, as [`Description::read`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Description {
     /// Reads a checkpoint, which is checked in every respect, as [`Inflate::restore`] does it.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`]; [`Error::OutOfMemory`].
+    /// [`Error::InvalidCheckpoint`]; [`Error::OutOfMemory`].
     pub fn read(checkpoint: &[u8]) -> Result<Self, Error> {
         if !is_checkpoint(checkpoint) {
             let blob = Blob::read(checkpoint, true)?;

@@ -2,8 +2,10 @@
 
 use super::decoder::Engine;
 use super::deflate64_layout::{self, HEAD, Layout, TAIL};
+use super::error::Error;
 use super::window::WINDOW_MAX;
-use crate::error::Error;
+use crate::alloc::try_zeroed;
+use crate::frame;
 use crate::frame::{Checkpt, FrameStyle, Restore};
 
 /// How far matches of Deflate reach.
@@ -22,15 +24,15 @@ pub(super) fn compress(engine: &Engine) -> Result<Option<Compressed>, Error> {
     let whole = deflate64_layout::window(engine, Layout::Unversioned);
     let needed = if engine.deflate64() { whole.len() } else { engine.window().unread().max(DEFLATE_REACH) };
     let unneeded = whole.len().saturating_sub(needed);
-    let mut window = zeros(whole.len())?;
+    let mut window = try_zeroed(whole.len())?;
     window[unneeded..].copy_from_slice(&whole[unneeded..]);
-    let mut frame = zeros(window.len())?;
+    let mut frame = try_zeroed(window.len())?;
     let mut checkpt = Checkpt::mmio(&mut frame)?;
     checkpt.open(FrameStyle::Lz4)?;
     let size = match checkpt.data(&window).and_then(|()| checkpt.close()) {
         Ok(size) => size as usize,
-        Err(Error::NoRoom { .. }) => return Ok(None),
-        Err(error) => return Err(error),
+        Err(frame::Error::BufferFull { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
     checkpt.finish()?;
     frame.truncate(size);
@@ -40,31 +42,24 @@ pub(super) fn compress(engine: &Engine) -> Result<Option<Compressed>, Error> {
 /// The blob of which `compressed` has the window as a frame. The size of the window is known from what comes before it.
 pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
     if compressed.len() < HEAD + TAIL {
-        return Err(Error::Checkpoint("is too short"));
+        return Err(Error::InvalidCheckpoint("is too short"));
     }
     let (head, rest) = compressed.split_at(HEAD);
     let (frame, tail) = rest.split_at(rest.len() - TAIL);
     let number = |from: usize, size: usize| head[from..from + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
     let size = number(334, 8).min(super::window::HISTORY as u64).max(number(342, 4)) as usize;
     if size > WINDOW_MAX {
-        return Err(Error::Checkpoint("has a window of the wrong size"));
+        return Err(Error::InvalidCheckpoint("has a window of the wrong size"));
     }
-    let mut blob = zeros(HEAD + size + TAIL)?;
+    let mut blob = try_zeroed(HEAD + size + TAIL)?;
     blob[..HEAD].copy_from_slice(head);
     blob[HEAD + size..].copy_from_slice(tail);
     let mut restore = Restore::mmio(frame)?;
     restore.open(FrameStyle::Lz4)?;
     let end = restore.data(&mut blob[HEAD..HEAD + size]).and_then(|()| restore.close());
     if end != Ok(frame.len() as u64) {
-        return Err(Error::Checkpoint("is damaged: its window can't be decompressed"));
+        return Err(Error::InvalidCheckpoint("is damaged: its window can't be decompressed"));
     }
     restore.finish()?;
     Ok(blob)
-}
-
-pub(super) fn zeros(size: usize) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
-    bytes.resize(size, 0);
-    Ok(bytes)
 }

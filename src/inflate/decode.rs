@@ -4,7 +4,7 @@
 //! enough room for a match. [`step`] decodes one symbol, at the edges and wherever something is special.
 
 use super::bit_reader::Bits;
-use super::error::Fault;
+use super::error::DataError;
 use super::huffman::{
     BadCode, DEFLATE, DEFLATE64, DISTANCES, DistanceTable, END_OF_BLOCK, FIXED, LITERAL, LITERALS, LiteralTable, SECOND, SPECIAL,
 };
@@ -28,17 +28,17 @@ impl Tables {
     }
 
     /// For the code lengths of a dynamic block.
-    pub(super) fn build(&mut self, lengths: &[u8; LITERALS + DISTANCES]) -> Result<(), Fault> {
+    pub(super) fn build(&mut self, lengths: &[u8; LITERALS + DISTANCES]) -> Result<(), DataError> {
         let symbols = if self.deflate64 { &DEFLATE64 } else { &DEFLATE };
         let (literals, distances) = lengths.split_at(LITERALS);
         self.fixed = false;
         self.literals.build(literals, &symbols.literals, false).map_err(|bad| match bad {
-            BadCode::Oversubscribed => Fault::LiteralCodesOversubscribed,
-            BadCode::Incomplete => Fault::LiteralCodesIncomplete,
+            BadCode::Oversubscribed => DataError::LiteralCodesOversubscribed,
+            BadCode::Incomplete => DataError::LiteralCodesIncomplete,
         })?;
         self.distances.build(distances, &symbols.distances, true).map_err(|bad| match bad {
-            BadCode::Oversubscribed => Fault::DistanceCodesOversubscribed,
-            BadCode::Incomplete => Fault::DistanceCodesIncomplete,
+            BadCode::Oversubscribed => DataError::DistanceCodesOversubscribed,
+            BadCode::Incomplete => DataError::DistanceCodesIncomplete,
         })
     }
 
@@ -73,7 +73,13 @@ pub(super) const MARGIN: usize = 16;
 
 /// Decodes one symbol into `out` at `*at`, with `out[..*at]` as history. Of `out` as much may be used as the symbol needs, unless `*at` has
 /// reached `limit`. Unless a symbol is decoded, nothing changes; `Err` has what is wrong with it.
-pub(super) fn step(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, Fault> {
+pub(super) fn step(
+    tables: &Tables,
+    bits: &mut Bits<'_>,
+    out: &mut [u8],
+    at: &mut usize,
+    limit: usize,
+) -> Result<Step, DataError> {
     let mut ahead = *bits;
     ahead.refill();
     let mut entry = tables.literals.first(ahead.bits);
@@ -88,7 +94,7 @@ pub(super) fn step(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mu
     let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
     if entry & SPECIAL != 0 {
         if entry & END_OF_BLOCK == 0 {
-            return Err(Fault::LiteralCode);
+            return Err(DataError::LiteralCode);
         }
         return Ok(Step::EndOfBlock((bits.left() - ahead.left()) as u32));
     }
@@ -115,11 +121,11 @@ pub(super) fn step(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mu
     }
     let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
     if entry & SPECIAL != 0 {
-        return Err(Fault::DistanceCode);
+        return Err(DataError::DistanceCode);
     }
     let distance = (base + taken) as usize;
     if distance > *at {
-        return Err(Fault::DistanceTooFar);
+        return Err(DataError::DistanceTooFar);
     }
     if *at >= limit || out.len() - *at < length {
         return Ok(Step::NeedsRoom);

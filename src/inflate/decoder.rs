@@ -10,11 +10,11 @@
 use super::bit_reader::Bits;
 use super::block_header::{self, Block};
 use super::decode::{self, MARGIN, SLACK, Step, Tables};
-use super::error::Fault;
+use super::error::DataError;
+use super::error::Error;
 use super::huffman::{DISTANCES, LITERALS};
 use super::window::{HISTORY, Window};
 use super::{Progress, Status};
-use crate::error::Error;
 
 /// Bytes of an unfinished element: the longest is a dynamic block's header, 17 bits, 19 times 3 and 320 times 7, and the bits before.
 pub(super) const CARRY_MAX: usize = 320;
@@ -248,8 +248,8 @@ impl Engine {
         }
     }
 
-    fn fail(&mut self, fault: Fault, bit: u64) -> Error {
-        let error = Error::Stream { fault, bit };
+    fn fail(&mut self, fault: DataError, bit: u64) -> Error {
+        let error = Error::Corrupt { error: fault, bit };
         self.state = State::Failed(error);
         error
     }
@@ -399,7 +399,7 @@ impl Engine {
         let rest = if self.bit.is_multiple_of(8) { 0 } else { self.carry[0] >> (self.bit % 8) };
         let here = Place { bit: self.bit, rest, kind: Kind::Stored, last: self.last, stored: 0 };
         match self.state {
-            State::Failed(_) => Err(Error::Failed),
+            State::Failed(_) => Err(Error::Poisoned),
             State::Stored(stored) => Ok((Place { stored, ..here }, &self.lengths)),
             State::Codes if at == At::Here || self.bit != self.first_symbol => {
                 Ok((Place { kind: self.kind, ..here }, &self.lengths))
@@ -420,7 +420,7 @@ impl Engine {
         let Place { bit, rest, kind, last, stored } = from.place;
         let mut tables = Tables::new(self.deflate64());
         if kind == Kind::Dynamic {
-            tables.build(from.lengths).map_err(|_| Error::Checkpoint("has code lengths that are not sound"))?;
+            tables.build(from.lengths).map_err(|_| Error::InvalidCheckpoint("has code lengths that are not sound"))?;
         }
         let partial = usize::from(!bit.is_multiple_of(8));
         let carried = partial + from.ahead.len();
@@ -431,7 +431,7 @@ impl Engine {
             Kind::Fixed | Kind::Dynamic => 7,
         };
         if from.ahead.len() > most {
-            return Err(Error::Checkpoint("has too many bytes that were read ahead"));
+            return Err(Error::InvalidCheckpoint("has too many bytes that were read ahead"));
         }
         let history = from.written.min(HISTORY as u64) as usize;
         self.window.restore(history.saturating_sub(from.kept.len()), from.kept, from.unread)?;
@@ -495,7 +495,7 @@ fn rest_of_byte(bits: &Bits<'_>, bit: u64) -> u8 {
 }
 
 /// Decodes symbols until one can't be, or the block ends.
-fn codes(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, Fault> {
+fn codes(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, DataError> {
     loop {
         if *at < limit && bits.rest.len() >= MARGIN && out.len() - *at > SLACK {
             *at = decode::run(tables, bits, out, *at, limit);

@@ -1,9 +1,9 @@
 //! The checkpoint blob of raw streams: its two layouts, written and read. docs/inflate-checkpoint-format.md describes them.
 
 use super::decoder::{At, Engine, Kind, Lengths, Place, Snapshot};
+use super::error::Error;
 use super::huffman::{END, LITERALS};
 use super::window::{HISTORY, WINDOW_MAX};
-use crate::error::Error;
 
 /// Bytes before the window, in both layouts.
 pub(super) const HEAD: usize = 346;
@@ -80,7 +80,7 @@ pub(super) fn write(engine: &Engine, layout: Layout, at: At, blob: &mut [u8]) ->
     let (head, skip) = head(engine, layout, at)?;
     let window = window(engine, layout);
     let size = HEAD + window.len() + TAIL;
-    let too_small = Error::MemoryTooSmall { size: blob.len() as u64, needed: size as u64 };
+    let too_small = Error::BufferTooSmall { size: blob.len() as u64, needed: size as u64 };
     let blob = blob.get_mut(..size).ok_or(too_small)?;
     blob[..HEAD].copy_from_slice(&head);
     blob[HEAD..size - TAIL].copy_from_slice(window);
@@ -133,11 +133,11 @@ impl<'a> Blob<'a> {
     /// Reads a blob of either layout.
     pub(super) fn read(blob: &'a [u8], deflate64: bool) -> Result<Self, Error> {
         if blob.len() < HEAD + TAIL {
-            return Err(Error::Checkpoint("is too short"));
+            return Err(Error::InvalidCheckpoint("is too short"));
         }
         let (content, sum) = blob.split_at(blob.len() - TAIL);
         if checksum(&[content]).to_le_bytes() != *sum {
-            return Err(Error::Checkpoint("is damaged: its checksum is wrong"));
+            return Err(Error::InvalidCheckpoint("is damaged: its checksum is wrong"));
         }
         let (head, window) = content.split_first_chunk::<HEAD>().ok_or(Error::Internal)?;
         // What is sound in one layout is not in the other. In the later one the lowest bits of the position could be the version: then
@@ -160,7 +160,7 @@ impl<'a> Blob<'a> {
         };
         let (bit, rest, kind) = (number(start, 8), head[start + 8], head[start + 9]);
         let (written, unread) = (number(334, 8), number(342, 4));
-        let refuse = |what| Err(Error::Checkpoint(what));
+        let refuse = |what| Err(Error::InvalidCheckpoint(what));
 
         let last = kind & 0x80 != 0;
         let kind = match kind & 0x7f {
@@ -244,15 +244,15 @@ fn code_lengths(mut lengths: Lengths, deflate64: bool) -> Result<Lengths, Error>
         let end = alphabet.iter().position(|&length| length == NONE).unwrap_or(alphabet.len());
         let (lengths, rest) = alphabet.split_at_mut(end);
         if lengths.is_empty() || lengths.iter().any(|&length| length > 15) || rest.iter().any(|&length| length != NONE) {
-            return Err(Error::Checkpoint("has code lengths that can't be"));
+            return Err(Error::InvalidCheckpoint("has code lengths that can't be"));
         }
         rest.fill(0);
     }
     if literals[END] == 0 {
-        return Err(Error::Checkpoint("has no code for the end of its block"));
+        return Err(Error::InvalidCheckpoint("has no code for the end of its block"));
     }
     if !deflate64 && (literals[286..] != [0; 2] || distances[30..] != [0; 2]) {
-        return Err(Error::Checkpoint("has codes that Deflate does not have"));
+        return Err(Error::InvalidCheckpoint("has codes that Deflate does not have"));
     }
     Ok(lengths)
 }

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 
-use super::compressed_window::zeros;
+use super::error::Error;
 use super::{Form, Format, Inflate, Position, Status};
+use crate::alloc::{try_with_capacity, try_zeroed};
+use crate::bytes::{u32_at, u64_at};
 use crate::container::Container;
-use crate::error::Error;
 
 /// The types of the container's sections: the points, and their checkpoints one behind the other.
 const POINTS: u8 = 128;
@@ -95,44 +96,40 @@ impl Point {
 
     fn read(bytes: &[u8; POINT]) -> Self {
         Self {
-            input: number(&bytes[..8]),
-            output: number(&bytes[8..16]),
-            from: number(&bytes[16..24]),
-            size: number(&bytes[24..28]) as u32,
-            checkpoint_sum: number(&bytes[28..32]) as u32,
-            sum: number(&bytes[32..]) as u32,
+            input: u64_at(bytes, 0),
+            output: u64_at(bytes, 8),
+            from: u64_at(bytes, 16),
+            size: u32_at(bytes, 24),
+            checkpoint_sum: u32_at(bytes, 28),
+            sum: u32_at(bytes, 32),
         }
     }
 }
 
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
-}
-
 /// Why something with an input failed: this library's reason, or the input's own. (As an [`io::Error`] the first takes memory.)
 #[derive(Debug)]
-pub(crate) enum Failure {
-    Ours(Error),
-    Io(io::Error),
+pub(crate) enum InputError {
+    Library(Error),
+    Input(io::Error),
 }
 
-impl From<Error> for Failure {
+impl From<Error> for InputError {
     fn from(error: Error) -> Self {
-        Self::Ours(error)
+        Self::Library(error)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for InputError {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        Self::Input(error)
     }
 }
 
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
+impl From<InputError> for io::Error {
+    fn from(failure: InputError) -> Self {
         match failure {
-            Failure::Ours(error) => error.into(),
-            Failure::Io(error) => error,
+            InputError::Library(error) => error.into(),
+            InputError::Input(error) => error,
         }
     }
 }
@@ -160,7 +157,7 @@ impl Maker {
     fn point(&mut self, inflate: &Inflate) -> Result<(), Error> {
         self.end_point();
         let (from, bound) = (self.checkpoints.len(), inflate.checkpoint_bound(Form::Compact));
-        self.points.try_reserve(POINT).and_then(|()| self.checkpoints.try_reserve(bound)).map_err(|_| Error::OutOfMemory)?;
+        self.points.try_reserve(POINT).and_then(|()| self.checkpoints.try_reserve(bound))?;
         self.checkpoints.resize(from + bound, 0);
         let (size, Position { input, output }) = inflate.checkpoint_into(Form::Compact, &mut self.checkpoints[from..])?;
         self.checkpoints.truncate(from + size);
@@ -188,17 +185,17 @@ impl Index<'static> {
     ///
     /// # Errors
     /// Those of `input` and `output`. [`io::ErrorKind::UnexpectedEof`] if the input ends before the stream. Others have an [`Error`] inside:
-    /// [`Error::Stream`] if the stream is not sound, [`Error::Argument`] if `every` is 0; [`io::ErrorKind::OutOfMemory`].
+    /// [`Error::Corrupt`] if the stream is not sound, [`Error::InvalidArgument`] if `every` is 0; [`io::ErrorKind::OutOfMemory`].
     pub fn build(input: impl Read, output: impl Write, format: Format, every: u64) -> io::Result<Self> {
         Ok(Self::make(input, output, format, every)?)
     }
 
-    pub(crate) fn make(mut input: impl Read, mut output: impl Write, format: Format, every: u64) -> Result<Self, Failure> {
+    pub(crate) fn make(mut input: impl Read, mut output: impl Write, format: Format, every: u64) -> Result<Self, InputError> {
         if every == 0 {
-            return Err(Error::Argument("the distance of an index's points is 0").into());
+            return Err(Error::InvalidArgument("the distance of an index's points is 0").into());
         }
         let mut inflate = Inflate::new(format)?;
-        let (mut from, mut to) = (zeros(BUFFER)?, zeros(BUFFER)?);
+        let (mut from, mut to) = (try_zeroed(BUFFER).map_err(Error::from)?, try_zeroed(BUFFER).map_err(Error::from)?);
         let mut maker = Maker::default();
         maker.point(&inflate)?;
         let (mut input_size, mut next) = (0, every);
@@ -218,7 +215,7 @@ impl Index<'static> {
                 Status::Done if at < end || ended => break,
                 // Of gzip, another member can follow.
                 Status::Done => continue,
-                Status::NeedsInput if ended => return Err(Error::Truncated { offset: input_size }.into()),
+                Status::NeedsInput if ended => return Err(Error::UnexpectedEof { offset: input_size }.into()),
                 Status::NeedsInput | Status::NeedsOutput => {}
             }
             if inflate.total_out() == next {
@@ -242,28 +239,28 @@ impl<'a> Index<'a> {
     /// Reads the index in the container that `file` is. Checkpoints are not copied, and looked at when they are needed.
     ///
     /// # Errors
-    /// [`Error::Unrecognized`] if there is none in it, or one of a later version; [`Error::Malformed`] if it is damaged; and as for
+    /// [`Error::UnknownFormat`] if there is none in it, or one of a later version; [`Error::CorruptIndex`] if it is damaged; and as for
     /// [`Container::parse`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         let container = Container::parse(file)?;
         let find = |kind| {
             let section = container.sections().find(|section| section.kind() == kind);
-            let section = section.ok_or(Error::Unrecognized("this container is no index of a compressed stream"))?;
+            let section = section.ok_or(Error::UnknownFormat("this container is no index of a compressed stream"))?;
             section.data()?;
             // It lies in the file.
             let (offset, length) = (section.offset() as usize, section.length() as usize);
             Ok::<_, Error>((offset as u64, file.get(offset..offset + length).ok_or(Error::Internal)?))
         };
         let ((offset, table), (_, checkpoints)) = (find(POINTS)?, find(CHECKPOINTS)?);
-        let refuse = |at: usize, what| Err(Error::Malformed { offset: offset + at as u64, what });
+        let refuse = |at: usize, what| Err(Error::CorruptIndex { offset: offset + at as u64, reason: what });
         if !table.starts_with(&MAGIC) {
-            return Err(Error::Unrecognized("this container is no index of a compressed stream"));
+            return Err(Error::UnknownFormat("this container is no index of a compressed stream"));
         }
         let (Some((content, sum)), true) = (table.split_last_chunk::<SUM>(), table.len() >= HEAD + SUM) else {
             return refuse(0, "the index is too short");
         };
         if table[8] != VERSION {
-            return Err(Error::Unrecognized("this index is of a version that is not known"));
+            return Err(Error::UnknownFormat("this index is of a version that is not known"));
         }
         if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
             return refuse(content.len(), "the index is damaged: its checksum is wrong");
@@ -272,7 +269,7 @@ impl<'a> Index<'a> {
         let Some(&format) = Format::ALL.iter().find(|format| **format as u8 == head[9]) else {
             return refuse(9, "the index is of a format that is not known");
         };
-        let [every, input_size, output_size, count] = [16, 24, 32, 40].map(|at| number(&head[at..at + 8]));
+        let [every, input_size, output_size, count] = [16, 24, 32, 40].map(|at| u64_at(head, at));
         if head[10..16] != [0; 6] || every == 0 || count == 0 || count.checked_mul(POINT as u64) != Some(points.len() as u64) {
             return refuse(9, "the index has numbers that can't be");
         }
@@ -306,8 +303,7 @@ impl<'a> Index<'a> {
     /// [`Error::OutOfMemory`].
     pub fn to_container(&self) -> Result<Container<'_>, Error> {
         let size = HEAD + self.points.len() + SUM;
-        let mut table = Vec::new();
-        table.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
+        let mut table = try_with_capacity(size)?;
         table.extend(MAGIC);
         table.extend([VERSION, self.format as u8, 0, 0, 0, 0, 0, 0]);
         for field in [self.every, self.input_size, self.output_size, (self.points.len() / POINT) as u64] {
@@ -326,13 +322,13 @@ impl<'a> Index<'a> {
     /// # Errors
     /// [`Error::OutOfMemory`]; [`Error::Io`], and then the file has a part of it.
     pub fn write_to(&self, fd: impl AsFd) -> Result<u64, Error> {
-        self.to_container()?.write_to(fd)
+        Ok(self.to_container()?.write_to(fd)?)
     }
 
     /// A reader of the output: `input` is what the index was made of, all of it.
     ///
     /// # Errors
-    /// [`Error::InputSize`] inside, if the input's size is another one; those of `input`; [`io::ErrorKind::OutOfMemory`].
+    /// [`Error::SourceSizeMismatch`] inside, if the input's size is another one; those of `input`; [`io::ErrorKind::OutOfMemory`].
     pub fn reader<R: Read + Seek>(&self, input: R) -> io::Result<IndexReader<'_, R>> {
         Ok(IndexReader { index: self, cursor: Cursor::new(self, input)? })
     }
@@ -340,7 +336,7 @@ impl<'a> Index<'a> {
     /// Checks each point's checkpoint, which [`parse`](Self::parse) leaves for when it is needed. The input is not needed for this.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] for the first that is damaged; [`Error::OutOfMemory`].
+    /// [`Error::InvalidCheckpoint`] for the first that is damaged; [`Error::OutOfMemory`].
     pub fn verify(&self) -> Result<(), Error> {
         let mut inflate = Inflate::new(self.format)?;
         self.points().try_for_each(|point| self.restore(&mut inflate, &point))
@@ -349,10 +345,10 @@ impl<'a> Index<'a> {
     fn restore(&self, inflate: &mut Inflate, point: &Point) -> Result<(), Error> {
         let checkpoint = self.checkpoint(point).ok_or(Error::Internal)?;
         if crc32fast::hash(checkpoint) != point.checkpoint_sum {
-            return Err(Error::Checkpoint("is damaged: it has not the checksum that the index has for it"));
+            return Err(Error::InvalidCheckpoint("is damaged: it has not the checksum that the index has for it"));
         }
         if inflate.restore(checkpoint)? != (Position { input: point.input, output: point.output }) {
-            return Err(Error::Checkpoint("is not of the position that the index has for it"));
+            return Err(Error::InvalidCheckpoint("is not of the position that the index has for it"));
         }
         Ok(())
     }
@@ -431,7 +427,7 @@ impl<R> Seek for IndexReader<'_, R> {
             SeekFrom::End(distance) => self.index.output_size.checked_add_signed(distance),
             SeekFrom::Current(distance) => self.cursor.position.checked_add_signed(distance),
         };
-        self.cursor.position = position.ok_or(Error::Argument("there is no position before the first byte"))?;
+        self.cursor.position = position.ok_or(Error::InvalidArgument("there is no position before the first byte"))?;
         Ok(self.cursor.position)
     }
 }
@@ -456,13 +452,13 @@ pub(crate) struct Cursor<R> {
 }
 
 impl<R: Read + Seek> Cursor<R> {
-    pub(crate) fn new(index: &Index<'_>, mut input: R) -> Result<Self, Failure> {
+    pub(crate) fn new(index: &Index<'_>, mut input: R) -> Result<Self, InputError> {
         let (size, expected) = (input.seek(SeekFrom::End(0))?, index.input_size);
         if size != expected {
-            return Err(Error::InputSize { size, expected }.into());
+            return Err(Error::SourceSizeMismatch { size, expected }.into());
         }
         let inflate = Inflate::new(index.format)?;
-        let (buffer, scratch) = (zeros(BUFFER)?, zeros(BUFFER)?);
+        let (buffer, scratch) = (try_zeroed(BUFFER).map_err(Error::from)?, try_zeroed(BUFFER).map_err(Error::from)?);
         Ok(Self { input, inflate, position: 0, placed: false, checked: 0, buffer, at: 0, end: 0, scratch })
     }
 
@@ -470,7 +466,7 @@ impl<R: Read + Seek> Cursor<R> {
         &self.input
     }
 
-    pub(crate) fn read_at(&mut self, index: &Index<'_>, offset: u64, output: &mut [u8]) -> Result<usize, Failure> {
+    pub(crate) fn read_at(&mut self, index: &Index<'_>, offset: u64, output: &mut [u8]) -> Result<usize, InputError> {
         self.position = offset;
         let mut done = 0;
         while done < output.len() {
@@ -482,7 +478,7 @@ impl<R: Read + Seek> Cursor<R> {
         Ok(done)
     }
 
-    fn read(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, Failure> {
+    fn read(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, InputError> {
         let left = index.output_size.saturating_sub(self.position).min(output.len() as u64) as usize;
         if left == 0 {
             return Ok(0);
@@ -497,7 +493,7 @@ impl<R: Read + Seek> Cursor<R> {
     }
 
     /// Takes the decoder to where reading goes on.
-    fn approach(&mut self, index: &Index<'_>, placed: bool) -> Result<(), Failure> {
+    fn approach(&mut self, index: &Index<'_>, placed: bool) -> Result<(), InputError> {
         let target = self.position;
         let point = Point::read(&index.table()[index.last_point(|point| point.output <= target)]);
         let here = self.inflate.total_out();
@@ -516,7 +512,7 @@ impl<R: Read + Seek> Cursor<R> {
     }
 
     /// Decodes at least one byte to `output`, which is not empty. There is more output.
-    fn decode(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, Failure> {
+    fn decode(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, InputError> {
         loop {
             if self.at == self.end {
                 self.fill(index)?;
@@ -529,13 +525,13 @@ impl<R: Read + Seek> Cursor<R> {
             progress.result?;
             // Input is left over only behind the end of the stream.
             if self.at < self.end || self.inflate.total_in() == index.input_size {
-                return Err(Error::Checkpoint("is not of this stream, which has less output than the index tells").into());
+                return Err(Error::InvalidCheckpoint("is not of this stream, which has less output than the index tells").into());
             }
         }
     }
 
     /// Gets the next input, of what is known to be right.
-    fn fill(&mut self, index: &Index<'_>) -> Result<(), Failure> {
+    fn fill(&mut self, index: &Index<'_>) -> Result<(), InputError> {
         let from = self.inflate.total_in();
         (self.at, self.end) = (0, 0);
         if from == index.input_size {
@@ -548,12 +544,12 @@ impl<R: Read + Seek> Cursor<R> {
         self.input.seek(SeekFrom::Start(from))?;
         self.end = read(&mut self.input, &mut self.buffer[..count])?;
         // It was longer a moment ago.
-        if self.end == 0 { Err(Error::InputChanged { from, to: self.checked }.into()) } else { Ok(()) }
+        if self.end == 0 { Err(Error::SourceModified { from, to: self.checked }.into()) } else { Ok(()) }
     }
 
     /// Compares the input from `from`, where a point is, to the next one with the checksum that the index has of it. True if all of it is
     /// in the buffer now.
-    fn check(&mut self, index: &Index<'_>, from: u64) -> Result<bool, Failure> {
+    fn check(&mut self, index: &Index<'_>, from: u64) -> Result<bool, InputError> {
         let number = index.last_point(|point| point.input <= from);
         let point = Point::read(&index.table()[number]);
         let to = index.table().get(number + 1).map_or(index.input_size, |next| Point::read(next).input);
@@ -572,7 +568,7 @@ impl<R: Read + Seek> Cursor<R> {
             (at, filled) = (at + count as u64, filled + count);
         }
         if at < to || from != point.input || sum.finalize() != point.sum {
-            return Err(Error::InputChanged { from, to }.into());
+            return Err(Error::SourceModified { from, to }.into());
         }
         self.checked = to;
         self.end = if whole { filled } else { 0 };

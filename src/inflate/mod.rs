@@ -39,6 +39,8 @@
 //! - `describe`: what a checkpoint tells of itself.
 //! - `index`: checkpoints at regular distances, and reading from the nearest one.
 
+use crate::alloc::{try_box, try_zeroed};
+
 mod bit_reader;
 mod block_header;
 mod checkpoint;
@@ -55,14 +57,13 @@ mod window;
 mod wrapper;
 
 pub use checkpoint_info::{BlockKind, Description};
-pub use error::Fault;
-pub(crate) use index::{Cursor, Failure};
+pub use error::{DataError, Error};
+pub(crate) use index::{Cursor, InputError};
 pub use index::{Index, IndexReader};
 pub use reader::Reader;
 
 use std::fmt;
 
-use crate::error::Error;
 use decoder::{At, Engine};
 use deflate64_layout::{Blob, Layout};
 use wrapper::{GZIP_FIRST, Stage, Wrapper};
@@ -149,7 +150,7 @@ pub struct Progress {
     pub consumed: usize,
     /// How many bytes of output were returned.
     pub produced: usize,
-    /// Why it came to its end. After an [`Error::Stream`] each call fails in the same way; after an [`Error::OutOfMemory`] the call can be
+    /// Why it came to its end. After an [`Error::Corrupt`] each call fails in the same way; after an [`Error::OutOfMemory`] the call can be
     /// repeated.
     pub result: Result<Status, Error>,
 }
@@ -172,10 +173,7 @@ impl Inflate {
     /// A decompressor at the start of a stream. It takes some 24 KB of memory, and up to 256 KiB as output comes. Fails if memory is
     /// short.
     pub fn new(format: Format) -> Result<Self, Error> {
-        let mut engine = Vec::new();
-        engine.try_reserve_exact(1).map_err(|_| Error::OutOfMemory)?;
-        engine.push(Engine::new(format == Format::Deflate64));
-        let engine = engine.into_boxed_slice().try_into().map_err(|_| Error::Internal)?;
+        let engine = try_box(Engine::new(format == Format::Deflate64))?;
         let mut inflate = Self { format, engine, wrapper: None, failed: None, total_in: 0, total_out: 0, body_in: 0 };
         inflate.reset();
         Ok(inflate)
@@ -230,7 +228,7 @@ impl Inflate {
                 produced += more.produced;
                 match (more.result, &mut self.wrapper) {
                     (Ok(Status::Done), Some(wrapper)) => wrapper.end_body(),
-                    (Err(Error::Stream { fault, bit }), _) => self.fail(fault, 8 * self.body_in + bit),
+                    (Err(Error::Corrupt { error: fault, bit }), _) => self.fail(fault, 8 * self.body_in + bit),
                     (result, _) => {
                         if result == Err(Error::Internal) {
                             self.failed = Some(Error::Internal);
@@ -270,8 +268,8 @@ impl Inflate {
         Progress { consumed, produced, result }
     }
 
-    fn fail(&mut self, fault: Fault, bit: u64) {
-        self.failed = Some(Error::Stream { fault, bit });
+    fn fail(&mut self, fault: DataError, bit: u64) {
+        self.failed = Some(Error::Corrupt { error: fault, bit });
     }
 
     /// How many bytes [`Self::checkpoint`] takes at most, as things are now. Never more than [`CHECKPOINT_MAX`], and usually less than 66,300.
@@ -288,23 +286,21 @@ impl Inflate {
     /// [`Form::Full`] and [`Form::Compact`] are possible at any time, and stand at [`Self::total_in`] and [`Self::total_out`]. The other
     /// forms are for raw streams.
     ///
-    /// Fails with [`Error::Failed`] after an error, with [`Error::Argument`] if the form is not for this format, and with
+    /// Fails with [`Error::Poisoned`] after an error, with [`Error::InvalidArgument`] if the form is not for this format, and with
     /// [`Error::OutOfMemory`].
     pub fn checkpoint(&self, form: Form) -> Result<(Vec<u8>, Position), Error> {
-        let mut checkpoint = Vec::new();
         let size = self.checkpoint_bound(form);
-        checkpoint.try_reserve_exact(size).map_err(|_| Error::OutOfMemory)?;
-        checkpoint.resize(size, 0);
+        let mut checkpoint = try_zeroed(size)?;
         let (size, position) = self.checkpoint_into(form, &mut checkpoint)?;
         checkpoint.truncate(size);
         Ok((checkpoint, position))
     }
 
     /// As [`Self::checkpoint`], into memory of the caller: of [`Self::checkpoint_bound`] bytes, then it is always enough. Returns how many
-    /// bytes the checkpoint has. Fails with [`Error::MemoryTooSmall`] if it is not enough.
+    /// bytes the checkpoint has. Fails with [`Error::BufferTooSmall`] if it is not enough.
     pub fn checkpoint_into(&self, form: Form, checkpoint: &mut [u8]) -> Result<(usize, Position), Error> {
         if let Some(error) = self.failed {
-            return Err(if error == Error::Internal { error } else { Error::Failed });
+            return Err(if error == Error::Internal { error } else { Error::Poisoned });
         }
         let (layout, at) = match form {
             Form::Full | Form::Compact => {
@@ -315,7 +311,7 @@ impl Inflate {
             Form::Blob0x1001 => (Layout::Version0x1001, At::EventOrEnd),
         };
         if self.wrapper.is_some() {
-            return Err(Error::Argument("this form of checkpoint has no place for what zlib and gzip streams need"));
+            return Err(Error::InvalidArgument("this form of checkpoint has no place for what zlib and gzip streams need"));
         }
         let (size, input) = deflate64_layout::write(self.engine(), layout, at, checkpoint)?;
         Ok((size, Position { input, output: self.total_out }))
@@ -325,14 +321,14 @@ impl Inflate {
     /// positions, which are now also [`Self::total_in`] and [`Self::total_out`].
     ///
     /// The checkpoint must be of the format that this decompressor is for; of the blobs, which don't say, it is the caller who must know
-    /// whether it is Deflate or Deflate64. A checkpoint that is not sound in every respect fails with [`Error::Checkpoint`], and then
+    /// whether it is Deflate or Deflate64. A checkpoint that is not sound in every respect fails with [`Error::InvalidCheckpoint`], and then
     /// nothing has changed.
     pub fn restore(&mut self, checkpoint: &[u8]) -> Result<Position, Error> {
         if checkpoint.starts_with(&checkpoint::MAGIC) {
             return checkpoint::restore(self, checkpoint);
         }
         if self.wrapper.is_some() {
-            return Err(Error::Checkpoint("is none of a zlib or gzip stream"));
+            return Err(Error::InvalidCheckpoint("is none of a zlib or gzip stream"));
         }
         let blob = Blob::read(checkpoint, self.engine().deflate64())?;
         self.engine_mut().restore(&blob.snapshot(&[]))?;

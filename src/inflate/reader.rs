@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::error::Error;
 use super::{Form, Format, Inflate, Position, Status};
-use crate::error::Error;
+use crate::alloc::try_grow;
 
 /// Decompresses while it is read: of a [`BufRead`] with compressed data it makes a [`Read`] and [`BufRead`] of the output.
 ///
@@ -49,10 +50,10 @@ impl<R: BufRead> Reader<R> {
     /// Saves the state as [`Inflate::checkpoint`] does. It goes on after what was read; what [`BufRead::fill_buf`] gave and was not
     /// consumed must not be there.
     ///
-    /// Fails with [`Error::Argument`] if it is.
+    /// Fails with [`Error::InvalidArgument`] if it is.
     pub fn checkpoint(&self, form: Form) -> Result<(Vec<u8>, Position), Error> {
         if self.from < self.to {
-            return Err(Error::Argument("there is output that was not consumed yet"));
+            return Err(Error::InvalidArgument("there is output that was not consumed yet"));
         }
         self.inflate.checkpoint(form)
     }
@@ -120,10 +121,7 @@ impl<R: BufRead> Read for Reader<R> {
 impl<R: BufRead> BufRead for Reader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.from == self.to {
-            if self.buffer.is_empty() {
-                self.buffer.try_reserve_exact(BUFFER).map_err(|_| Error::OutOfMemory)?;
-                self.buffer.resize(BUFFER, 0);
-            }
+            try_grow(&mut self.buffer, BUFFER).map_err(Error::from)?;
             (self.from, self.to) = (0, read_on(&mut self.inner, &mut self.inflate, &mut self.buffer)?);
         }
         Ok(&self.buffer[self.from..self.to])

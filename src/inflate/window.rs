@@ -1,7 +1,8 @@
 //! The last output: what matches refer to, and what the caller did not take yet.
 
 use super::decode::SLACK;
-use crate::error::Error;
+use super::error::Error;
+use crate::alloc::try_grow;
 
 /// As much output as a checkpoint keeps. (Deflate64 refers to the last 65536 bytes at most; the 2 bytes more are the blob's.)
 pub(super) const HISTORY: usize = 65538;
@@ -80,11 +81,7 @@ impl Window {
     }
 
     fn grow(&mut self, size: usize) -> Result<(), Error> {
-        if size > self.memory.len() {
-            self.memory.try_reserve_exact(size - self.memory.len()).map_err(|_| Error::OutOfMemory)?;
-            self.memory.resize(size, 0);
-        }
-        Ok(())
+        Ok(try_grow(&mut self.memory, size)?)
     }
 
     /// Output went to the caller without being put here: this is now the history.

@@ -1,6 +1,6 @@
 //! What is around raw streams: zlib (RFC 1950) and gzip (RFC 1952).
 
-use super::error::Fault;
+use super::error::DataError;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Wrapper {
 
     /// Takes bytes of a header or trailer, until the data or the end comes next, or there are no more. Returns how many it took; `Err` has
     /// that, and what is wrong with the field that began so many bytes before.
-    pub(super) fn take(&mut self, input: &[u8]) -> Result<usize, (usize, Fault, usize)> {
+    pub(super) fn take(&mut self, input: &[u8]) -> Result<usize, (usize, DataError, usize)> {
         let mut taken = 0;
         while !matches!(self.stage, Stage::Body | Stage::End) && taken < input.len() {
             match self.stage {
@@ -144,28 +144,28 @@ impl Wrapper {
     }
 
     /// Another byte of a field is held.
-    fn field(&mut self) -> Result<(), Fault> {
+    fn field(&mut self) -> Result<(), DataError> {
         let held = &self.held[..usize::from(self.held_count)];
         match (self.kind, self.stage) {
             (Kind::Zlib, Stage::Fixed) => {
                 let &[method, flags] = held else { return Ok(()) };
                 if method & 15 != 8 || !(u16::from(method) << 8 | u16::from(flags)).is_multiple_of(31) {
-                    return Err(Fault::ZlibHeader);
+                    return Err(DataError::ZlibHeader);
                 }
                 if method >> 4 > 7 {
-                    return Err(Fault::ZlibWindow);
+                    return Err(DataError::ZlibWindow);
                 }
                 if flags & 0x20 != 0 {
-                    return Err(Fault::ZlibDictionary);
+                    return Err(DataError::ZlibDictionary);
                 }
                 self.next(Stage::Body);
             }
             (Kind::Gzip, Stage::Fixed) => {
                 match *held {
                     [GZIP_FIRST] | [GZIP_FIRST, 0x8b] | [_, _, 8] => {}
-                    [_] | [_, _] => return Err(Fault::GzipHeader),
-                    [_, _, _] => return Err(Fault::GzipMethod),
-                    [_, _, _, flags] if flags & RESERVED != 0 => return Err(Fault::GzipFlags),
+                    [_] | [_, _] => return Err(DataError::GzipHeader),
+                    [_, _, _] => return Err(DataError::GzipMethod),
+                    [_, _, _, flags] if flags & RESERVED != 0 => return Err(DataError::GzipFlags),
                     [_, _, _, flags] => self.flags = flags,
                     _ => {}
                 }
@@ -186,22 +186,22 @@ impl Wrapper {
             (_, Stage::HeaderChecksum) => {
                 let &[low, high] = held else { return Ok(()) };
                 if u16::from_le_bytes([low, high]) != self.header_sum as u16 {
-                    return Err(Fault::GzipHeaderChecksum);
+                    return Err(DataError::GzipHeaderChecksum);
                 }
                 self.next(Stage::Body);
             }
             (Kind::Zlib, _) => {
                 let &[a, b, c, d] = held else { return Ok(()) };
                 if u32::from_be_bytes([a, b, c, d]) != self.sum {
-                    return Err(Fault::Checksum);
+                    return Err(DataError::Checksum);
                 }
                 self.next(Stage::End);
             }
             (Kind::Gzip, _) => match *held {
-                [a, b, c, d] if u32::from_le_bytes([a, b, c, d]) != self.sum => return Err(Fault::Checksum),
+                [a, b, c, d] if u32::from_le_bytes([a, b, c, d]) != self.sum => return Err(DataError::Checksum),
                 [_, _, _, _, a, b, c, d] => {
                     if u32::from_le_bytes([a, b, c, d]) != self.length {
-                        return Err(Fault::Length);
+                        return Err(DataError::Length);
                     }
                     self.next(Stage::End);
                 }

@@ -3,34 +3,39 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::error::Error;
+use crate::error_base::{Internal, OutOfMemory};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
 use crate::sys::monitor::{Held, Monitor};
 use crate::sys::threads;
 
 /// Why jobs were not all done: the error of the lowest one that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failed {
+pub(crate) struct Failed<E> {
     pub(crate) job: usize,
-    pub(crate) error: Error,
+    pub(crate) error: E,
 }
+
+/// What a job can fail with.
+pub(crate) trait JobError: Copy + Send + From<OutOfMemory> + From<Internal> {}
+
+impl<E: Copy + Send + From<OutOfMemory> + From<Internal>> JobError for E {}
 
 /// Calls `job` with each number below `jobs`, from the lowest on, on up to `threads` threads (0: as many as are allowed), the caller's among
 /// them. Each has a `worker` of its own, say, memory to work with; threads that can't have one are done without, but for the caller's.
 ///
 /// After a failure, jobs that come after the failed one in order of `rank` are not begun any more; those before it are. So what is reported
 /// is the failure of the lowest rank there is.
-pub(crate) fn each<W>(
+pub(crate) fn each<W, E: JobError>(
     threads: usize,
     jobs: usize,
     rank: impl Fn(usize) -> usize + Sync,
-    worker: impl Fn() -> Result<W, Error> + Sync,
-    job: impl Fn(&mut W, usize) -> Result<(), Error> + Sync,
-) -> Result<(), Failed> {
+    worker: impl Fn() -> Result<W, E> + Sync,
+    job: impl Fn(&mut W, usize) -> Result<(), E> + Sync,
+) -> Result<(), Failed<E>> {
     if jobs == 0 {
         return Ok(());
     }
-    let (next, lowest, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX), Monitor::new(None::<Failed>));
+    let (next, lowest, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX), Monitor::new(None::<Failed<E>>));
     let work = |mut worker: W| {
         loop {
             // Above `jobs` it grows by one for each thread at most.
@@ -86,13 +91,13 @@ impl Pipeline {
     ///
     /// An error is that of the lowest job that failed, in either: for those below it `take` was called, for it and those above it was not,
     /// or it was `take` that failed.
-    pub(crate) fn in_order<W, R: Send>(
+    pub(crate) fn in_order<W, R: Send, E: JobError>(
         &self,
-        worker: impl Fn() -> Result<W, Error> + Sync,
-        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error> + Sync,
-        mut take: impl FnMut(usize, &[u8], R) -> Result<(), Error>,
-    ) -> Result<(), Failed> {
-        let Some(board) = Board::<R, ()>::new(self) else { return Err(Failed { job: 0, error: Error::OutOfMemory }) };
+        worker: impl Fn() -> Result<W, E> + Sync,
+        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E> + Sync,
+        mut take: impl FnMut(usize, &[u8], R) -> Result<(), E>,
+    ) -> Result<(), Failed<E>> {
+        let Some(board) = Board::<R, (), E>::new(self) else { return Err(Failed { job: 0, error: OutOfMemory.into() }) };
         let mut own = worker().map_err(|error| Failed { job: 0, error })?;
         let help = || {
             if let Ok(mut worker) = worker() {
@@ -109,14 +114,14 @@ impl Pipeline {
     /// to be quick, as others wait; and `put` with these and the bytes, on several threads and in any order.
     ///
     /// An error is that of the lowest job that failed.
-    pub(crate) fn settled<W, R: Send, P: Send>(
+    pub(crate) fn settled<W, R: Send, P: Send, E: JobError>(
         &self,
-        worker: impl Fn() -> Result<W, Error> + Sync,
-        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error> + Sync,
-        settle: impl FnMut(usize, &Made<R>) -> Result<P, Error> + Send,
-        put: impl Fn(usize, P, &[u8]) -> Result<(), Error> + Sync,
-    ) -> Result<(), Failed> {
-        let Some(mut board) = Board::new(self) else { return Err(Failed { job: 0, error: Error::OutOfMemory }) };
+        worker: impl Fn() -> Result<W, E> + Sync,
+        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E> + Sync,
+        settle: impl FnMut(usize, &Made<R>) -> Result<P, E> + Send,
+        put: impl Fn(usize, P, &[u8]) -> Result<(), E> + Sync,
+    ) -> Result<(), Failed<E>> {
+        let Some(mut board) = Board::new(self) else { return Err(Failed { job: 0, error: OutOfMemory.into() }) };
         let own = worker().map_err(|error| Failed { job: 0, error })?;
         let settle = Monitor::new(settle);
         let work = |mut worker: W| {
@@ -128,40 +133,40 @@ impl Pipeline {
         match state.failed {
             Some(failed) => Err(failed),
             None if state.done == board.jobs => Ok(()),
-            None => Err(Failed { job: state.settled, error: Error::OutOfMemory }),
+            None => Err(Failed { job: state.settled, error: OutOfMemory.into() }),
         }
     }
 }
 
 /// What the threads of one call share.
-struct Board<R, P> {
+struct Board<R, P, E> {
     jobs: usize,
     room: usize,
     helpers: usize,
-    state: Monitor<State<R, P>>,
+    state: Monitor<State<R, P, E>>,
 }
 
-struct State<R, P> {
+struct State<R, P, E> {
     /// So many jobs are begun, are settled, and are through.
     begun: usize,
     settled: usize,
     done: usize,
     /// What has become of the jobs that are begun and not through: of job n, in place n modulo the number of places.
-    slots: Vec<Slot<R, P>>,
+    slots: Vec<Slot<R, P, E>>,
     /// Memory that waits to be used again.
     spare: Vec<AnonymousMap>,
     /// Nothing more is to be begun.
     stop: bool,
-    failed: Option<Failed>,
+    failed: Option<Failed<E>>,
 }
 
-enum Slot<R, P> {
+enum Slot<R, P, E> {
     Free,
     /// A thread is at it.
     Begun,
     Made(Made<R>, Memory),
     Settled(usize, P, Memory, usize),
-    Failed(Error),
+    Failed(E),
 }
 
 /// Memory for what a job makes; none where jobs make no bytes.
@@ -185,13 +190,13 @@ impl Deref for Memory {
     }
 }
 
-impl<R, P> State<R, P> {
-    fn slot(&mut self, job: usize) -> &mut Slot<R, P> {
+impl<R, P, E: JobError> State<R, P, E> {
+    fn slot(&mut self, job: usize) -> &mut Slot<R, P, E> {
         let places = self.slots.len();
         &mut self.slots[job % places]
     }
 
-    fn take(&mut self, job: usize) -> Slot<R, P> {
+    fn take(&mut self, job: usize) -> Slot<R, P, E> {
         std::mem::replace(self.slot(job), Slot::Free)
     }
 
@@ -201,7 +206,7 @@ impl<R, P> State<R, P> {
         !self.stop && next < jobs && matches!(self.slot(next), Slot::Free)
     }
 
-    fn note(&mut self, job: usize, error: Error) {
+    fn note(&mut self, job: usize, error: E) {
         self.stop = true;
         if self.failed.is_none_or(|other| job < other.job) {
             self.failed = Some(Failed { job, error });
@@ -209,7 +214,7 @@ impl<R, P> State<R, P> {
     }
 }
 
-impl<R, P> Board<R, P> {
+impl<R, P, E: JobError> Board<R, P, E> {
     /// `None` where memory is short.
     fn new(pipeline: &Pipeline) -> Option<Self> {
         let threads = threads::number(pipeline.threads).min(pipeline.jobs).max(1);
@@ -225,7 +230,7 @@ impl<R, P> Board<R, P> {
     }
 
     /// Memory for a job, `None` where it is short. It is asked for before a job is begun, so that one that is begun can be done.
-    fn memory<'b>(&'b self, mut state: Held<'b, State<R, P>>) -> (Option<Memory>, Held<'b, State<R, P>>) {
+    fn memory<'b>(&'b self, mut state: Held<'b, State<R, P, E>>) -> (Option<Memory>, Held<'b, State<R, P, E>>) {
         if let Some(spare) = state.spare.pop() {
             return (Some(Memory(Some(spare))), state);
         }
@@ -237,11 +242,11 @@ impl<R, P> Board<R, P> {
     /// Does the next job and hands it in. The state is one in which it can be begun.
     fn make_next<'b, W>(
         &'b self,
-        mut state: Held<'b, State<R, P>>,
+        mut state: Held<'b, State<R, P, E>>,
         mut memory: Memory,
         worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error>,
-    ) -> Held<'b, State<R, P>> {
+        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
+    ) -> Held<'b, State<R, P, E>> {
         let job = state.begun;
         state.begun += 1;
         *state.slot(job) = Slot::Begun;
@@ -252,7 +257,7 @@ impl<R, P> Board<R, P> {
         let mut state = self.state.lock();
         *state.slot(job) = match made {
             Ok(made) if made.len <= memory.len() => Slot::Made(made, memory),
-            Ok(_) => Slot::Failed(Error::Internal),
+            Ok(_) => Slot::Failed(Internal.into()),
             Err(error) => {
                 // What comes after it need not be begun.
                 state.stop = true;
@@ -264,7 +269,7 @@ impl<R, P> Board<R, P> {
     }
 
     /// What a helper does where this thread takes.
-    fn make_all<W>(&self, worker: &mut W, make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error>) {
+    fn make_all<W>(&self, worker: &mut W, make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>) {
         let mut state = self.state.lock();
         while !state.stop && state.begun < self.jobs {
             if !state.can_begin(self.jobs) {
@@ -286,9 +291,9 @@ impl<R, P> Board<R, P> {
     fn take_all<W>(
         &self,
         worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error>,
-        take: &mut impl FnMut(usize, &[u8], R) -> Result<(), Error>,
-    ) -> Result<(), Failed> {
+        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
+        take: &mut impl FnMut(usize, &[u8], R) -> Result<(), E>,
+    ) -> Result<(), Failed<E>> {
         let mut state = self.state.lock();
         while state.done < self.jobs {
             let job = state.done;
@@ -309,7 +314,7 @@ impl<R, P> Board<R, P> {
                 match memory {
                     Some(memory) if state.can_begin(self.jobs) => state = self.make_next(state, memory, worker, make),
                     Some(memory) => state.spare.extend(memory.0),
-                    None if state.begun == job => return Err(Failed { job, error: Error::OutOfMemory }),
+                    None if state.begun == job => return Err(Failed { job, error: OutOfMemory.into() }),
                     None => state.wait_for(job),
                 }
             } else {
@@ -323,9 +328,9 @@ impl<R, P> Board<R, P> {
     fn settle_all<W>(
         &self,
         worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, Error>,
-        settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, Error>>,
-        put: &impl Fn(usize, P, &[u8]) -> Result<(), Error>,
+        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
+        settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, E>>,
+        put: &impl Fn(usize, P, &[u8]) -> Result<(), E>,
     ) {
         let mut state = self.state.lock();
         loop {
@@ -365,7 +370,7 @@ impl<R, P> Board<R, P> {
     }
 
     /// Settles all jobs that are made and have nothing before them that is not.
-    fn settle(&self, state: &mut State<R, P>, settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, Error>>) {
+    fn settle(&self, state: &mut State<R, P, E>, settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, E>>) {
         while state.settled < state.begun {
             let job = state.settled;
             let slot = state.slot(job);
@@ -396,7 +401,7 @@ impl<R, P> Board<R, P> {
     }
 }
 
-impl<R, P> Held<'_, State<R, P>> {
+impl<R, P, E: JobError> Held<'_, State<R, P, E>> {
     /// Waits until a job is done that is begun.
     fn wait_for(&mut self, job: usize) {
         while matches!(self.slot(job), Slot::Begun) {
@@ -406,24 +411,24 @@ impl<R, P> Held<'_, State<R, P>> {
 }
 
 /// A job that is begun. Dropped by a panic alone, which is then known to those that wait for the job.
-struct Begun<'b, R, P> {
-    board: &'b Board<R, P>,
+struct Begun<'b, R, P, E: JobError> {
+    board: &'b Board<R, P, E>,
     job: usize,
 }
 
-impl<R, P> Drop for Begun<'_, R, P> {
+impl<R, P, E: JobError> Drop for Begun<'_, R, P, E> {
     fn drop(&mut self) {
         let mut state = self.board.state.lock();
-        *state.slot(self.job) = Slot::Failed(Error::Internal);
+        *state.slot(self.job) = Slot::Failed(Internal.into());
         state.stop = true;
         self.board.state.tell();
     }
 }
 
 /// Nobody goes on when the call comes to its end, however it does.
-struct StopAtEnd<'b, R, P>(&'b Board<R, P>);
+struct StopAtEnd<'b, R, P, E: JobError>(&'b Board<R, P, E>);
 
-impl<R, P> Drop for StopAtEnd<'_, R, P> {
+impl<R, P, E: JobError> Drop for StopAtEnd<'_, R, P, E> {
     fn drop(&mut self) {
         self.0.state.lock().stop = true;
         self.0.state.tell();
@@ -431,9 +436,9 @@ impl<R, P> Drop for StopAtEnd<'_, R, P> {
 }
 
 /// Nobody goes on when one panics.
-struct StopAtPanic<'b, R, P>(&'b Board<R, P>);
+struct StopAtPanic<'b, R, P, E: JobError>(&'b Board<R, P, E>);
 
-impl<R, P> Drop for StopAtPanic<'_, R, P> {
+impl<R, P, E: JobError> Drop for StopAtPanic<'_, R, P, E> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut state = self.0.state.lock();
@@ -447,12 +452,13 @@ impl<R, P> Drop for StopAtPanic<'_, R, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_error::FileError as Error;
     use std::collections::BTreeSet;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    const CUT: Error = Error::Argument("on purpose");
+    const CUT: Error = Error::InvalidArgument("on purpose");
     const BAD: Error = Error::Internal;
 
     fn worker() -> Result<(), Error> {
@@ -619,7 +625,7 @@ mod tests {
     #[test]
     fn who_gets_no_memory_waits_for_what_others_make_with_theirs() {
         let pipeline = Pipeline { threads: 2, jobs: 3, room: 0 };
-        let mut board = Board::<usize, ()>::new(&pipeline).unwrap();
+        let mut board = Board::<usize, (), Error>::new(&pipeline).unwrap();
         // There is memory for one.
         board.room = 1 << 60;
         let state = board.state.get_mut();
@@ -646,7 +652,7 @@ mod tests {
     #[test]
     fn a_panic_of_another_thread_is_noticed() {
         let first = AtomicBool::new(true);
-        let is_helper = || Ok(!first.swap(false, Ordering::SeqCst));
+        let is_helper = || Ok::<_, Error>(!first.swap(false, Ordering::SeqCst));
         let came = Monitor::new(0);
         let pipeline = Pipeline { threads: 2, jobs: 50, room: 8 };
         // The one that made the call goes on once the other has begun a job.

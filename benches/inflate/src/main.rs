@@ -6,7 +6,7 @@
 //! Arguments: files and folders that make the corpus. `BENCH_MB` (100) limits it, `ROUNDS` (5) says how often.
 
 #[allow(dead_code)]
-#[path = "../../../ctests/deflate/encode.rs"]
+#[path = "../../../tests/common/deflate/encode.rs"]
 mod encode;
 
 use std::cell::RefCell;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use fdckpt::inflate::{Description, Form, Format as StreamFormat, Inflate};
-use fdckpt::{Container, Error, FrameStyle, MappedFile, Section, checkpoint, fti};
+use fdckpt::{Container, FrameStyle, MappedFile, Section, checkpoint, fti};
 
 use crate::cli::{Convert, Stream, Target};
 use crate::files::{self, Destination, Input, Output};
@@ -127,9 +127,9 @@ fn canonical(container: &Container<'_>, to: &Path) -> Result<u8, Trouble> {
     let findings = container.verify()?;
     for finding in findings {
         match finding.kind {
-            fdckpt::FindingKind::UnknownKey => note(format_args!("lost: {finding}")),
-            fdckpt::FindingKind::DataBehind { .. } => note(format_args!("lost: {finding}")),
-            fdckpt::FindingKind::Place { expected, found } if found > expected => {
+            fdckpt::IssueKind::UnknownKey => note(format_args!("lost: {finding}")),
+            fdckpt::IssueKind::DataBehind { .. } => note(format_args!("lost: {finding}")),
+            fdckpt::IssueKind::Place { expected, found } if found > expected => {
                 note(format_args!("lost: {} bytes at offset {expected}, which belong to no section", found - expected));
             }
             _ => {}
@@ -225,10 +225,10 @@ fn fti_options(generation: fti::FormatVersion, stored: Option<i32>, convert: &Co
 }
 
 /// Writes a file of FTI. What the system refuses is of that file; what is damaged is of the one that is read.
-fn write_fti(to: &Path, total: u64, job: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Trouble> {
+fn write_fti(to: &Path, total: u64, job: impl FnOnce(&Path) -> Result<(), fti::Error>) -> Result<(), Trouble> {
     let target = Destination::of(to)?;
     with_progress(total, || job(target.path())).map_err(|error| match error {
-        Error::Io { .. } => Trouble::from(error).of(files::name(to)),
+        fti::Error::Io(_) => Trouble::from(error).of(files::name(to)),
         _ => error.into(),
     })?;
     target.replaced()

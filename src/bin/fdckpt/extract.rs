@@ -62,7 +62,7 @@ impl Piece<'_> {
             Self::Region(..) => {}
             Self::Section(container, position) => {
                 let section = container.section(*position);
-                let section = section.ok_or(fdckpt::Error::NoSuchIndex { index: *position as u64 })?;
+                let section = section.ok_or(fdckpt::container::Error::IndexNotFound { index: *position as u64 })?;
                 section.data()?.chunks(PIECE).try_for_each(put)?;
             }
             Self::Variable(checkpoint, id) => checkpoint.copy_variable(*id, &mut put)?,

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use fdckpt::MappedFile;
+use fdckpt::inflate::Error;
 use fdckpt::inflate::{Format, Index, Inflate, Reader, Status};
-use fdckpt::{Error, MappedFile};
 
 use crate::cli::{Inflate as Options, Stream};
 use crate::files::{self, Input, Output};
@@ -165,7 +166,7 @@ impl<'f> Run<'f> {
                 let progress = inflate.decompress(rest, piece);
                 let ended = match progress.result {
                     Ok(Status::NeedsInput) if progress.produced == 0 => {
-                        return Err(Error::Truncated { offset: self.data.len() as u64 }.into());
+                        return Err(Error::UnexpectedEof { offset: self.data.len() as u64 }.into());
                     }
                     Ok(status) => status == Status::Done && progress.produced == 0,
                     // What came before the error is right, and is told first.
@@ -260,7 +261,9 @@ fn part(source: &Source<'_>, options: &Options, to_terminal: bool) -> Result<u8,
     let changed = |error: io::Error| {
         let of_index = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         match of_index {
-            Some(Error::InputSize { .. } | Error::InputChanged { .. } | Error::Checkpoint(_)) => advice(error.into()),
+            Some(Error::SourceSizeMismatch { .. } | Error::SourceModified { .. } | Error::InvalidCheckpoint(_)) => {
+                advice(error.into())
+            }
             _ => error.into(),
         }
     };

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use fdckpt::checkpoint;
 use fdckpt::checkpoint::{Reader, ReaderOptions};
+use fdckpt::inflate;
 use fdckpt::inflate::{Description, Index};
 use fdckpt::{BlockIndex, Container, Error, fti};
 
@@ -86,7 +88,7 @@ impl<'f> Kind<'f> {
         if fti::Checkpoint::is_format(file) {
             return match fti::Checkpoint::parse(file) {
                 // Files that other files can be made from, and no checkpoints themselves.
-                Err(Error::Unrecognized(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("this is "), None))),
+                Err(fti::Error::UnknownFormat(what)) => Ok(Some(Self::Unknown(what.trim_start_matches("this is "), None))),
                 result => or_damaged(Format::Fti, result.map(Self::Fti)).map(Some),
             };
         }
@@ -112,7 +114,7 @@ impl<'f> Kind<'f> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let not_checkpoint = match ReaderOptions::new().threads(threads).open_bytes(file) {
             Ok(reader) => return Ok(Self::Checkpoint(reader)),
-            Err(failure) => failure.error(),
+            Err(failure) => failure,
         };
         let not_index = match Index::parse(file) {
             Ok(index) => return Ok(Self::Index(index)),
@@ -121,10 +123,11 @@ impl<'f> Kind<'f> {
         // Containers of these two sections are ours; which of the two, the marks say, of which one at least is sound.
         let kinds: Vec<u8> = container.sections().map(|section| section.kind()).take(3).collect();
         let data = |kind| container.get(kind).unwrap_or_default();
-        if data(128).starts_with(b"FDCKINDX") && not_index != Error::OutOfMemory {
+        if data(128).starts_with(b"FDCKINDX") && not_index != inflate::Error::OutOfMemory {
             return or_damaged(Format::Index, Err(not_index));
         }
-        if data(129).starts_with(INDEX_MARK) || kinds == [128, 129] || not_checkpoint == Error::OutOfMemory {
+        if data(129).starts_with(INDEX_MARK) || kinds == [128, 129] || not_checkpoint.kind() == checkpoint::ErrorKind::OutOfMemory
+        {
             return or_damaged(Format::Checkpoint, Err(not_checkpoint));
         }
         Ok(Self::Container(container))
@@ -146,9 +149,9 @@ impl<'f> Kind<'f> {
 }
 
 /// That something can't be read is what there is to tell of it; but where memory is short nothing is known.
-fn or_damaged(format: Format, result: Result<Kind<'_>, Error>) -> Result<Kind<'_>, Trouble> {
-    match result {
-        Err(Error::OutOfMemory) => Err(Error::OutOfMemory.into()),
+fn or_damaged<'f>(format: Format, result: Result<Kind<'f>, impl Into<Error>>) -> Result<Kind<'f>, Trouble> {
+    match result.map_err(Into::into) {
+        Err(error) if error.is_out_of_memory() => Err(error.into()),
         Err(error) => Ok(Kind::Damaged(format, error.to_string())),
         Ok(kind) => Ok(kind),
     }
@@ -182,8 +185,8 @@ fn damaged(file: &[u8]) -> Result<Option<Kind<'_>>, Trouble> {
     }
     match fti::Checkpoint::parse(file) {
         Ok(checkpoint) => return Ok(Some(Kind::Fti(checkpoint))),
-        Err(Error::OutOfMemory) => return Err(Error::OutOfMemory.into()),
-        Err(Error::Unrecognized(what)) if what.contains("level 3") => {
+        Err(error @ fti::Error::OutOfMemory) => return Err(error.into()),
+        Err(fti::Error::UnknownFormat(what)) if what.contains("level 3") => {
             return Ok(Some(Kind::Unknown(what.trim_start_matches("this is "), None)));
         }
         Err(_) => {}

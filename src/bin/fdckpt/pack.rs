@@ -235,7 +235,7 @@ const BATCH: u64 = 16 << 20;
 pub type Put<'p> = dyn FnMut(usize, &[u8], bool) -> Result<(), Trouble> + 'p;
 
 /// Is told the number of a region, and why it can't be read.
-pub type Fail<'p> = dyn FnMut(usize, checkpoint::Failure) -> Result<(), Trouble> + 'p;
+pub type Fail<'p> = dyn FnMut(usize, checkpoint::Error) -> Result<(), Trouble> + 'p;
 
 /// Calls `put` with all the bytes of regions. Where one can't be read, `fail` is told, and it goes on with the next.
 pub fn each_region(reader: &Reader<'_>, numbers: &[usize], put: &mut Put<'_>, fail: &mut Fail<'_>) -> Result<(), Trouble> {
@@ -268,8 +268,9 @@ pub fn each_region(reader: &Reader<'_>, numbers: &[usize], put: &mut Put<'_>, fa
 /// Memory of a size that a file says.
 pub fn zeros(size: u64) -> Result<Vec<u8>, Trouble> {
     let mut memory = Vec::new();
-    let size = usize::try_from(size).map_err(|_| fdckpt::Error::OutOfMemory)?;
-    memory.try_reserve_exact(size).map_err(|_| fdckpt::Error::OutOfMemory)?;
+    let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
+    let size = usize::try_from(size).map_err(|_| out_of_memory())?;
+    memory.try_reserve_exact(size).map_err(|_| out_of_memory())?;
     memory.resize(size, 0);
     Ok(memory)
 }
@@ -280,7 +281,7 @@ pub fn is_large(size: u64) -> bool {
 }
 
 /// Several regions at once, which together are not large. One that is damaged keeps none of the others back.
-pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, checkpoint::Failure>>, Trouble> {
+pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, checkpoint::Error>>, Trouble> {
     let size = |number: &usize| reader.entry(*number).map_or(0, |entry| entry.size());
     let memory: Result<Vec<Vec<u8>>, Trouble> = numbers.iter().map(|number| zeros(size(number))).collect();
     let mut memory = memory?;
@@ -363,7 +364,7 @@ pub fn restore(restore: &Restore) -> Result<u8, Trouble> {
             Ok(())
         },
         &mut |number, failure| {
-            tell(number, &failure.error().to_string(), BAD);
+            tell(number, &failure.kind().to_string(), BAD);
             Ok(())
         },
     )?;

@@ -247,8 +247,8 @@ fn small(
     Ok(())
 }
 
-fn unreadable(name: &str, which: &str, failure: &fdckpt::checkpoint::Failure) -> Difference {
-    let error = failure.error().to_string();
+fn unreadable(name: &str, which: &str, failure: &fdckpt::checkpoint::Error) -> Difference {
+    let error = failure.kind().to_string();
     let text = format!("region {}: can't be compared: in the {which} file, {error}", printable(name));
     Difference { text, json: json!({"region": name, "error": error}) }
 }

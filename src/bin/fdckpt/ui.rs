@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::builder::styling::{AnsiColor, Style};
-use fdckpt::Error;
-use fdckpt::checkpoint::Failure;
+use fdckpt::{Error, checkpoint, container, fti, inflate};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Exit statuses: all is well; the data is damaged, or differs; it could not be done.
@@ -55,34 +54,48 @@ impl Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        let kind = io::Error::from(error).kind();
+        let kind = io::Error::from(error.clone()).kind();
         if kind == io::ErrorKind::BrokenPipe {
             return Self::broken_pipe();
         }
         let damaged = matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
-        let unknown = matches!(error, Error::Unrecognized(_) | Error::InputSize { .. } | Error::InputChanged { .. });
+        let unknown = match &error {
+            Error::Container(error) => matches!(error, container::Error::UnknownFormat(_)),
+            Error::Checkpoint(error) => matches!(error.kind(), checkpoint::ErrorKind::UnknownFormat(_)),
+            Error::Fti(error) => matches!(error, fti::Error::UnknownFormat(_)),
+            Error::Inflate(error) => matches!(
+                error,
+                inflate::Error::UnknownFormat(_)
+                    | inflate::Error::SourceSizeMismatch { .. }
+                    | inflate::Error::SourceModified { .. }
+            ),
+            _ => false,
+        };
         Self { status: if damaged && !unknown { BAD } else { TROUBLE }, ..Self::new(error.to_string()) }
     }
 }
 
+macro_rules! impl_from {
+    ($($error:ty,)*) => {$(
+        impl From<$error> for Trouble {
+            fn from(error: $error) -> Self {
+                Error::from(error).into()
+            }
+        }
+    )*};
+}
+
+impl_from! { checkpoint::Error, container::Error, fti::Error, inflate::Error, fdckpt::frame::Error, fdckpt::FileError, }
+
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            return Self::from(*error);
+        if let Some(error) = Error::from_io(&error) {
+            return error.into();
         }
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::broken_pipe(),
             io::ErrorKind::UnexpectedEof => Self::damaged("the data ends too early: it is truncated"),
             _ => Self::new(error.to_string()),
-        }
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        match Self::from(failure.error()) {
-            trouble if trouble.status == BROKEN_PIPE => trouble,
-            trouble => Self { what: failure.to_string(), ..trouble },
         }
     }
 }

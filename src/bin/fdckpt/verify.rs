@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use fdckpt::checkpoint::Reader;
 use fdckpt::inflate::Index;
-use fdckpt::{BlockIndex, Container, FindingKind, fti};
+use fdckpt::{BlockIndex, Container, IssueKind, fti};
 use serde_json::{Value, json};
 
 use crate::cli::Verify;
@@ -176,7 +176,7 @@ fn check_checkpoint(reader: &Reader<'_>, size: &str) -> Result<Report, Trouble> 
 fn check_container(container: &Container<'_>, size: &str) -> Result<Report, Trouble> {
     let mut report = Report::new(Format::Container, format!("CKPT container, {}, {size}", count(container.len(), "section")));
     for finding in container.verify()? {
-        let severity = if matches!(finding.kind, FindingKind::OutOfRange { .. }) { DAMAGE } else { REMARK };
+        let severity = if matches!(finding.kind, IssueKind::OutOfRange { .. }) { DAMAGE } else { REMARK };
         report.find(severity, finding.to_string(), json!({"offset": finding.offset, "section": finding.section}));
     }
     // Others of the type are not found by it.

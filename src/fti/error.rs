@@ -1,0 +1,142 @@
+//! Errors of FTI files.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use super::issue::Field;
+use crate::error_base::{INTERNAL, IoError, OUT_OF_MEMORY, impl_module_error};
+use crate::file_error::impl_from_file_error;
+
+/// Why a call on an FTI file failed. Offsets are in bytes from the start of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument is invalid; says which and why.
+    InvalidArgument(&'static str),
+    /// A system call failed.
+    Io(IoError),
+    /// The file is not of this format; says why.
+    UnknownFormat(&'static str),
+    /// The file is corrupt.
+    Corrupt {
+        /// Which field is wrong.
+        field: Field,
+        /// The id of the variable it belongs to.
+        variable: Option<i32>,
+        /// The container of the variable it belongs to.
+        container: Option<i32>,
+        /// The offset of the field.
+        offset: u64,
+    },
+    /// The checkpoint has no variable with this id.
+    VariableNotFound {
+        /// The id.
+        id: i32,
+    },
+    /// The container with this index does not exist.
+    IndexNotFound {
+        /// The index, from 0.
+        index: u64,
+    },
+    /// A variable has another size in the checkpoint.
+    VariableSizeMismatch {
+        /// Its id.
+        id: i32,
+        /// Its size in the checkpoint in bytes.
+        stored: u64,
+        /// The size given for it in bytes.
+        protected: u64,
+    },
+    /// The checkpoint has a variable that is not protected.
+    VariableNotProtected {
+        /// Its id.
+        id: i32,
+    },
+    /// Verification found issues: the file can be read, but differs from what FTI writes.
+    NotCanonical {
+        /// Number of issues.
+        issues: u64,
+    },
+    /// The file has changed while it was read.
+    FileChanged,
+    /// Another process is updating the file.
+    FileBusy,
+    /// An update was prepared, and neither committed nor rolled back.
+    TransactionInDoubt,
+    /// A prepared update can't be rolled back, because part of it was applied.
+    PartiallyApplied,
+    /// A prepared update can't be rolled back, because the file is corrupt: part of it was applied, or it was corrupt before.
+    CorruptTarget,
+    /// Data would end beyond the largest possible file offset.
+    OffsetOverflow {
+        /// Size of the data in bytes.
+        size: u64,
+    },
+    /// An allocation failed. The call may be repeated.
+    OutOfMemory,
+    /// A defect of the library. Please report it.
+    Internal,
+}
+
+impl_module_error!(Error);
+impl_from_file_error!(Error);
+
+impl Error {
+    /// The offset in bytes at which it went wrong, if the error has one.
+    pub fn offset(&self) -> Option<u64> {
+        match *self {
+            Self::Io(error) => error.offset,
+            Self::Corrupt { offset, .. } => Some(offset),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn io_kind(&self) -> ErrorKind {
+        match self {
+            Self::Io(error) => std::io::Error::from(error.errno).kind(),
+            Self::OutOfMemory => ErrorKind::OutOfMemory,
+            Self::UnknownFormat(_) | Self::Corrupt { .. } | Self::NotCanonical { .. } => ErrorKind::InvalidData,
+            Self::VariableNotFound { .. } | Self::IndexNotFound { .. } => ErrorKind::NotFound,
+            Self::Internal => ErrorKind::Other,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::InvalidArgument(message) | Self::UnknownFormat(message) => f.write_str(message),
+            Self::Io(error) => error.fmt(f),
+            Self::Corrupt { field, variable, container, offset } => {
+                f.write_str("corrupt checkpoint: ")?;
+                if let Some(id) = variable {
+                    write!(f, "variable {id}, ")?;
+                }
+                if let Some(container) = container {
+                    write!(f, "container {container}, ")?;
+                }
+                write!(f, "{field} at offset {offset} contradicts the rest of the file; verify has the details")
+            }
+            Self::VariableNotFound { id } => write!(f, "no variable {id} in the checkpoint"),
+            Self::IndexNotFound { index } => write!(f, "no entry with index {index} (from 0)"),
+            Self::VariableSizeMismatch { id, stored, protected } => {
+                write!(f, "variable {id} has {stored} bytes in the checkpoint, but {protected} are protected")
+            }
+            Self::VariableNotProtected { id } => {
+                write!(f, "variable {id} of the checkpoint is not protected; protect all, or recover one by one")
+            }
+            Self::NotCanonical { issues } => write!(f, "the file is not in canonical form: {issues} issues"),
+            Self::FileChanged => f.write_str("the file was changed by another process; try again"),
+            Self::FileBusy => f.write_str("the file is being updated by another process; try again later"),
+            Self::TransactionInDoubt => {
+                f.write_str("a prepared update is neither committed nor rolled back; resolve it first (fdckpt_fti_resolve)")
+            }
+            Self::PartiallyApplied => f.write_str("can't roll back: the update was applied in part; commit it"),
+            Self::CorruptTarget => f.write_str("can't roll back: the file is corrupt; commit the update, or remove the file"),
+            Self::OffsetOverflow { size } => write!(f, "{size} bytes end beyond the largest file offset"),
+            Self::OutOfMemory => f.write_str(OUT_OF_MEMORY),
+            Self::Internal => f.write_str(INTERNAL),
+        }
+    }
+}

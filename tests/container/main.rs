@@ -1,0 +1,6 @@
+//! The CKPT container.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod model;
+mod read_write;
