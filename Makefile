@@ -303,7 +303,7 @@ install-tool: $(TOOL) ## Install the tool with man pages and completions for bas
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(MANDIR)/man1" "$(BASH_COMPLETE)" "$(ZSH_COMPLETE)" "$(FISH_COMPLETE)"
 	install -m 755 "$(TOOL)" "$(DESTDIR)$(PREFIX)/bin/fdckpt"
 	install -d "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
-	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/tool.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
+	install -m 644 LICENSE LICENSES/MIT-tool.txt docs/cli.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 	"$(TOOL)" man "$(DESTDIR)$(MANDIR)/man1"
 	"$(TOOL)" completions bash > "$(BASH_COMPLETE)/fdckpt"
 	"$(TOOL)" completions zsh > "$(ZSH_COMPLETE)/_fdckpt"

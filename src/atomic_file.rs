@@ -83,7 +83,7 @@ impl AtomicFile {
         let path = path.as_ref();
         // To `Path` the name in "folder/" and "folder/." is that of the folder; who writes so, means no file.
         let name = path.file_name().filter(|name| path.as_os_str().as_bytes().ends_with(name.as_bytes()));
-        let name = name.ok_or(FileError::InvalidArgument("the path does not end in the name of a file"))?;
+        let name = name.ok_or(FileError::InvalidArgument("the path does not end in a file name"))?;
         let name = c_path(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_path(if parent.is_empty() { b"." } else { parent })?;

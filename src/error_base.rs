@@ -132,10 +132,10 @@ macro_rules! impl_module_error {
     ($error:ident) => {
         impl $error {
             /// The reason that the system gave, if a system call or an allocation failed.
-            pub fn errno(&self) -> Option<$crate::Errno> {
+            pub fn errno(&self) -> Option<$crate::sys::errno::Errno> {
                 match self {
                     Self::Io(error) => Some(error.errno),
-                    Self::OutOfMemory => Some($crate::Errno::OUT_OF_MEMORY),
+                    Self::OutOfMemory => Some($crate::sys::errno::Errno::OUT_OF_MEMORY),
                     _ => None,
                 }
             }
@@ -144,7 +144,8 @@ macro_rules! impl_module_error {
         impl std::error::Error for $error {
             fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
                 match self {
-                    Self::Io(error) => Some(error),
+                    // The message is that of the `IoError`, so the source is the one below it.
+                    Self::Io(error) => Some(&error.errno),
                     _ => None,
                 }
             }

@@ -67,7 +67,19 @@ pub use frames::{Frame, FrameError, FrameReadRequest, Frames, ThreadPool};
 pub use mapped_file::MappedFile;
 pub use sys::errno::Errno;
 
-/// The example in the README compiles.
+/// The Rust snippets of the documentation, as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/guide/drop-in.md")]
+    struct DropIn;
+    #[doc = include_str!("../docs/guide/checkpoint-files.md")]
+    struct CheckpointFiles;
+    #[doc = include_str!("../docs/guide/containers.md")]
+    struct Containers;
+    #[doc = include_str!("../docs/guide/inflate.md")]
+    struct Inflate;
+    #[doc = include_str!("../docs/guide/threads.md")]
+    struct Threads;
+}

@@ -272,7 +272,7 @@ fn fti_example_restarts_from_newest_intact_file() {
     bytes[40_000] ^= 1;
     fs::write(&newest, bytes).unwrap();
     let lines = said(run(&killed, &["1000"]));
-    assert!(lines[0].contains("Ckpt7-Rank0.fti: the checkpoint is damaged: variable 1, container 0, data"), "{lines:?}");
+    assert!(lines[0].contains("Ckpt7-Rank0.fti: corrupt checkpoint: variable 1, container 0, data"), "{lines:?}");
     assert_eq!(lines[1], "from step 600");
     assert_eq!(lines.last(), result.as_ref());
 }

@@ -150,7 +150,7 @@ check_reading( void ) {
   void const * buf    = file;
   size_t       buf_sz = 5UL;
   FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_find( container, 8, &buf, &buf_sz ) );
-  CHECK( strstr( fdckpt_last_error()->message, "section out of range" ) );
+  CHECK( strstr( fdckpt_last_error()->message, "out of range" ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_find( container, 9, &buf, &buf_sz ) );
   CHECK( buf==file && buf_sz==5UL );
   WORKS( fdckpt_container_section_data( container, 1UL, &buf, &buf_sz ) );
@@ -374,7 +374,7 @@ check_blockindex( void ) {
   memset( &footer, 0, sizeof(footer) ); footer.version = 6;
   for( int i=0; i<2; i++ ) { /* As many as no memory could hold: none is read */
     FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_block_index_encode( &block, SIZE_MAX/40UL, i ? &footer : NULL, NULL, 0UL, &sz ) );
-    CHECK( strstr( fdckpt_last_error()->message, "more blocks" ) );
+    CHECK( strstr( fdckpt_last_error()->message, "too many blocks" ) );
   }
   WORKS( fdckpt_block_index_encode( &block, 1UL, NULL, mem, sizeof(mem), &sz ) );
   CHECK( sz==sizeof(golden) && !memcmp( mem, golden, sz ) );
@@ -400,7 +400,7 @@ check_blockindex( void ) {
   cnt = 0UL;
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 2UL, &cnt, &footer ) );
   char needed[80];
-  snprintf( needed, sizeof(needed), "%zu bytes are needed, the memory given has %zu", 3UL*sizeof(block), 2UL*sizeof(block) );
+  snprintf( needed, sizeof(needed), "buffer too small: %zu bytes, need %zu", 2UL*sizeof(block), 3UL*sizeof(block) );
   CHECK( strstr( fdckpt_last_error()->message, needed ) );
   CHECK_EQ( cnt, 3UL );
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 0UL, &cnt, &footer ) );

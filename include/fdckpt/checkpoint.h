@@ -13,7 +13,7 @@
      reader   _open -> _read ... -> _free
 
    The file is also a CKPT container (fdckpt/container.h), and its frames
-   are those of fd_checkpt.h.  docs/checkpoint-format.md specifies it. */
+   are those of fd_checkpt.h.  docs/format/checkpoint.md specifies it. */
 
 #include "common.h"
 
@@ -45,7 +45,7 @@ typedef struct fdckpt_reader_t fdckpt_reader_t;
 
 /**
  * Writes a checkpoint file: named regions of memory, attributes, an index and checksums
- * (docs/checkpoint-format.md). Its frames can also be restored by fd_restore_*.
+ * (docs/format/checkpoint.md). Its frames can also be restored by fd_restore_*.
  *
  * Created by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free. After a
  * failed call the written data is discarded, and all further calls return the same error: checking
@@ -170,7 +170,7 @@ typedef struct {
   uint64_t index;
   /** Size in bytes. */
   uint64_t size;
-  /** Checksum (docs/checkpoint-format.md) if has_checksum is 1, else 0. */
+  /** Checksum (docs/format/checkpoint.md) if has_checksum is 1, else 0. */
   uint64_t checksum;
   /** Index of the frame in which the region begins; FDCKPT_NO_FRAME if it is empty. */
   uint64_t first_frame;

@@ -168,7 +168,7 @@ typedef enum {
 
 /**
  * An inflate index: random access to the output of a compressed stream, together with the file of
- * the stream. docs/inflate-index-format.md specifies the saved form.
+ * the stream. docs/format/inflate-index.md specifies the saved form.
  *
  * Created by fdckpt_inflate_index_build or fdckpt_inflate_index_load, freed by
  * fdckpt_inflate_index_free. Threads that read the same stream load an index each.

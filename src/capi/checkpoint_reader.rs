@@ -81,7 +81,7 @@ pub struct fdckpt_region_info_t {
     pub index: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Checksum (docs/checkpoint-format.md) if has_checksum is 1, else 0.
+    /// Checksum (docs/format/checkpoint.md) if has_checksum is 1, else 0.
     pub checksum: u64,
     /// Index of the frame in which the region begins; FDCKPT_NO_FRAME if it is empty.
     pub first_frame: u64,

@@ -15,7 +15,7 @@ use crate::error_base::InvalidArgument;
 use crate::frame::FrameStyle;
 
 /// Writes a checkpoint file: named regions of memory, attributes, an index and checksums
-/// (docs/checkpoint-format.md). Its frames can also be restored by fd_restore_*.
+/// (docs/format/checkpoint.md). Its frames can also be restored by fd_restore_*.
 ///
 /// Created by fdckpt_writer_open or fdckpt_writer_open_fd, freed by fdckpt_writer_free. After a
 /// failed call the written data is discarded, and all further calls return the same error: checking

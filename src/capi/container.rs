@@ -15,7 +15,7 @@ use crate::container::{Container, Error, Issue};
 use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
 
-/// A container in the CKPT format (docs/container-format.md): one file of typed sections (types 0 to
+/// A container in the CKPT format (docs/format/container.md): one file of typed sections (types 0 to
 /// 255), with metadata and a trailer at its end.
 ///
 /// Created by fdckpt_container_new, fdckpt_container_parse or fdckpt_container_open, freed by
@@ -574,7 +574,7 @@ pub unsafe extern "C" fn fdckpt_container_verify(
 }
 
 fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
-    u8::try_from(r#type).map_err(|_| InvalidArgument("the type of a section must be 0 to 255"))
+    u8::try_from(r#type).map_err(|_| InvalidArgument("the section type must be 0 to 255"))
 }
 
 /// Writes a slice to out parameters.

@@ -12,7 +12,7 @@ use super::ffi;
 use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::small_block::DECOMPRESS_MAX;
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{BUFFER_MIN, Error, FrameStyle, Kind, source};
 use crate::sys::lz4::{Compressor, Decompressor};
 

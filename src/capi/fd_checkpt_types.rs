@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{sink, source};
 use crate::sys::lz4::{Compressor, Decompressor, RING_SIZE};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};

@@ -18,7 +18,7 @@ use crate::fti::{
 };
 
 /// The variables of a program and their layout in its checkpoint files, in the format FTI-FF of FTI,
-/// the Fault Tolerance Interface: one file per rank (docs/ftiff-format.md).
+/// the Fault Tolerance Interface: one file per rank (docs/format/fti-ff.md).
 ///
 /// Created by fdckpt_fti_new, freed by fdckpt_fti_free. A call that fails leaves it as it was.
 pub struct fdckpt_fti_t {
@@ -383,7 +383,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
 /// The previous contents are known from the last update by this object or, after fdckpt_fti_recover
 /// of the same file, from the saved hashes. Otherwise (a copy was recovered, or another process
 /// changed the file) all data is written. Checkpoints to other files make no difference.
-/// docs/ftiff-differential.md has the order of writes and syncs; with FDCKPT_SYNC_NONE the update
+/// docs/format/fti-journal.md has the order of writes and syncs; with FDCKPT_SYNC_NONE the update
 /// survives the end of the process only.
 ///
 /// @param fti             object

@@ -257,7 +257,7 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
             (stream.state, stream.msg) = (ptr::null_mut(), ptr::null());
             (stream.total_in, stream.total_out, stream.error_bit_offset, stream.error_code) = (0, 0, 0, 0);
             let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-            let inflate = Inflate::new(format.ok_or(InvalidArgument("there is no such format"))?)?;
+            let inflate = Inflate::new(format.ok_or(InvalidArgument("unknown format"))?)?;
             let (message, is_broken, is_logged) = (FixedString::new(), false, false);
             stream.state = ffi::try_box_raw(fdckpt_inflate_state_t { inflate, message, is_broken, is_logged })?;
             Ok(())
@@ -579,7 +579,7 @@ unsafe fn call_even_if_broken(
 
 fn parse_encoding(encoding: c_int) -> Result<Form, InvalidArgument> {
     let form = Form::ALL.into_iter().find(|known| *known as c_int == encoding);
-    form.ok_or(InvalidArgument("encoding is none of FDCKPT_INFLATE_CHECKPOINT_*"))
+    form.ok_or(InvalidArgument("unknown encoding of a checkpoint"))
 }
 
 /// # Safety

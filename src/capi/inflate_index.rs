@@ -17,7 +17,7 @@ use crate::sys::mmap::Mmap;
 pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 
 /// An inflate index: random access to the output of a compressed stream, together with the file of
-/// the stream. docs/inflate-index-format.md specifies the saved form.
+/// the stream. docs/format/inflate-index.md specifies the saved form.
 ///
 /// Created by fdckpt_inflate_index_build or fdckpt_inflate_index_load, freed by
 /// fdckpt_inflate_index_free. Threads that read the same stream load an index each.
@@ -61,7 +61,7 @@ pub extern "C" fn fdckpt_inflate_index_build(
 ) -> *mut fdckpt_inflate_index_t {
     ffi::ffi_new(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
-        let format = format.ok_or(InvalidArgument("there is no such format"))?;
+        let format = format.ok_or(InvalidArgument("unknown format"))?;
         let output =
             Output { fd: if output_fd == -1 { None } else { Some(ffi::borrow_fd(output_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (FdRange::new(fd, start_offset, size)?, output);
@@ -250,10 +250,11 @@ impl FdRange<'_> {
     fn new(fd: c_int, start: u64, size: u64) -> Result<Self, Error> {
         let fd = ffi::borrow_fd(fd)?;
         let (all, _) = fd::size_and_position(fd).ok_or(Error::NotSeekable)?;
-        let left = (all as u64).checked_sub(start).ok_or(InvalidArgument("the stream begins after the end of the file"))?;
+        let left =
+            (all as u64).checked_sub(start).ok_or(InvalidArgument("the start of the stream is past the end of the file"))?;
         let size = if size == FDCKPT_UNTIL_EOF { left } else { size };
         if size > left {
-            return Err(InvalidArgument("the stream ends after the end of the file").into());
+            return Err(InvalidArgument("the end of the stream is past the end of the file").into());
         }
         Ok(Self { fd, start, size, at: 0 })
     }

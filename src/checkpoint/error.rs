@@ -7,6 +7,7 @@ use crate::container;
 use crate::error_base::{CANCELLED, INTERNAL, IoError, OUT_OF_MEMORY, OffsetOverflow, impl_module_error};
 use crate::file_error::impl_from_file_error;
 use crate::frame;
+use crate::sys::errno::Errno;
 
 /// What went wrong in a call on a checkpoint file. Offsets are in bytes from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +238,7 @@ impl Error {
     }
 
     /// The reason that the system gave, if a system call or an allocation failed.
-    pub fn errno(&self) -> Option<crate::Errno> {
+    pub fn errno(&self) -> Option<Errno> {
         self.kind.errno()
     }
 

@@ -1,4 +1,4 @@
-//! The index as it lies in the file. docs/checkpoint-format.md specifies it.
+//! The index as it lies in the file. docs/format/checkpoint.md specifies it.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -98,7 +98,7 @@ impl Building {
     /// Adds a frame behind all others.
     pub(super) fn add_frame(&mut self, stored: u64, data: u64, checksum: u64, style: FrameStyle) -> Result<(), ErrorKind> {
         if self.frame_count() >= u32::MAX as usize {
-            return Err(ErrorKind::InvalidArgument("there are too many frames: ask for a larger frame size"));
+            return Err(ErrorKind::InvalidArgument("too many frames; use a larger frame size"));
         }
         self.frames.try_reserve(FRAME)?;
         self.stored = end_of(self.stored, stored)?;
@@ -120,8 +120,7 @@ impl Building {
 
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), ErrorKind> {
         let size = u32::try_from(value.len());
-        let size =
-            size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more: what is so large can be a region"))?;
+        let size = size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more; add it as a region"))?;
         self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len())?;
         self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
@@ -221,33 +220,29 @@ impl Table {
         let refuse = |offset: usize, what| Err(ErrorKind::Corrupt { offset: (at + offset) as u64, reason: what });
         let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
-            return Err(ErrorKind::UnknownFormat(
-                "this is not a self-describing checkpoint: there is no index where it should be",
-            ));
+            return Err(ErrorKind::UnknownFormat("not a checkpoint file: its index section has no index"));
         }
         if index.len() < HEADER + SUM {
             return refuse(0, "the index is truncated");
         }
         if u32_at(index, 8) != VERSION {
-            return Err(ErrorKind::UnknownFormat(
-                "this checkpoint is of a version that this library does not know (or its version is damaged)",
-            ));
+            return Err(ErrorKind::UnknownFormat("unknown version of the checkpoint format"));
         }
         if size_said(index) != Some(index.len() as u64) {
-            return refuse(16, "the index is not as large as it says: it is damaged, or truncated");
+            return refuse(16, "the size of the index differs from the size it states");
         }
         let flags = u32_at(index, 12);
         let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = fields(index);
         let (content, sum) = index.split_at(index.len() - SUM);
         if checksum(content) != u64_at(sum, 0) {
-            return refuse(content.len(), "the checksum of the index is wrong: it is damaged");
+            return refuse(content.len(), "the checksum of the index is wrong");
         }
         // From here on it is what somebody meant to write; but not necessarily this library.
         if flags & !WITH_CHECKSUMS != 0 || reserved != 0 {
-            return Err(ErrorKind::UnknownFormat("this checkpoint uses a feature that this library does not know"));
+            return Err(ErrorKind::UnknownFormat("the checkpoint uses an unknown feature"));
         }
         if stored != at as u64 || regions > NAMES_MAX as u64 || slots != slots_for(regions as usize) as u64 {
-            return refuse(16, "the index has numbers that can't be");
+            return refuse(16, "the index has impossible numbers");
         }
         let [regions, frames, slots, names] = [regions, frames, slots, names].map(|count| count as usize);
         let table = Self {
@@ -380,16 +375,16 @@ impl<'b> View<'b> {
             let at = HEADER + index * FRAME;
             let (stored, data) = (u64_at(entry, 0), u64_at(entry, 8));
             if stored <= before.0 || data <= before.1 {
-                return Err((at, "a frame ends before it begins, or is empty"));
+                return Err((at, "a frame has an invalid range"));
             }
             match FrameStyle::from_number(u64_at(entry, 24).try_into().unwrap_or(-1)) {
-                None => return Err((at + 24, "a frame has a style that is not known")),
+                None => return Err((at + 24, "a frame has an unknown style")),
                 Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => {
-                    return Err((at, "a RAW frame has another size than its data"));
+                    return Err((at, "a RAW frame differs in size from its data"));
                 }
                 // A chunk of LZ4 with so many bytes has at most 255 times as many when it is decompressed.
                 Some(_) if (data - before.1).div_ceil(255) > stored - before.0 => {
-                    return Err((at, "a frame has more data than can be in its bytes"));
+                    return Err((at, "a frame has more data than its stored size allows"));
                 }
                 Some(_) => {}
             }
@@ -397,7 +392,7 @@ impl<'b> View<'b> {
             before = (stored, data);
         }
         if before != (self.stored, self.data) || most != largest {
-            return Err((16, "the frames are not those that the index tells of"));
+            return Err((16, "the frames differ from the totals in the index"));
         }
         self.check_regions(HEADER + self.frames.len() * FRAME)?;
         let (mut count, mut at) = (0, 0);
@@ -405,7 +400,7 @@ impl<'b> View<'b> {
             (count, at) = (count + 1, end);
         }
         if count != self.attribute_count || at != self.attributes.len() {
-            return Err((HEADER, "the attributes are not as they can be"));
+            return Err((HEADER, "the attributes are malformed"));
         }
         Ok(())
     }
@@ -416,26 +411,26 @@ impl<'b> View<'b> {
             let refuse = |what| Err((at + index * REGION, what));
             let (end, first_frame, name) = (u64_at(entry, 0), u32_at(entry, 16) as usize, u32_at(entry, 20) as usize);
             if end < data || end > self.data {
-                return refuse("a region ends before it begins, or behind all data");
+                return refuse("a region has an invalid range");
             }
             while self.frames.get(frame).is_some_and(|entry| u64_at(entry, 8) <= data) {
                 frame += 1;
             }
             if first_frame != if end > data { frame } else { 0 } {
-                return refuse("a region is said to begin in another frame than it does");
+                return refuse("a region has the wrong first frame");
             }
             let text = self.names.get(name_end..name).and_then(|bytes| bytes.strip_suffix(b"\0"));
             if !text.and_then(|bytes| std::str::from_utf8(bytes).ok()).is_some_and(is_name) {
-                return refuse("a region has a name that can't be");
+                return refuse("a region has an invalid name");
             }
             (data, name_end) = (end, name);
         }
         if data != self.data || name_end != self.names.len() {
-            return Err((at, "the regions are not all of the data, or their names not all of the names"));
+            return Err((at, "regions or names do not cover their tables"));
         }
         let taken = self.slots.iter().filter(|slot| **slot != [0; SLOT]).count();
         if taken != self.regions.len() {
-            return Err((at, "the table of names has not each name once"));
+            return Err((at, "the hash table of names is inconsistent"));
         }
         Ok(())
     }

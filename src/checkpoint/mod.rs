@@ -2,7 +2,7 @@
 //! leave half-written.
 //!
 //! Such a file is three things at once: the frames of one [`Checkpt`](crate::Checkpt), from byte 0 on; a
-//! [`Container`](crate::Container); and an index of what lies where. docs/checkpoint-format.md specifies it.
+//! [`Container`](crate::Container); and an index of what lies where. docs/format/checkpoint.md specifies it.
 //!
 //! ```
 //! use fdckpt::FrameStyle;
@@ -33,6 +33,7 @@
 //! - [`Error`]: what went wrong, and with which file, frame and region.
 
 mod error;
+mod frame_decoder;
 mod frame_encoder;
 mod index_format;
 mod name_table;
@@ -48,8 +49,9 @@ mod writer;
 pub use crate::atomic_file::SyncMode;
 pub use error::{Error, ErrorKind};
 pub use options::{Progress, ReaderOptions, WriterOptions};
-pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request, Spooled};
+pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request};
 pub use salvage::{Salvaged, salvage};
+pub use source::Spooled;
 pub use verify::{Damage, Verdict};
 pub use writer::{Summary, Writer};
 
@@ -78,7 +80,7 @@ fn check_name(name: &str) -> Result<(), ErrorKind> {
     match name.len() {
         0 => Err(InvalidArgument("the name is empty")),
         NAME_MAX.. if name.len() > NAME_MAX => Err(InvalidArgument("the name has more than 65535 bytes")),
-        _ if name.contains('\0') => Err(InvalidArgument("the name has a NUL in it")),
+        _ if name.contains('\0') => Err(InvalidArgument("the name contains a NUL byte")),
         _ => Ok(()),
     }
 }

@@ -52,10 +52,10 @@ impl Names {
     pub(super) fn add(&mut self, name: &str) -> Result<(), ErrorKind> {
         let number = self.len();
         if number >= NAMES_MAX {
-            return Err(ErrorKind::InvalidArgument("there are too many names: at most 4294967294 are possible"));
+            return Err(ErrorKind::InvalidArgument("too many names: the maximum is 4294967294"));
         }
         let end = u32::try_from(self.bytes.len() + name.len() + 1);
-        let end = end.map_err(|_| ErrorKind::InvalidArgument("all names together are larger than 4 GiB"))?;
+        let end = end.map_err(|_| ErrorKind::InvalidArgument("the names exceed 4 GiB in total"))?;
         if self.has(name) {
             return Err(ErrorKind::DuplicateName);
         }

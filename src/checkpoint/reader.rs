@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use super::error::ErrorKind;
 use super::error::file_name;
+use super::frame_decoder::Loader;
 use super::index_format::{self, FRAMES, INDEX, Region, Table, View};
-use super::region_reader::Loader;
-use super::source::Source;
+use super::source::{Source, Spooled};
 use super::{Error, ReaderOptions};
 use crate::alloc::try_collect;
 use crate::container::Container;
@@ -39,16 +39,6 @@ pub struct Reader<'a> {
     pub(super) spare: Monitor<Option<Loader>>,
 }
 
-/// Where something is kept that could not be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Spooled {
-    /// In memory.
-    InMemory,
-    /// In a temporary file without a name.
-    InFile,
-}
-
 /// A region that is to be read, and where to.
 #[derive(Debug)]
 pub struct Request<'m> {
@@ -56,6 +46,34 @@ pub struct Request<'m> {
     pub number: usize,
     /// Memory of the region's size.
     pub to: &'m mut [u8],
+}
+
+impl ReaderOptions {
+    /// Opens the file `path`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] where it is no such checkpoint, or one of a later version; [`ErrorKind::Corrupt`] where its
+    /// index is damaged ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Error> {
+        Reader::of_path(self, path.as_ref())
+    }
+
+    /// Opens the file of a descriptor, all of it, wherever its position is. What can't be mapped (a pipe, say) is read from there to
+    /// its end first: see [`spool_memory`](Self::spool_memory). The descriptor is not needed any more then.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Error> {
+        Reader::of_fd(self, fd.as_fd())
+    }
+
+    /// Opens a checkpoint in memory, which is not copied.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Error> {
+        Reader::of_bytes(self, bytes)
+    }
 }
 
 impl Reader<'static> {
@@ -86,7 +104,7 @@ pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     let container = Container::parse(bytes)?;
     let find = |kind| {
         let section = container.sections().find(|section| section.kind() == kind);
-        section.ok_or(ErrorKind::UnknownFormat("this container is not a self-describing checkpoint: it has no index"))
+        section.ok_or(ErrorKind::UnknownFormat("not a checkpoint file: the container has no index"))
     };
     let (frames, index) = (find(FRAMES)?, find(INDEX)?);
     frames.data()?;
@@ -94,7 +112,7 @@ pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     if frames.offset() != 0 || frames.length() != index.offset() {
         return Err(ErrorKind::Corrupt {
             offset: index.offset() as u64,
-            reason: "the index does not lie right behind the frames, or these not at the file's begin",
+            reason: "the frames and the index do not follow each other from offset 0",
         });
     }
     Ok(index.offset() as usize..(index.offset() + index.length()) as usize)

@@ -13,7 +13,7 @@ use crate::alloc::try_zeroed;
 use crate::bytes::get_u24;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source as From};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_HEADER, CHUNK_MAX, FrameStyle, Kind, chunk_bound};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};

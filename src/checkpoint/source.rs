@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::ReaderOptions;
 use super::error::ErrorKind;
-use super::reader::Spooled;
 use crate::atomic_file::c_path;
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
@@ -16,6 +15,16 @@ use crate::sys::mmap::Mmap;
 
 /// So much is read at a time.
 const PIECE: usize = 1 << 20;
+
+/// Where something is kept that could not be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Spooled {
+    /// In memory.
+    InMemory,
+    /// In a temporary file without a name.
+    InFile,
+}
 
 /// All bytes of a file.
 pub(super) enum Source<'a> {

@@ -4,9 +4,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ErrorKind;
+use super::frame_decoder::Loader;
 use super::index_format::OfParts;
 use super::reader::Reader;
-use super::region_reader::{Loader, Verified};
+use super::region_reader::Verified;
 use super::{Error, Progress, checksum};
 use crate::alloc::try_collect;
 use crate::container::Container;
@@ -175,7 +176,7 @@ impl Reader<'_> {
             }
             if found.is_none() && self.has_checksums() && parts.finish() != region.checksum {
                 let offset = view.frame(region.first_frame).map_or(0, |frame| frame.stored.start);
-                let what = "the checksum of the region is wrong, though those of its frames are right";
+                let what = "the checksum of the region is wrong, but those of its frames match";
                 found = Some((None, ErrorKind::Corrupt { offset, reason: what }));
             }
             if let Some((frame, error)) = found {
@@ -196,7 +197,7 @@ impl Reader<'_> {
             damage(Damage {
                 region: None,
                 frame: None,
-                error: ErrorKind::Corrupt { offset, reason: "the metadata of the container is not as it was written" },
+                error: ErrorKind::Corrupt { offset, reason: "the metadata of the container is not canonical" },
             });
         })?)
     }

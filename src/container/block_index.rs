@@ -19,7 +19,7 @@ const FOOTER_MAGIC: [u8; 4] = [0x46, 0x54, 0x52, 0x01];
 const PAYLOAD_V5: usize = 36;
 const PAYLOAD_V6: usize = 44;
 
-const TOO_MANY: Error = Error::InvalidArgument("there are more blocks than an index can have");
+const TOO_MANY: Error = Error::InvalidArgument("too many blocks for an index");
 
 /// In [`BlockFooter::last_add_confirmed`]: none.
 const NONE: i64 = -1;
@@ -87,7 +87,7 @@ impl BlockFooter {
         match self.version {
             5 => Ok(PAYLOAD_V5),
             6 => Ok(PAYLOAD_V6),
-            _ => Err(Error::InvalidArgument("the version of a block footer is 5 or 6")),
+            _ => Err(Error::InvalidArgument("the version of the block footer must be 5 or 6")),
         }
     }
 }
@@ -241,10 +241,10 @@ impl Record {
 /// Type and payload of the record that `bytes` begin with, or what is wrong with it.
 fn record(bytes: &[u8]) -> Result<(u8, &[u8]), &'static str> {
     let Some((&[a, b, c, d, kind, e, f, g, h], rest)) = bytes.split_first_chunk::<HEADER>() else {
-        return Err("fewer bytes are left than a record's header has");
+        return Err("the header of a record is truncated");
     };
     let length = u32::from_le_bytes([e, f, g, h]) as usize;
-    let payload = rest.get(..length).ok_or("a record is longer than the bytes that are left")?;
+    let payload = rest.get(..length).ok_or("a record is truncated")?;
     if crc32fast::hash(&bytes[4..HEADER + length]) != u32::from_le_bytes([a, b, c, d]) {
         return Err("a record's checksum is wrong");
     }
@@ -261,7 +261,7 @@ pub(crate) fn decode(
         Some((at, size, footer(&payload[at..], size)?))
     });
     let Some((area, size, footer)) = found else {
-        return Err(Error::UnknownFormat("this is not an index of blocks: it does not end in a footer that is whole"));
+        return Err(Error::UnknownFormat("not a block index: it does not end in a valid footer"));
     };
     let (mut at, mut count) = (0, 0u64);
     let mut why = None;
@@ -272,7 +272,7 @@ pub(crate) fn decode(
                 count += 1;
                 at += INDEX_RECORD;
                 if fields.len() > INDEX_PAYLOAD {
-                    why = Some("the index record in front of this has more than 32 bytes, so what follows it is not found");
+                    why = Some("the preceding index record has more than 32 bytes");
                 }
             }
             Ok((INDEX, _)) => why = Some("an index record has fewer than 32 bytes"),
@@ -281,10 +281,10 @@ pub(crate) fn decode(
         }
     }
     if why.is_none() && u64::try_from(footer.total_blocks) != Ok(count) {
-        why = Some("the footer tells of another number of blocks");
+        why = Some("the footer has another number of blocks");
     }
     if why.is_none() && footer.payload() != Ok(size) {
-        why = Some("the footer's version is not the one that it has the size of");
+        why = Some("the version of the footer does not match its size");
     }
     Ok((footer, why.map(|why| Stop { offset: at as u64, why })))
 }

@@ -127,7 +127,7 @@ impl<'t> Json<'t> {
                     self.at += 1;
                 }
             }
-            _ => return Err(self.error("there is no such escape in strings")),
+            _ => return Err(self.error("unknown escape in a string")),
         }
         Ok(())
     }
@@ -186,7 +186,7 @@ impl<'t> Json<'t> {
 
 pub(super) const IN_OBJECT: &str = "a comma or } is expected";
 pub(super) const IN_ARRAY: &str = "a comma or ] is expected";
-const TOO_DEEP: &str = "values lie too deep in each other (10000 are allowed)";
+const TOO_DEEP: &str = "values are nested too deeply (maximum 10000)";
 
 /// Which of the open values are objects: a bit each, so that the deepest nest takes little of the stack.
 struct Nest {

@@ -1,7 +1,7 @@
 //! The metadata: the JSON in front of the trailer, as the original understands it.
 //!
 //! What a general JSON library's typed decoding makes of odd texts differs from this in dozens of ways (repeated, missing or null
-//! fields, keys in other case), so each rule is here, and docs/container-format.md lists them.
+//! fields, keys in other case), so each rule is here, and docs/format/container.md lists them.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -48,7 +48,7 @@ impl Meta {
         reader.space();
         match reader.json.peek() {
             None => Ok(Self { version, entries: store.into_entries() }),
-            Some(_) => Err(reader.json.error("something follows the JSON object")),
+            Some(_) => Err(reader.json.error("data follows the JSON object")),
         }
     }
 }

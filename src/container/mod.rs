@@ -1,17 +1,20 @@
 //! The CKPT container: sections of data in front of a trailer that says where each of them lies.
 //!
-//! - [`json`], [`metadata`]: the metadata, and which texts are accepted for it.
-//! - [`write`]: writing a container, to memory, to a descriptor, behind what a file has.
-//! - [`verify`]: the strict mode.
-//! - [`block_index`]: what the section of type 1 has in it.
-//!
-//! The format is specified in docs/container-format.md.
+//! [`Container`] reads and writes one, [`BlockIndex`] the content of a section of type 1; [`Error`] is what both fail with.
+//! docs/format/container.md specifies the format.
+
+// - `trailer`: what tells a container from other files, and where its metadata is.
+// - `json`, `metadata`: the metadata, and which texts are accepted for it.
+// - `write`: writing a container, to memory, to a descriptor, behind what a file has.
+// - `verify`: the strict mode; `issue`: what it reports.
+// - `block_index`: what the section of type 1 has in it.
 
 pub(crate) mod block_index;
 mod error;
 mod issue;
 mod json;
 mod metadata;
+mod trailer;
 mod verify;
 mod write;
 
@@ -25,12 +28,7 @@ use std::fmt;
 use std::ops::Range;
 
 use metadata::{Entry, Meta};
-
-/// The last bytes of each container.
-const MAGIC: &[u8; 4] = b"CKPT";
-
-/// Bytes of the trailer: the length of the metadata, and the magic.
-const TRAILER: usize = 8;
+use trailer::{MAGIC, TRAILER, split};
 
 /// A container: sections of any data, each with a type from 0 to 255.
 ///
@@ -136,22 +134,6 @@ impl Entry {
         let &Self { offset, length, kind } = self;
         Error::SectionOutOfRange { kind, offset, length, size }
     }
-}
-
-/// Data and metadata of a file.
-fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    if file.len() < TRAILER {
-        return Err(Error::UnknownFormat("this is not a CKPT container: it has fewer than 8 bytes"));
-    }
-    let Some((rest, length)) = file.strip_suffix(MAGIC).and_then(|rest| rest.split_last_chunk()) else {
-        return Err(Error::UnknownFormat("this is not a CKPT container: it does not end in \"CKPT\" (or is cut off)"));
-    };
-    let length = u32::from_le_bytes(*length) as usize;
-    let data = rest.len().checked_sub(length).ok_or(Error::Corrupt {
-        offset: rest.len() as u64,
-        reason: "the trailer tells of more bytes of metadata than the file has: it is damaged, or its begin is missing",
-    })?;
-    Ok(rest.split_at(data))
 }
 
 impl<'a> Container<'a> {

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::issue::{Issue, IssueKind};
 use super::metadata::{Entry, Meta};
-use super::split;
+use super::trailer::split;
 
 /// Tells `note` all that `file` has which isn't written so. Fails where it can't be read at all.
 pub(super) fn verify(file: &[u8], note: &mut dyn FnMut(Issue)) -> Result<(), Error> {

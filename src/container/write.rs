@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::error::Error;
 use super::metadata::{self, Entry};
-use super::{Container, MAGIC, Source, TRAILER};
+use super::trailer::{MAGIC, TRAILER};
+use super::{Container, Source};
 use crate::alloc::try_with_capacity;
 use crate::error_base::IoOperation;
 use crate::sys::fd;
@@ -79,7 +80,7 @@ impl Container<'_> {
     /// As [`write_to`](Self::write_to), to anything that can be written to, piece by piece.
     ///
     /// # Errors
-    /// Those of `to`; [`io::ErrorKind::OutOfMemory`](std::io::ErrorKind::OutOfMemory); an [`Error`] inside, as for
+    /// Those of `to`; [`io::ErrorKind::OutOfMemory`]; an [`Error`] inside, as for
     /// [`serialized_size`](Self::serialized_size).
     pub fn copy_to(&self, mut to: impl Write) -> io::Result<u64> {
         let (mut size, mut failure) = (0, None);
@@ -191,8 +192,7 @@ fn with_trailer(write_meta: impl FnOnce(&mut Bytes) -> fmt::Result) -> Result<Ve
 }
 
 fn length_field(size: u64) -> Result<u32, Error> {
-    u32::try_from(size)
-        .map_err(|_| Error::InvalidArgument("the metadata would be larger than 4 GiB: there are too many sections"))
+    u32::try_from(size).map_err(|_| Error::InvalidArgument("too many sections: the metadata exceeds 4 GiB"))
 }
 
 /// Counts what is written to it.

@@ -1,7 +1,8 @@
 //! The engine: what may be called when, for making and restoring alike.
 
 use super::error::Error;
-use super::style::{FrameState, FrameStyle};
+use super::state::FrameState;
+use super::style::FrameStyle;
 use super::{Kind, META_MAX};
 
 /// A checkpoint in the making or a restore in progress, borrowed for one call.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::ErrorKind;
 
+use super::limits::{BUFFER_MIN, META_MAX};
 use super::style::FrameStyle;
-use super::{BUFFER_MIN, META_MAX};
 use crate::error_base::{INTERNAL, IoError, OUT_OF_MEMORY, OffsetOverflow, impl_module_error};
 
 /// Why a call on frames failed.

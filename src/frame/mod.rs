@@ -1,19 +1,21 @@
-//! Frames: how buffers become the bytes of a checkpoint, and back.
+//! Frames: buffers encoded to the bytes of a checkpoint, and decoded from them.
 //!
-//! - [`style`]: the styles, and the state that a checkpoint or restore is in.
-//! - [`sink`], [`source`]: where the bytes go to and come from, a descriptor or memory.
-//! - [`codec`]: the rules of what may be called when; [`encoder`], [`decoder`]: the two directions. They hold no memory of
-//!   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
-//! - [`small_block`]: LZ4 for the smallest chunks; [`parallel_compress`]: for the largest buffers, on several threads, in [`segment_plan`].
-//! - [`readahead`]: reading for the largest buffers, while another thread decompresses.
-//! - [`writer`], [`reader`]: the Rust types.
-//!
-//! The format is specified in docs/frame-format.md.
+//! [`Checkpt`] writes a checkpoint, [`Restore`] reads one; [`Error`] is what both fail with. docs/format/frame.md specifies the
+//! format.
+
+// - `style`: the styles; `state`: the state that a checkpoint or restore is in; `limits`: sizes of buffers.
+// - `sink`, `source`: where the bytes go to and come from, a descriptor or memory.
+// - `codec`: the rules of what may be called when; `encoder`, `decoder`: the two directions. They hold no memory of
+//   their own but borrow all of it, for one call, from either the caller's C struct or the Rust types.
+// - `small_block`: LZ4 for the smallest chunks; `parallel_compress`: for the largest buffers, on several threads, in `segment_plan`.
+// - `readahead`: reading for the largest buffers, while another thread decompresses.
+// - `writer`, `reader`: the Rust types.
 
 pub(crate) mod codec;
 pub(crate) mod decoder;
 pub(crate) mod encoder;
 mod error;
+mod limits;
 mod parallel_compress;
 mod readahead;
 pub(crate) mod reader;
@@ -21,10 +23,12 @@ mod segment_plan;
 pub(crate) mod sink;
 pub(crate) mod small_block;
 pub(crate) mod source;
+pub(crate) mod state;
 pub(crate) mod style;
 pub(crate) mod writer;
 
 pub use error::Error;
+pub use limits::{BUFFER_MIN, META_MAX};
 pub use parallel_compress::{ParallelStats, set_threads};
 pub use reader::Restore;
 pub use style::FrameStyle;
@@ -34,12 +38,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::alloc::try_zeroed;
 use crate::sys::lz4::{RING_SIZE, place_in_ring};
-
-/// The largest metadata buffer in bytes.
-pub const META_MAX: usize = 65_536;
-
-/// The smallest buffer in bytes for reading from or writing to a descriptor. It holds a compressed chunk of any content.
-pub const BUFFER_MIN: usize = 69_632;
 
 /// The largest chunk in bytes that a buffer in an LZ4 frame is cut into.
 pub(crate) const CHUNK_MAX: usize = 65_536;

@@ -10,7 +10,7 @@
 //! rest of it is what would come out here too, and is taken instead. So a wrong guess costs nothing but the helper's time, and whatever
 //! the data, the bytes are those of one thread.
 //!
-//! docs/parallel.md has what it costs and gains.
+//! docs/design/parallel-compression.md has what it costs and gains.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::decoder::Decoder;
 use super::error::Error;
 use super::source::{Mmio, NOT_SEEKABLE, Source, Stream, size_and_position};
-use super::style::FrameState;
+use super::state::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
 use crate::alloc::try_box;
 use crate::mapped_file::map_file;

@@ -154,7 +154,7 @@ mod tests {
         now
     }
 
-    /// The table of docs/parallel.md: `cargo test --lib simulated -- --nocapture`.
+    /// The table of docs/design/parallel-compression.md: `cargo test --lib simulated -- --nocapture`.
     #[test]
     fn simulated_speed_grows_with_the_threads() {
         for mib in [16, 64, 256, 1024] {

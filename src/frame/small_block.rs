@@ -1,6 +1,6 @@
 //! LZ4 for the smallest chunks, where a call of LZ4 costs more than the work: the same blocks, bit for bit, and the same state after.
 //!
-//! What LZ4's fast compressor does is a fact of the frame format (docs/frame-format.md, "Blocks"). Here is its plainest case alone:
+//! What LZ4's fast compressor does is a fact of the frame format (docs/format/frame.md, "Blocks"). Here is its plainest case alone:
 //! a chunk that follows on the one before in the ring, with room enough. Everything else is left to LZ4. The two can take
 //! turns at any chunk.
 

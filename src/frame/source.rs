@@ -250,7 +250,7 @@ impl Mmio<'_> {
     }
 
     fn read_chunk(&mut self, bound: usize, decode: impl FnOnce(&[u8]) -> Result<(), &'static str>) -> Result<(), Error> {
-        const CUT: &str = "goes beyond the end of the memory region";
+        const CUT: &str = "an LZ4 chunk extends past the end of the memory";
         let offset = *self.offset;
         let corrupt = |what| Error::Corrupt { offset, reason: what };
         let header = self.region.get(offset, CHUNK_HEADER as u64).ok_or(corrupt(CUT))?;
@@ -306,6 +306,6 @@ pub(crate) fn size_and_position(fd: BorrowedFd<'_>) -> Result<(u64, u64), Error>
     };
     match (u64::try_from(size), u64::try_from(position)) {
         (Ok(size), Ok(position)) if position <= size => Ok((size, position)),
-        _ => Err(Error::InvalidArgument("the descriptor stands behind the end of its file")),
+        _ => Err(Error::InvalidArgument("the descriptor's position is past the end of its file")),
     }
 }

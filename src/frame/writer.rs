@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::encoder::Encoder;
 use super::error::Error;
 use super::sink::{Mmio, Sink, Stream};
-use super::style::FrameState;
+use super::state::FrameState;
 use super::{BUFFER_MIN, FrameStyle, Kind};
 use crate::alloc::try_box;
 use crate::error_base::IoOperation;

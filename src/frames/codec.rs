@@ -9,14 +9,14 @@ use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::sink::Sink;
 use crate::frame::source::{self, Source};
-use crate::frame::style::FrameState;
+use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
 use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// How much a writer of frames has compressed so far, which shows in the bytes of LZ4 frames to come: the first one with content begins
 /// with an empty table, all later ones with a used one; until LZ4 finds that it has counted more than 1 GiB, and empties it
-/// (docs/frame-format.md, "History").
+/// (docs/format/frame.md, "History").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     /// LZ4's count; 0 is that of an empty table.
@@ -76,7 +76,7 @@ impl History {
     /// Back from the number.
     pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
         if number > COUNT_MAX {
-            return Err(Error::InvalidArgument("the history is none that a call has given"));
+            return Err(Error::InvalidArgument("invalid cursor state: not one that a call has returned"));
         }
         Ok(Self { count: number })
     }

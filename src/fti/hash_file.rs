@@ -1,6 +1,6 @@
 //! The hashes of a file's blocks, kept in a container beside it, so that the first update after a restart can be differential.
 //!
-//! docs/ftiff-differential.md describes it.
+//! docs/format/fti-journal.md describes it.
 
 use std::os::fd::AsFd;
 

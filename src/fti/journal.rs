@@ -1,6 +1,6 @@
 //! The journal of an update in place: what is to be written to the file, beside it, before a byte of the file changes.
 //!
-//! docs/ftiff-differential.md describes it, and in which order all is written and synced.
+//! docs/format/fti-journal.md describes it, and in which order all is written and synced.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -94,7 +94,7 @@ pub(super) struct Place {
 impl Place {
     /// With a folder that can be synced, if so asked for.
     pub(super) fn of(path: &Path, to_sync: bool) -> Result<Self, Error> {
-        let name = path.file_name().ok_or(Error::InvalidArgument("the path does not end in the name of a file"))?.as_bytes();
+        let name = path.file_name().ok_or(Error::InvalidArgument("the path does not end in a file name"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = atomic_file::c_path(if parent.is_empty() { b"." } else { parent })?;
         let beside = |behind: &[u8]| {
@@ -295,15 +295,14 @@ impl Place {
     /// Gives up an update that was prepared: the file must be as it was.
     pub(super) fn abandon(&self) -> Result<bool, Error> {
         let abandoned = self.unfinished(|journal, file| {
-            match file {
-                None => {}
-                // Part of it may have been written already.
-                Some((file, identity)) if *identity == journal.before => {
-                    if !is_sound(map_file(file)?.bytes())? {
-                        return Err(Error::CorruptTarget);
-                    }
+            if let Some((file, identity)) = file {
+                if *identity != journal.before {
+                    return Err(Error::PartiallyApplied);
                 }
-                Some(_) => return Err(Error::PartiallyApplied),
+                // Part of it may have been written already.
+                if !is_sound(map_file(file)?.bytes())? {
+                    return Err(Error::CorruptTarget);
+                }
             }
             self.discard_journal()
         })?;

@@ -10,7 +10,7 @@
 //! - [`Writer`] makes files, and carries the containers from one checkpoint to the next, also across a restart.
 //! - [`Writer::update`] makes differential checkpoints: a file is brought to its next state, and only the blocks are written that have
 //!   changed; a crash leaves the old state or the new one. [`Writer::prepare`] and [`settle`] do so for several files together.
-//!   docs/ftiff-differential.md specifies it. Who reads a file that may have been updated calls [`finish_update`] first.
+//!   docs/format/fti-journal.md specifies it. Who reads a file that may have been updated calls [`finish_update`] first.
 //! - [`diff`] compares two files, [`convert`] makes a file of another generation of one, [`repair`] makes a file that FTI
 //!   refuses, though its data is sound, one that FTI accepts.
 //!
@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! The format is specified in docs/ftiff-format.md.
+//! The format is specified in docs/format/fti-ff.md.
 
 mod block_hash;
 mod block_scan;

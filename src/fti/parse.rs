@@ -25,15 +25,11 @@ impl<'a> Checkpoint<'a> {
     /// [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         if is_encoded(file) {
-            return Err(Error::UnknownFormat(
-                "this is a file of FTI's level 3 with encoded bytes, from which lost files are made, and no checkpoint of variables",
-            ));
+            return Err(Error::UnknownFormat("not an FTI checkpoint: an encoded file of FTI's level 3"));
         }
         let place = sound_header(file).or_else(|| sound_header_before_the_end(file)).or_else(|| likely_header(file));
-        let (mut generation, at) = place.ok_or(Error::UnknownFormat(
-            "this is no checkpoint of FTI: neither at its begin nor at its end is there a header (or it is cut off: from generation \
-             C on the header comes last)",
-        ))?;
+        let (mut generation, at) =
+            place.ok_or(Error::UnknownFormat("not an FTI checkpoint: no header at either end (truncated?)"))?;
         if generation == FormatVersion::V1_3 {
             generation = c_or_d0(file, at);
         }

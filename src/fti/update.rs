@@ -166,7 +166,7 @@ impl Writer {
         variables: &[Protected<'_>],
     ) -> Result<Updated, Error> {
         if update.mode != UpdateMode::Safe {
-            return Err(Error::InvalidArgument("an update in place can't be prepared"));
+            return Err(Error::InvalidArgument("an in-place update can't be prepared; use a journaled one"));
         }
         self.change(path.as_ref(), options, update, variables, When::Later)
     }
@@ -181,10 +181,10 @@ impl Writer {
     ) -> Result<Updated, Error> {
         let generation = options.generation;
         if generation.is_header_first() {
-            return Err(Error::InvalidArgument("differential checkpoints are of generations C to E"));
+            return Err(Error::InvalidArgument("differential checkpoints need generation C, D or E"));
         }
         if !SIZES.contains(&update.block_size) {
-            return Err(Error::InvalidArgument("a block has 512 to 65535 bytes"));
+            return Err(Error::InvalidArgument("the block size must be 512 to 65535 bytes"));
         }
         let place = Place::of(path, true)?;
         place.finish(false)?;

@@ -1,5 +1,5 @@
 //! The checkpoint that says everything itself: which format, where in its wrapping, and what was read ahead, around a blob. So one who goes
-//! on from it begins exactly where the other stopped. docs/inflate-checkpoint-format.md describes it.
+//! on from it begins exactly where the other stopped. docs/format/inflate-checkpoint.md describes it.
 
 use super::compressed_window::Compressed;
 use super::decoder::At;
@@ -112,7 +112,7 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
     };
     let number = |at: usize, size: usize| fixed[at..at + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
     if fixed[8] != VERSION {
-        return refuse("is of a version that is not known");
+        return refuse("has an unknown version");
     }
     let ahead = number(12, 2) as usize;
     let (Some(ahead), Some(sum)) =
@@ -122,27 +122,27 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
     };
     let start = FIXED + ahead.len() + SUM;
     if crc32fast::hash(&from[..start - SUM]) != u32::from_le_bytes(*sum) {
-        return refuse("is damaged: its checksum is wrong");
+        return refuse("is corrupt: its checksum is wrong");
     }
     if fixed[9] != inflate.format as u8 {
         let name = format(from).map(|format| match format {
-            Format::Deflate => "is of a raw Deflate stream, which is not this decompressor's format",
-            Format::Deflate64 => "is of a raw Deflate64 stream, which is not this decompressor's format",
-            Format::Zlib => "is of a zlib stream, which is not this decompressor's format",
-            Format::Gzip => "is of a gzip stream, which is not this decompressor's format",
+            Format::Deflate => "is of a raw Deflate stream, not of this decompressor's format",
+            Format::Deflate64 => "is of a raw Deflate64 stream, not of this decompressor's format",
+            Format::Zlib => "is of a zlib stream, not of this decompressor's format",
+            Format::Gzip => "is of a gzip stream, not of this decompressor's format",
         });
-        return refuse(name.unwrap_or("is of a format that is not known"));
+        return refuse(name.unwrap_or("has an unknown format"));
     }
     let body = &from[start..];
     if body.len() as u64 != number(44, 4) {
-        return refuse("is cut off, or something follows it");
+        return refuse("has the wrong size: truncated, or followed by other data");
     }
     let (total_in, total_out, body_in) = (number(48, 8), number(56, 8), number(64, 8));
     let wrapper = match &inflate.wrapper {
         None if fixed[10] == 0 => None,
-        None => return refuse("has a position in a header, where there is none"),
+        None => return refuse("has a header position, but the format has no header"),
         Some(old) => {
-            let Some(stage) = Stage::from_number(fixed[10]) else { return refuse("has a position that there is not") };
+            let Some(stage) = Stage::from_number(fixed[10]) else { return refuse("has an unknown position") };
             let mut wrapper = Wrapper::new(old.kind);
             (wrapper.stage, wrapper.held_count, wrapper.flags) = (stage, fixed[14], fixed[15]);
             wrapper.extra = number(16, 2) as u16;
@@ -151,7 +151,7 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
             wrapper.sum = number(36, 4) as u32;
             wrapper.length = number(40, 4) as u32;
             if !wrapper.is_sound() {
-                return refuse("has a position in a header that can't be");
+                return refuse("has an impossible header position");
             }
             Some(wrapper)
         }
@@ -159,7 +159,7 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
     let in_body = wrapper.as_ref().is_none_or(|wrapper| wrapper.stage == Stage::Body);
     if !in_body {
         if !body.is_empty() || !ahead.is_empty() || fixed[11] != PLAIN {
-            return refuse("has more than belongs to its position");
+            return refuse("has more fields than its position needs");
         }
         inflate.engine_mut().reset();
     } else {
@@ -170,13 +170,13 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
                 inflated = compressed_window::expand(body)?;
                 &inflated
             }
-            _ => return refuse("has a window of a form that is not known"),
+            _ => return refuse("has a window in an unknown form"),
         };
         let blob = Blob::read(blob, inflate.engine().deflate64())?;
         let (skip, returned) = blob.position();
         let length = wrapper.as_ref().map_or(returned as u32, |wrapper| wrapper.length);
         if body_in.checked_add(skip + ahead.len() as u64) != Some(total_in) || total_out < returned || length != returned as u32 {
-            return refuse("has positions that don't fit together");
+            return refuse("has inconsistent positions");
         }
         inflate.engine_mut().restore(&blob.snapshot(ahead))?;
     }

@@ -58,7 +58,7 @@ pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
     restore.open(FrameStyle::Lz4)?;
     let end = restore.data(&mut blob[HEAD..HEAD + size]).and_then(|()| restore.close());
     if end != Ok(frame.len() as u64) {
-        return Err(Error::InvalidCheckpoint("is damaged: its window can't be decompressed"));
+        return Err(Error::InvalidCheckpoint("is corrupt: its window can't be decompressed"));
     }
     restore.finish()?;
     Ok(blob)

@@ -420,7 +420,7 @@ impl Engine {
         let Place { bit, rest, kind, last, stored } = from.place;
         let mut tables = Tables::new(self.deflate64());
         if kind == Kind::Dynamic {
-            tables.build(from.lengths).map_err(|_| Error::InvalidCheckpoint("has code lengths that are not sound"))?;
+            tables.build(from.lengths).map_err(|_| Error::InvalidCheckpoint("has invalid code lengths"))?;
         }
         let partial = usize::from(!bit.is_multiple_of(8));
         let carried = partial + from.ahead.len();
@@ -431,7 +431,7 @@ impl Engine {
             Kind::Fixed | Kind::Dynamic => 7,
         };
         if from.ahead.len() > most {
-            return Err(Error::InvalidCheckpoint("has too many bytes that were read ahead"));
+            return Err(Error::InvalidCheckpoint("has too many bytes of read-ahead"));
         }
         let history = from.written.min(HISTORY as u64) as usize;
         self.window.restore(history.saturating_sub(from.kept.len()), from.kept, from.unread)?;

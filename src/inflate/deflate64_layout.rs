@@ -1,4 +1,4 @@
-//! The checkpoint blob of raw streams: its two layouts, written and read. docs/inflate-checkpoint-format.md describes them.
+//! The checkpoint blob of raw streams: its two layouts, written and read. docs/format/inflate-checkpoint.md describes them.
 
 use super::decoder::{At, Engine, Kind, Lengths, Place, Snapshot};
 use super::error::Error;
@@ -137,7 +137,7 @@ impl<'a> Blob<'a> {
         }
         let (content, sum) = blob.split_at(blob.len() - TAIL);
         if checksum(&[content]).to_le_bytes() != *sum {
-            return Err(Error::InvalidCheckpoint("is damaged: its checksum is wrong"));
+            return Err(Error::InvalidCheckpoint("is corrupt: its checksum is wrong"));
         }
         let (head, window) = content.split_first_chunk::<HEAD>().ok_or(Error::Internal)?;
         // What is sound in one layout is not in the other. In the later one the lowest bits of the position could be the version: then
@@ -167,19 +167,19 @@ impl<'a> Blob<'a> {
             0 => Kind::Stored,
             1 => Kind::Fixed,
             2 => Kind::Dynamic,
-            _ => return refuse("has a block type that there is not"),
+            _ => return refuse("has an unknown block type"),
         };
         if bit > LONGEST_STREAM || written > LONGEST_STREAM {
-            return refuse("has a position that is too large");
+            return refuse("has a position out of range");
         }
         if stored > 0xffff || stored != 0 && kind != Kind::Stored {
-            return refuse("has a number of stored bytes that can't be");
+            return refuse("has an impossible number of stored bytes");
         }
         if stored > 0 && !bit.is_multiple_of(8) {
-            return refuse("has a position in stored bytes that is not that of a byte");
+            return refuse("has a position in stored bytes that is not byte-aligned");
         }
         if unread > written {
-            return refuse("has more output to return than there was");
+            return refuse("has more pending output than total output");
         }
         // 0.1.11 kept as much as the unversioned layout does.
         let sizes = [layout.history(), HISTORY].map(|history| written.min(history as u64).max(unread));
@@ -191,10 +191,10 @@ impl<'a> Blob<'a> {
         let lengths = match (kind, layout) {
             (Kind::Dynamic, _) => code_lengths(lengths, deflate64)?,
             (_, Layout::Unversioned) if lengths.iter().any(|&length| length != NONE) => {
-                return refuse("has code lengths where there are none");
+                return refuse("has code lengths in a block without any");
             }
             (_, Layout::Version0x1001) if lengths.iter().any(|&length| length != 0) => {
-                return refuse("has code lengths where there are none");
+                return refuse("has code lengths in a block without any");
             }
             _ => [0; _],
         };
@@ -244,12 +244,12 @@ fn code_lengths(mut lengths: Lengths, deflate64: bool) -> Result<Lengths, Error>
         let end = alphabet.iter().position(|&length| length == NONE).unwrap_or(alphabet.len());
         let (lengths, rest) = alphabet.split_at_mut(end);
         if lengths.is_empty() || lengths.iter().any(|&length| length > 15) || rest.iter().any(|&length| length != NONE) {
-            return Err(Error::InvalidCheckpoint("has code lengths that can't be"));
+            return Err(Error::InvalidCheckpoint("has impossible code lengths"));
         }
         rest.fill(0);
     }
     if literals[END] == 0 {
-        return Err(Error::InvalidCheckpoint("has no code for the end of its block"));
+        return Err(Error::InvalidCheckpoint("has no end-of-block code"));
     }
     if !deflate64 && (literals[286..] != [0; 2] || distances[30..] != [0; 2]) {
         return Err(Error::InvalidCheckpoint("has codes that Deflate does not have"));

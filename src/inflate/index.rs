@@ -1,4 +1,4 @@
-//! Random access: checkpoints of a stream at regular distances of its output, kept in a container. docs/inflate-index-format.md
+//! Random access: checkpoints of a stream at regular distances of its output, kept in a container. docs/format/inflate-index.md
 //! describes it.
 
 use std::borrow::Cow;
@@ -192,7 +192,7 @@ impl Index<'static> {
 
     pub(crate) fn make(mut input: impl Read, mut output: impl Write, format: Format, every: u64) -> Result<Self, InputError> {
         if every == 0 {
-            return Err(Error::InvalidArgument("the distance of an index's points is 0").into());
+            return Err(Error::InvalidArgument("the interval of access points is 0").into());
         }
         let mut inflate = Inflate::new(format)?;
         let (mut from, mut to) = (try_zeroed(BUFFER).map_err(Error::from)?, try_zeroed(BUFFER).map_err(Error::from)?);
@@ -245,7 +245,7 @@ impl<'a> Index<'a> {
         let container = Container::parse(file)?;
         let find = |kind| {
             let section = container.sections().find(|section| section.kind() == kind);
-            let section = section.ok_or(Error::UnknownFormat("this container is no index of a compressed stream"))?;
+            let section = section.ok_or(Error::UnknownFormat("not an inflate index: the container has no sections of one"))?;
             section.data()?;
             // It lies in the file.
             let (offset, length) = (section.offset() as usize, section.length() as usize);
@@ -254,24 +254,24 @@ impl<'a> Index<'a> {
         let ((offset, table), (_, checkpoints)) = (find(POINTS)?, find(CHECKPOINTS)?);
         let refuse = |at: usize, what| Err(Error::CorruptIndex { offset: offset + at as u64, reason: what });
         if !table.starts_with(&MAGIC) {
-            return Err(Error::UnknownFormat("this container is no index of a compressed stream"));
+            return Err(Error::UnknownFormat("not an inflate index: the container has no sections of one"));
         }
         let (Some((content, sum)), true) = (table.split_last_chunk::<SUM>(), table.len() >= HEAD + SUM) else {
             return refuse(0, "the index is too short");
         };
         if table[8] != VERSION {
-            return Err(Error::UnknownFormat("this index is of a version that is not known"));
+            return Err(Error::UnknownFormat("unknown version of the inflate index"));
         }
         if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
-            return refuse(content.len(), "the index is damaged: its checksum is wrong");
+            return refuse(content.len(), "the checksum of the index is wrong");
         }
         let (head, points) = content.split_at(HEAD);
         let Some(&format) = Format::ALL.iter().find(|format| **format as u8 == head[9]) else {
-            return refuse(9, "the index is of a format that is not known");
+            return refuse(9, "the format of the stream is unknown");
         };
         let [every, input_size, output_size, count] = [16, 24, 32, 40].map(|at| u64_at(head, at));
         if head[10..16] != [0; 6] || every == 0 || count == 0 || count.checked_mul(POINT as u64) != Some(points.len() as u64) {
-            return refuse(9, "the index has numbers that can't be");
+            return refuse(9, "the index has impossible numbers");
         }
         let index = Self {
             format,
@@ -289,7 +289,7 @@ impl<'a> Index<'a> {
             };
             let inside = point.input <= input_size && point.output <= output_size;
             if !in_order || !inside || index.checkpoint(&point).is_none() {
-                return refuse(HEAD + number * POINT, "the index has a point that can't be");
+                return refuse(HEAD + number * POINT, "the index has an impossible access point");
             }
             before = Some(point);
         }
@@ -345,10 +345,10 @@ impl<'a> Index<'a> {
     fn restore(&self, inflate: &mut Inflate, point: &Point) -> Result<(), Error> {
         let checkpoint = self.checkpoint(point).ok_or(Error::Internal)?;
         if crc32fast::hash(checkpoint) != point.checkpoint_sum {
-            return Err(Error::InvalidCheckpoint("is damaged: it has not the checksum that the index has for it"));
+            return Err(Error::InvalidCheckpoint("is corrupt: its checksum differs from that in the index"));
         }
         if inflate.restore(checkpoint)? != (Position { input: point.input, output: point.output }) {
-            return Err(Error::InvalidCheckpoint("is not of the position that the index has for it"));
+            return Err(Error::InvalidCheckpoint("is for another position than the index says"));
         }
         Ok(())
     }
@@ -427,7 +427,7 @@ impl<R> Seek for IndexReader<'_, R> {
             SeekFrom::End(distance) => self.index.output_size.checked_add_signed(distance),
             SeekFrom::Current(distance) => self.cursor.position.checked_add_signed(distance),
         };
-        self.cursor.position = position.ok_or(Error::InvalidArgument("there is no position before the first byte"))?;
+        self.cursor.position = position.ok_or(Error::InvalidArgument("the position is before the first byte"))?;
         Ok(self.cursor.position)
     }
 }
@@ -525,7 +525,9 @@ impl<R: Read + Seek> Cursor<R> {
             progress.result?;
             // Input is left over only behind the end of the stream.
             if self.at < self.end || self.inflate.total_in() == index.input_size {
-                return Err(Error::InvalidCheckpoint("is not of this stream, which has less output than the index tells").into());
+                return Err(
+                    Error::InvalidCheckpoint("is for another stream: this one has less output than the index says").into()
+                );
             }
         }
     }

@@ -311,7 +311,7 @@ impl Inflate {
             Form::Blob0x1001 => (Layout::Version0x1001, At::EventOrEnd),
         };
         if self.wrapper.is_some() {
-            return Err(Error::InvalidArgument("this form of checkpoint has no place for what zlib and gzip streams need"));
+            return Err(Error::InvalidArgument("this form can't hold the state of a zlib or gzip stream; use FULL or COMPACT"));
         }
         let (size, input) = deflate64_layout::write(self.engine(), layout, at, checkpoint)?;
         Ok((size, Position { input, output: self.total_out }))
@@ -328,7 +328,7 @@ impl Inflate {
             return checkpoint::restore(self, checkpoint);
         }
         if self.wrapper.is_some() {
-            return Err(Error::InvalidCheckpoint("is none of a zlib or gzip stream"));
+            return Err(Error::InvalidCheckpoint("is not one of a zlib or gzip stream"));
         }
         let blob = Blob::read(checkpoint, self.engine().deflate64())?;
         self.engine_mut().restore(&blob.snapshot(&[]))?;

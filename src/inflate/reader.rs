@@ -53,7 +53,7 @@ impl<R: BufRead> Reader<R> {
     /// Fails with [`Error::InvalidArgument`] if it is.
     pub fn checkpoint(&self, form: Form) -> Result<(Vec<u8>, Position), Error> {
         if self.from < self.to {
-            return Err(Error::InvalidArgument("there is output that was not consumed yet"));
+            return Err(Error::InvalidArgument("output has not been consumed yet; consume it first"));
         }
         self.inflate.checkpoint(form)
     }

@@ -208,10 +208,10 @@ fn rejects_invalid_index() {
         Err(ErrorKind::UnknownFormat(why)) => assert!(why.contains(what), "{why}"),
         other => panic!("{what}: {other:?}"),
     };
-    unknown("no index where it should be", &|index| index[0] = b'f');
-    unknown("of a version that", &|index| put_short(index, 8, 2));
-    unknown("a feature that", &|index| put_short(index, 12, 3));
-    unknown("a feature that", &|index| put(index, 88, 1));
+    unknown("its index section has no index", &|index| index[0] = b'f');
+    unknown("unknown version", &|index| put_short(index, 8, 2));
+    unknown("an unknown feature", &|index| put_short(index, 12, 3));
+    unknown("an unknown feature", &|index| put(index, 88, 1));
 
     let refused = |offset: usize, what: &str, edit: &dyn Fn(&mut Vec<u8>)| match open(&with_index(&file, edit))
         .map_err(|failure| failure.kind())
@@ -223,14 +223,14 @@ fn rejects_invalid_index() {
         other => panic!("{what}: {other:?}"),
     };
     refused(0, "the index is truncated", &|index| index.truncate(95));
-    let what = "not as large as it says";
+    let what = "differs from the size it states";
     refused(16, what, &|index| index.push(0));
     for (field, number) in [(16, 4), (24, 2), (48, 19), (64, 32), (72, 8)] {
         for other in [number - 1, number + 1, usize::MAX, 1 << 63, 1 << 60] {
             refused(16, what, &|index| put(index, field, other));
         }
     }
-    let what = "numbers that can't be";
+    let what = "impossible numbers";
     refused(16, what, &|index| put(index, 40, at + 1));
     refused(16, what, &|index| put(index, 40, 0));
     refused(16, what, &|index| {
@@ -242,21 +242,21 @@ fn rejects_invalid_index() {
         index.drain(slots..slots + 16);
     });
 
-    let what = "ends before it begins, or is empty";
+    let what = "a frame has an invalid range";
     for field in [0, 8] {
         refused(frames, what, &|index| put(index, frames + field, 0));
         refused(frames + 32, what, &|index| put(index, frames + 32 + field, [first, 300][field / 8]));
         refused(frames + 32, what, &|index| put(index, frames + 32 + field, 0));
     }
     for style in [0, 3, 1 << 32, 1 << 40, (1 << 32) + 1, usize::MAX] {
-        refused(frames + 24, "a style that is not known", &|index| put(index, frames + 24, style));
-        refused(frames + 32 + 24, "a style that is not known", &|index| put(index, frames + 32 + 24, style));
+        refused(frames + 24, "an unknown style", &|index| put(index, frames + 24, style));
+        refused(frames + 32 + 24, "an unknown style", &|index| put(index, frames + 32 + 24, style));
     }
-    let what = "a RAW frame has another size";
+    let what = "a RAW frame differs in size";
     refused(frames, what, &|index| put(index, frames + 24, 1));
     refused(frames + 32, what, &|index| put(index, frames + 8, 299));
     refused(frames + 32, what, &|index| put(index, frames + 32 + 8, 351));
-    let what = "more data than can be";
+    let what = "more data than its stored size";
     refused(frames, what, &|index| put(index, frames + 8, first * 255 + 1));
     refused(frames, what, &|index| put(index, frames + 8, usize::MAX));
     // The most that can be, and one more.
@@ -269,7 +269,7 @@ fn rejects_invalid_index() {
     };
     assert!(open(&with_index(&file, large(50 * 255))).is_ok());
     refused(frames + 32, what, &large(50 * 255 + 1));
-    let what = "not those that the index tells of";
+    let what = "differ from the totals in the index";
     refused(16, what, &|index| put(index, 32, 351));
     refused(16, what, &|index| put(index, 80, 299));
     refused(16, what, &|index| put(index, 80, 301));
@@ -279,15 +279,15 @@ fn rejects_invalid_index() {
     });
 
     let region = |number: usize| regions + 24 * number;
-    let what = "ends before it begins, or behind";
+    let what = "a region has an invalid range";
     refused(region(0), what, &|index| put(index, region(0), 351));
     refused(region(2), what, &|index| put(index, region(2), 299));
     refused(region(3), what, &|index| put(index, region(3), usize::MAX));
-    let what = "in another frame";
+    let what = "wrong first frame";
     for (number, frame) in [(0, 1), (1, 1), (2, 0), (3, 2), (3, u32::MAX as usize)] {
         refused(region(number), what, &|index| put_short(index, region(number) + 16, frame));
     }
-    let what = "a name that can't be";
+    let what = "an invalid name";
     // Without a NUL at its end, behind the names, before it begins, with a NUL in it, not UTF-8, empty.
     for (number, name_end) in [(1, 4), (1, 5), (1, 2), (3, 20), (0, u32::MAX as usize)] {
         refused(region(number), what, &|index| put_short(index, region(number) + 20, name_end));
@@ -309,13 +309,13 @@ fn rejects_invalid_index() {
     let longest = with_index(&file, long(65_535));
     assert_eq!(open(&longest).unwrap().entry(0).unwrap().name().len(), 65_535);
     refused(region(0), what, &long(65_536));
-    let what = "not all of the";
+    let what = "do not cover their tables";
     refused(regions, what, &|index| put(index, region(3), 349));
     refused(regions, what, &|index| {
         put(index, 48, 20);
         index.insert(attributes, 0);
     });
-    let what = "has not each name once";
+    let what = "hash table of names is inconsistent";
     for (is_taken, number) in [(true, 0), (false, 1)] {
         refused(regions, what, &|index| {
             let place = (slots..names).step_by(4).find(|&at| (index[at] != 0) == is_taken).unwrap();
@@ -323,7 +323,7 @@ fn rejects_invalid_index() {
         });
     }
 
-    let what = "the attributes are not";
+    let what = "the attributes are malformed";
     for count in [0, 1, 3, usize::MAX] {
         refused(96, what, &|index| put(index, 56, count));
     }
@@ -384,7 +384,10 @@ fn index_at_another_offset() {
         let file = container.serialize().unwrap();
         match open(&file).map_err(|failure| failure.kind()) {
             Err(ErrorKind::Corrupt { offset: told, reason: what }) => {
-                assert!(told as usize == offset && what.contains("right behind the frames"), "{what} at {told}");
+                assert!(
+                    told as usize == offset && what.contains("the frames and the index do not follow each other"),
+                    "{what} at {told}"
+                );
             }
             other => panic!("{other:?}"),
         }
@@ -423,7 +426,7 @@ fn reports_offset_of_corrupt_frame() {
         index.drain(96 + 64..96 + 96);
     });
     let failure = open(&longer).unwrap().read_to_vec(0).unwrap_err();
-    assert!(failure.to_string().contains("more bytes than its data needs"), "{failure}");
+    assert!(failure.to_string().contains("the frame is longer than its data"), "{failure}");
     assert_eq!((failure.offset(), failure.frame()), (Some(begin as u64), Some(1)));
 }
 

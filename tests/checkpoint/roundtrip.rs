@@ -196,7 +196,7 @@ fn invalid_arguments_poison_writer() {
     };
     refused(&|writer| writer.add("there", b"again"), ErrorKind::DuplicateName, Some("there"));
     refused(&|writer| writer.add("", b""), ErrorKind::InvalidArgument("the name is empty"), Some(""));
-    refused(&|writer| writer.add("a\0b", b""), ErrorKind::InvalidArgument("the name has a NUL in it"), Some("a\0b"));
+    refused(&|writer| writer.add("a\0b", b""), ErrorKind::InvalidArgument("the name contains a NUL byte"), Some("a\0b"));
     let long = "x".repeat(65_536);
     refused(&|writer| writer.add(&long, b""), ErrorKind::InvalidArgument("the name has more than 65535 bytes"), Some(&long));
     let attribute = |writer: &mut Writer<'_>| {
@@ -210,7 +210,7 @@ fn invalid_arguments_poison_writer() {
     for name in ["", "folder/", "folder/.", "folder/.."] {
         let failure = options().create(folder.join(name)).unwrap_err();
         assert!(
-            matches!(failure.kind(), ErrorKind::InvalidArgument(why) if why.contains("does not end in the name")),
+            matches!(failure.kind(), ErrorKind::InvalidArgument(why) if why.contains("does not end in a file name")),
             "{name}: {failure}"
         );
     }
@@ -705,7 +705,7 @@ fn golden_files() {
     }
 }
 
-/// A file as docs/checkpoint-format.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions
+/// A file as docs/format/checkpoint.md describes it, from other hands: RAW frames that end at `cuts`, wherever regions
 /// do.
 fn by_the_specification(regions: &[(String, Vec<u8>)], cuts: &[usize]) -> Vec<u8> {
     let sum = xxhash_rust::xxh3::xxh3_64;
@@ -815,7 +815,7 @@ fn readme_example_runs() {
     // What it says of a failure is what went wrong.
     let failed = Command::new(folder.join("example")).arg("/no/such/folder/file").env("FDCKPT_LOG", "off").output().unwrap();
     let said = String::from_utf8(failed.stderr).unwrap();
-    assert!(!failed.status.success() && said.contains("/no/such/folder/file: opening the folder"), "{said}");
+    assert!(!failed.status.success() && said.contains("/no/such/folder/file: opening the directory"), "{said}");
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

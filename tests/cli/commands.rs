@@ -22,8 +22,8 @@ fn fdckpt(arguments: &[&str]) -> Output {
     common::output(Command::new(TOOL).args(arguments))
 }
 
-/// Standard output of a run that ends with this status.
-fn said(arguments: &[&str], status: i32) -> String {
+/// Runs the CLI, checks the exit status and returns standard output.
+fn stdout_of(arguments: &[&str], status: i32) -> String {
     let output = fdckpt(arguments);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
@@ -31,7 +31,7 @@ fn said(arguments: &[&str], status: i32) -> String {
 }
 
 fn json(arguments: &[&str], status: i32) -> Value {
-    serde_json::from_str(&said(arguments, status)).expect("JSON")
+    serde_json::from_str(&stdout_of(arguments, status)).expect("JSON")
 }
 
 fn text(path: &Path) -> &str {
@@ -49,7 +49,7 @@ fn replay(document: &str, folder: &Path) -> String {
         }
         let command = line.strip_prefix("$ ").filter(|_| in_session);
         if in_session && command.is_none() && !line.starts_with("```") {
-            // What was printed the last time.
+            // Output of an earlier run.
             continue;
         }
         writeln!(result, "{line}").expect("memory");
@@ -63,7 +63,7 @@ fn replay(document: &str, folder: &Path) -> String {
     result
 }
 
-/// Seconds are others in each run.
+/// Replaces times, which differ between runs.
 fn with_fixed_times(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
@@ -77,7 +77,7 @@ fn with_fixed_times(text: &str) -> String {
     result
 }
 
-/// The files that the sessions are about.
+/// The files that the sessions use.
 fn sandbox(name: &str) -> PathBuf {
     let folder = common::temp_dir(name);
     for (from, to) in [
@@ -107,7 +107,7 @@ fn sandbox(name: &str) -> PathBuf {
     write("damaged.fti", &damaged);
     let notes = "to be, or not to be\n".repeat(100);
     write("notes.txt", notes.as_bytes());
-    // Not by gzip, of which each version compresses in its own way.
+    // The output of the program gzip depends on its version.
     write("notes.gz", &gzip(notes.as_bytes()));
     write("blocks.gz", &gzip(&fs::read(golden("container/golden/block_index_10.ckpt")).expect("readable")));
     folder
@@ -121,9 +121,9 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     file
 }
 
-/// All outputs in the documents are true. `SNAPSHOTS=overwrite` writes those that are: read them before you commit
-/// them.
-fn document_is_true(name: &str) {
+/// Checks the output in a document. `SNAPSHOTS=overwrite` replaces it by the actual one: review that before
+/// committing it.
+fn check_document(name: &str) {
     let path = common::root().join(name);
     let document = fs::read_to_string(&path).expect("readable");
     let result = replay(&document, &sandbox(&format!("session-{}", name.replace('/', "-"))));
@@ -131,26 +131,28 @@ fn document_is_true(name: &str) {
 }
 
 #[test]
-fn readme_sessions() {
-    document_is_true("README.md");
+fn readme_shows_actual_output() {
+    check_document("README.md");
 }
 
 #[test]
-fn manual_sessions() {
-    document_is_true("docs/tool.md");
+fn manual_shows_actual_output() {
+    check_document("docs/cli.md");
 }
 
 #[test]
-fn other_sessions() {
-    document_is_true("tests/cli/sessions.md");
+fn sessions_have_expected_output() {
+    check_document("tests/cli/sessions.md");
 }
 
-/// Fields of FTI-FF as the descriptions of the golden files have them.
+/// The versions of FTI-FF, as directories of golden files, in JSON, and after `fti-` in `--to`.
+const FTI_VERSIONS: [&str; 6] = ["1.1", "1.2", "1.3", "1.4.0", "1.4.1", "post-1.6"];
+
 #[test]
 fn fti_json_matches_descriptions() {
     let mut files = 0;
-    for generation in ["1.1", "1.2", "1.3", "1.4.0", "1.4.1", "post-1.6"] {
-        let folder = golden(&format!("fti/{generation}"));
+    for version in FTI_VERSIONS {
+        let folder = golden(&format!("fti/{version}"));
         let cases: Value = serde_json::from_slice(&fs::read(folder.join("cases.json")).expect("readable")).expect("JSON");
         for case in cases.as_array().expect("a list").iter().filter(|case| case["blocks"].is_array()) {
             let name = case["file"].as_str().expect("a name");
@@ -161,12 +163,12 @@ fn fti_json_matches_descriptions() {
             let output = fdckpt(&["info", "--json", text(&path)]);
             let info: Value = serde_json::from_slice(&output.stdout).expect("JSON");
             assert_eq!(info["format"], "fti-ff", "{name}");
-            assert_eq!(info["generation"], generation, "{name}");
+            assert_eq!(info["fti_version"], version, "{name}");
             let header = info["header"].as_object().expect("an object");
             for (field, value) in header {
-                assert_eq!(*value, case["fb"][field], "{generation}/{name}: {field}");
+                assert_eq!(*value, case["fb"][field], "{version}/{name}: {field}");
             }
-            assert!(header.len() >= 8, "{generation}/{name}");
+            assert!(header.len() >= 8, "{version}/{name}");
             let mut described: Vec<&Value> = case["blocks"]
                 .as_array()
                 .expect("a list")
@@ -180,12 +182,12 @@ fn fti_json_matches_descriptions() {
                     let place = described.iter().position(|one| one["id"] == container["id"]).expect("it is described");
                     let one = described.remove(place);
                     for (field, value) in container.as_object().expect("an object") {
-                        assert_eq!(*value, one[field], "{generation}/{name}: {field}");
+                        assert_eq!(*value, one[field], "{version}/{name}: {field}");
                     }
                     count += 1;
                 }
             }
-            assert!(described.is_empty() && count > 0, "{generation}/{name}");
+            assert!(described.is_empty() && count > 0, "{version}/{name}");
             files += 1;
         }
     }
@@ -217,26 +219,25 @@ fn container_json_matches_descriptions() {
     assert!(files > 20, "{files}");
 }
 
-/// From generation to generation and back, nothing of a variable changes.
 #[test]
 fn converted_files_have_same_variables() {
     let folder = common::temp_dir("tool-convert");
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
         let first = golden(&format!("fti/post-1.6/{name}.fti"));
         let mut from = first.clone();
-        for (target, generation) in [("A", "1.1"), ("B", "1.2"), ("C", "1.3"), ("D0", "1.4.0"), ("D", "1.4.1"), ("E", "post-1.6")]
-        {
-            let to = folder.join(format!("{name}-{generation}.fti"));
-            said(&["-q", "convert", text(&from), text(&to), "--to", target, "--ckpt-id", "7"], 0);
-            assert_eq!(json(&["info", "--json", text(&to)], 0)["generation"], generation);
-            assert_eq!(said(&["diff", text(&first), text(&to)], 0), "the same variables\n");
-            said(&["verify", "--strict", text(&to)], 0);
+        for version in FTI_VERSIONS {
+            let to = folder.join(format!("{name}-{version}.fti"));
+            let target = format!("fti-{version}");
+            stdout_of(&["-q", "convert", text(&from), text(&to), "--to", &target, "--ckpt-id", "7"], 0);
+            assert_eq!(json(&["info", "--json", text(&to)], 0)["fti_version"], version);
+            assert_eq!(stdout_of(&["diff", text(&first), text(&to)], 0), "variables are identical\n");
+            stdout_of(&["verify", "--strict", text(&to)], 0);
             from = to;
         }
     }
 }
 
-/// What comes out is what went in: each piece that `extract` writes is in the file where `list` says.
+/// Compares with the bytes at the offsets that `info` prints.
 #[test]
 fn extract_writes_exact_pieces() {
     let path = golden("fti/post-1.6/many50_b.fti");
@@ -250,13 +251,12 @@ fn extract_writes_exact_pieces() {
         }
         assert!(fdckpt(&["cat", text(&path), &id]).stdout == expected, "variable {id}");
         let out = common::temp_dir("tool-extract").join("out");
-        said(&["extract", text(&path), &id, "-o", text(&out)], 0);
+        stdout_of(&["extract", text(&path), &id, "-o", text(&out)], 0);
         assert!(fs::read(&out).expect("readable") == expected, "variable {id}");
     }
 }
 
-/// A reader that has seen enough ends it, without a word and without a panic.
-/// What looks like damage to a file of FTI may be an update that was not ended.
+/// An incomplete update can look like damage.
 #[test]
 fn pending_updates_are_reported() {
     use fdckpt::fti::{Decision, FormatVersion, Options, Protected, UpdateOptions, Writer, settle};
@@ -269,15 +269,16 @@ fn pending_updates_are_reported() {
         writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).expect("room");
         if ckpt_id == 1 {
             assert!(settle(&path, Decision::Commit).expect("room"));
-            assert!(!said(&["verify", text(&path)], 0).contains("update"));
+            assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
         }
     }
-    let told = format!("  remark: an update to checkpoint 2 is prepared in {}.journal: ", text(&path));
-    assert!(said(&["verify", text(&path)], 0).contains(&told));
+    let note = format!("  note: update to checkpoint 2 prepared in {}.journal; ", text(&path));
+    assert!(stdout_of(&["verify", text(&path)], 0).contains(&note));
     assert!(settle(&path, Decision::Abandon).expect("room"));
-    assert!(!said(&["verify", text(&path)], 0).contains("update"));
+    assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
 }
 
+/// Other write errors are reported.
 #[test]
 fn broken_pipe_is_silent() {
     let folder = common::temp_dir("tool-pipe");
@@ -313,13 +314,13 @@ fn broken_pipe_is_silent() {
     ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
         let output = common::output(Command::new(TOOL).args(arguments).stdout(full).stderr(Stdio::piped()));
-        assert_eq!(output.status.code(), Some(2), "what can't be written is told");
+        assert_eq!(output.status.code(), Some(2), "write errors are reported");
         assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space left"), "{output:?}");
     }
 }
 
-/// What is started by nohup, or behind a shell's `&`, ignores signals, and so would what these tests start.
-fn signals_not_ignored(command: &mut Command) -> &mut Command {
+/// Resets signals that the tests themselves were started to ignore, for example by `nohup`.
+fn with_default_signals(command: &mut Command) -> &mut Command {
     let defaults = || {
         for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
             // SAFETY: may be called between fork and exec, and sets no handler.
@@ -331,7 +332,7 @@ fn signals_not_ignored(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(defaults) }
 }
 
-/// Ctrl-C leaves the old file, and nothing else.
+/// The old file stays, and no temporary one.
 #[test]
 fn signal_leaves_no_partial_file() {
     let folder = common::temp_dir("tool-signal");
@@ -340,7 +341,7 @@ fn signal_leaves_no_partial_file() {
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut command = Command::new(TOOL);
         command.args(["inflate", "-", "--format", "deflate", text(&out)]).stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = signals_not_ignored(&mut command).spawn().expect("it runs");
+        let mut child = with_default_signals(&mut command).spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("piped");
         // Stored blocks without an end.
         for _ in 0..3 {
@@ -359,7 +360,7 @@ fn signal_leaves_no_partial_file() {
     }
 }
 
-/// Sizes that no file has, and whose sum no number has.
+/// Sizes whose sum exceeds 64 bits.
 #[test]
 fn overflowing_sizes_are_reported_as_corruption() {
     let folder = common::temp_dir("tool-overflow");
@@ -379,10 +380,10 @@ fn overflowing_sizes_are_reported_as_corruption() {
     fs::write(&fti, &file).expect("writable");
     for file in [&container, &fti].map(|path| text(path)) {
         for command in [&["verify", file][..], &["cat", file], &["convert", file, text(&out), "--to", "checkpoint"]] {
-            said(command, 1);
+            stdout_of(command, 1);
         }
     }
-    said(&["convert", text(&fti), text(&out), "--to", "E", "--ckpt-id", "1"], 1);
+    stdout_of(&["convert", text(&fti), text(&out), "--to", "fti-post-1.6", "--ckpt-id", "1"], 1);
     assert!(!out.exists());
 }
 
@@ -410,14 +411,13 @@ fn ignored_signal_stays_ignored() {
     assert_eq!(fs::read(&out).expect("readable"), b"ab");
 }
 
-/// Nor does it leave what was saved for measuring.
 #[test]
 fn signal_leaves_no_scratch_directory() {
     let folder = common::temp_dir("tool-signal-bench");
     fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
     let mut command = Command::new(TOOL);
-    command.args(["bench", "data", "--rounds", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = signals_not_ignored(&mut command).spawn().expect("it runs");
+    command.args(["bench", "data", "--iterations", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = with_default_signals(&mut command).spawn().expect("it runs");
     let files = || fs::read_dir(&folder).expect("readable").count();
     while files() < 2 {
         std::thread::sleep(Duration::from_millis(1));
@@ -429,7 +429,7 @@ fn signal_leaves_no_scratch_directory() {
     assert_eq!(files(), 1);
 }
 
-/// In a terminal of its own, by the program `script`.
+/// Runs a command in a terminal, by the program `script`.
 fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
     if !common::has_program("script") {
         return None;
@@ -451,9 +451,9 @@ fn colors_only_on_terminals_or_on_request() {
     let folder = sandbox("tool-terminal");
     let verify = "fdckpt verify checkpoint.blk damaged.fti";
     let Some(coloured) = in_terminal(&folder, verify, false) else { return };
-    assert!(coloured.contains("\x1b[32mwhole\x1b[0m") && coloured.contains("damaged\x1b[0m"), "{coloured:?}");
+    assert!(coloured.contains("\x1b[32mok\x1b[0m") && coloured.contains("damaged\x1b[0m"), "{coloured:?}");
     let plain = in_terminal(&folder, verify, true).expect("script is there");
-    assert!(!plain.contains('\x1b') && plain.contains("whole"), "{plain:?}");
+    assert!(!plain.contains('\x1b') && plain.contains("checkpoint.blk: ok: "), "{plain:?}");
     let piped = common::output(Command::new(TOOL).arg("verify").arg(folder.join("damaged.fti")).env("TERM", "xterm-256color"));
     assert!(!piped.stdout.contains(&0x1b) && !piped.stdout.is_empty());
     // Binary data does not go to a terminal by mistake.
@@ -466,7 +466,7 @@ fn colors_only_on_terminals_or_on_request() {
     assert!(shown.contains("1 region, 2000 bytes (2.0 KiB)") && shown.contains("to be, or not to be\r\n"), "{shown:?}");
 }
 
-/// A bar comes after a second, on a terminal only, and goes.
+/// The bar appears after a second, on a terminal only, and is removed.
 #[test]
 fn progress_is_shown_for_long_operations() {
     let folder = sandbox("tool-progress");

@@ -25,7 +25,7 @@ fn good(arguments: &[&str]) -> Output {
     output
 }
 
-/// Status and what was said of a run that fails.
+/// Exit status and standard error of a run that fails.
 fn bad(arguments: &[&str]) -> (i32, String) {
     let output = run(arguments);
     (output.status.code().expect("no signal"), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -39,7 +39,7 @@ fn gzip(stream: &[u8], plain: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A zip archive of entries: name, method, compressed data, data.
+/// Builds a zip archive of entries: name, method, compressed data, data.
 fn zip(entries: &[(&str, u16, &[u8], &[u8])]) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, method, compressed, plain) in entries {
@@ -70,7 +70,7 @@ fn zip(entries: &[(&str, u16, &[u8], &[u8])]) -> Vec<u8> {
     file
 }
 
-/// A file of each kind, with the arguments that it takes, and what is in it.
+/// A file of each format, the arguments that it needs, and its uncompressed data.
 fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
     let (stream64, plain64) = random_stream(1, true, 60);
     let (stream, plain) = random_stream(2, false, 60);
@@ -111,12 +111,12 @@ fn decompresses_every_format() {
         assert!(good(&[&[text(&input)], &arguments[..]].concat()).stdout == plain, "to a pipe");
         let (at, len) = (plain.len() / 3, plain.len() / 2);
         let (from, count) = (at.to_string(), len.to_string());
-        let some = [&[text(&input), "--at", &from, "--len", &count], &arguments[..]].concat();
+        let some = [&[text(&input), "--offset", &from, "--length", &count], &arguments[..]].concat();
         assert!(good(&some).stdout == plain[at..at + len], "a part");
         let index = folder.join("index");
         if arguments != ["--entry", "a/stored"] {
             for _ in 0..2 {
-                let by_index = [&some[..], &["--index", text(&index), "--every", "10K"]].concat();
+                let by_index = [&some[..], &["--index", text(&index), "--index-interval", "10K"]].concat();
                 assert!(good(&by_index).stdout == plain[at..at + len], "a part by index");
             }
             fs::remove_file(&index).expect("it was made");
@@ -150,7 +150,7 @@ fn resumes_after_random_kills() {
         let (mut kills, mut resumed, mut unhurt) = (0, 0, 0);
         loop {
             let mut command = Command::new(TOOL);
-            command.args(["inflate", text(&input), text(&out), "--every", &every]).args(&arguments);
+            command.args(["inflate", text(&input), text(&out), "--save-interval", &every]).args(&arguments);
             let inode = || fs::metadata(&state).map(|state| state.ino()).ok();
             let before = inode();
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -162,7 +162,7 @@ fn resumes_after_random_kills() {
             child.kill().expect("a child");
             let output = child.wait_with_output().expect("a child");
             let said = String::from_utf8_lossy(&output.stderr);
-            resumed += u32::from(said.contains("goes on at"));
+            resumed += u32::from(said.contains("resuming after"));
             let size = fs::metadata(&out).expect("it is there").len() as usize;
             assert!(size == plain.len() || size == plain.len() + 1000 && !output.status.success(), "all of it or the old one");
             if output.status.success() {
@@ -180,7 +180,7 @@ fn resumes_after_random_kills() {
             kills += 1;
             assert!(kills < 500, "it gets ahead");
         }
-        assert!(kills > 0, "what goes on was killed before");
+        assert!(kills > 0, "it resumes after a kill");
         let left = fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").file_name());
         let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("out.")).collect();
         assert!(left.is_empty(), "{left:?}");
@@ -222,7 +222,7 @@ fn full_disk_leaves_resumable_state() {
         // In units of 1024 bytes; a piece that is written is larger than what is allowed after the first of them.
         let script = format!("trap '' XFSZ; ulimit -f $(( {} / 1024 )); exec \"$@\"", plain.len() - plain.len() / 8);
         let every = every.to_string();
-        let command = [TOOL, "inflate", text(&input), text(&out), "--every", &every];
+        let command = [TOOL, "inflate", text(&input), text(&out), "--save-interval", &every];
         common::output(Command::new("bash").args(["-c", &script, "bash"]).args(command))
     };
     let output = limited(usize::MAX);
@@ -232,9 +232,9 @@ fn full_disk_leaves_resumable_state() {
 
     let output = limited(1);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && said.contains("the same command goes on"), "{output:?}");
+    assert!(output.status.code() == Some(2) && said.contains("run the same command again to resume"), "{output:?}");
     let said = String::from_utf8_lossy(&good(&[text(&input), text(&out)]).stderr).into_owned();
-    assert!(said.contains("goes on at"), "{said}");
+    assert!(said.contains("resuming after"), "{said}");
     assert!(fs::read(&out).expect("readable") == plain);
 }
 
@@ -246,7 +246,7 @@ fn rejects_unusable_state() {
     assert_eq!(arguments, Vec::<&str>::new());
     let (out, state, part) = (folder.join("out"), folder.join("st"), folder.join("out.fdckpt-part"));
     let every = (plain.len() / 10).to_string();
-    let command = [text(&input), text(&out), "--state", text(&state), "--every", &every];
+    let command = [text(&input), text(&out), "--state", text(&state), "--save-interval", &every];
     let interrupt = || {
         while !state.exists() {
             let mut child = Command::new(TOOL).arg("inflate").args(command).stderr(Stdio::piped()).spawn().expect("it runs");
@@ -273,14 +273,14 @@ fn rejects_unusable_state() {
     fs::write(&state, &good_state).expect("writable");
     fs::write(&input, &whole).expect("writable");
     let (status, said) = bad(&command);
-    assert!(status == 2 && said.contains("another input, or the input was changed since"), "{said}");
+    assert!(status == 2 && said.contains("state of another input, or the input was modified since"), "{said}");
     assert!(!out.exists());
 
     fs::remove_file(&state).expect("it is there");
     interrupt();
     fs::write(&part, b"less than there was").expect("writable");
     let said = String::from_utf8_lossy(&good(&command).stderr).into_owned();
-    assert!(said.contains("begins anew"), "{said}");
+    assert!(said.contains("restarting"), "{said}");
     assert!(fs::read(&out).expect("readable") == plain);
     assert!(!state.exists() && !part.exists());
 
@@ -339,8 +339,8 @@ fn corruption_is_reported_and_keeps_old_output() {
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
-/// With less memory for all data of its own than a file has, the tool handles it: files are mapped, and pieces have a
-/// fixed size.
+/// Limits the data segment to less than the size of the files: these are mapped, and processed in parts of bounded
+/// size.
 #[test]
 fn memory_is_bounded() {
     let folder = common::temp_dir("tool-memory");
@@ -359,10 +359,10 @@ fn memory_is_bounded() {
         output.stdout
     };
     let limited = |arguments: &[&str]| with_limit(16 << 10, arguments);
-    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--every", "10M"]);
+    limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--save-interval", "10M"]);
     assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
     let index = folder.join("index");
-    limited(&["inflate", text(&raw), "--format", "deflate64", "--at", "30M", "--len", "1K", "--index", text(&index)]);
+    limited(&["inflate", text(&raw), "--format", "deflate64", "--offset", "30M", "--length", "1K", "--index", text(&index)]);
     limited(&["extract", text(&container), "9", "-o", text(&other)]);
     limited(&["diff", text(&container), text(&container)]);
     limited(&["diff", text(&out), text(&other)]);
@@ -383,7 +383,7 @@ fn memory_is_bounded() {
         assert!(limited(&["cat", text(&saved), "all"]) == mixed, "{style}");
         limited(&["diff", text(&saved), text(&saved)]);
     }
-    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "E", "--ckpt-id", "1"]);
+    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "fti-post-1.6", "--ckpt-id", "1"]);
     limited(&["verify", text(&folder.join("f.fti"))]);
     limited(&["-q", "convert", text(&folder.join("f.fti")), text(&saved), "--to", "checkpoint"]);
     limited(&["extract", text(&folder.join("f.fti")), "1", "-o", text(&out)]);

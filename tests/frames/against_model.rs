@@ -84,7 +84,7 @@ fn restoring_arbitrary_bytes_matches_model() {
 }
 
 /// LZ4 starts afresh when a stream has passed 1 GiB, which decides the bytes of the frame after that
-/// (docs/frame-format.md, "History").
+/// (docs/format/frame.md, "History").
 #[test]
 #[ignore = "half a minute: make test-model"]
 fn frame_past_1_gib() {

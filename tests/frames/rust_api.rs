@@ -289,7 +289,7 @@ fn io_error_has_errno() {
     let error = checkpt.close().unwrap_err();
     assert_eq!(error.errno().map(|errno| std::io::Error::from(errno).kind()), Some(std::io::ErrorKind::StorageFull));
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "No space left on device");
-    assert_eq!(error.to_string(), "writing at offset 0 failed (errno 28: No space left on device)");
+    assert_eq!(error.to_string(), "write at offset 0 failed: No space left on device (errno 28)");
 }
 
 /// Each thread restores frames of its own from one file, and others write at the same time.
@@ -330,7 +330,7 @@ fn files_of_any_size_are_mapped() {
         assert!(MappedFile::of(File::open(&path).unwrap()).unwrap().as_ref() == bytes);
     }
     let error = MappedFile::open(folder.join("none")).unwrap_err();
-    assert_eq!(error.to_string(), "opening the file failed (errno 2: No such file or directory)");
+    assert_eq!(error.to_string(), "opening the file failed: No such file or directory (errno 2)");
     assert!(matches!(MappedFile::open(&folder), Err(FileError::Io(IoError { op: IoOperation::Mmap, .. }))));
     assert!(matches!(MappedFile::open("a\0b"), Err(FileError::InvalidArgument(_))));
 }

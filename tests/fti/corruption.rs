@@ -123,7 +123,7 @@ fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
     sizes.map(make).to_vec()
 }
 
-/// Numbers by docs/ftiff-format.md: where they are in the file, and how many bytes they have.
+/// Numbers by docs/format/fti-ff.md: where they are in the file, and how many bytes they have.
 fn numbers(generation: FormatVersion, file: &[u8]) -> Vec<(Field, usize, usize)> {
     let long = if generation == FormatVersion::V1_4_1 { 4 } else { 8 };
     let header: &[_] = match generation {

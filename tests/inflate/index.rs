@@ -318,7 +318,7 @@ fn rejects_corrupt_and_foreign_indexes() {
     let file = with(&seal(other), checkpoints);
     let section =
         Container::parse(&file).expect("a container").sections().find(|section| section.kind() == 128).expect("points").offset();
-    let what = "the index has a point that can't be";
+    let what = "the index has an impossible access point";
     assert_eq!(Index::parse(&file).err(), Some(Error::CorruptIndex { offset: section as u64 + 48 + 2 * 36, reason: what }));
     for cut in [0, 8, 47, 51, table.len() - 36, table.len() - 1] {
         assert!(Index::parse(&with(&table[..cut], checkpoints)).is_err(), "cut to {cut}");
@@ -390,6 +390,9 @@ fn index_outlives_process() {
         // Truncated, it is refused with a reason.
         fs::write(&input, &stream[..stream.len() - 1]).expect("room");
         let output = common::output(&mut read);
-        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("the index was made of"), "{name}");
+        assert!(
+            !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("but the index was built from"),
+            "{name}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The command line: help, completions and man pages come from here.
+//! The command line. Help, completions and man pages are generated from it.
 
 use std::path::PathBuf;
 
@@ -6,300 +6,328 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fdckpt::checkpoint::FRAME_SIZE_DEFAULT;
+use fdckpt::{FrameStyle, fti, inflate};
 
-use crate::ui;
+use crate::term::units::parse_size;
 
-/// Look into checkpoint files, check, save, restore, convert and resume them
+/// Inspect, verify, create, restore and convert checkpoint files
 ///
-/// fdckpt knows the formats of libfdckpt: self-describing checkpoints, CKPT containers, indexes of blocks, checkpoint files of FTI (FTI-FF), and
-/// checkpoints of decompressions. It tells them apart by their content; the name of a file does not matter. A FILE of `-` is standard
-/// input.
+/// fdckpt reads and writes the formats of libfdckpt: self-describing checkpoints, CKPT containers, block indexes,
+/// FTI-FF checkpoints, and checkpoints and indexes of compressed streams. It detects the format by content; file names
+/// do not matter. The FILE `-` is standard input.
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true, disable_help_subcommand = true, after_help = STATUS)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// Say nothing but results and errors, and show no progress
+    /// Print only results and errors, and no progress
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
 const STATUS: &str = "\
 Exit status:
-  0  all is well: whole, the same, done
+  0  success: intact, identical, done
   1  the data is damaged, or differs
-  2  it could not be done: a file that can't be read, is of no known format, or a wrong command line
-  128+n  ended by signal n (130: Ctrl-C; 141: whoever read the output has gone)
+  2  error: a file can't be read or has an unknown format, or the command line is wrong
+  128+n  ended by signal n (130: Ctrl-C; 141: the reader of the output closed it)
 
-Sizes are bytes, or KiB, MiB, GiB, TiB with K, M, G, T behind the number. Colours are for terminals, and never there where NO_COLOR is set.
-Files are mapped into memory, not read into it, so they can be larger than the memory; only what comes through a pipe has to fit.";
+Sizes are in bytes; the suffixes K, M, G, T stand for KiB, MiB, GiB, TiB. Colours are used on
+terminals unless NO_COLOR is set. Files are mapped, not loaded: they may be larger than memory.
+Input from a pipe must fit into memory (not for `save` and `inflate`).";
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Say what a file is and what is in it
+    /// Show the format of a file and a summary of its contents
     #[command(after_help = "\
 Examples:
   fdckpt info Ckpt3-Rank0.fti
-  fdckpt info --json state.ckpt | jq .sections")]
-    Info(Look),
+  fdckpt info --json state.ckpt | jq .regions")]
+    Info(InfoArgs),
 
-    /// List the regions, sections, variables, blocks or points in a file
+    /// List the regions, sections, variables, blocks or zip entries of a file
     #[command(after_help = "\
 Examples:
   fdckpt list state.ckpt
   fdckpt list --json Ckpt3-Rank0.fti
-  fdckpt list archive.zip               # what `fdckpt inflate --entry` can take")]
-    List(List),
+  fdckpt list archive.zip               # entries for `fdckpt inflate --entry`")]
+    List(ListArgs),
 
-    /// Check whether files are whole, and say what is damaged and what can still be read
+    /// Verify files: report damage, and what can still be read
     #[command(after_help = "\
 Examples:
   fdckpt verify state.ckpt
-  fdckpt verify --strict *.fti && echo all whole
+  fdckpt verify --strict *.fti && echo all intact
 
-The status is that of the worst file: 0 whole, 1 damaged, 2 could not be read or is unknown.")]
-    Verify(Verify),
+The exit status is that of the worst file: 0 ok, 1 damaged, 2 unreadable or of an unknown
+format.")]
+    Verify(VerifyArgs),
 
-    /// Write pieces of a file to a file
+    /// Extract parts of a file to a file or directory
     #[command(after_help = "\
 Examples:
   fdckpt extract Ckpt3-Rank0.fti 1 -o grid.bin        # variable 1
   fdckpt extract checkpoint.blk 200 -o settings       # the section of type 200
   fdckpt extract checkpoint.blk '#2' -o third         # the section at position 2, counted from 0
-  fdckpt extract state.ckpt 'grid/*' -o folder/       # regions by pattern, each to a file
+  fdckpt extract state.ckpt 'grid/*' -o directory/    # regions by pattern, one file each
   fdckpt extract checkpoint.blk 1 -o - | xxd | head")]
-    Extract(Extract),
+    Extract(ExtractArgs),
 
-    /// Write pieces of a file to standard output, one behind the other
+    /// Write parts of a file to standard output, concatenated
     #[command(after_help = "\
 Examples:
   fdckpt cat Ckpt3-Rank0.fti 0 | od -A d -t d4
   fdckpt cat state.ckpt 'log/*' | less")]
-    Cat(Cat),
+    Cat(CatArgs),
 
-    /// Save files and folders as regions of a self-describing checkpoint
+    /// Save files and directories as regions of a self-describing checkpoint
     #[command(after_help = "\
 Examples:
-  fdckpt save -o state.ckpt run/                         # run/grid, run/log, ...: a region for each file
+  fdckpt save -o state.ckpt run/                         # one region per file
   fdckpt save -o state.ckpt grid=/dev/shm/grid.bin notes.txt
   simulate | fdckpt save -o state.ckpt output=- --style raw
   fdckpt save -o - data/ | ssh host fdckpt restore -     # from one machine to another
 
-The file has its name only when it is complete and on the disk. A region has a name and bytes; owners, times and permissions of files are
-not saved, nor are links. What comes through a pipe goes to a file without a name in the folder of the checkpoint first.")]
-    Save(Save),
+The checkpoint appears under its name when it is complete and on disk. A region has a name and
+data; owners, times, permissions and links are not saved. Input from a pipe goes through an
+unnamed temporary file in the directory of the checkpoint.")]
+    Save(SaveArgs),
 
-    /// Write the regions of a self-describing checkpoint to files
+    /// Restore the regions of a self-describing checkpoint to files
     #[command(after_help = "\
 Examples:
-  fdckpt restore state.ckpt -C folder
+  fdckpt restore state.ckpt -C directory
   fdckpt restore state.ckpt 'run/log*'
 
-Files that are there are replaced, each in one step. A region whose name leads out of the folder (/..., ../...) is not restored, nor is one
-where a link is on the way. Regions that are damaged are told, all others restored; the status is 1 then, and 2 where one can't be written.")]
-    Restore(Restore),
+Existing files are replaced atomically. A region whose name leads out of the directory (/...,
+../...), or has a symbolic link on its path, is reported and not restored. Damaged regions are
+reported, all others restored; the exit status is then 1, or 2 if a file can't be written.")]
+    Restore(RestoreArgs),
 
-    /// Say which regions, sections or variables of two files differ, and where first
+    /// Compare two files: regions, sections or variables that differ
     #[command(after_help = "\
 Examples:
   fdckpt diff Ckpt3-Rank0.fti Ckpt4-Rank0.fti
   fdckpt diff --json old.ckpt new.ckpt
 
-Status 0: the same, 1: they differ, 2: they can't be compared.")]
-    Diff(Diff),
+Exit status 0: identical, 1: different, 2: not comparable.")]
+    Diff(DiffArgs),
 
-    /// Write a file in another format, saying what is lost
+    /// Convert a file to another format, reporting what is lost
     #[command(after_help = "\
 Examples:
-  fdckpt convert Ckpt3-Rank0.fti new.fti --to E          # for another version of FTI
+  fdckpt convert Ckpt3-Rank0.fti new.fti --to fti-post-1.6    # for another version of FTI
   fdckpt convert Ckpt3-Rank0.fti state.ckpt --to checkpoint
-  fdckpt convert state.ckpt Ckpt3-Rank0.fti --to E       # regions 0, 1, ... become variables of these ids
-  fdckpt convert updated.blk tidy.blk --to ckpt          # a container as it would be written anew
-  fdckpt convert legacy.blk checkpoint.blk --to ckpt     # an index of blocks into a container
+  fdckpt convert state.ckpt Ckpt3-Rank0.fti --to fti-1.4.1    # region names are the ids
+  fdckpt convert updated.blk tidy.blk --to ckpt               # a container in canonical form
+  fdckpt convert legacy.blk checkpoint.blk --to ckpt          # a block index into a container
   fdckpt convert checkpoint.blk legacy.blk --to block-index
-  fdckpt convert state full.state --to full --stream deflate64")]
-    Convert(Convert),
+  fdckpt convert state full.state --to inflate-full --stream deflate64")]
+    Convert(ConvertArgs),
 
-    /// Decompress, and go on where it was after being killed
+    /// Decompress gzip, zlib, raw deflate and zip entries; resumes after being killed
     #[command(after_help = "\
 Examples:
-  fdckpt inflate huge.gz huge.tar                        # killed? the same command goes on
-  fdckpt inflate backup.zip --entry db.img db.img        # Deflate and Deflate64, of any size
-  fdckpt inflate part.bin out --format deflate64 --every 1G
-  fdckpt inflate huge.gz --index huge.idx --at 7G --len 4K | xxd
+  fdckpt inflate huge.gz huge.tar                        # killed? run the same command again
+  fdckpt inflate backup.zip --entry db.img db.img        # deflate and deflate64, of any size
+  fdckpt inflate part.bin out --format deflate64 --save-interval 1G
+  fdckpt inflate huge.gz --index huge.idx --offset 7G --length 4K | xxd
   curl -s https://example.org/x.gz | fdckpt inflate - x")]
-    Inflate(Inflate),
+    Inflate(InflateArgs),
 
-    /// Get out of a damaged or cut off checkpoint what is left of it, into a new one
+    /// Recover readable data from a damaged or truncated checkpoint
     #[command(after_help = "\
 Examples:
-  fdckpt salvage damaged.ckpt saved.ckpt
+  fdckpt salvage damaged.ckpt recovered.ckpt
 
-Regions that are sound, as their checksums say, keep their names; sound pieces of others become partial/NAME@OFFSET; what can't be verified
-becomes unverified/..., and can have any content. Status 1 if anything is lost or unverified.")]
-    Salvage(Salvage),
+Regions that pass their checksums keep their names. Intact parts of other regions become
+partial/NAME@OFFSET. Data that can't be verified becomes unverified/...; it may have any content.
+The exit status is 1 if anything is lost or unverified.")]
+    Salvage(SalvageArgs),
 
-    /// Measure how fast your data is saved and loaded on this machine, and recommend a style
+    /// Measure how fast your data is saved and loaded here, and recommend options
     #[command(after_help = "\
 Examples:
   fdckpt bench run/
-  fdckpt bench --dir /scratch --threads 8 grid.bin")]
-    Bench(Bench),
+  fdckpt bench --directory /scratch --threads 8 grid.bin")]
+    Bench(BenchArgs),
 
-    /// Print a script that completes command lines, for a shell
+    /// Print a shell completion script
     #[command(after_help = "\
 Examples:
   fdckpt completions bash > ~/.local/share/bash-completion/completions/fdckpt")]
     Completions {
-        /// The shell
+        /// Shell to complete for
         shell: Shell,
     },
 
-    /// Print the man page, or write the pages of all commands to a folder
+    /// Print the man page, or write the pages of all commands to a directory
     #[command(after_help = "\
 Examples:
   fdckpt man | man -l -
   fdckpt man ~/.local/share/man/man1")]
     Man {
-        /// Where the pages are to go
-        folder: Option<PathBuf>,
+        /// Directory for the pages; created if absent
+        directory: Option<PathBuf>,
     },
 }
 
 #[derive(Args)]
-pub struct Look {
-    /// The file
+pub struct InfoArgs {
+    /// File to inspect
     pub file: PathBuf,
 
-    /// Print JSON (docs/tool.md has the schema)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args)]
-pub struct List {
-    #[command(flatten)]
-    pub look: Look,
+pub struct ListArgs {
+    /// File to list
+    pub file: PathBuf,
 
-    /// The frames of a self-describing checkpoint instead of its regions
+    /// Print JSON (described in docs/cli.md)
+    #[arg(long)]
+    pub json: bool,
+
+    /// List frames instead of regions (self-describing checkpoints only)
     #[arg(long)]
     pub frames: bool,
 }
 
 #[derive(Args)]
-pub struct Verify {
-    /// The files
+pub struct VerifyArgs {
+    /// Files to verify
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Also what is readable but not as it should be counts as damage: containers that are not canonical, files that FTI refuses
+    /// Exit with status 1 for warnings, too: containers that are not canonical, files that FTI rejects, missing
+    /// checksums
     #[arg(long)]
     pub strict: bool,
 
-    /// How many threads may check; the number of processors if it is not given
+    /// Maximum number of threads [default: number of processors]
     #[arg(short = 'j', long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// Print JSON (docs/tool.md has the schema)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args)]
-pub struct Extract {
-    /// The file
+pub struct ExtractArgs {
+    /// File to read
     pub file: PathBuf,
 
-    /// A region or a pattern of regions, a variable's id, a section's type, or `#N`: the one at position N in the list
+    /// Region name or pattern, variable id, section type, or `#N` for position N in the list
     pub name: String,
 
-    /// Where to write it to; a folder for several; standard output if it is `-` or not given
-    #[arg(short, long, value_name = "OUT")]
+    /// File to write, directory for several parts, or `-` for standard output (the default)
+    #[arg(short, long, value_name = "OUTPUT")]
     pub output: Option<PathBuf>,
 }
 
 #[derive(Args)]
-pub struct Cat {
-    /// The file
+pub struct CatArgs {
+    /// File to read
     pub file: PathBuf,
 
-    /// As for extract; all that there is if it is not given
+    /// Parts to write, named as for `extract` [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 }
 
-/// How frames are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Style {
-    /// As they are
+    /// Uncompressed
     Raw,
     /// Compressed by LZ4
     Lz4,
 }
 
+impl From<Style> for FrameStyle {
+    fn from(style: Style) -> Self {
+        match style {
+            Style::Raw => Self::Raw,
+            Style::Lz4 => Self::Lz4,
+        }
+    }
+}
+
+/// The default frame size of the library.
+const FRAME_SIZE: &str = "256K";
+const _: () = assert!(FRAME_SIZE_DEFAULT == 256 << 10);
+
 /// How a checkpoint is written.
 #[derive(Args)]
-pub struct Writing {
-    /// How frames are encoded
+pub struct WriteArgs {
+    /// Encoding of frames
     #[arg(long, value_name = "STYLE", default_value = "lz4")]
     pub style: Style,
 
-    /// How many threads may compress; the number of processors if it is not given
+    /// Maximum number of threads [default: number of processors]
     #[arg(short = 'j', long, value_name = "N")]
     pub threads: Option<usize>,
 
-    /// How many bytes of data a frame has at most: 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    /// Maximum frame size, 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value = FRAME_SIZE, value_parser = parse_size)]
     pub frame_size: u64,
 
-    /// Without checksums of the data: damage to it goes unnoticed
+    /// Disable checksums (corruption is not detected)
     #[arg(long)]
     pub no_checksums: bool,
 }
 
+/// The number of threads to use: that of the processors by default.
+pub fn thread_count(threads: Option<usize>) -> usize {
+    threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
+}
+
 #[derive(Args)]
-pub struct Save {
-    /// The checkpoint to write; standard output if it is `-`
+pub struct SaveArgs {
+    /// Checkpoint to write; `-` for standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 
-    /// Files, folders, or `-` for standard input; with the name of the region in front, if it is to have another one
+    /// Files, directories, or `-` for standard input, optionally with a region name
     #[arg(required = true, value_name = "[NAME=]PATH")]
     pub paths: Vec<String>,
 
     #[command(flatten)]
-    pub writing: Writing,
+    pub write: WriteArgs,
 
-    /// Something to be remembered with it, any number of times
+    /// Add an attribute (repeatable)
     #[arg(long = "attribute", value_name = "KEY=VALUE")]
     pub attributes: Vec<String>,
 }
 
 #[derive(Args)]
-pub struct Restore {
-    /// The checkpoint
+pub struct RestoreArgs {
+    /// Checkpoint to restore
     pub file: PathBuf,
 
-    /// Regions or patterns of regions; all if none is given
+    /// Region names or patterns [default: all]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
 
-    /// The folder that files are written to
+    /// Directory to write files to
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
 }
 
 #[derive(Args)]
-pub struct Salvage {
-    /// The damaged checkpoint
-    pub from: PathBuf,
+pub struct SalvageArgs {
+    /// Damaged checkpoint
+    pub input: PathBuf,
 
-    /// The checkpoint to write
-    pub to: PathBuf,
+    /// Checkpoint to write
+    pub output: PathBuf,
 
     #[command(flatten)]
-    pub writing: Writing,
+    pub write: WriteArgs,
 }
 
 fn at_least_one() -> RangedU64ValueParser<usize> {
@@ -307,107 +335,141 @@ fn at_least_one() -> RangedU64ValueParser<usize> {
 }
 
 #[derive(Args)]
-pub struct Bench {
-    /// Files and folders with data like that which is to be saved
+pub struct BenchArgs {
+    /// Files and directories of typical data
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Where checkpoints are written to
-    #[arg(long, default_value = ".")]
-    pub dir: PathBuf,
+    /// Directory to write checkpoints to
+    #[arg(short = 'C', long, alias = "dir", value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
 
-    /// The most threads to measure with; the number of processors if it is not given
+    /// Maximum number of threads [default: number of processors]
     #[arg(short = 'j', long, value_name = "N", value_parser = at_least_one())]
     pub threads: Option<usize>,
 
-    /// How many bytes of data a frame has at most: 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = ui::parse_size)]
+    /// Maximum frame size, 64K to 1G
+    #[arg(long, value_name = "SIZE", default_value = FRAME_SIZE, value_parser = parse_size)]
     pub frame_size: u64,
 
-    /// How often everything is measured; the best counts
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one())]
-    pub rounds: usize,
+    /// Number of runs; the best is reported
+    #[arg(long, alias = "rounds", value_name = "N", default_value_t = 3, value_parser = at_least_one())]
+    pub iterations: usize,
 
-    /// Take no more data than this
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = ui::parse_size)]
-    pub limit: u64,
+    /// Maximum amount of data to use
+    #[arg(long, alias = "limit", value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    pub max_bytes: u64,
 }
 
 #[derive(Args)]
-pub struct Diff {
-    /// One file
+pub struct DiffArgs {
+    /// First file
     pub a: PathBuf,
 
-    /// The other one
+    /// Second file
     pub b: PathBuf,
 
-    /// Print JSON (docs/tool.md has the schema)
+    /// Print JSON (described in docs/cli.md)
     #[arg(long)]
     pub json: bool,
 }
 
-/// What can be made of a file.
+/// A format that a file can be converted to. The hidden aliases are letters for the FTI-FF versions, and short names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    /// A self-describing checkpoint
+pub enum TargetFormat {
+    /// Self-describing checkpoint
     Checkpoint,
-    /// A CKPT container in its canonical form
+    /// CKPT container in canonical form
     Ckpt,
-    /// The index of blocks alone, without a container (the legacy file)
+    /// Block index without a container (legacy file)
     BlockIndex,
     /// FTI-FF of FTI 1.1
-    #[value(name = "A")]
-    A,
+    #[value(name = "fti-1.1", alias = "A")]
+    Fti1_1,
     /// FTI-FF of FTI 1.2
-    #[value(name = "B")]
-    B,
+    #[value(name = "fti-1.2", alias = "B")]
+    Fti1_2,
     /// FTI-FF of FTI 1.3
-    #[value(name = "C")]
-    C,
+    #[value(name = "fti-1.3", alias = "C")]
+    Fti1_3,
     /// FTI-FF of FTI 1.4.0
-    #[value(name = "D0")]
-    D0,
+    #[value(name = "fti-1.4.0", alias = "D0")]
+    Fti1_4_0,
     /// FTI-FF of FTI 1.4.1 to 1.6
-    #[value(name = "D")]
-    D,
+    #[value(name = "fti-1.4.1", alias = "D")]
+    Fti1_4_1,
     /// FTI-FF of FTI after 1.6
-    #[value(name = "E")]
-    E,
-    /// A full checkpoint of a decompression
-    Full,
-    /// The same with its window compressed
-    Compact,
-    /// The blob of the crate deflate64
-    Blob,
-    /// The blob of the crate deflate64 0.1.11 and 0.1.12
-    #[value(name = "blob-0x1001")]
-    Blob0x1001,
+    #[value(name = "fti-post-1.6", alias = "E")]
+    FtiPost1_6,
+    /// Inflate checkpoint with format, position and window
+    #[value(alias = "full")]
+    InflateFull,
+    /// Inflate checkpoint with a compressed window
+    #[value(alias = "compact")]
+    InflateCompact,
+    /// Inflate checkpoint in the layout of the crate deflate64
+    #[value(name = "deflate64-blob", alias = "blob")]
+    Deflate64Blob,
+    /// Inflate checkpoint in the layout of the crate deflate64 0.1.11 and 0.1.12
+    #[value(name = "deflate64-blob-0x1001", alias = "blob-0x1001")]
+    Deflate64Blob0x1001,
+}
+
+impl TargetFormat {
+    /// The spelling on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The version of FTI-FF, if this is one.
+    pub fn fti_version(self) -> Option<fti::FormatVersion> {
+        Some(match self {
+            Self::Fti1_1 => fti::FormatVersion::V1_1,
+            Self::Fti1_2 => fti::FormatVersion::V1_2,
+            Self::Fti1_3 => fti::FormatVersion::V1_3,
+            Self::Fti1_4_0 => fti::FormatVersion::V1_4_0,
+            Self::Fti1_4_1 => fti::FormatVersion::V1_4_1,
+            Self::FtiPost1_6 => fti::FormatVersion::Post1_6,
+            _ => return None,
+        })
+    }
+
+    /// The layout of an inflate checkpoint, if this is one.
+    pub fn inflate_layout(self) -> Option<inflate::Form> {
+        Some(match self {
+            Self::InflateFull => inflate::Form::Full,
+            Self::InflateCompact => inflate::Form::Compact,
+            Self::Deflate64Blob => inflate::Form::Blob,
+            Self::Deflate64Blob0x1001 => inflate::Form::Blob0x1001,
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Args)]
-pub struct Convert {
-    /// The file to read
-    pub from: PathBuf,
+pub struct ConvertArgs {
+    /// File to read
+    pub input: PathBuf,
 
-    /// The file to write
-    pub to: PathBuf,
+    /// File to write
+    pub output: PathBuf,
 
-    /// What to make of it; a container becomes canonical if it is not given
+    /// Format to write [default for containers: ckpt]
     #[arg(long = "to", value_name = "FORMAT")]
-    pub target: Option<Target>,
+    pub target: Option<TargetFormat>,
 
-    /// The format of the stream that a blob is of, which it does not say itself
+    /// Stream format of a deflate64 blob, which does not record it
     #[arg(long, value_name = "FORMAT")]
-    pub stream: Option<Stream>,
+    pub stream: Option<CompressionFormat>,
 
-    /// Number of the checkpoint, for FTI-FF; that of the file if it is not given
+    /// Checkpoint id for FTI-FF [default: that of the input]
     #[arg(long, value_name = "N")]
     pub ckpt_id: Option<i32>,
 }
 
-/// What compressed data can be.
+/// A format of compressed data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
+pub enum CompressionFormat {
     /// Raw Deflate
     #[value(alias = "raw")]
     Deflate,
@@ -415,45 +477,78 @@ pub enum Stream {
     Deflate64,
     /// zlib
     Zlib,
-    /// gzip, of one or more members
+    /// gzip, with one or more members
     Gzip,
 }
 
+impl From<CompressionFormat> for inflate::Format {
+    fn from(format: CompressionFormat) -> Self {
+        match format {
+            CompressionFormat::Deflate => Self::Deflate,
+            CompressionFormat::Deflate64 => Self::Deflate64,
+            CompressionFormat::Zlib => Self::Zlib,
+            CompressionFormat::Gzip => Self::Gzip,
+        }
+    }
+}
+
 #[derive(Args)]
-pub struct Inflate {
-    /// The compressed file, or a zip archive
-    #[arg(value_name = "IN")]
+pub struct InflateArgs {
+    /// Compressed file or zip archive; `-` for standard input
     pub input: PathBuf,
 
-    /// Where the output goes to; standard output if it is `-` or not given
-    #[arg(value_name = "OUT")]
+    /// File to write; `-` for standard output (the default)
     pub output: Option<PathBuf>,
 
-    /// Which entry of a zip archive; not needed if it has only one
+    /// Entry of a zip archive; required if it has several
     #[arg(long, value_name = "NAME", conflicts_with = "format")]
     pub entry: Option<String>,
 
-    /// The format; told by the content if it is not given, but for raw data
+    /// Format of the input; required for raw data, otherwise detected
     #[arg(long, value_name = "FORMAT")]
-    pub format: Option<Stream>,
+    pub format: Option<CompressionFormat>,
 
-    /// Where the state is kept from which it goes on; OUT.fdckpt-state if it is not given
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["index", "at", "len"])]
+    /// State file to resume from [default: OUTPUT.fdckpt-state]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["index", "offset", "length"], help_heading = RESUME)]
     pub state: Option<PathBuf>,
 
-    /// After how much output the state is saved, and how far apart an index has its points [default: 64M, of an index 4M]
-    #[arg(long, value_name = "SIZE", value_parser = ui::parse_size)]
-    pub every: Option<u64>,
+    /// Output between two saves of the state [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = RESUME)]
+    pub save_interval: Option<u64>,
 
-    /// An index, for reading anywhere: made if it is not there
-    #[arg(long, value_name = "FILE")]
+    /// Index file for reading at any offset; built if absent
+    #[arg(long, value_name = "FILE", help_heading = RANDOM_ACCESS)]
     pub index: Option<PathBuf>,
 
-    /// Write the output from here on only
-    #[arg(long, value_name = "OFFSET", value_parser = ui::parse_size)]
-    pub at: Option<u64>,
+    /// Output between two access points of a new index [default: 4M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = RANDOM_ACCESS)]
+    pub index_interval: Option<u64>,
 
-    /// Write only so much of the output
-    #[arg(long, value_name = "N", value_parser = ui::parse_size)]
-    pub len: Option<u64>,
+    /// Offset in the output to start at
+    #[arg(long, alias = "at", value_name = "OFFSET", value_parser = parse_size, help_heading = RANDOM_ACCESS)]
+    pub offset: Option<u64>,
+
+    /// Maximum number of bytes to write
+    #[arg(long, alias = "len", value_name = "SIZE", value_parser = parse_size, help_heading = RANDOM_ACCESS)]
+    pub length: Option<u64>,
+
+    /// Former option for both intervals.
+    #[arg(long, hide = true, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(conflicts_with_all = ["save_interval", "index_interval"])]
+    every: Option<u64>,
+}
+
+const RESUME: &str = "Resuming";
+const RANDOM_ACCESS: &str = "Random access";
+
+impl InflateArgs {
+    /// Bytes of output between two saves of the state, if given.
+    pub fn save_interval(&self) -> Option<u64> {
+        self.save_interval.or(self.every)
+    }
+
+    /// Bytes of output between two access points of an index, if given.
+    pub fn index_interval(&self) -> Option<u64> {
+        self.index_interval.or(self.every)
+    }
 }

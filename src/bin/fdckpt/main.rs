@@ -1,74 +1,47 @@
-//! fdckpt: looks into checkpoint files, checks, saves, restores, converts and resumes them.
+//! fdckpt: inspects, verifies, creates, restores and converts checkpoint files.
 //!
-//! It is written on the public API of the library alone: what it can't do, no other program can. One file per command or group of
-//! commands; `cli` is what the command line may be, `kind` tells what a file is, `files` reads and writes, `ui` is what people see.
+//! It uses the public API of the library only. `cli` defines the command line, `commands` has one file per command,
+//! `format` knows how each format is printed, verified and compared; `detect` finds out the format of a file, and
+//! `term` prints.
 
 #![forbid(unsafe_code)]
 
-mod bench;
 mod cli;
-mod convert;
-mod diff;
-mod extract;
-mod files;
-mod inflate;
+mod commands;
+mod detect;
+mod error;
+mod exit;
+mod foreign;
+mod format;
+mod input;
 mod json;
-mod kind;
-mod look;
-mod man;
-mod pack;
+mod output;
+mod path;
 mod regions;
-mod resume;
-mod ui;
-mod verify;
-mod zip;
+mod select;
+mod signals;
+mod term;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use cli::{Cli, Command};
-use ui::Trouble;
+use clap::Parser;
+use cli::Cli;
+use error::CliError;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that goes to a closed pipe is no reason to fail.
+            // Printing help to a closed pipe is not an error.
             _ = error.print();
-            return ExitCode::from(if error.use_stderr() { ui::TROUBLE } else { ui::GOOD });
+            return ExitCode::from(if error.use_stderr() { exit::ERROR } else { exit::OK });
         }
     };
-    ui::QUIET.store(cli.quiet, std::sync::atomic::Ordering::Relaxed);
-    if let Err(error) = files::handle_signals() {
-        return ui::report(&Trouble::from(error));
+    term::message::set_quiet(cli.quiet);
+    if let Err(error) = signals::install() {
+        return ExitCode::from(CliError::from(error).print());
     }
-    let result = run(cli.command);
-    files::leave_to_signal();
-    match result {
-        Ok(status) => ExitCode::from(status),
-        Err(trouble) => ui::report(&trouble),
-    }
-}
-
-fn run(command: Command) -> Result<u8, Trouble> {
-    match command {
-        Command::Info(look) => look::info(&look),
-        Command::List(look) => look::list(&look),
-        Command::Verify(verify) => verify::verify(&verify),
-        Command::Extract(extract) => extract::extract(&extract),
-        Command::Cat(cat) => extract::cat(&cat),
-        Command::Save(save) => pack::save(&save),
-        Command::Restore(restore) => pack::restore(&restore),
-        Command::Diff(diff) => diff::diff(&diff),
-        Command::Convert(convert) => convert::convert(&convert),
-        Command::Inflate(inflate) => inflate::inflate(&inflate),
-        Command::Salvage(salvage) => pack::salvage(&salvage),
-        Command::Bench(bench) => bench::bench(&bench),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "fdckpt", &mut script);
-            files::to_stdout(&script)
-        }
-        Command::Man { folder } => man::man(folder.as_deref()),
-    }
+    let result = commands::run(cli.command);
+    signals::exit_by_signal();
+    ExitCode::from(result.unwrap_or_else(|error| error.print()))
 }

@@ -99,7 +99,7 @@ impl Compressor<'_> {
     }
 
     /// Starts a new stream, which refers to nothing before it. Does not touch what else LZ4 carries from one stream to the
-    /// next, so the first stream of a compressor may be encoded otherwise than later ones (docs/frame-format.md, "History").
+    /// next, so the first stream of a compressor may be encoded otherwise than later ones (docs/format/frame.md, "History").
     pub(crate) fn reset(&mut self) {
         // SAFETY: the stream is valid by the type's invariant.
         unsafe { reset(self.stream) }

@@ -1,4 +1,4 @@
-//! A model of the container, written from docs/container-format.md: the metadata is parsed into a tree, by recursion,
+//! A model of the container, written from docs/format/container.md: the metadata is parsed into a tree, by recursion,
 //! and everything is copied. Also a generator of files. Shares no code with the library.
 
 #![allow(dead_code, reason = "each user uses a part of it")]

@@ -1,4 +1,4 @@
-//! A model of the frame format: plain vectors, and LZ4 called directly. Written from docs/frame-format.md and the
+//! A model of the frame format: plain vectors, and LZ4 called directly. Written from docs/format/frame.md and the
 //! description of the API; shares no code with the library.
 
 #![allow(dead_code, reason = "each user uses a part of it")]

@@ -13,7 +13,7 @@
      reader   _open -> _read ... -> _free
 
    The file is also a CKPT container (fdckpt/container.h), and its frames
-   are those of fd_checkpt.h.  docs/checkpoint-format.md specifies it. */
+   are those of fd_checkpt.h.  docs/format/checkpoint.md specifies it. */
 
 #include "common.h"
 
