@@ -1,8 +1,8 @@
 //! How many frames are encoded or decoded: on how many threads, and from which offset on.
 
-use crate::sys::lz4::StreamOffset;
 use crate::bytes::end_of;
 use crate::frame::{Error, FrameStyle};
+use crate::sys::lz4::StreamOffset;
 
 use super::codec;
 use super::error::FrameError;
