@@ -299,7 +299,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_memory(
     unsafe {
         write_frames(c"fdckpt_frames_write_memory", frames, frame_count, cursor, threads, |settings, frames| {
             let region = ffi::slice_from_raw_mut(memory, memory_size)?;
-            settings.checkpt_mmio(frames, region)
+            settings.write_to_slice(frames, region)
         })
     }
 }
@@ -336,7 +336,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_stream(
     unsafe {
         write_frames(c"fdckpt_frames_write_stream", frames, frame_count, cursor, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_stream(frames, fd)
+            settings.write_to_stream(frames, fd)
         })
     }
 }
@@ -374,7 +374,7 @@ pub unsafe extern "C" fn fdckpt_frames_write_file(
     unsafe {
         write_frames(c"fdckpt_frames_write_file", frames, frame_count, cursor, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.checkpt_file(frames, fd)
+            settings.write_to_file(frames, fd)
         })
     }
 }
@@ -417,7 +417,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_memory(
     unsafe {
         read_frames(c"fdckpt_frames_read_memory", frames, frame_count, threads, |settings, frames| {
             let region = ffi::slice_from_raw(memory, memory_size)?;
-            settings.restore_mmio(frames, region)
+            settings.read_from_slice(frames, region)
         })
     }
 }
@@ -448,7 +448,7 @@ pub unsafe extern "C" fn fdckpt_frames_read_file(
     unsafe {
         read_frames(c"fdckpt_frames_read_file", frames, frame_count, threads, |settings, frames| {
             let fd = ffi::borrow_fd(fd)?;
-            settings.restore_file(frames, fd)
+            settings.read_from_file(frames, fd)
         })
     }
 }

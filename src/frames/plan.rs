@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::codec::{History, bound};
-use super::{Frame, FrameError};
+use super::error::FrameError;
+use super::request::Frame;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
 

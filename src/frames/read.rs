@@ -1,16 +1,51 @@
 //! Restoring many frames on several threads.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use crate::mapped_file::map_file;
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::batch::Frames;
 use super::codec::{From, Restorer};
+use super::error::FrameError;
 use super::plan::PART;
-use super::{FrameError, FrameReadRequest};
+use super::request::FrameReadRequest;
 use crate::bytes::end_of;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
 use crate::sync::pipeline::{Failed, each};
+
+impl Frames {
+    /// Restores frames from memory, in any order and on several threads.
+    ///
+    /// # Errors
+    /// That of the first frame for which restoring fails: [`Error::UnexpectedEof`]; [`Error::Corrupt`]; [`Error::SeekPastEnd`];
+    /// [`Error::OutOfMemory`]. What is in the buffers of any frame then, is undefined.
+    pub fn read_from_slice(&self, frames: &mut [FrameReadRequest<'_, '_>], region: &[u8]) -> Result<(), FrameError> {
+        restore(self.threads, frames, From::Memory(region))
+    }
+
+    /// Restores frames from a file, by reading at their offsets: where the file stands does not matter, and does not change.
+    ///
+    /// # Errors
+    /// As for [`read_from_slice`](Self::read_from_slice), and [`Error::Io`] where reading fails.
+    pub fn read_from_file(&self, frames: &mut [FrameReadRequest<'_, '_>], file: impl AsFd) -> Result<(), FrameError> {
+        restore(self.threads, frames, From::File(file.as_fd()))
+    }
+
+    /// Restores frames from a file by a memory map. Nobody may shorten the file meanwhile: a process that touches a part of a map that
+    /// its file no longer has is ended by the system (SIGBUS).
+    ///
+    /// # Errors
+    /// As for [`read_from_slice`](Self::read_from_slice), and [`Error::Io`] where the file can't be mapped.
+    pub fn read_from_mmap(&self, frames: &mut [FrameReadRequest<'_, '_>], file: &File) -> Result<(), FrameError> {
+        let map = map_file(file).map_err(Error::from)?;
+        self.read_from_slice(frames, map.bytes())
+    }
+}
 
 /// Small frames, and small buffers of a RAW frame, are restored together up to about this size.
 const TOGETHER: u64 = 256 << 10;

@@ -1,12 +1,15 @@
 //! Making many frames on several threads.
 
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::batch::Frames;
 use super::codec::Maker;
+use super::error::FrameError;
 use super::plan::{Job, Plan};
-use super::{Frame, FrameError, Frames};
+use super::request::Frame;
 use crate::alloc::{try_collect, try_zeroed};
 use crate::bytes::end_of;
 use crate::error_base::IoOperation;
@@ -16,6 +19,41 @@ use crate::frame::{BUFFER_MIN, CHUNK_MAX, FrameStyle, chunk_bound};
 use crate::sync::pipeline::{Failed, Made, Pipeline};
 use crate::sys::fd;
 use crate::sys::shared_bytes::SharedBytesMut;
+
+impl Frames {
+    /// Makes frames in memory. Returns the offset one past the last; [`Frame::range`] tells where each is. A further call goes on with the
+    /// checkpoint: it begins at that offset, and its frames are to LZ4 such that follow those of the calls before.
+    ///
+    /// Memory of the size that [`bound`](Self::bound) says is always enough. With less, the same frame fails as if they were made
+    /// one after the other. Bytes behind the last frame may be changed too.
+    ///
+    /// # Errors
+    /// [`Error::BufferFull`] where the memory is too small; [`Error::SeekPastEnd`] where it ends before the first offset;
+    /// [`Error::OutOfMemory`]. The frames before the one named are made then, and a further call begins as this one did.
+    pub fn write_to_slice(&mut self, frames: &mut [Frame<'_>], region: &mut [u8]) -> Result<u64, FrameError> {
+        to_memory(self, frames, region)
+    }
+
+    /// Makes frames and writes them to `fd` in order: a file, from its position on, a pipe, a socket. Otherwise as
+    /// [`write_to_slice`](Self::write_to_slice).
+    ///
+    /// # Errors
+    /// [`Error::Io`] where writing fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also a part
+    /// of what follows.
+    pub fn write_to_stream(&mut self, frames: &mut [Frame<'_>], fd: impl AsFd) -> Result<u64, FrameError> {
+        to_stream(self, frames, fd.as_fd())
+    }
+
+    /// Makes frames and writes them to `file`, several at a time and each at its offset: where the file stands does not matter, and does
+    /// not change. Otherwise as [`write_to_slice`](Self::write_to_slice).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
+    /// fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of others.
+    pub fn write_to_file(&mut self, frames: &mut [Frame<'_>], file: impl AsFd) -> Result<u64, FrameError> {
+        to_file(self, frames, file.as_fd())
+    }
+}
 
 /// What is to be made, and how.
 struct Work<'w, 'b> {

@@ -252,7 +252,7 @@ fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
     let start = now();
     let index = Index::build(stream, std::io::sink(), format, every).expect("it is sound");
     let build = data.len() as f64 / 1e6 / (now() - start);
-    let size = index.to_container().and_then(|container| container.serialized_size()).expect("memory");
+    let size = index.to_container().expect("memory").serialized_size().expect("memory");
     let mut reader = index.reader(Cursor::new(stream)).expect("its input");
     let (mut part, mut place) = ([0; 1000], 0);
     let mut next = || {
