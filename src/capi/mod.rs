@@ -7,7 +7,7 @@
 //! - [`fd_checkpt`], [`fd_checkpt_types`]: the functions and structs of fd_checkpt.h.
 //! - [`error_code`], [`last_error`], [`log`], [`options`], [`common`]: `fdckpt/common.h`. [`threads`]: `fdckpt/threads.h`.
 //! - [`checkpoint_writer`], [`checkpoint_reader`], [`checkpoint_verify`]: `fdckpt/checkpoint.h`.
-//! - [`frames`]: `fdckpt/frames.h`.
+//! - `fdckpt/frames.h`: [`frames`].
 //! - [`container`], [`block_index`]: `fdckpt/container.h`. [`fti`], [`fti_file`]: `fdckpt/fti.h`.
 //! - [`inflate`], [`inflate_index`]: `fdckpt/inflate.h`.
 //! - [`struct_size`]: how structs of the API grow.
