@@ -1,8 +1,8 @@
 //! How many frames are encoded or decoded: on how many threads, and from which offset on.
 
-use crate::sys::lz4::StreamOffset;
 use crate::bytes::end_of;
 use crate::frame::{Error, FrameStyle};
+use crate::sys::lz4::StreamOffset;
 
 use super::codec;
 use super::error::FrameError;
@@ -43,10 +43,10 @@ use super::request::Frame;
 /// [`set_threads`](crate::set_threads) says. Restoring takes half a MiB for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frames {
-    threads: usize,
+    pub(super) threads: usize,
     /// Where the next frame to be made begins.
-    next: u64,
-    history: StreamOffset,
+    pub(super) next: u64,
+    pub(super) history: StreamOffset,
 }
 
 impl Frames {

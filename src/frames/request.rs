@@ -7,9 +7,9 @@ use crate::frame::FrameStyle;
 /// A frame to be made of buffers: by [`Frames`].
 #[derive(Debug)]
 pub struct Frame<'b> {
-    style: FrameStyle,
-    buffers: &'b [&'b [u8]],
-    range: Range<u64>,
+    pub(super) style: FrameStyle,
+    pub(super) buffers: &'b [&'b [u8]],
+    pub(super) range: Range<u64>,
 }
 
 impl<'b> Frame<'b> {
@@ -23,7 +23,7 @@ impl<'b> Frame<'b> {
         self.range.clone()
     }
 
-    fn sizes(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn sizes(&self) -> impl Iterator<Item = u64> {
         self.buffers.iter().map(|buffer| buffer.len() as u64)
     }
 }
@@ -31,10 +31,10 @@ impl<'b> Frame<'b> {
 /// A frame to be restored to buffers: by [`Frames`].
 #[derive(Debug)]
 pub struct FrameReadRequest<'f, 'b> {
-    style: FrameStyle,
-    offset: u64,
-    buffers: &'f mut [&'b mut [u8]],
-    end: u64,
+    pub(super) style: FrameStyle,
+    pub(super) offset: u64,
+    pub(super) buffers: &'f mut [&'b mut [u8]],
+    pub(super) end: u64,
 }
 
 impl<'f, 'b> FrameReadRequest<'f, 'b> {
@@ -48,7 +48,7 @@ impl<'f, 'b> FrameReadRequest<'f, 'b> {
         self.end
     }
 
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         self.buffers.iter().map(|buffer| buffer.len() as u64).fold(0, u64::saturating_add)
     }
 }
