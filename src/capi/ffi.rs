@@ -1,8 +1,10 @@
 //! Between C and the library: pointers are checked, panics stop, errors become return codes.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use super::call_error::CallError;
@@ -279,6 +281,16 @@ pub(super) unsafe fn str_from_c<'t>(text: *const c_char) -> Result<&'t str, Inva
     // SAFETY: `text` is non-null, so it is a C string (contract of this function).
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| InvalidArgument("the name is not UTF-8"))
+}
+
+/// The caller's path.
+///
+/// # Safety
+/// `path` is NULL, or a C string that lives and does not change for `'p`.
+pub(super) unsafe fn path_from_c<'p>(path: *const c_char) -> Result<&'p Path, InvalidArgument> {
+    ensure_non_null(path, "the path is NULL")?;
+    // SAFETY: `path` is non-null, so it is a C string (contract of this function).
+    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
 }
 
 /// The caller's descriptor.

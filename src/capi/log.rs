@@ -1,4 +1,4 @@
-//! The log: one line for each failure.
+//! The log: one line for each failure. The comments of its types are those of the header.
 //!
 //! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
 
@@ -22,13 +22,24 @@ use crate::sys::cancel::CancelGuard;
 use crate::sys::env::env_equals;
 use crate::sys::stderr::write_stderr;
 
-/// The level of a line that tells of a failure.
-pub const FDCKPT_LOG_WARNING: c_int = 3;
+/// Levels of log lines.
+#[repr(C)]
+pub enum fdckpt_log_level_t {
+    /// A call failed.
+    FDCKPT_LOG_WARNING = 3,
+}
 
-/// Receives log lines. context is what was given to fdckpt_set_log_callback, level is FDCKPT_LOG_WARNING, line is text without a newline
-/// at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
-/// It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
-/// callback's own have failed), but must return: no longjmp, no C++ exception.
+constants! { fdckpt_log_level_t: FDCKPT_LOG_WARNING }
+
+/// Receives log lines.
+///
+/// Called by the thread whose call failed, possibly by several threads at the same time. May call
+/// the library: fdckpt_last_error() describes the failure that is logged, and still does after a
+/// call made by the callback fails too. Must return: no longjmp, no C++ exception.
+///
+/// @param context  `context` of fdckpt_set_log_callback
+/// @param level    FDCKPT_LOG_WARNING
+/// @param line     text without a newline, valid until the callback returns
 pub type fdckpt_log_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, level: c_int, line: *const c_char)>;
 
 /// Remembers and logs that `function` of fd_checkpt.h failed, and returns the code for it.

@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
-use super::layout::{Layout, Slot};
-use super::write::Chunk;
+use super::layout::{Chunk, Layout, Slot};
 use crate::alloc::{try_with_capacity, try_zeroed};
 use crate::sync::parallel_for::parallel_for;
 

@@ -7,15 +7,16 @@ use std::sync::OnceLock;
 use super::block_hash::{BlockHash, Hashes, Run, SIZES};
 use super::error::Error;
 use super::journal::{self, Head, Identity, Place};
-use super::layout::{Layout, Slot};
+use super::layout::{Chunk, Layout, Slot};
+use super::state::{Base, Bases};
 use super::write::{self, Memory, Meta, PIECE, Writer};
-use super::{Checkpoint, Options, Protected, SyncMode, hash_file};
+use super::{Options, Protected, SyncMode, hash_file};
 use crate::alloc::{try_collect, try_with_capacity};
 use crate::atomic_file::AtomicFile;
 use crate::error_base::{IoError, IoOperation};
 use crate::mapped_file::map_file;
 use crate::sync::parallel_for::parallel_for;
-use crate::sys::fd::{self, FileId};
+use crate::sys::fd;
 use crate::sys::lock::FileLock;
 
 /// How a file is updated.
@@ -83,35 +84,6 @@ pub enum Decision {
     Commit,
     /// The file keeps its old state.
     Abandon,
-}
-
-/// A state that the file may be in.
-#[derive(Debug)]
-struct Base {
-    identity: Identity,
-    layout: Layout,
-    /// Nothing after a restart.
-    hashes: Option<Hashes>,
-    /// The file that was found to be sound after a restart, if it is known which one that is: a copy in the same state may be damaged.
-    sound: Option<FileId>,
-}
-
-/// States that the file may be in, none without an update: the last one; where an update has failed or was prepared, also that which it
-/// was to lead to.
-#[derive(Debug, Default)]
-pub(super) struct Bases([Option<Base>; 2]);
-
-impl Bases {
-    /// That of a file that is read.
-    pub(super) fn resumed(checkpoint: &Checkpoint<'_>, sound: Option<FileId>) -> Result<Self, Error> {
-        let (identity, layout) = (Identity::of(checkpoint.file), Layout::of(checkpoint)?);
-        Ok(Self([Some(Base { identity, layout, hashes: None, sound }), None]))
-    }
-
-    fn take(&mut self, identity: &Identity) -> Option<Base> {
-        let found = self.0.iter_mut().find(|base| base.as_ref().is_some_and(|base| base.identity == *identity));
-        found.and_then(Option::take)
-    }
 }
 
 /// When the file changes.
@@ -339,7 +311,7 @@ fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Pla
 fn hash_chunks(
     layout: &mut Layout,
     before: Option<&Layout>,
-    chunk: &write::Chunk<'_>,
+    chunk: &Chunk<'_>,
     runs: &[Run],
     threads: usize,
 ) -> Result<(), Error> {

@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
-use super::layout::{Layout, Slot};
-use super::update::Bases;
+use super::layout::{Chunk, Layout, Slot};
+use super::state::Bases;
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
@@ -211,9 +211,6 @@ pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Op
 const GROUP_FS_MORE: u64 = 8;
 
 pub(super) const TOO_LARGE: Error = Error::OffsetOverflow { size: u64::MAX };
-
-/// Where the bytes of a slot's chunk are.
-pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
 
 /// Writes the file, and notes the hashes in the layout.
 fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<(), Error> {

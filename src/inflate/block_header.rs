@@ -1,9 +1,20 @@
 //! Block headers (RFC 1951, 3.2.3 to 3.2.7).
 
 use super::bit_reader::Bits;
-use super::decoder::Lengths;
 use super::error::DataError;
-use super::huffman::{END, LITERALS, Table};
+use super::huffman::{END, LITERALS, Lengths, Table};
+
+/// A kind of block. Between blocks it is [`Stored`](Self::Stored), with nothing left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BlockKind {
+    /// Stored: uncompressed.
+    Stored = 0,
+    /// Compressed with fixed codes.
+    Fixed = 1,
+    /// Compressed with codes of its own.
+    Dynamic = 2,
+}
 
 /// What a header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

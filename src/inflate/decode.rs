@@ -6,7 +6,7 @@
 use super::bit_reader::Bits;
 use super::error::DataError;
 use super::huffman::{
-    BadCode, DEFLATE, DEFLATE64, DISTANCES, DistanceTable, END_OF_BLOCK, FIXED, LITERAL, LITERALS, LiteralTable, SECOND, SPECIAL,
+    BadCode, DEFLATE, DEFLATE64, DistanceTable, END_OF_BLOCK, FIXED, LITERAL, LITERALS, Lengths, LiteralTable, SECOND, SPECIAL,
 };
 
 /// The tables of a block.
@@ -28,7 +28,7 @@ impl Tables {
     }
 
     /// For the code lengths of a dynamic block.
-    pub(super) fn build(&mut self, lengths: &[u8; LITERALS + DISTANCES]) -> Result<(), DataError> {
+    pub(super) fn build(&mut self, lengths: &Lengths) -> Result<(), DataError> {
         let symbols = if self.deflate64 { &DEFLATE64 } else { &DEFLATE };
         let (literals, distances) = lengths.split_at(LITERALS);
         self.fixed = false;

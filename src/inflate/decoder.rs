@@ -8,19 +8,15 @@
 //! that matches can refer to, it goes there directly.
 
 use super::bit_reader::Bits;
-use super::block_header::{self, Block};
+use super::block_header::{self, Block, BlockKind};
 use super::decode::{self, MARGIN, SLACK, Step, Tables};
-use super::error::DataError;
-use super::error::Error;
-use super::huffman::{DISTANCES, LITERALS};
+use super::error::{DataError, Error};
+use super::huffman::{DISTANCES, LITERALS, Lengths};
+use super::progress::{Progress, Status};
 use super::window::{HISTORY, Window};
-use super::{Progress, Status};
 
 /// Bytes of an unfinished element: the longest is a dynamic block's header, 17 bits, 19 times 3 and 320 times 7, and the bits before.
 pub(super) const CARRY_MAX: usize = 320;
-
-/// The code lengths of a block: literals and lengths, then distances.
-pub(super) type Lengths = [u8; LITERALS + DISTANCES];
 
 /// What comes next in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +33,6 @@ pub(super) enum State {
     Failed(Error),
 }
 
-/// The kind of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Kind {
-    Stored = 0,
-    Fixed = 1,
-    Dynamic = 2,
-}
-
 /// A position between two elements, with what is needed to go on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -53,7 +40,7 @@ pub(super) struct Place {
     pub(super) bit: u64,
     /// The bits of the byte in which it lies that are not before it, as a number; 0 where a byte begins.
     pub(super) rest: u8,
-    pub(super) kind: Kind,
+    pub(super) kind: BlockKind,
     pub(super) last: bool,
     /// Of a stored block, how many bytes of it are to come. 0: a block's header is next, or nothing if it was the last block.
     pub(super) stored: u32,
@@ -82,7 +69,7 @@ pub(super) struct Engine {
     carry: [u8; CARRY_MAX],
     carried: usize,
     /// The block that `state` is about, or the one that ended.
-    kind: Kind,
+    kind: BlockKind,
     last: bool,
     lengths: Lengths,
     /// Where the block's first symbol is: there, its first event is still to come.
@@ -94,7 +81,7 @@ pub(super) struct Engine {
     header: Place,
 }
 
-const START: Place = Place { bit: 0, rest: 0, kind: Kind::Stored, last: false, stored: 0 };
+const START: Place = Place { bit: 0, rest: 0, kind: BlockKind::Stored, last: false, stored: 0 };
 
 impl Engine {
     pub(super) fn new(deflate64: bool) -> Self {
@@ -106,7 +93,7 @@ impl Engine {
             bit: 0,
             carry: [0; CARRY_MAX],
             carried: 0,
-            kind: Kind::Stored,
+            kind: BlockKind::Stored,
             last: false,
             lengths: [0; _],
             first_symbol: 0,
@@ -121,7 +108,7 @@ impl Engine {
         // Can't fail: nothing is to be kept.
         _ = self.window.restore(0, &[], 0);
         (self.written, self.state, self.bit, self.carried) = (0, State::Header, 0, 0);
-        (self.kind, self.last, self.event, self.header) = (Kind::Stored, false, None, START);
+        (self.kind, self.last, self.event, self.header) = (BlockKind::Stored, false, None, START);
     }
 
     pub(super) fn deflate64(&self) -> bool {
@@ -262,7 +249,7 @@ impl Engine {
         let header =
             block_header::parse(&mut ahead, place, &mut lengths, self.deflate64()).map_err(|fault| self.fail(fault, place))?;
         let Some((last, block)) = header else { return Ok(false) };
-        let before = Place { bit: place, rest: rest_of_byte(bits, place), kind: Kind::Stored, last: self.last, stored: 0 };
+        let before = Place { bit: place, rest: rest_of_byte(bits, place), kind: BlockKind::Stored, last: self.last, stored: 0 };
         self.state = match block {
             Block::Stored(0) => State::Header,
             Block::Stored(size) => State::Stored(size),
@@ -281,9 +268,9 @@ impl Engine {
         self.last = last;
         self.first_symbol = end * 8 - bits.left();
         self.kind = match block {
-            Block::Stored(_) => Kind::Stored,
-            Block::Fixed => Kind::Fixed,
-            Block::Dynamic => Kind::Dynamic,
+            Block::Stored(_) => BlockKind::Stored,
+            Block::Fixed => BlockKind::Fixed,
+            Block::Dynamic => BlockKind::Dynamic,
         };
         if block == Block::Stored(0) {
             self.end_stored(self.first_symbol);
@@ -293,7 +280,7 @@ impl Engine {
 
     /// A stored block has ended, which is an event.
     fn end_stored(&mut self, bit: u64) {
-        self.event = Some(Place { bit, rest: 0, kind: Kind::Stored, last: self.last, stored: 0 });
+        self.event = Some(Place { bit, rest: 0, kind: BlockKind::Stored, last: self.last, stored: 0 });
         self.state = if self.last { State::Done } else { State::Header };
     }
 
@@ -397,7 +384,7 @@ impl Engine {
     /// The position to store in a checkpoint, with its code lengths if it is in a dynamic block. After an error there is none.
     pub(super) fn place(&self, at: At) -> Result<(Place, &Lengths), Error> {
         let rest = if self.bit.is_multiple_of(8) { 0 } else { self.carry[0] >> (self.bit % 8) };
-        let here = Place { bit: self.bit, rest, kind: Kind::Stored, last: self.last, stored: 0 };
+        let here = Place { bit: self.bit, rest, kind: BlockKind::Stored, last: self.last, stored: 0 };
         match self.state {
             State::Failed(_) => Err(Error::Poisoned),
             State::Stored(stored) => Ok((Place { stored, ..here }, &self.lengths)),
@@ -419,16 +406,16 @@ impl Engine {
     pub(super) fn restore(&mut self, from: &Snapshot<'_>) -> Result<(), Error> {
         let Place { bit, rest, kind, last, stored } = from.place;
         let mut tables = Tables::new(self.deflate64());
-        if kind == Kind::Dynamic {
+        if kind == BlockKind::Dynamic {
             tables.build(from.lengths).map_err(|_| Error::InvalidCheckpoint("has invalid code lengths"))?;
         }
         let partial = usize::from(!bit.is_multiple_of(8));
         let carried = partial + from.ahead.len();
         // As much as an unfinished header or symbol has; nothing of what is not decoded is ever read ahead.
         let most = match kind {
-            Kind::Stored if stored > 0 || last => 0,
-            Kind::Stored => CARRY_MAX - 1,
-            Kind::Fixed | Kind::Dynamic => 7,
+            BlockKind::Stored if stored > 0 || last => 0,
+            BlockKind::Stored => CARRY_MAX - 1,
+            BlockKind::Fixed | BlockKind::Dynamic => 7,
         };
         if from.ahead.len() > most {
             return Err(Error::InvalidCheckpoint("has too many bytes of read-ahead"));
@@ -441,19 +428,19 @@ impl Engine {
         self.carry[partial..carried].copy_from_slice(from.ahead);
         self.carried = carried;
         (self.kind, self.last) = (kind, last);
-        self.header = Place { kind: Kind::Stored, stored: 0, ..from.place };
+        self.header = Place { kind: BlockKind::Stored, stored: 0, ..from.place };
         self.event = Some(from.place);
         // No position is this one: an event has been.
         self.first_symbol = u64::MAX;
         self.state = match kind {
-            Kind::Stored if stored > 0 => State::Stored(stored),
-            Kind::Stored if last => State::Done,
-            Kind::Stored => State::Header,
-            Kind::Fixed => {
+            BlockKind::Stored if stored > 0 => State::Stored(stored),
+            BlockKind::Stored if last => State::Done,
+            BlockKind::Stored => State::Header,
+            BlockKind::Fixed => {
                 self.tables.build_fixed();
                 State::Codes
             }
-            Kind::Dynamic => {
+            BlockKind::Dynamic => {
                 self.tables = tables;
                 (self.lengths, self.event_lengths) = (*from.lengths, *from.lengths);
                 State::Codes

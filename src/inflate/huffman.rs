@@ -24,6 +24,9 @@ pub(super) const LONGEST: usize = 15;
 pub(super) const LITERALS: usize = 288;
 pub(super) const DISTANCES: usize = 32;
 
+/// The code lengths of a block: literals and lengths, then distances.
+pub(super) type Lengths = [u8; LITERALS + DISTANCES];
+
 /// The symbol that ends a block.
 pub(super) const END: usize = 256;
 

@@ -2,8 +2,11 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::checkpoint::{Form, Position};
 use super::error::Error;
-use super::{Form, Format, Inflate, Position, Status};
+use super::format::Format;
+use super::progress::Status;
+use super::stream::Inflate;
 use crate::alloc::try_grow;
 
 /// Decompresses while it is read: of a [`BufRead`] with compressed data it makes a [`Read`] and [`BufRead`] of the output.

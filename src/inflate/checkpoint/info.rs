@@ -1,10 +1,13 @@
 //! What a checkpoint tells of itself.
 
-use super::checkpoint::{self, Envelope};
-use super::decoder::Kind;
+use super::compressed_window;
 use super::deflate64_layout::{Blob, Layout};
-use super::error::Error;
-use super::{Form, Format, Inflate, Position, compressed_window};
+use super::encoding::{Form, Position};
+use super::full_layout::{self, Envelope};
+use crate::inflate::block_header::BlockKind;
+use crate::inflate::error::Error;
+use crate::inflate::format::Format;
+use crate::inflate::stream::Inflate;
 
 /// What is in a checkpoint of any form, as [`Description::read`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +35,6 @@ pub struct Description {
     pub window: u64,
 }
 
-/// A kind of block. Between blocks it is [`Stored`](Self::Stored), with nothing left of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockKind {
-    /// Stored: uncompressed.
-    Stored,
-    /// Compressed with fixed codes.
-    Fixed,
-    /// Compressed with codes of its own.
-    Dynamic,
-}
-
 impl Description {
     /// Reads a checkpoint, which is checked in every respect, as [`Inflate::restore`] does it.
     ///
@@ -58,7 +50,7 @@ impl Description {
             let (input, output) = blob.position();
             return Ok(Self::of(&blob, form, None, fits_deflate, Position { input, output }));
         }
-        let format = checkpoint::format(checkpoint).unwrap_or(Format::Deflate);
+        let format = full_layout::format(checkpoint).unwrap_or(Format::Deflate);
         let position = Inflate::new(format)?.restore(checkpoint)?;
         let envelope = Envelope::of(checkpoint).ok_or(Error::Internal)?;
         let form = if envelope.is_compressed { Form::Compact } else { Form::Full };
@@ -96,11 +88,7 @@ impl Description {
             fits_deflate,
             position,
             bit: place.bit,
-            block: Some(match place.kind {
-                Kind::Stored => BlockKind::Stored,
-                Kind::Fixed => BlockKind::Fixed,
-                Kind::Dynamic => BlockKind::Dynamic,
-            }),
+            block: Some(place.kind),
             is_last_block: place.last,
             stored_left: place.stored,
             unread: blob.unread() as u64,
@@ -110,5 +98,5 @@ impl Description {
 }
 
 fn is_checkpoint(bytes: &[u8]) -> bool {
-    bytes.starts_with(&checkpoint::MAGIC)
+    bytes.starts_with(&full_layout::MAGIC)
 }

@@ -1,9 +1,10 @@
 //! The checkpoint blob of raw streams: its two layouts, written and read. docs/format/inflate-checkpoint.md describes them.
 
-use super::decoder::{At, Engine, Kind, Lengths, Place, Snapshot};
-use super::error::Error;
-use super::huffman::{END, LITERALS};
-use super::window::{HISTORY, WINDOW_MAX};
+use crate::inflate::block_header::BlockKind;
+use crate::inflate::decoder::{At, Engine, Place, Snapshot};
+use crate::inflate::error::Error;
+use crate::inflate::huffman::{END, LITERALS, Lengths};
+use crate::inflate::window::{HISTORY, WINDOW_MAX};
 
 /// Bytes before the window, in both layouts.
 pub(super) const HEAD: usize = 346;
@@ -66,7 +67,7 @@ pub(super) fn head(engine: &Engine, layout: Layout, at: At) -> Result<([u8; HEAD
     let size = stored.len();
     head[stored].copy_from_slice(&place.stored.to_le_bytes()[..size]);
     match layout {
-        _ if place.kind == Kind::Dynamic => head[14..334].copy_from_slice(lengths),
+        _ if place.kind == BlockKind::Dynamic => head[14..334].copy_from_slice(lengths),
         Layout::Unversioned => head[14..334].fill(NONE),
         Layout::Version0x1001 => {}
     }
@@ -164,15 +165,15 @@ impl<'a> Blob<'a> {
 
         let last = kind & 0x80 != 0;
         let kind = match kind & 0x7f {
-            0 => Kind::Stored,
-            1 => Kind::Fixed,
-            2 => Kind::Dynamic,
+            0 => BlockKind::Stored,
+            1 => BlockKind::Fixed,
+            2 => BlockKind::Dynamic,
             _ => return refuse("has an unknown block type"),
         };
         if bit > LONGEST_STREAM || written > LONGEST_STREAM {
             return refuse("has a position out of range");
         }
-        if stored > 0xffff || stored != 0 && kind != Kind::Stored {
+        if stored > 0xffff || stored != 0 && kind != BlockKind::Stored {
             return refuse("has an impossible number of stored bytes");
         }
         if stored > 0 && !bit.is_multiple_of(8) {
@@ -189,7 +190,7 @@ impl<'a> Blob<'a> {
 
         let lengths: Lengths = head[14..334].try_into().unwrap_or([0; _]);
         let lengths = match (kind, layout) {
-            (Kind::Dynamic, _) => code_lengths(lengths, deflate64)?,
+            (BlockKind::Dynamic, _) => code_lengths(lengths, deflate64)?,
             (_, Layout::Unversioned) if lengths.iter().any(|&length| length != NONE) => {
                 return refuse("has code lengths in a block without any");
             }

@@ -1,12 +1,14 @@
 //! The checkpoint that says everything itself: which format, where in its wrapping, and what was read ahead, around a blob. So one who goes
 //! on from it begins exactly where the other stopped. docs/format/inflate-checkpoint.md describes it.
 
-use super::compressed_window::Compressed;
-use super::decoder::At;
+use super::compressed_window::{self, Compressed};
 use super::deflate64_layout::{self, Blob, HEAD, Layout, TAIL};
-use super::error::Error;
-use super::wrapper::{HELD_MAX, Stage, Wrapper};
-use super::{Format, Inflate, Position, compressed_window};
+use super::encoding::Position;
+use crate::inflate::decoder::At;
+use crate::inflate::error::Error;
+use crate::inflate::format::Format;
+use crate::inflate::stream::Inflate;
+use crate::inflate::wrapper::{HELD_MAX, Stage, Wrapper};
 
 pub(super) const MAGIC: [u8; 8] = *b"FDCKINFL";
 const VERSION: u8 = 1;

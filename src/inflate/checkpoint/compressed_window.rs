@@ -1,12 +1,12 @@
 //! Windows that are compressed, by the LZ4 frames of this library.
 
-use super::decoder::Engine;
 use super::deflate64_layout::{self, HEAD, Layout, TAIL};
-use super::error::Error;
-use super::window::WINDOW_MAX;
 use crate::alloc::try_zeroed;
 use crate::frame;
 use crate::frame::{Checkpt, FrameStyle, Restore};
+use crate::inflate::decoder::Engine;
+use crate::inflate::error::Error;
+use crate::inflate::window::{HISTORY, WINDOW_MAX};
 
 /// How far matches of Deflate reach.
 const DEFLATE_REACH: usize = 32768;
@@ -47,7 +47,7 @@ pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
     let (head, rest) = compressed.split_at(HEAD);
     let (frame, tail) = rest.split_at(rest.len() - TAIL);
     let number = |from: usize, size: usize| head[from..from + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    let size = number(334, 8).min(super::window::HISTORY as u64).max(number(342, 4)) as usize;
+    let size = number(334, 8).min(HISTORY as u64).max(number(342, 4)) as usize;
     if size > WINDOW_MAX {
         return Err(Error::InvalidCheckpoint("has a window of the wrong size"));
     }
