@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::sys::cond_mutex::CondMutex;
 use crate::sys::threads::scope_with_helpers;
 
-/// Calls `job` with each number below `jobs`, in ascending order, on up to `threads` threads, the caller's included; it is one also if
-/// `threads` is 0. Returns when all jobs are done and the helpers gone.
+/// Calls `job` with each number below `jobs`, in ascending order, on up to `threads` threads, the caller's included; it
+/// is one also if `threads` is 0. Returns when all jobs are done and the helpers gone.
 ///
 /// # Errors
 /// The error of the lowest job that fails. Jobs after it are not started, unless they already run.
@@ -19,12 +19,12 @@ pub(crate) fn parallel_for<E: Send>(threads: usize, jobs: usize, job: impl Fn(us
 
 /// As [`parallel_for`], with a rank, a state per thread, and cancellation.
 ///
-/// - Of several errors, the one of the lowest `rank` is returned. After a failure, jobs of higher rank are not started, but those of lower
-///   rank are.
-/// - Jobs have exclusive access to the state of their thread: `state` on the caller's, and one that `new_state` returns on each helper, which
-///   is done without if that is `None`.
-/// - The caller's thread calls `between` after each job that it has done and, if there were helpers, at the end. An error of `between`
-///   cancels the loop; that of a job takes precedence.
+/// - Of several errors, the one of the lowest `rank` is returned. After a failure, jobs of higher rank are not started,
+///   but those of lower rank are.
+/// - Jobs have exclusive access to the state of their thread: `state` on the caller's, and one that `new_state` returns
+///   on each helper, which is done without if that is `None`.
+/// - The caller's thread calls `between` after each job that it has done and, if there were helpers, at the end. An
+///   error of `between` cancels the loop; that of a job takes precedence.
 pub(crate) fn parallel_for_with<S, E: Send>(
     threads: usize,
     jobs: usize,

@@ -1,5 +1,5 @@
-//! Jobs that produce bytes on several threads, with the results of one thread: each job's output is consumed, or given its offset, in the
-//! order of the jobs.
+//! Jobs that produce bytes on several threads, with the results of one thread: each job's output is consumed, or given
+//! its offset, in the order of the jobs.
 
 use std::ops::Deref;
 
@@ -28,8 +28,8 @@ pub(crate) struct Pipeline {
     pub(crate) threads: usize,
     /// Number of jobs.
     pub(crate) jobs: usize,
-    /// Size of a job's buffer in bytes: the maximum that a job produces. There are up to three buffers per thread; only pages that are
-    /// written to become resident.
+    /// Size of a job's buffer in bytes: the maximum that a job produces. There are up to three buffers per thread; only
+    /// pages that are written to become resident.
     pub(crate) buffer_size: usize,
 }
 
@@ -42,12 +42,14 @@ pub(crate) struct JobOutput<R> {
 }
 
 impl Pipeline {
-    /// Calls `produce` for each job, on several threads, and `consume` with the number, bytes and result of each, on this thread, in order.
+    /// Calls `produce` for each job, on several threads, and `consume` with the number, bytes and result of each, on
+    /// this thread, in order.
     ///
     /// Each thread has a worker of its own, which `new_worker` returns. Helpers without one are done without.
     ///
     /// # Errors
-    /// The error of the lowest job for which `produce` or `consume` failed. `consume` was called for all lower jobs, and for no higher one.
+    /// The error of the lowest job for which `produce` or `consume` failed. `consume` was called for all lower jobs,
+    /// and for no higher one.
     pub(crate) fn run_ordered<W, R: Send, E: PipelineError>(
         &self,
         new_worker: impl Fn() -> Result<W, E> + Sync,
@@ -67,8 +69,9 @@ impl Pipeline {
         })
     }
 
-    /// Calls `produce` for each job, on several threads; `place` with the number and output of each, in order; and `write` with the number,
-    /// what `place` returned (such as an offset), and the bytes, on several threads, in any order.
+    /// Calls `produce` for each job, on several threads; `place` with the number and output of each, in order; and
+    /// `write` with the number, what `place` returned (such as an offset), and the bytes, on several threads, in any
+    /// order.
     ///
     /// `place` should be quick: the other threads wait for it.
     ///
@@ -108,8 +111,8 @@ struct JobQueue<R, P, E> {
 }
 
 struct State<R, P, E> {
-    /// Number of jobs that were started, were placed (or failed before that), and are finished: the lowest jobs each, except the finished
-    /// ones of `run_placed`.
+    /// Number of jobs that were started, were placed (or failed before that), and are finished: the lowest jobs each,
+    /// except the finished ones of `run_placed`.
     started: usize,
     placed: usize,
     finished: usize,
@@ -186,7 +189,8 @@ impl<R, P, E: PipelineError> JobQueue<R, P, E> {
     /// `None` if the allocation failed.
     fn new(pipeline: &Pipeline) -> Option<Self> {
         let threads = resolve_thread_count(pipeline.threads).min(pipeline.jobs).max(1);
-        // Jobs without buffers may run further ahead, so that a thread that is descheduled for a while does not stop the others.
+        // Jobs without buffers may run further ahead, so that a thread that is descheduled for a while does not stop
+        // the others.
         let len = if pipeline.buffer_size == 0 { 16 } else { 2 } * threads;
         let (mut slots, mut free_buffers) = (Vec::new(), Vec::new());
         slots.try_reserve_exact(len).ok()?;
@@ -211,7 +215,8 @@ impl<R, P, E: PipelineError> JobQueue<R, P, E> {
         self.state.notify_all();
     }
 
-    /// Returns a buffer, `None` if the allocation failed. Called before a job is started, so that each started job can be done.
+    /// Returns a buffer, `None` if the allocation failed. Called before a job is started, so that each started job can
+    /// be done.
     fn acquire_buffer<'q>(
         &'q self,
         mut state: CondMutexGuard<'q, State<R, P, E>>,

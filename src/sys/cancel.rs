@@ -10,7 +10,8 @@ unsafe extern "C" {
 
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
-/// Defers cancellation of the thread for as long as it lives: cancellation unwinds the stack, which Rust code does not survive.
+/// Defers cancellation of the thread for as long as it lives: cancellation unwinds the stack, which Rust code does not
+/// survive.
 pub(crate) struct CancelGuard {
     old_state: c_int,
 }

@@ -1,15 +1,16 @@
 //! A mutex with its condition variable, on top of the C library's.
 //!
-//! Not std's: the futex code of std's `Mutex` and `Condvar` is part of the precompiled standard library, which ThreadSanitizer does not
-//! instrument. It misses every ordering that is established in a contended `lock` or in `wait`: with std's types, the C test program
-//! `frames` alone reports 189 data races (rustc 1.95, `sanitize.sh thread`), all of them false, and real ones would not be found among
-//! them. Sanitizers and Valgrind intercept the pthread functions.
+//! Not std's: the futex code of std's `Mutex` and `Condvar` is part of the precompiled standard library, which
+//! ThreadSanitizer does not instrument. It misses every ordering that is established in a contended `lock` or in
+//! `wait`: with std's types, the C test program `frames` alone reports 189 data races (rustc 1.95, `sanitize.sh
+//! thread`), all of them false, and real ones would not be found among them. Sanitizers and Valgrind intercept the
+//! pthread functions.
 //!
-//! - Allocates nothing, and never panics: there is no poisoning. A panic while the lock is held unlocks it; what the other threads must
-//!   know of it, drop guards of the users of this type report.
+//! - Allocates nothing, and never panics: there is no poisoning. A panic while the lock is held unlocks it; what the
+//!   other threads must know of it, drop guards of the users of this type report.
 //! - Waiting is no cancellation point.
-//! - Not for signal handlers, nor for the child of a fork: another thread may have held the lock when the process forked. Code that can run
-//!   there (failure paths, [`Pool`](super::pool::Pool) in a child) takes no lock.
+//! - Not for signal handlers, nor for the child of a fork: another thread may have held the lock when the process
+//!   forked. Code that can run there (failure paths, [`Pool`](super::pool::Pool) in a child) takes no lock.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -24,11 +25,11 @@ pub(crate) struct CondMutex<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is accessed by one thread at a time: through a guard, which holds the mutex, or through `&mut self`. So sharing the
-// CondMutex sends the value between threads, which `T: Send` allows.
+// SAFETY: the value is accessed by one thread at a time: through a guard, which holds the mutex, or through `&mut
+// self`. So sharing the CondMutex sends the value between threads, which `T: Send` allows.
 unsafe impl<T: Send> Sync for CondMutex<T> {}
-// SAFETY: a CondMutex that is moved is not borrowed, so it is unlocked and nobody waits; Linux allows to move mutex and condition variable
-// then, which are plain memory.
+// SAFETY: a CondMutex that is moved is not borrowed, so it is unlocked and nobody waits; Linux allows to move mutex and
+// condition variable then, which are plain memory.
 unsafe impl<T: Send> Send for CondMutex<T> {}
 
 impl<T> CondMutex<T> {
@@ -78,7 +79,8 @@ impl<T> CondMutexGuard<'_, T> {
     /// Unlocks the value until [`CondMutex::notify_all`], or spuriously.
     pub(crate) fn wait(&mut self) {
         let _guard = CancelGuard::new();
-        // SAFETY: this guard holds the mutex. `&mut self` proves that nothing borrows the value through it while it is unlocked.
+        // SAFETY: this guard holds the mutex. `&mut self` proves that nothing borrows the value through it while it is
+        // unlocked.
         unsafe { libc::pthread_cond_wait(self.owner.condvar.get(), self.owner.mutex.get()) };
     }
 

@@ -1,7 +1,7 @@
 //! Copies of short byte slices, inlined.
 
-/// Copies `from` to the start of `to`, or as much of it as fits. Up to 64 bytes are copied without calling memcpy, which would take longer
-/// than the copy.
+/// Copies `from` to the start of `to`, or as much of it as fits. Up to 64 bytes are copied without calling memcpy,
+/// which would take longer than the copy.
 #[inline(always)]
 pub(crate) fn copy_prefix(to: &mut [u8], from: &[u8]) {
     let from = &from[..from.len().min(to.len())];
@@ -16,8 +16,8 @@ pub(crate) fn copy_prefix(to: &mut [u8], from: &[u8]) {
 #[inline(always)]
 pub(super) unsafe fn copy_raw(to: *mut u8, from: &[u8]) {
     let len = from.len();
-    // SAFETY: in each branch the length is at least the `N` of the copy, so both ends lie within `from`, and within the `len` bytes that
-    // the caller guarantees at `to`.
+    // SAFETY: in each branch the length is at least the `N` of the copy, so both ends lie within `from`, and within the
+    // `len` bytes that the caller guarantees at `to`.
     unsafe {
         if len > 64 {
             std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
@@ -45,8 +45,8 @@ pub(super) unsafe fn copy_raw(to: *mut u8, from: &[u8]) {
 #[inline(always)]
 unsafe fn copy_overlapping_ends<const N: usize>(to: *mut u8, from: &[u8]) {
     let (first, last) = (from.as_ptr().cast::<[u8; N]>(), from.as_ptr_range().end.cast::<[u8; N]>());
-    // SAFETY: `from` has at least N bytes, so its first and last N lie within it, and at `to` within its length, which the caller
-    // guarantees.
+    // SAFETY: `from` has at least N bytes, so its first and last N lie within it, and at `to` within its length, which
+    // the caller guarantees.
     unsafe {
         let (first, last) = (first.read_unaligned(), last.sub(1).read_unaligned());
         to.cast::<[u8; N]>().write_unaligned(first);

@@ -67,7 +67,8 @@ pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
     unlink_at(dir.as_raw_fd(), name)
 }
 
-/// As [`unlink`], for a directory that may have been closed meanwhile; the call then fails, or acts on another directory.
+/// As [`unlink`], for a directory that may have been closed meanwhile; the call then fails, or acts on another
+/// directory.
 pub(crate) fn unlink_at(dir: c_int, name: &CStr) -> Result<(), Errno> {
     // SAFETY: the name is NUL-terminated and borrowed for the call.
     syscall(|| unsafe { libc::unlinkat(dir, name.as_ptr(), 0) }).map(drop)
@@ -75,7 +76,8 @@ pub(crate) fn unlink_at(dir: c_int, name: &CStr) -> Result<(), Errno> {
 
 fn openat(dir: c_int, name: &CStr, flags: c_int, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
     loop {
-        // SAFETY: the name is NUL-terminated and borrowed for the call; the mode is passed whether or not the flags need it.
+        // SAFETY: the name is NUL-terminated and borrowed for the call; the mode is passed whether or not the flags
+        // need it.
         match syscall(|| unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) }) {
             // SAFETY: openat has just returned this descriptor, so nobody else owns it.
             Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),

@@ -4,8 +4,9 @@ use std::ffi::CStr;
 
 /// Calls `read` with the value of an environment variable, `None` if it is unset.
 fn with_value<R>(name: &CStr, read: impl FnOnce(Option<&CStr>) -> R) -> R {
-    // SAFETY: `name` is NUL-terminated, and getenv returns NULL or a NUL-terminated string. It stays valid until the environment changes:
-    // `read` does not change it, and a program whose other threads change it while this one reads already breaks the contract of getenv.
+    // SAFETY: `name` is NUL-terminated, and getenv returns NULL or a NUL-terminated string. It stays valid until the
+    // environment changes: `read` does not change it, and a program whose other threads change it while this one reads
+    // already breaks the contract of getenv.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         read((!value.is_null()).then(|| CStr::from_ptr(value)))

@@ -1,7 +1,7 @@
 //! Operations on an open descriptor.
 //!
-//! Reads and writes are complete: interrupted calls are retried, a descriptor that would block is polled, and partial transfers are
-//! continued. No call is a cancellation point.
+//! Reads and writes are complete: interrupted calls are retried, a descriptor that would block is polled, and partial
+//! transfers are continued. No call is a cancellation point.
 
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
@@ -36,7 +36,8 @@ fn write_once(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize, 
         libc::iovec { iov_base: second.as_ptr().cast_mut().cast(), iov_len: second.len() },
     ];
     syscall_size(|| {
-        // SAFETY: `parts` and `one` point into `first` and `second`, which are borrowed for the call; it only reads them.
+        // SAFETY: `parts` and `one` point into `first` and `second`, which are borrowed for the call; it only reads
+        // them.
         unsafe {
             if one.len() == first.len() + second.len() {
                 libc::write(fd, one.as_ptr().cast(), one.len())
@@ -64,15 +65,17 @@ pub(crate) fn write_all_at(fd: BorrowedFd<'_>, mut data: &[u8], mut offset: u64)
     Ok(())
 }
 
-/// Reads at the file position until `first` has at least `min` bytes, or the file ends. What the calls return beyond that goes to the rest
-/// of `first`, then to `second`. Returns the number of bytes read: less than `min` only at the end of the file.
+/// Reads at the file position until `first` has at least `min` bytes, or the file ends. What the calls return beyond
+/// that goes to the rest of `first`, then to `second`. Returns the number of bytes read: less than `min` only at the
+/// end of the file.
 ///
 /// `min` is at most the length of `first`.
 pub(crate) fn read_at_least(fd: BorrowedFd<'_>, first: &mut [u8], second: &mut [u8], min: usize) -> Result<usize, Errno> {
     pread_at_least(fd, None, first, second, min)
 }
 
-/// As [`read_at_least`], but at `offset` if there is one; the file position then stays. The end of the data must fit an `off_t`.
+/// As [`read_at_least`], but at `offset` if there is one; the file position then stays. The end of the data must fit an
+/// `off_t`.
 pub(crate) fn pread_at_least(
     fd: BorrowedFd<'_>,
     offset: Option<u64>,
@@ -111,7 +114,8 @@ fn read_once(fd: BorrowedFd<'_>, offset: Option<i64>, first: &mut [u8], second: 
     })
 }
 
-/// Reads some bytes at `offset`, which must fit an `off_t`; the file position stays. Returns 0 only at the end of the file.
+/// Reads some bytes at `offset`, which must fit an `off_t`; the file position stays. Returns 0 only at the end of the
+/// file.
 pub(crate) fn read_at(fd: BorrowedFd<'_>, offset: i64, to: &mut [u8]) -> Result<usize, Errno> {
     loop {
         // SAFETY: `to` is borrowed mutably for the call, which writes at most its length.
@@ -227,8 +231,8 @@ pub(crate) fn fallocate(fd: BorrowedFd<'_>, offset: u64, size: u64) -> Result<()
     Ok(())
 }
 
-/// Flushes a file to the device. Not retried on failure: the kernel may have dropped the dirty pages, so a second fsync can succeed without
-/// having written them.
+/// Flushes a file to the device. Not retried on failure: the kernel may have dropped the dirty pages, so a second fsync
+/// can succeed without having written them.
 pub(crate) fn fsync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: fsync takes no pointers.
     syscall(|| unsafe { libc::fsync(fd.as_raw_fd()) }).map(drop)

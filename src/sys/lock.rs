@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use super::errno::Errno;
 use super::syscall::syscall;
 
-/// Locks a file without waiting, for as long as any process has this open file description. Returns false if it is locked elsewhere.
+/// Locks a file without waiting, for as long as any process has this open file description. Returns false if it is
+/// locked elsewhere.
 ///
 /// # Errors
 /// On a file system without locks; callers treat such a file as locked by nobody.
@@ -22,7 +23,8 @@ pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 pub(crate) struct FileLock(OwnedFd);
 
 impl FileLock {
-    /// Locks a file without waiting. Returns `None` if it is locked elsewhere. On a file system without locks, succeeds.
+    /// Locks a file without waiting. Returns `None` if it is locked elsewhere. On a file system without locks,
+    /// succeeds.
     pub(crate) fn try_new(file: OwnedFd) -> Option<Self> {
         (try_lock(file.as_fd()) != Ok(false)).then_some(Self(file))
     }

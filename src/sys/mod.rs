@@ -1,7 +1,8 @@
 //! The only foreign calls of the library: LZ4, descriptors and files, memory, threads, the environment of the process.
 //!
-//! One of the two modules with unsafe code. Its functions are safe to call, except for constructors that turn a caller's pointer into a
-//! type of this module and the functions that start threads; their `# Safety` sections state all that the rest relies on.
+//! One of the two modules with unsafe code. Its functions are safe to call, except for constructors that turn a
+//! caller's pointer into a type of this module and the functions that start threads; their `# Safety` sections state
+//! all that the rest relies on.
 
 #![allow(unsafe_code)]
 

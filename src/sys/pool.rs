@@ -49,7 +49,8 @@ impl Pool {
         let mut group = ThreadGroup::new();
         // SAFETY: getpid takes no arguments.
         let process = unsafe { libc::getpid() };
-        // SAFETY: `worker_main` does not unwind. Its argument is on the heap, and `Drop` frees it after the group is dropped, or never.
+        // SAFETY: `worker_main` does not unwind. Its argument is on the heap, and `Drop` frees it after the group is
+        // dropped, or never.
         unsafe { group.start(threads.max(1) - 1, worker_main, ptr::from_ref(&state[0]).cast_mut().cast()) };
         Some(Self { state, group: Some(group), process })
     }
@@ -61,7 +62,8 @@ impl Pool {
 
     /// Returns the pool that calls of this thread use.
     pub(super) fn current<'p>() -> Option<&'p Self> {
-        // SAFETY: the pointer is NULL, or the pool is alive: `install` borrows it, the caller of `set_current` guarantees it.
+        // SAFETY: the pointer is NULL, or the pool is alive: `install` borrows it, the caller of `set_current`
+        // guarantees it.
         unsafe { CURRENT_POOL.get().as_ref() }
     }
 
@@ -90,8 +92,8 @@ impl Pool {
         self.process == unsafe { libc::getpid() }
     }
 
-    /// Runs `work` while up to `helpers` threads of the pool run the task; returns when none runs it any more. Returns false, and does
-    /// nothing, if the pool helps another call or belongs to another process.
+    /// Runs `work` while up to `helpers` threads of the pool run the task; returns when none runs it any more. Returns
+    /// false, and does nothing, if the pool helps another call or belongs to another process.
     pub(super) fn run_with_helpers(&self, helpers: usize, task: &HelperTask<'_>, work: impl FnOnce()) -> bool {
         if !self.is_owned_by_this_process() {
             return false;
@@ -138,7 +140,8 @@ impl Drop for Pool {
             // Joins the threads.
             self.group = None;
         } else {
-            // In a forked child there is no thread to join, and another thread may have held the lock when the process forked.
+            // In a forked child there is no thread to join, and another thread may have held the lock when the process
+            // forked.
             std::mem::forget(self.group.take());
             std::mem::forget(std::mem::take(&mut self.state));
         }
@@ -158,7 +161,8 @@ extern "C" fn worker_main(state: *mut c_void) -> *mut c_void {
         state.helpers_wanted -= 1;
         state.helpers_running += 1;
         drop(state);
-        // SAFETY: `run_with_helpers` keeps the task alive while `helpers_running` counts this thread (`WaitForHelpers`).
+        // SAFETY: `run_with_helpers` keeps the task alive while `helpers_running` counts this thread
+        // (`WaitForHelpers`).
         unsafe { &*task }.run();
         state = mutex.lock();
         state.helpers_running -= 1;

@@ -1,7 +1,8 @@
 //! Memory of the caller: buffers, and regions that frames are written to and read from.
 //!
-//! A C program passes an address and a size. It may access parts of the memory that the library does not touch, and may give a size beyond
-//! that of any object. So the memory is kept as address and size; a slice exists only of the part in use, while it is in use.
+//! A C program passes an address and a size. It may access parts of the memory that the library does not touch, and may
+//! give a size beyond that of any object. So the memory is kept as address and size; a slice exists only of the part in
+//! use, while it is in use.
 
 use std::marker::PhantomData;
 
@@ -14,8 +15,8 @@ pub(crate) struct SharedBytesMut<'m> {
 
 impl<'m> SharedBytesMut<'m> {
     /// # Safety
-    /// The ranges that are requested by [`get`](Self::get) must be valid for reads and writes for `'m`, and not be accessed otherwise while a
-    /// slice that `get` returned is in use. `address` may be NULL if `size` is 0.
+    /// The ranges that are requested by [`get`](Self::get) must be valid for reads and writes for `'m`, and not be
+    /// accessed otherwise while a slice that `get` returned is in use. `address` may be NULL if `size` is 0.
     pub(crate) unsafe fn from_raw(address: *mut u8, size: u64) -> Self {
         Self { address, size, memory: PhantomData }
     }
@@ -49,8 +50,8 @@ impl<'m> SharedBytesMut<'m> {
         if !range_in_bounds(self.size, offset, len) {
             return None;
         }
-        // SAFETY: the range lies within the memory, for which the caller of `from_raw` guarantees validity and exclusive access; the borrow of
-        // `self` prevents overlapping slices.
+        // SAFETY: the range lies within the memory, for which the caller of `from_raw` guarantees validity and
+        // exclusive access; the borrow of `self` prevents overlapping slices.
         Some(unsafe { std::slice::from_raw_parts_mut(self.address.add(offset as usize), len as usize) })
     }
 }
@@ -64,8 +65,8 @@ pub(crate) struct SharedBytes<'m> {
 
 impl<'m> SharedBytes<'m> {
     /// # Safety
-    /// The ranges that are requested by [`get`](Self::get) must be valid for reads, and not change, for `'m`. `address` may be NULL if `size`
-    /// is 0.
+    /// The ranges that are requested by [`get`](Self::get) must be valid for reads, and not change, for `'m`. `address`
+    /// may be NULL if `size` is 0.
     pub(crate) unsafe fn from_raw(address: *const u8, size: u64) -> Self {
         Self { address, size, memory: PhantomData }
     }
@@ -99,13 +100,14 @@ impl<'m> SharedBytes<'m> {
         if !range_in_bounds(self.size, offset, len) {
             return None;
         }
-        // SAFETY: the range lies within the memory, which the caller of `from_raw` guarantees to be valid and constant for `'m`.
+        // SAFETY: the range lies within the memory, which the caller of `from_raw` guarantees to be valid and constant
+        // for `'m`.
         Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len as usize) })
     }
 }
 
-/// Returns whether `len` bytes at `offset` lie within `size` bytes. An empty range does not: a slice must not be NULL, which empty memory may
-/// be.
+/// Returns whether `len` bytes at `offset` lie within `size` bytes. An empty range does not: a slice must not be NULL,
+/// which empty memory may be.
 #[inline]
 fn range_in_bounds(size: u64, offset: u64, len: u64) -> bool {
     len > 0 && len <= isize::MAX as u64 && offset <= size && len <= size - offset

@@ -5,8 +5,8 @@ use std::ptr;
 
 use super::errno::Errno;
 
-/// Writes `line` to standard error with one write(2), so that lines of several threads do not mix. A failure is ignored. Raises no SIGPIPE
-/// and preserves `errno`.
+/// Writes `line` to standard error with one write(2), so that lines of several threads do not mix. A failure is
+/// ignored. Raises no SIGPIPE and preserves `errno`.
 pub(crate) fn write_stderr(line: &[u8]) {
     let errno = Errno::last();
     with_sigpipe_blocked(|| {
@@ -19,8 +19,8 @@ pub(crate) fn write_stderr(line: &[u8]) {
 
 /// Runs `write` with SIGPIPE blocked, and consumes the signal it raised. `write` returns whether it failed with EPIPE.
 fn with_sigpipe_blocked(write: impl FnOnce() -> bool) {
-    // SAFETY: every set is initialised before it is read, by sigemptyset or by the call that fills it, and every pointer is to a local, or
-    // NULL where POSIX allows it. Only the mask of this thread changes, and it is restored.
+    // SAFETY: every set is initialised before it is read, by sigemptyset or by the call that fills it, and every
+    // pointer is to a local, or NULL where POSIX allows it. Only the mask of this thread changes, and it is restored.
     unsafe {
         let mut sigpipe = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(sigpipe.as_mut_ptr());

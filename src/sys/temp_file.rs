@@ -38,7 +38,8 @@ pub(crate) fn unique_suffix() -> u64 {
     mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Creates a file without a name, for reading and writing, in the directory for temporary files. The file is gone when it is closed.
+/// Creates a file without a name, for reading and writing, in the directory for temporary files. The file is gone when
+/// it is closed.
 ///
 /// That directory may be world-writable: only this user can open the file while it has a name.
 pub(crate) fn create_anonymous() -> Result<OwnedFd, Errno> {
@@ -65,7 +66,8 @@ fn create_anonymous_in(dir: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Err(Errno::ALREADY_EXISTS)
 }
 
-/// Removes the temporary files in a directory that nobody has locked: the processes that made them have died. Failures are ignored.
+/// Removes the temporary files in a directory that nobody has locked: the processes that made them have died. Failures
+/// are ignored.
 ///
 /// On a file system without locks, removes nothing.
 pub(crate) fn remove_stale_temp_files(dir: BorrowedFd<'_>) {
@@ -78,7 +80,8 @@ pub(crate) fn remove_stale_temp_files(dir: BorrowedFd<'_>) {
     }
     _ = listed.into_raw_fd();
     loop {
-        // SAFETY: `stream` is open and local to this function. The entry and its NUL-terminated name are valid until the next readdir.
+        // SAFETY: `stream` is open and local to this function. The entry and its NUL-terminated name are valid until
+        // the next readdir.
         let name = unsafe {
             let entry = libc::readdir(stream);
             if entry.is_null() {

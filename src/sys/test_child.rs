@@ -3,7 +3,8 @@
 /// Set in the environment of a child.
 pub(super) const IN_CHILD: &str = "FDCKPT_TEST_IN_CHILD";
 
-/// Runs a test of this program in a child process in which `variable` has this value, or is unset. Returns whether it passed.
+/// Runs a test of this program in a child process in which `variable` has this value, or is unset. Returns whether it
+/// passed.
 pub(super) fn passes_with_env(test: &str, variable: &str, value: Option<&str>) -> bool {
     let mut program = std::process::Command::new(std::env::current_exe().unwrap());
     program.args(["--exact", test]).env(IN_CHILD, "1").env_remove(variable).envs(value.map(|value| (variable, value)));

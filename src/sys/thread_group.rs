@@ -1,6 +1,7 @@
 //! Threads that are started and joined as a group.
 //!
-//! Not `std::thread`, which aborts the process if an allocation fails while a thread is started. Here that means fewer threads.
+//! Not `std::thread`, which aborts the process if an allocation fails while a thread is started. Here that means fewer
+//! threads.
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -10,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cancel::CancelGuard;
 
-/// Signals that a thread raises itself. They stay unblocked: the kernel kills a process in which one is raised while it is blocked, also if
-/// it has a handler (which, say, tracks writes to memory, or fetches pages on demand).
+/// Signals that a thread raises itself. They stay unblocked: the kernel kills a process in which one is raised while it
+/// is blocked, also if it has a handler (which, say, tracks writes to memory, or fetches pages on demand).
 const SYNCHRONOUS_SIGNALS: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
@@ -20,12 +21,12 @@ const STACK_SIZE: usize = 512 << 10;
 
 /// Returns the number of bytes of a thread's stack that the C library uses itself.
 ///
-/// It keeps the thread-local variables of the program there, which in some programs exceed [`STACK_SIZE`]. Language runtimes ask for it
-/// by an undeclared function of glibc.
+/// It keeps the thread-local variables of the program there, which in some programs exceed [`STACK_SIZE`]. Language
+/// runtimes ask for it by an undeclared function of glibc.
 fn min_stack_size(attributes: &libc::pthread_attr_t) -> usize {
     type GetMinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> libc::size_t;
-    // SAFETY: dlsym returns NULL, which is `None`, or glibc's function, which has had this type since it exists and only reads the
-    // attributes.
+    // SAFETY: dlsym returns NULL, which is `None`, or glibc's function, which has had this type since it exists and
+    // only reads the attributes.
     unsafe {
         let function = libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr());
         std::mem::transmute::<*mut c_void, Option<GetMinStack>>(function).map_or(0, |function| function(attributes))
@@ -56,8 +57,8 @@ impl<'t> HelperTask<'t> {
     }
 }
 
-/// Threads that are joined when the group is dropped. They receive no signals but synchronous ones, and can not be cancelled by the program,
-/// which does not know them.
+/// Threads that are joined when the group is dropped. They receive no signals but synchronous ones, and can not be
+/// cancelled by the program, which does not know them.
 pub(super) struct ThreadGroup(Vec<libc::pthread_t>);
 
 impl ThreadGroup {
@@ -74,14 +75,16 @@ impl ThreadGroup {
     /// # Safety
     /// The task must outlive the group, and the group must be dropped, not forgotten.
     pub(super) unsafe fn start_helpers(&mut self, count: usize, task: &HelperTask<'_>) {
-        // SAFETY: `helper_main` does not unwind, and its argument is the task, which the caller keeps alive until the threads are joined.
+        // SAFETY: `helper_main` does not unwind, and its argument is the task, which the caller keeps alive until the
+        // threads are joined.
         unsafe { self.start(count, helper_main, ptr::from_ref(task).cast_mut().cast()) };
     }
 
     /// Starts up to `count` threads that call `function`.
     ///
     /// # Safety
-    /// `function` must not unwind, and several threads must be able to call it with `argument` at a time, until the group is dropped.
+    /// `function` must not unwind, and several threads must be able to call it with `argument` at a time, until the
+    /// group is dropped.
     pub(super) unsafe fn start(
         &mut self,
         count: usize,
@@ -91,8 +94,9 @@ impl ThreadGroup {
         if count == 0 || self.0.try_reserve_exact(count).is_err() {
             return;
         }
-        // SAFETY: attributes and signal sets are initialised by the call that takes them first, and every pointer is to a local. Threads
-        // inherit the signal mask of this one, which is restored. The caller guarantees that `function` can be called with `argument`.
+        // SAFETY: attributes and signal sets are initialised by the call that takes them first, and every pointer is to
+        // a local. Threads inherit the signal mask of this one, which is restored. The caller guarantees that
+        // `function` can be called with `argument`.
         unsafe {
             let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
             if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {

@@ -16,7 +16,8 @@ pub(crate) const THREADS_MAX: usize = 1024;
 /// Maximum number of threads of a call, the caller's included, plus one; 0 if it has not been set.
 static MAX_THREADS_PLUS_ONE: AtomicUsize = AtomicUsize::new(0);
 
-/// Sets the maximum number of threads of each call in this process, the caller's included; 0 is the number of available processors.
+/// Sets the maximum number of threads of each call in this process, the caller's included; 0 is the number of available
+/// processors.
 pub(crate) fn set_max_threads(threads: usize) {
     MAX_THREADS_PLUS_ONE.store(clamp_threads(threads) + 1, Ordering::Relaxed);
 }
@@ -25,8 +26,8 @@ fn clamp_threads(threads: usize) -> usize {
     if threads == 0 { available_parallelism() } else { threads }.min(THREADS_MAX)
 }
 
-/// Returns the number of threads that a call may use: those of this thread's current pool, else the number given to [`set_max_threads`],
-/// else the number in the environment variable `FDCKPT_THREADS`, else 1.
+/// Returns the number of threads that a call may use: those of this thread's current pool, else the number given to
+/// [`set_max_threads`], else the number in the environment variable `FDCKPT_THREADS`, else 1.
 pub(crate) fn max_threads() -> usize {
     if let Some(pool) = Pool::current() {
         return pool.threads();
@@ -47,8 +48,8 @@ pub(crate) fn resolve_thread_count(threads: usize) -> usize {
     if threads == 0 { max_threads() } else { threads.min(THREADS_MAX) }
 }
 
-/// Returns the number of processors that this thread may run on. As `std::thread::available_parallelism`, but that takes CPU quotas of
-/// control groups into account, for which it reads files and allocates.
+/// Returns the number of processors that this thread may run on. As `std::thread::available_parallelism`, but that
+/// takes CPU quotas of control groups into account, for which it reads files and allocates.
 fn available_parallelism() -> usize {
     // SAFETY: an all-zero `cpu_set_t` is valid (a bit set), and the call writes at most its size.
     let processors = unsafe {
@@ -62,8 +63,8 @@ fn available_parallelism() -> usize {
     usize::try_from(processors).unwrap_or(1).max(1)
 }
 
-/// Runs `work` on this thread while up to `helpers` other threads run `help`, fewer if they can not be started. Returns when all have
-/// returned: `work` must see to it that `help` does, also if `work` panics.
+/// Runs `work` on this thread while up to `helpers` other threads run `help`, fewer if they can not be started. Returns
+/// when all have returned: `work` must see to it that `help` does, also if `work` panics.
 ///
 /// The helpers are threads of this thread's current pool, or else are started for the call.
 ///
@@ -85,7 +86,8 @@ pub(crate) fn scope_with_helpers<R>(helpers: usize, help: &(dyn Fn() + Sync), wo
         }
         None => {
             let mut group = ThreadGroup::new();
-            // SAFETY: `task` was declared before `group`, which is dropped at the end of this block; `work` does not unwind.
+            // SAFETY: `task` was declared before `group`, which is dropped at the end of this block; `work` does not
+            // unwind.
             unsafe { group.start_helpers(helpers, &task) };
             work();
         }

@@ -11,8 +11,8 @@ use crate::sys::copy::copy_raw;
 
 // Part of the lz4.c that lz4-sys builds, but not declared by it.
 unsafe extern "C" {
-    /// As `LZ4_compress_fast_continue` with acceleration 1 if the source did not follow the dictionary, even if it does. `dst` must have
-    /// space for any block of this size.
+    /// As `LZ4_compress_fast_continue` with acceleration 1 if the source did not follow the dictionary, even if it
+    /// does. `dst` must have space for any block of this size.
     fn LZ4_compress_forceExtDict(stream: *mut LZ4StreamEncode, src: *const c_char, dst: *mut c_char, src_size: c_int) -> c_int;
     fn LZ4_resetStream(stream: *mut LZ4StreamEncode);
     fn LZ4_resetStream_fast(stream: *mut LZ4StreamEncode);
@@ -29,8 +29,8 @@ unsafe extern "C" {
 /// LZ4's default: the best ratio of the fast compressor.
 const ACCELERATION: c_int = 1;
 
-/// Maps the hash of a sequence to the index of its last position in the stream. A stream's first byte has index 0 or, if an earlier stream
-/// used the table, an index that leaves all older positions out of reach.
+/// Maps the hash of a sequence to the index of its last position in the stream. A stream's first byte has index 0 or,
+/// if an earlier stream used the table, an index that leaves all older positions out of reach.
 pub(crate) type HashTable = [u32; 1 << HASH_BITS];
 
 /// Number of bits of a hash.
@@ -61,8 +61,8 @@ impl StreamState {
 /// `stream` must be valid, and not be accessed otherwise for `'s`.
 #[inline(always)]
 pub(super) unsafe fn stream_state<'s>(stream: NonNull<LZ4StreamEncode>) -> &'s mut StreamState {
-    // SAFETY: the stream is valid and exclusive, which the caller guarantees, and begins with a state of this layout, which lz4.h declares
-    // and the equality tests of small_block.rs depend on.
+    // SAFETY: the stream is valid and exclusive, which the caller guarantees, and begins with a state of this layout,
+    // which lz4.h declares and the equality tests of small_block.rs depend on.
     unsafe { stream.cast::<StreamState>().as_mut() }
 }
 
@@ -75,8 +75,9 @@ pub(super) unsafe fn reset(stream: NonNull<LZ4StreamEncode>) {
     unsafe { LZ4_resetStream_fast(stream.as_ptr()) }
 }
 
-/// Compresses `chunk` where it lies to the start of `dst`, to the block that it would become in the ring with the cursor at `cursor`, and
-/// advances the cursor. Returns the size of the block; `None` if `dst` is too small for the largest possible block.
+/// Compresses `chunk` where it lies to the start of `dst`, to the block that it would become in the ring with the
+/// cursor at `cursor`, and advances the cursor. Returns the size of the block; `None` if `dst` is too small for the
+/// largest possible block.
 ///
 /// # Safety
 /// `stream` must be valid and exclusive, and the data that it has seen of the 64 KiB before the chunk must be readable.
@@ -93,8 +94,8 @@ pub(super) unsafe fn compress_chunk(
     let at = ring_position(*cursor, len);
     let starts_over = at != *cursor;
     let (stream, src, dst_size) = (stream.as_ptr(), chunk.as_ptr().cast(), dst.len().min(c_int::MAX as usize) as c_int);
-    // SAFETY: LZ4 reads the chunk, which is borrowed, and up to 64 KiB before it, which the caller guarantees to be readable. It writes at most
-    // the size of the largest possible block, which `dst` was checked to hold.
+    // SAFETY: LZ4 reads the chunk, which is borrowed, and up to 64 KiB before it, which the caller guarantees to be
+    // readable. It writes at most the size of the largest possible block, which `dst` was checked to hold.
     let size = unsafe {
         if starts_over {
             LZ4_compress_forceExtDict(stream, src, dst.as_mut_ptr().cast(), len as c_int)
@@ -122,8 +123,8 @@ pub(crate) struct PrefixContext<'s> {
 
 /// A compressor with its ring.
 ///
-/// Invariant, guaranteed by the caller of [`from_raw`](Self::from_raw): `stream` is a valid stream and `ring` has [`RING_SIZE`] bytes, both
-/// exclusive for `'r`; the data that the stream refers to lies in the ring.
+/// Invariant, guaranteed by the caller of [`from_raw`](Self::from_raw): `stream` is a valid stream and `ring` has
+/// [`RING_SIZE`] bytes, both exclusive for `'r`; the data that the stream refers to lies in the ring.
 pub(crate) struct Compressor<'r> {
     pub(super) stream: NonNull<LZ4StreamEncode>,
     pub(super) ring: NonNull<u8>,
@@ -131,7 +132,8 @@ pub(crate) struct Compressor<'r> {
 }
 
 impl Compressor<'_> {
-    /// Allocates the state of a compressor, to be freed by [`free_raw`](Self::free_raw). `None` if the allocation failed.
+    /// Allocates the state of a compressor, to be freed by [`free_raw`](Self::free_raw). `None` if the allocation
+    /// failed.
     pub(crate) fn create_raw() -> Option<NonNull<c_void>> {
         // SAFETY: LZ4_createStream takes no arguments.
         NonNull::new(unsafe { LZ4_createStream() }).map(NonNull::cast)
@@ -145,16 +147,16 @@ impl Compressor<'_> {
     }
 
     /// # Safety
-    /// `stream` must be from [`create_raw`](Self::create_raw) and not freed, and `ring` must be valid for reads and writes of [`RING_SIZE`]
-    /// bytes; neither must be accessed otherwise while the result is in use. A stream must be used with the same ring since its last
-    /// [`reset`](Self::reset).
+    /// `stream` must be from [`create_raw`](Self::create_raw) and not freed, and `ring` must be valid for reads and
+    /// writes of [`RING_SIZE`] bytes; neither must be accessed otherwise while the result is in use. A stream must be
+    /// used with the same ring since its last [`reset`](Self::reset).
     #[inline]
     pub(crate) unsafe fn from_raw(stream: NonNull<c_void>, ring: NonNull<u8>) -> Self {
         Self { stream: stream.cast(), ring, borrowed: PhantomData }
     }
 
-    /// Starts a new stream, which refers to nothing before it. Keeps what else LZ4 carries from one stream to the next, so the first stream
-    /// of a compressor may be encoded otherwise than later ones (docs/format/frame.md, "History").
+    /// Starts a new stream, which refers to nothing before it. Keeps what else LZ4 carries from one stream to the next,
+    /// so the first stream of a compressor may be encoded otherwise than later ones (docs/format/frame.md, "History").
     pub(crate) fn reset(&mut self) {
         // SAFETY: `stream` is valid and exclusive by the type's invariant.
         unsafe { reset(self.stream) }
@@ -175,18 +177,19 @@ impl Compressor<'_> {
 
     #[inline(always)]
     pub(super) fn state(&mut self) -> &mut StreamState {
-        // SAFETY: `stream` is valid and exclusive by the type's invariant, and LZ4 does not access it while `self` is borrowed.
+        // SAFETY: `stream` is valid and exclusive by the type's invariant, and LZ4 does not access it while `self` is
+        // borrowed.
         unsafe { stream_state(self.stream) }
     }
 
-    /// Copies `chunk` to the ring at `at`, and compresses it from there to the start of `dst`. Returns the compressed size in bytes; `None`
-    /// if `dst` is too small, after which the stream must be reset.
+    /// Copies `chunk` to the ring at `at`, and compresses it from there to the start of `dst`. Returns the compressed
+    /// size in bytes; `None` if `dst` is too small, after which the stream must be reset.
     #[inline]
     pub(crate) fn compress(&mut self, at: usize, chunk: &[u8], dst: &mut [u8]) -> Option<usize> {
         assert!(at <= RING_SIZE && chunk.len() <= RING_SIZE - at, "a chunk lies within the ring");
-        // SAFETY: the ring is valid and exclusive by the type's invariant, and the assertion keeps the copy inside it. LZ4 reads the chunk and
-        // up to 64 KiB of earlier data, all in the ring, and writes at most `dst.len()` bytes to `dst`. A c_int holds the length of the
-        // chunk, at most RING_SIZE; the capacity is clamped to its range.
+        // SAFETY: the ring is valid and exclusive by the type's invariant, and the assertion keeps the copy inside it.
+        // LZ4 reads the chunk and up to 64 KiB of earlier data, all in the ring, and writes at most `dst.len()` bytes
+        // to `dst`. A c_int holds the length of the chunk, at most RING_SIZE; the capacity is clamped to its range.
         let compressed = unsafe {
             let src = self.ring.as_ptr().add(at);
             ptr::copy_nonoverlapping(chunk.as_ptr(), src, chunk.len());
@@ -202,9 +205,9 @@ impl Compressor<'_> {
         usize::try_from(compressed).ok().filter(|&size| size > 0)
     }
 
-    /// Copies `chunk` to the ring and advances the stream as [`compress`](Self::compress) does. The caller must encode the block and update
-    /// the table exactly as LZ4 would have done. Returns `None`, and does nothing, if the chunk does not directly follow the last one in
-    /// the ring, or LZ4 would treat it specially.
+    /// Copies `chunk` to the ring and advances the stream as [`compress`](Self::compress) does. The caller must encode
+    /// the block and update the table exactly as LZ4 would have done. Returns `None`, and does nothing, if the chunk
+    /// does not directly follow the last one in the ring, or LZ4 would treat it specially.
     #[inline(always)]
     pub(crate) fn continue_prefix(&mut self, at: usize, chunk: &[u8]) -> Option<PrefixContext<'_>> {
         if at > RING_SIZE - chunk.len().min(RING_SIZE) {
@@ -222,8 +225,9 @@ impl Compressor<'_> {
         state.dictionary_size += chunk.len() as u32;
         state.current_offset += chunk.len() as u32;
         let seen = seen.min(WINDOW);
-        // SAFETY: the chunk fits into the ring at `at` by the check above, and is not part of it, which `self` has exclusively. The `seen` bytes
-        // before `at`, less than or as many as `at`, are LZ4's dictionary, so they lie in the ring and were written.
+        // SAFETY: the chunk fits into the ring at `at` by the check above, and is not part of it, which `self` has
+        // exclusively. The `seen` bytes before `at`, less than or as many as `at`, are LZ4's dictionary, so they lie in
+        // the ring and were written.
         let bytes = unsafe {
             copy_raw(to, chunk);
             std::slice::from_raw_parts(to.sub(seen), seen + chunk.len())

@@ -20,8 +20,8 @@ pub(super) struct StreamDecodeState {
 
 /// A decompressor with its ring.
 ///
-/// Invariant, guaranteed by the caller of [`from_raw`](Self::from_raw): `stream` is a valid stream and `ring` has [`RING_SIZE`] bytes, both
-/// exclusive for `'r`; the data that the stream refers to lies in the ring.
+/// Invariant, guaranteed by the caller of [`from_raw`](Self::from_raw): `stream` is a valid stream and `ring` has
+/// [`RING_SIZE`] bytes, both exclusive for `'r`; the data that the stream refers to lies in the ring.
 pub(crate) struct Decompressor<'r> {
     pub(super) stream: NonNull<LZ4StreamDecode>,
     pub(super) ring: NonNull<u8>,
@@ -29,7 +29,8 @@ pub(crate) struct Decompressor<'r> {
 }
 
 impl Decompressor<'_> {
-    /// Allocates the state of a decompressor, to be freed by [`free_raw`](Self::free_raw). `None` if the allocation failed.
+    /// Allocates the state of a decompressor, to be freed by [`free_raw`](Self::free_raw). `None` if the allocation
+    /// failed.
     pub(crate) fn create_raw() -> Option<NonNull<c_void>> {
         // SAFETY: LZ4_createStreamDecode takes no arguments.
         NonNull::new(unsafe { LZ4_createStreamDecode() }).map(NonNull::cast)
@@ -51,25 +52,27 @@ impl Decompressor<'_> {
 
     /// Starts a new stream, which refers to nothing before it.
     pub(crate) fn reset(&mut self) {
-        // SAFETY: `stream` is valid and exclusive by the type's invariant. The dictionary is empty, so NULL is not read.
+        // SAFETY: `stream` is valid and exclusive by the type's invariant. The dictionary is empty, so NULL is not
+        // read.
         unsafe { LZ4_setStreamDecode(self.stream.as_ptr(), ptr::null(), 0) };
     }
 
     #[inline(always)]
     pub(super) fn state(&mut self) -> &mut StreamDecodeState {
-        // SAFETY: `stream` is valid and exclusive by the type's invariant, begins with a state of this layout, which lz4.h declares, and LZ4 does
-        // not access it while `self` is borrowed.
+        // SAFETY: `stream` is valid and exclusive by the type's invariant, begins with a state of this layout, which
+        // lz4.h declares, and LZ4 does not access it while `self` is borrowed.
         unsafe { self.stream.cast::<StreamDecodeState>().as_mut() }
     }
 
-    /// Decompresses the block `src` to the ring at `at`, and returns its `len` bytes there. `None` if the block is corrupt or has another
-    /// size, after which the stream must be reset.
+    /// Decompresses the block `src` to the ring at `at`, and returns its `len` bytes there. `None` if the block is
+    /// corrupt or has another size, after which the stream must be reset.
     #[inline]
     pub(crate) fn decompress(&mut self, at: usize, len: usize, src: &[u8]) -> Option<&[u8]> {
         assert!(at <= RING_SIZE && len <= RING_SIZE - at, "a chunk lies within the ring");
         let src_size = c_int::try_from(src.len()).ok()?;
-        // SAFETY: the ring is valid and exclusive by the type's invariant, and the assertion keeps the at most `len` bytes that LZ4 writes inside
-        // it. LZ4 checks all reads against `src` and the data that was decompressed to the ring since the last reset.
+        // SAFETY: the ring is valid and exclusive by the type's invariant, and the assertion keeps the at most `len`
+        // bytes that LZ4 writes inside it. LZ4 checks all reads against `src` and the data that was decompressed to the
+        // ring since the last reset.
         let chunk = unsafe {
             let dst = self.ring.as_ptr().add(at);
             let got = LZ4_decompress_safe_continue(self.stream.as_ptr(), src.as_ptr().cast(), dst.cast(), src_size, len as c_int);
@@ -81,9 +84,9 @@ impl Decompressor<'_> {
         Some(chunk)
     }
 
-    /// Advances the stream by a chunk as [`decompress`](Self::decompress) does, but has `decode` decode it: that gets the data before the chunk,
-    /// and returns whether it filled `chunk`. Returns false, and leaves the stream alone, if it did not, or if the chunk does not directly
-    /// follow the last one in the ring.
+    /// Advances the stream by a chunk as [`decompress`](Self::decompress) does, but has `decode` decode it: that gets
+    /// the data before the chunk, and returns whether it filled `chunk`. Returns false, and leaves the stream alone, if
+    /// it did not, or if the chunk does not directly follow the last one in the ring.
     #[inline(always)]
     pub(crate) fn continue_prefix(&mut self, at: usize, chunk: &mut [u8], decode: impl FnOnce(&[u8], &mut [u8]) -> bool) -> bool {
         if at > RING_SIZE - chunk.len().min(RING_SIZE) {
@@ -98,8 +101,8 @@ impl Decompressor<'_> {
         if !follows {
             return false;
         }
-        // SAFETY: the `seen` bytes before `at`, less than or as many as `at`, are what was decompressed last, so they lie in the ring and were
-        // written. `chunk` is not part of the ring, which `self` has exclusively.
+        // SAFETY: the `seen` bytes before `at`, less than or as many as `at`, are what was decompressed last, so they
+        // lie in the ring and were written. `chunk` is not part of the ring, which `self` has exclusively.
         let before = unsafe { std::slice::from_raw_parts(to.sub(seen.min(WINDOW)), seen.min(WINDOW)) };
         if !decode(before, chunk) {
             return false;

@@ -1,8 +1,9 @@
 //! LZ4's streaming block API.
 //!
-//! An LZ4 stream remembers where the last 64 KiB of its data lie, and reads them when it codes the next chunk. Here they lie in a *ring*
-//! buffer: each stream is used with the one ring that its chunks are copied to, and which must not move while the stream is in use. Large
-//! buffers are coded where they are ([`Compressor::in_place`], [`Decompressor::in_place`]); only their last 64 KiB are copied to the ring.
+//! An LZ4 stream remembers where the last 64 KiB of its data lie, and reads them when it codes the next chunk. Here
+//! they lie in a *ring* buffer: each stream is used with the one ring that its chunks are copied to, and which must not
+//! move while the stream is in use. Large buffers are coded where they are ([`Compressor::in_place`],
+//! [`Decompressor::in_place`]); only their last 64 KiB are copied to the ring.
 
 mod compress;
 mod decompress;

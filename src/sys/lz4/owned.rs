@@ -24,7 +24,8 @@ impl OwnedStream {
     fn new(create: fn() -> Option<NonNull<c_void>>, free: unsafe fn(*mut c_void)) -> Option<Self> {
         let mut ring = Vec::new();
         ring.try_reserve_exact(RING_SIZE).ok()?;
-        // Uninitialised: filling it takes longer than coding a small frame. LZ4 reads only what was written there before.
+        // Uninitialised: filling it takes longer than coding a small frame. LZ4 reads only what was written there
+        // before.
         ring.resize(RING_SIZE, MaybeUninit::uninit());
         let state = create()?;
         Some(Self { state, free, ring: NonNull::from(Box::leak(ring.into_boxed_slice())) })
@@ -33,8 +34,8 @@ impl OwnedStream {
 
 impl Drop for OwnedStream {
     fn drop(&mut self) {
-        // SAFETY: `free` belongs to the function that created the state, and the ring is the box that `new` leaked; both are freed once,
-        // here, and nothing borrows them any more.
+        // SAFETY: `free` belongs to the function that created the state, and the ring is the box that `new` leaked;
+        // both are freed once, here, and nothing borrows them any more.
         unsafe {
             (self.free)(self.state.as_ptr());
             drop(Box::from_raw(self.ring.as_ptr()));
@@ -52,8 +53,8 @@ impl OwnedCompressor {
     }
 
     pub(crate) fn borrow(&mut self) -> Compressor<'_> {
-        // SAFETY: the state is from `create_raw`, the ring has RING_SIZE bytes, the two are always used together, and both are borrowed
-        // exclusively with `self`, which frees them.
+        // SAFETY: the state is from `create_raw`, the ring has RING_SIZE bytes, the two are always used together, and
+        // both are borrowed exclusively with `self`, which frees them.
         unsafe { Compressor::from_raw(self.0.state, self.0.ring.cast()) }
     }
 }

@@ -3,8 +3,8 @@
 use super::compress::{HASH_BITS, StreamState};
 use super::ring::WINDOW;
 
-/// All state of a compressor that decides how the next chunk is encoded if 64 KiB precede it: the distance from the chunk back to each entry
-/// of the hash table; 0 for entries that are out of reach for good.
+/// All state of a compressor that decides how the next chunk is encoded if 64 KiB precede it: the distance from the
+/// chunk back to each entry of the hash table; 0 for entries that are out of reach for good.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Snapshot(Vec<u16>);
 

@@ -50,11 +50,12 @@ impl<'b> SpeculativeCompressor<'b> {
         state.dictionary_size = WINDOW as u32;
     }
 
-    /// Compresses the next `len` bytes, as [`CompressInPlace::compress`](super::in_place::CompressInPlace::compress) does.
+    /// Compresses the next `len` bytes, as [`CompressInPlace::compress`](super::in_place::CompressInPlace::compress)
+    /// does.
     pub(crate) fn compress(&mut self, len: usize, dst: &mut [u8]) -> Option<usize> {
         let chunk = self.buffer.get(self.at..)?.get(..len)?;
-        // SAFETY: `stream` is valid and owned by the type's invariant. The data that it has seen last precedes the chunk in `buffer`, which is
-        // borrowed for longer than `self`.
+        // SAFETY: `stream` is valid and owned by the type's invariant. The data that it has seen last precedes the
+        // chunk in `buffer`, which is borrowed for longer than `self`.
         let size = unsafe { compress_chunk(self.stream, chunk, &mut self.cursor, dst) };
         self.at += len;
         size

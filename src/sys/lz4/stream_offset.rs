@@ -13,8 +13,9 @@ const GAP: u64 = WINDOW as u64;
 
 /// The position counter (`currentOffset`) of a compressor after the streams so far, known without compressing them.
 ///
-/// It decides whether the next stream starts with an empty hash table or a used one, which shows in the bytes of LZ4 frames: the first
-/// stream of a compressor has an empty one, later ones a used one, until the counter has exceeded 1 GiB (docs/format/frame.md, "History").
+/// It decides whether the next stream starts with an empty hash table or a used one, which shows in the bytes of LZ4
+/// frames: the first stream of a compressor has an empty one, later ones a used one, until the counter has exceeded 1
+/// GiB (docs/format/frame.md, "History").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamOffset(u64);
 
