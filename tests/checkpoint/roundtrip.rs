@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
 
 use crate::common;
 use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
