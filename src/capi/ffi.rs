@@ -16,8 +16,8 @@ use crate::error_base::{Internal, InvalidArgument, OutOfMemory};
 use crate::file_error::FileError;
 use crate::frame::{self, FrameStyle};
 use crate::mapped_file::map_file;
+use crate::sys::cancel::CancelGuard;
 use crate::sys::mmap::Mmap;
-use crate::sys::process::CancelGuard;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// Calls the engine of the handle at `pointer`, and returns a code of fd_checkpt.h.
@@ -161,7 +161,7 @@ pub(super) fn ensure_non_null<T>(pointer: *const T, message: &'static str) -> Re
 /// Runs the body of a function of fdckpt.h, and returns a code. The thread is not cancelled meanwhile: files are opened and closed in
 /// many places, each of which would be a cancellation point.
 pub(super) fn ffi_call(function: &'static CStr, body: impl FnOnce() -> Result<(), CallError>) -> c_int {
-    let _uncancelled = CancelGuard::begin();
+    let _uncancelled = CancelGuard::new();
     match catch_panic(body) {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report(function, &error),

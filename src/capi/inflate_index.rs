@@ -262,7 +262,7 @@ impl FdRange<'_> {
     fn reason(&self, failure: InputError) -> Error {
         match failure {
             InputError::Library(error) => error,
-            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::of(&error)).into(),
+            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::from_io_error(&error)).into(),
         }
     }
 }

@@ -18,7 +18,9 @@ use super::fixed_string::FixedString;
 use super::last_error::{self, FailureReport, TEXT_SIZE};
 use crate::checkpoint::ErrorContext;
 use crate::frame;
-use crate::sys::process::{CancelGuard, environment_equals, write_stderr};
+use crate::sys::cancel::CancelGuard;
+use crate::sys::env::env_equals;
+use crate::sys::stderr::write_stderr;
 
 /// Levels of log lines.
 #[repr(C)]
@@ -63,7 +65,7 @@ pub(super) fn report(function: &'static CStr, error: &CallError) -> c_int {
 
 fn log(component: &str, function: &'static CStr, report: &FailureReport<'_>) -> c_int {
     // The callback may have cancellation points, and so has the write.
-    let _uncancelled = CancelGuard::begin();
+    let _uncancelled = CancelGuard::new();
     last_error::set(function, report);
 
     let mut line = FixedString::<TEXT_SIZE>::new();
@@ -133,7 +135,7 @@ fn is_silenced() -> bool {
     const DISABLED: u8 = 2;
     static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        let state = if environment_equals(c"FDCKPT_LOG", c"off") { DISABLED } else { ENABLED };
+        let state = if env_equals(c"FDCKPT_LOG", c"off") { DISABLED } else { ENABLED };
         STATE.store(state, Ordering::Relaxed);
     }
     STATE.load(Ordering::Relaxed) == DISABLED

@@ -103,7 +103,7 @@ pub struct fdckpt_thread_pool_t {
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_thread_pool_new(threads: c_int) -> *mut fdckpt_thread_pool_t {
     ffi::ffi_new(c"fdckpt_thread_pool_new", || {
-        let threads = threads::number(parse_thread_count(threads)?);
+        let threads = threads::resolve_thread_count(parse_thread_count(threads)?);
         Pool::new(threads).map(|pool| fdckpt_thread_pool_t { pool }).ok_or(CallError::OutOfMemory)
     })
 }
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn fdckpt_thread_pool_set_current(pool: *mut fdckpt_thread
     };
     // SAFETY: the pool stays as long as it is current in this thread (caller, and freeing it ends that in the freeing
     // thread).
-    let before = unsafe { Pool::use_by_this_thread(new) };
+    let before = unsafe { Pool::set_current(new) };
     if before.is_null() {
         return ptr::null_mut();
     }

@@ -55,7 +55,7 @@ impl<'w> WriterOptions<'w> {
     pub fn new() -> Self {
         Self {
             style: FrameStyle::default(),
-            threads: threads::allowed(),
+            threads: threads::max_threads(),
             frame_size: FRAME_SIZE_DEFAULT,
             checksums: true,
             sync: SyncMode::default(),
@@ -141,7 +141,7 @@ impl ReaderOptions {
     /// As many threads as [`set_threads`](crate::set_threads) allows (one, unless it was called), all checksums verified, and what has
     /// to be spooled in memory up to 64 MiB, in a temporary file up to any size.
     pub fn new() -> Self {
-        Self { threads: threads::allowed(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
+        Self { threads: threads::max_threads(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
     }
 
     /// How many threads may read, the caller's among them. They are gone when a call returns.

@@ -15,7 +15,7 @@ use super::{Error, ReaderOptions};
 use crate::alloc::try_collect;
 use crate::container::Container;
 use crate::frame::FrameStyle;
-use crate::sys::monitor::Monitor;
+use crate::sys::cond_mutex::CondMutex;
 
 /// A checkpoint that describes itself, opened for reading.
 ///
@@ -36,7 +36,7 @@ pub struct Reader<'a> {
     /// Which frames were verified already.
     pub(super) verified: Vec<AtomicU64>,
     /// For reads that want a part of a frame: the next one most likely wants another part of it.
-    pub(super) spare: Monitor<Option<Loader>>,
+    pub(super) spare: CondMutex<Option<Loader>>,
 }
 
 /// A region that is to be read, and where to.
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, ErrorKind> {
         let words = table.frame_count().div_ceil(64);
         let verified = try_collect((0..words).map(|_| AtomicU64::default()))?;
-        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Monitor::new(None) })
+        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: CondMutex::new(None) })
     }
 
     /// How many regions there are.

@@ -1,7 +1,7 @@
 //! Loading: the data.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ErrorKind;
 use super::frame_decoder::Loader;
@@ -10,8 +10,8 @@ use super::reader::{Reader, Request};
 use super::{Entry, Error, Progress, checksum};
 use crate::alloc::{try_with_capacity, try_zeroed};
 use crate::frame::FrameStyle;
-use crate::sys::monitor::Monitor;
-use crate::sys::threads;
+use crate::sync::parallel_for::parallel_for_with;
+use crate::sys::cond_mutex::CondMutex;
 
 /// A part of a frame, and where it is to go.
 struct Part<'m> {
@@ -213,9 +213,9 @@ impl Reader<'_> {
         let total = parts.iter().map(|part| part.to.len() as u64).sum();
         let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
         let mut jobs = try_with_capacity(count)?;
-        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
+        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(CondMutex::new));
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
-        let outcome = self.spread(
+        let outcome = self.for_each_job(
             jobs.len(),
             &|number, loader| {
                 let mut parts = jobs[number].lock();
@@ -266,50 +266,26 @@ impl Reader<'_> {
         Ok(stored.len() as u64)
     }
 
-    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`, and, as
-    /// others may be at it longer, once all are done. A failure ends it all; of several it is that of the lowest job that is returned.
-    pub(super) fn spread<E: Send>(
+    /// Runs `job` with each number below `jobs` on the threads of the options. The caller's thread calls `between` after each job of its own
+    /// and, if there are helpers, at the end; [`ControlFlow::Break`] cancels. Of several failures, returns that of the lowest job.
+    pub(super) fn for_each_job<E: Send>(
         &self,
         jobs: usize,
         job: &Job<'_, E>,
-        after: &mut dyn FnMut() -> ControlFlow<()>,
+        between: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<(), (Option<E>, ErrorKind)> {
-        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, ErrorKind)>));
-        let work = |loader: &mut Loader, after: &mut dyn FnMut() -> ControlFlow<()>| {
-            while !stop.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= jobs {
-                    break;
-                }
-                if let Err((what, error)) = job(number, loader) {
-                    let mut failure = failure.lock();
-                    if failure.as_ref().is_none_or(|(other, ..)| number < *other) {
-                        *failure = Some((number, what, error));
-                    }
-                    stop.store(true, Ordering::Relaxed);
-                    break;
-                }
-                if after().is_break() {
-                    stop.store(true, Ordering::Relaxed);
-                    return Err(ErrorKind::Cancelled);
-                }
-            }
-            Ok(())
-        };
-        let help = || _ = work(&mut Loader::default(), &mut || ControlFlow::Continue(()));
-        let helpers = self.options.threads.min(jobs).saturating_sub(1);
-        let result = threads::with_helpers(helpers, &help, || {
-            let mut loader = self.spare.lock().take().unwrap_or_default();
-            let result = work(&mut loader, after);
-            *self.spare.lock() = Some(loader);
-            result
-        });
-        let mut failure = failure;
-        match failure.get_mut().take() {
-            Some((_, what, error)) => Err((Some(what), error)),
-            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, ErrorKind::Cancelled)),
-            None => result.map_err(|error| (None, error)),
-        }
+        let mut loader = self.spare.lock().take().unwrap_or_default();
+        let result = parallel_for_with(
+            self.options.threads,
+            jobs,
+            |number| number,
+            &mut loader,
+            || Some(Loader::default()),
+            |loader, number| job(number, loader).map_err(|(what, error)| (Some(what), error)),
+            || if between().is_break() { Err((None, ErrorKind::Cancelled)) } else { Ok(()) },
+        );
+        *self.spare.lock() = Some(loader);
+        result
     }
 
     /// All data of a frame.
@@ -335,34 +311,4 @@ fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), ErrorKind> {
         part.to.copy_from_slice(from);
         Ok(())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::checkpoint::ReaderOptions;
-
-    #[test]
-    fn of_several_failures_that_of_the_lowest_job_is_told() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/checkpoint/raw.ckpt");
-        let bytes = std::fs::read(path).unwrap();
-        let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
-        let second = AtomicBool::new(false);
-        let job = |number, _: &mut Loader| {
-            // So that the second one fails first, if there is a thread for it.
-            let begin = Instant::now();
-            while number == 0 && !second.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(1) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            second.fetch_or(number == 1, Ordering::Relaxed);
-            Err((number, ErrorKind::Internal))
-        };
-        for _ in 0..5 {
-            second.store(false, Ordering::Relaxed);
-            let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
-            assert_eq!(outcome, Err((Some(0), ErrorKind::Internal)));
-        }
-    }
 }

@@ -89,7 +89,7 @@ impl Reader<'_> {
             stored.fetch_add(bytes, Ordering::Relaxed);
             Ok(())
         };
-        let result = self.spread(frames, &job, &mut || match &mut observer {
+        let result = self.for_each_job(frames, &job, &mut || match &mut observer {
             None => ControlFlow::Continue(()),
             Some(observer) => observer(Progress {
                 data: data.load(Ordering::Relaxed),

@@ -2,8 +2,9 @@
 
 use crate::bytes::end_of;
 use crate::frame::{Error, FrameStyle};
+use crate::sys::lz4::StreamOffset;
 
-use super::codec::{self, History};
+use super::codec;
 use super::error::FrameError;
 use super::request::Frame;
 
@@ -45,7 +46,7 @@ pub struct Frames {
     pub(super) threads: usize,
     /// Where the next frame to be made begins.
     pub(super) next: u64,
-    pub(super) history: History,
+    pub(super) history: StreamOffset,
 }
 
 impl Frames {
@@ -76,7 +77,9 @@ impl Frames {
 
     /// With the number that [`history`](Self::history) gave: to go on with that checkpoint.
     pub(crate) fn with_history(mut self, history: u64) -> Result<Self, Error> {
-        self.history = History::from_number(history)?;
+        let history = StreamOffset::from_number(history);
+        let error = Error::InvalidArgument("invalid cursor state: not one that a call has returned");
+        self.history = history.ok_or(error)?;
         Ok(self)
     }
 

@@ -5,7 +5,6 @@ use std::os::fd::AsFd;
 
 use crate::mapped_file::map_file;
 use std::cmp::Reverse;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::batch::Frames;
@@ -16,7 +15,8 @@ use super::request::FrameReadRequest;
 use crate::bytes::end_of;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
-use crate::sync::pipeline::{Failed, each};
+use crate::sync::parallel_for::parallel_for_with;
+use crate::sys::threads;
 
 impl Frames {
     /// Restores frames from memory, in any order and on several threads.
@@ -65,8 +65,6 @@ struct Numbered<'j, 'f, 'b> {
     frame: usize,
     size: u64,
     job: Mutex<Option<Job<'j, 'f, 'b>>>,
-    /// Which of its frames failed.
-    failed: AtomicUsize,
 }
 
 /// Restores frames on up to `threads` threads, 0: as many as are allowed.
@@ -76,23 +74,24 @@ pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], f
     let mut jobs = jobs.0;
     // The large ones first, so that no thread is left with one when the others are through; else in order.
     jobs.sort_unstable_by_key(|job| (Reverse(job.size.checked_ilog2()), job.rank));
-    let result = each(
-        threads,
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let mut restorer = Restorer::new(from).map_err(|error| FrameError { frame: 0, error })?;
+    parallel_for_with(
+        threads::resolve_thread_count(threads),
         jobs.len(),
         |number| jobs[number].rank,
-        || Restorer::new(from),
+        &mut restorer,
+        || Restorer::new(from).ok(),
         |restorer, number| {
-            let job = jobs[number].job.lock().unwrap_or_else(PoisonError::into_inner).take();
-            job.ok_or(Error::Internal)?.run(restorer).map_err(|FrameError { frame, error }| {
-                jobs[number].failed.store(frame, Ordering::Relaxed);
-                error
-            })
+            let Numbered { frame: first, job, .. } = &jobs[number];
+            let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let job = job.ok_or(FrameError { frame: *first, error: Error::Internal })?;
+            job.run(restorer).map_err(|FrameError { frame, error }| FrameError { frame: first + frame, error })
         },
-    );
-    result.map_err(|Failed { job, error }| {
-        let frame = jobs.iter().find(|other| other.rank == job).map_or(0, |job| job.frame + job.failed.load(Ordering::Relaxed));
-        FrameError { frame, error }
-    })
+        || Ok(()),
+    )
 }
 
 impl Job<'_, '_, '_> {
@@ -149,7 +148,7 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
 
     fn push(&mut self, frame: usize, size: u64, job: Job<'j, 'f, 'b>) -> Result<(), Error> {
         self.0.try_reserve(1)?;
-        self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)), failed: AtomicUsize::new(0) });
+        self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)) });
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl ThreadPool {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn new(threads: usize) -> Result<Self, Error> {
-        Pool::new(threads::number(threads)).map(Self).ok_or(Error::OutOfMemory)
+        Pool::new(threads::resolve_thread_count(threads)).map(Self).ok_or(Error::OutOfMemory)
     }
 
     /// How many threads a call can use with it, its own included.
@@ -47,7 +47,7 @@ impl ThreadPool {
     /// Calls `call`. The calls of this library that it makes in this thread use the pool: as many of its threads as they are told to, all of
     /// them where it is left to [`set_threads`](crate::set_threads).
     pub fn install<R>(&self, call: impl FnOnce() -> R) -> R {
-        self.0.used_in(call)
+        self.0.install(call)
     }
 }
 

@@ -5,7 +5,7 @@ use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::journal::Identity;
 use super::layout::Layout;
-use crate::sys::file::FileId;
+use crate::sys::fd::FileId;
 
 /// A state that the file may be in.
 #[derive(Debug)]
