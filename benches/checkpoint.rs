@@ -18,7 +18,7 @@ const REGIONS: usize = 64;
 
 struct Bench {
     rounds: usize,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     data: Vec<u8>,
     memory: Vec<u8>,
 }
@@ -97,7 +97,7 @@ impl Bench {
     }
 
     fn save(&self, name: &str, options: WriterOptions<'_>) -> u64 {
-        let mut writer = options.create(self.folder.path().join(name)).expect("the folder is writable");
+        let mut writer = options.create(self.dir.path().join(name)).expect("the folder is writable");
         for (name, data) in self.regions() {
             writer.add(&name, data).expect("there is room");
         }
@@ -105,7 +105,7 @@ impl Bench {
     }
 
     fn load(&self, name: &str, options: ReaderOptions, memory: &mut [u8]) {
-        let reader = options.open(self.folder.path().join(name)).expect("just saved");
+        let reader = options.open(self.dir.path().join(name)).expect("just saved");
         let size = self.data.len() / REGIONS;
         let mut requests: Vec<Request<'_>> =
             memory.chunks_mut(size).enumerate().map(|(number, to)| Request { number, to }).collect();
@@ -114,7 +114,7 @@ impl Bench {
 
     /// As the functions of fd_checkpt.h do it: a frame for each region.
     fn save_plainly(&self, style: FrameStyle) {
-        let file = File::create(self.folder.path().join("plain")).expect("the folder is writable");
+        let file = File::create(self.dir.path().join("plain")).expect("the folder is writable");
         let mut checkpt = Checkpt::stream(&file).expect("memory");
         for (_, data) in self.regions() {
             checkpt.open(style).expect("none is open");
@@ -124,7 +124,7 @@ impl Bench {
     }
 
     fn load_plainly(&self, style: FrameStyle, memory: &mut [u8]) {
-        let file = File::open(self.folder.path().join("plain")).expect("just saved");
+        let file = File::open(self.dir.path().join("plain")).expect("just saved");
         let mut restore = Restore::stream(&file).expect("memory");
         for data in memory.chunks_mut(self.data.len() / REGIONS) {
             restore.open(style).expect("none is open");
@@ -134,7 +134,7 @@ impl Bench {
     }
 
     fn write(&self) {
-        let mut file = File::create(self.folder.path().join("written")).expect("the folder is writable");
+        let mut file = File::create(self.dir.path().join("written")).expect("the folder is writable");
         for (_, data) in self.regions() {
             file.write_all(data).expect("there is room");
         }
@@ -142,7 +142,7 @@ impl Bench {
 
     /// A tool, if it is there, that reads standard input or writes standard output.
     fn tool(&self, program: &str, arguments: &[&str], from: &str, to: &str) {
-        let path = |name: &str| self.folder.path().join(name);
+        let path = |name: &str| self.dir.path().join(name);
         let (from, to) = (File::open(path(from)).expect("it is there"), File::create(path(to)).expect("the folder is writable"));
         let status = Command::new(program).args(arguments).stdin(from).stdout(to).stderr(Stdio::null()).status();
         assert!(status.as_ref().is_ok_and(|status| status.success()), "{program} {arguments:?} gave {status:?}");
@@ -155,7 +155,7 @@ fn number(name: &str, otherwise: usize) -> usize {
 
 fn main() {
     use FrameStyle::{Lz4, Raw};
-    let folder = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
+    let dir = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
     let size = number("MIB", 256) << 20;
     let mut data = Vec::new();
     for path in std::env::var("DATA").unwrap_or_else(|_| "/usr/lib".to_owned()).split_whitespace() {
@@ -163,8 +163,8 @@ fn main() {
     }
     assert!(!data.is_empty(), "DATA names no files");
     data = data.iter().copied().cycle().take(size).collect();
-    let folder = tempfile::tempdir_in(folder).expect("the folder is writable");
-    let bench = Bench { rounds: number("ROUNDS", 9), folder, memory: vec![1; data.len()], data };
+    let dir = tempfile::tempdir_in(dir).expect("the folder is writable");
+    let bench = Bench { rounds: number("ROUNDS", 9), dir, memory: vec![1; data.len()], data };
     let mut memory = bench.memory.clone();
     let options = || Bench::options(Lz4);
     let reading = ReaderOptions::new;
@@ -173,7 +173,7 @@ fn main() {
     let stored = bench.save("lz4", options());
     bench.save("raw", Bench::options(Raw));
     bench.save_plainly(Lz4);
-    let plain = fs::metadata(bench.folder.path().join("plain")).map_or(0, |plain| plain.len());
+    let plain = fs::metadata(bench.dir.path().join("plain")).map_or(0, |plain| plain.len());
     println!("LZ4: {:.3} of the data, plain frames {:.3}", stored as f64 / size as f64, plain as f64 / size as f64);
     for frame_size in std::env::var("FRAMES").unwrap_or_default().split_whitespace() {
         let frame_size: usize = frame_size.parse().expect("FRAMES is sizes in KiB");
@@ -219,7 +219,7 @@ fn main() {
     });
     bench.compare("save RAW: write(2), with checksums", &mut || bench.write(), &mut || _ = bench.save("raw", raw()));
     let copy = |memory: &mut [u8]| {
-        let file = File::open(bench.folder.path().join("raw")).expect("just saved");
+        let file = File::open(bench.dir.path().join("raw")).expect("just saved");
         // SAFETY: nobody changes the file.
         let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
         let region = size / REGIONS;
@@ -232,7 +232,7 @@ fn main() {
         bench.load("raw", reading(), &mut other);
     });
     bench.compare("map RAW: memcpy from a map, checksums of all", &mut || copy(&mut memory), &mut || {
-        let reader = Reader::open(bench.folder.path().join("raw")).expect("just saved");
+        let reader = Reader::open(bench.dir.path().join("raw")).expect("just saved");
         (0..REGIONS).for_each(|number| _ = black_box(reader.map(number).expect("sound")));
     });
     drop((memory, other));
@@ -253,7 +253,7 @@ fn main() {
         bench.compare(&format!("save LZ4: {name}, this 2 threads"), &mut || bench.tool(program, pack, from, to), &mut || {
             _ = bench.save("lz4", options().threads(2))
         });
-        let packed = fs::metadata(bench.folder.path().join(to)).map_or(0, |packed| packed.len());
+        let packed = fs::metadata(bench.dir.path().join(to)).map_or(0, |packed| packed.len());
         println!("  its file: {:.3} of the data", packed as f64 / size as f64);
         bench.compare(
             &format!("load LZ4: {program} {}, this 2 threads", unpack.join(" ")),
@@ -265,7 +265,7 @@ fn main() {
     // Since 1.10.
     both("lz4", &["-T2", "-c"], &["-dc"], "written", "out.lz4");
     both("zstd", &["-1", "-T2", "-c"], &["-dc"], "written", "out.zst");
-    let place = bench.folder.path().to_str().expect("a plain name").to_owned();
+    let place = bench.dir.path().to_str().expect("a plain name").to_owned();
     if can("tar", &["--version"]) {
         bench.compare(
             "save RAW: tar, this with checksums",
@@ -274,8 +274,7 @@ fn main() {
         );
     }
     let disk = std::env::var("BENCH_DISK").unwrap_or_else(|_| ".".to_owned());
-    let bench =
-        Bench { folder: tempfile::tempdir_in(disk).expect("the folder is writable"), rounds: bench.rounds.min(3), ..bench };
+    let bench = Bench { dir: tempfile::tempdir_in(disk).expect("the folder is writable"), rounds: bench.rounds.min(3), ..bench };
     for (name, style) in [("RAW", Raw), ("LZ4", Lz4)] {
         for sync in [SyncMode::Data, SyncMode::Full] {
             bench.compare(

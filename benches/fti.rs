@@ -4,7 +4,7 @@
 //! doing one after the other, once (from generation C on) or with two passes of MD5 (A and B).
 //!
 //! Then differential checkpoints of the same variables, of which some of the blocks change, spread evenly: so no two that change are
-//! neighbours. Data is synced, as by default: what that costs, a folder in memory does not tell.
+//! neighbours. Data is synced, as by default: what that costs, a directory in memory does not tell.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -57,7 +57,7 @@ fn processor_time() -> f64 {
 }
 
 /// Both modes in turn, on the same changes.
-fn updates(rounds: usize, folder: &Path, data: &mut [Vec<u8>]) {
+fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
     const MODES: [UpdateMode; 2] = [UpdateMode::InPlace, UpdateMode::Safe];
     println!("\n{:<38} {:>8} {:>8} {:>8} {:>8}", "seconds; blocks that change:", "0 %", "1 %", "10 %", "100 %");
     let print = |name: &str, seconds: &dyn Fn(usize) -> f64| {
@@ -71,7 +71,7 @@ fn updates(rounds: usize, folder: &Path, data: &mut [Vec<u8>]) {
         let mut writers = MODES.map(|mode| {
             let mut update = UpdateOptions::default();
             (update.block_size, update.mode, update.hash) = (BLOCK, mode, hash);
-            (Writer::new(), update, folder.join(format!("{mode:?}")))
+            (Writer::new(), update, dir.join(format!("{mode:?}")))
         });
         // By the clock, and of the processor: what others do on the machine gets into the first.
         let mut best = [[[f64::MAX; 2]; CHANGES.len()]; MODES.len()];
@@ -106,9 +106,9 @@ fn updates(rounds: usize, folder: &Path, data: &mut [Vec<u8>]) {
 
 fn main() {
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(7);
-    let folder = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
-    let folder = tempfile::tempdir_in(folder).expect("the folder is writable");
-    let path = folder.path().join("Ckpt1-Rank0.fti");
+    let dir = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
+    let dir = tempfile::tempdir_in(dir).expect("the folder is writable");
+    let path = dir.path().join("Ckpt1-Rank0.fti");
     let byte = |variable: usize| move |i: usize| (i.wrapping_add(variable).wrapping_mul(2_654_435_761) >> 13) as u8;
     let mut data: Vec<Vec<u8>> = (0..VARIABLES).map(|variable| (0..VARIABLE).map(byte(variable)).collect()).collect();
     let mut memory: Vec<Vec<u8>> = vec![vec![1; VARIABLE]; VARIABLES];
@@ -125,7 +125,7 @@ fn main() {
     for _ in 0..rounds {
         for (at, &(generation, threads)) in kinds.iter().enumerate() {
             measure(&mut md5, || data.iter().for_each(|variable| _ = black_box(fast_md5::digest(variable))));
-            measure(&mut write, || write_plainly(&folder.path().join("plain"), &data));
+            measure(&mut write, || write_plainly(&dir.path().join("plain"), &data));
             let mut options = Options::new(generation, 1);
             (options.threads, options.sync) = (threads, SyncMode::None);
             measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("there is room"));
@@ -163,5 +163,5 @@ fn main() {
             }
         }
     }
-    updates(rounds, folder.path(), &mut data);
+    updates(rounds, dir.path(), &mut data);
 }

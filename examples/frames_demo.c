@@ -2,7 +2,7 @@
 
      frames_demo [-t THREADS] [-o FILE] PATH
 
-   PATH is a file or a folder.  Folders are walked in the order of names,
+   PATH is a file or a directory.  Folders are walked in the order of names,
    without following symbolic links.  The files must not change meanwhile.
    The checkpoint, FILE or else a temporary file, consists of these frames:
 

@@ -25,19 +25,19 @@ static double rod[ CELLS ];
 static void
 path_of( char *       path,
          size_t       sz,
-         char const * folder,
+         char const * directory,
          int          id ) {
-  snprintf( path, sz, "%s/Ckpt%d-Rank0.fti", folder, id );
+  snprintf( path, sz, "%s/Ckpt%d-Rank0.fti", directory, id );
 }
 
-/* newest returns the largest number of a file in the folder below
+/* newest returns the largest number of a file in the directory below
    another one, or 0. */
 
 static int
-newest( char const * folder,
+newest( char const * directory,
         int          below ) {
   int   found = 0;
-  DIR * dir   = opendir( folder );
+  DIR * dir   = opendir( directory );
   if( !dir ) return 0;
   for( struct dirent * entry; (entry = readdir( dir )); ) {
     int id, end = 0;
@@ -52,7 +52,7 @@ int
 main( int     argc,
       char ** argv ) {
   if( argc<3 ) return 2;
-  char const * folder = argv[1];
+  char const * directory = argv[1];
   int          steps  = atoi( argv[2] );
   int          die_at = argc>3 ? atoi( argv[3] ) : -1;
   char         path[ 4096 ];
@@ -63,9 +63,9 @@ main( int     argc,
            || fdckpt_fti_protect( fti, 1, rod,   sizeof(rod)  ) ) return 1;
 
   /* From the newest file that is sound, else from the begin. */
-  int id = newest( folder, 1<<30 );
-  for( ; id; id = newest( folder, id ) ) {
-    path_of( path, sizeof(path), folder, id );
+  int id = newest( directory, 1<<30 );
+  for( ; id; id = newest( directory, id ) ) {
+    path_of( path, sizeof(path), directory, id );
     if( !fdckpt_fti_recover( fti, path, 1 ) ) break;
     printf( "%s: %s\n", path, fdckpt_last_error()->message );
   }
@@ -90,12 +90,12 @@ main( int     argc,
     fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
     options.format  = FDCKPT_FTI_FORMAT_POST_1_6;
     options.ckpt_id = ++id;
-    path_of( path, sizeof(path), folder, id );
+    path_of( path, sizeof(path), directory, id );
     if( fdckpt_fti_checkpoint( fti, path, &options ) ) {
       fprintf( stderr, "%s: %s\n", path, fdckpt_last_error()->message ); /* The older files are still there */
       continue;
     }
-    path_of( path, sizeof(path), folder, id-KEPT );
+    path_of( path, sizeof(path), directory, id-KEPT );
     unlink( path );
   }
 

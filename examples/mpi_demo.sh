@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=$1 steps=$2 kills=$3
-folder=$(mktemp -d "${TMPDIR:-/tmp}/fdckpt-mpi.XXXXXX")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/fdckpt-mpi.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 # Open MPI asks for that where all is done by root, as in a container, and where there are fewer processors than ranks.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -53,7 +53,7 @@ recut() {
   rm -rf "${folder:?}/recut"
   run "$from" recut heat $(( steps / 2 )) "$mode" > /dev/null
   local files; files=$(run "$from" recut heat 0 "$mode" | sed -n 's/^checkpoint: .* files //p')
-  # The same folders, under another name.
+  # The same directories, under another name.
   local new=${files/\/heat\///other/}
   mkdir -p "$(dirname "$new")"
   # Variable 1 is the plate: rows of 1024 numbers of 8 bytes.

@@ -55,7 +55,7 @@ first_row( int of_rank ) {
   return (int)((long)ROWS*of_rank/ranks);
 }
 
-static char const * folder;
+static char const * directory;
 static char const * name;
 
 /* path_of tells where a file is.  The kind is "Rank", or "Pcof" for a copy of
@@ -67,11 +67,11 @@ path_of( char *       path,
          int          level,
          int          id,
          char const * kind ) {
-  if( !level ) snprintf( path, sz, "%s/global/%s/dCP/dCPFile-%s%d.fti", folder, name, kind, rank );
-  else snprintf( path, sz, "%s/%s/%s/l%d/Ckpt%d-%s%d.fti", folder, level==LEVELS ? "global" : "node0", name, level, id, kind, rank );
+  if( !level ) snprintf( path, sz, "%s/global/%s/dCP/dCPFile-%s%d.fti", directory, name, kind, rank );
+  else snprintf( path, sz, "%s/%s/%s/l%d/Ckpt%d-%s%d.fti", directory, level==LEVELS ? "global" : "node0", name, level, id, kind, rank );
 }
 
-/* make_folders makes all folders in front of the last part of a path. */
+/* make_folders makes all directories in front of the last part of a path. */
 
 static void
 make_folders( char const * path ) {
@@ -343,7 +343,7 @@ main( int     argc,
     MPI_Finalize();
     return 2;
   }
-  folder    = argv[1];
+  directory    = argv[1];
   name      = argv[2];
   int steps = atoi( argv[3] );
   int ms    = argc>5 ? atoi( argv[5] ) : 0;

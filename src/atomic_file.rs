@@ -1,10 +1,10 @@
 //! Replacing a file so that its name always stands for a whole one: the old one or the new one.
 //!
-//! The new one is made under another name beside it, written, synced, and renamed; at last the folder is synced, which holds the
+//! The new one is made under another name beside it, written, synced, and renamed; at last the directory is synced, which holds the
 //! name. A failure before the rename leaves the old file, and removes the new one.
 //!
 //! A process that is killed leaves the new one under its other name. It holds a lock on it as long as it lives, so that the next one that
-//! replaces a file in that folder finds those without a lock, and removes them.
+//! replaces a file in that directory finds those without a lock, and removes them.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -33,13 +33,13 @@ pub enum SyncMode {
     /// A crash of the machine too: the data is synced before the file gets its name. Which of the files has the name after a
     /// crash right behind the save is for the file system to say.
     Data,
-    /// As before, and once the save has succeeded, the new file has the name for good: the folder is synced as well.
+    /// As before, and once the save has succeeded, the new file has the name for good: the directory is synced as well.
     #[default]
     Full,
 }
 
 /// A file that is to take the place of another one, or of none: of the name that it was made for once it is complete and
-/// [`commit`](Self::commit) says so, and until then it has a name of its own in the same folder. Dropped before that, it is gone, and the old
+/// [`commit`](Self::commit) says so, and until then it has a name of its own in the same directory. Dropped before that, it is gone, and the old
 /// file is what it was.
 ///
 /// It is written with [`Write`], one piece after the other, or with [`write_at`](Self::write_at).
@@ -49,8 +49,8 @@ pub enum SyncMode {
 /// use std::io::Write;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("settings");
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("settings");
 /// let mut file = AtomicFile::begin(&path, SyncMode::Full)?;
 /// file.write_all(b"all of it")?;
 /// file.commit()?;
@@ -59,7 +59,7 @@ pub enum SyncMode {
 /// # }
 /// ```
 pub struct AtomicFile {
-    folder: OwnedFd,
+    directory: OwnedFd,
     /// `None` once it was closed.
     file: Option<OwnedFd>,
     /// Its name until it has its own; `None` as soon as it has that.
@@ -76,31 +76,31 @@ pub struct AtomicFile {
 const TRIES: usize = 100;
 
 impl AtomicFile {
-    /// Makes an empty file in the folder of `path`, for which it is to become the file of that name.
+    /// Makes an empty file in the directory of `path`, for which it is to become the file of that name.
     ///
     /// # Errors
     /// [`FileError::Io`]; [`FileError::InvalidArgument`] where the path has no file name, or a NUL in it; [`FileError::OutOfMemory`].
     pub fn begin(path: impl AsRef<Path>, sync: SyncMode) -> Result<Self, FileError> {
         let path = path.as_ref();
-        // To `Path` the name in "folder/" and "folder/." is that of the folder; who writes so, means no file.
+        // To `Path` the name in "directory/" and "directory/." is that of the directory; who writes so, means no file.
         let name = path.file_name().filter(|name| path.as_os_str().as_bytes().ends_with(name.as_bytes()));
         let name = name.ok_or(FileError::InvalidArgument("the path does not end in a file name"))?;
         let name = c_path(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_path(if parent.is_empty() { b"." } else { parent })?;
-        let folder = dir::open_dir(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
-        temp_file::remove_stale_temp_files(folder.as_fd());
+        let directory = dir::open_dir(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
+        temp_file::remove_stale_temp_files(directory.as_fd());
         for _ in 0..TRIES {
             let number = temp_file::unique_suffix();
             let temporary = temp_name(number);
-            match dir::create_new(folder.as_fd(), as_c_str(&temporary)) {
+            match dir::create_new(directory.as_fd(), as_c_str(&temporary)) {
                 // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
                 Ok(file) if lock::try_lock(file.as_fd()) == Ok(false) || !fd::is_linked(file.as_fd()) => {
-                    _ = dir::unlink(folder.as_fd(), as_c_str(&temporary));
+                    _ = dir::unlink(directory.as_fd(), as_c_str(&temporary));
                 }
                 Ok(file) => {
-                    let noted = Underway::note(folder.as_fd(), number);
-                    return Ok(Self { folder, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 });
+                    let noted = Underway::note(directory.as_fd(), number);
+                    return Ok(Self { directory, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 });
                 }
                 Err(errno) if errno.is_already_exists() => {}
                 Err(errno) => return Err(IoOperation::CreateTempFile.failed()(errno).into()),
@@ -135,7 +135,7 @@ impl AtomicFile {
 
     /// Puts the file in its place.
     ///
-    /// Where the folder can't be synced, the new file is in its place already: either one may be there after a crash.
+    /// Where the directory can't be synced, the new file is in its place already: either one may be there after a crash.
     ///
     /// # Errors
     /// [`FileError::Io`], which says what was not possible.
@@ -150,20 +150,20 @@ impl AtomicFile {
             fd::close(file).map_err(IoOperation::Close.failed())?;
         }
         if let Some(temporary) = &self.temporary {
-            dir::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
+            dir::rename(self.directory.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
         }
         self.temporary = None;
         self.forget();
         if self.sync >= SyncMode::Full {
-            // Some file systems have no sync for folders: they keep names safe in their own way, or not at all.
-            sync_if_possible(self.folder.as_fd(), IoOperation::FsyncDirectory)?;
+            // Some file systems have no sync for directories: they keep names safe in their own way, or not at all.
+            sync_if_possible(self.directory.as_fd(), IoOperation::FsyncDirectory)?;
         }
         Ok(())
     }
 
     fn forget(&mut self) {
         if let Some(noted) = self.noted.take() {
-            noted.folder.store(FREE, Ordering::SeqCst);
+            noted.directory.store(FREE, Ordering::SeqCst);
         }
     }
 }
@@ -197,7 +197,7 @@ impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             // There is nobody to tell, and an error to tell already.
-            _ = dir::unlink(self.folder.as_fd(), as_c_str(temporary));
+            _ = dir::unlink(self.directory.as_fd(), as_c_str(temporary));
         }
         self.forget();
     }
@@ -205,8 +205,8 @@ impl Drop for AtomicFile {
 
 /// A replacement that is not complete: a place in a table, since it is to be found from a signal handler.
 struct Underway {
-    /// Its folder's descriptor, or [`FREE`] or [`TAKEN`].
-    folder: AtomicI32,
+    /// Its directory's descriptor, or [`FREE`] or [`TAKEN`].
+    directory: AtomicI32,
     /// What its name is made of.
     number: AtomicU64,
     /// The process that makes it: what is forked from it has a copy of the table.
@@ -218,15 +218,15 @@ const TAKEN: i32 = -2;
 
 /// More than these at a time are not noted.
 static UNDERWAY: [Underway; 64] =
-    [const { Underway { folder: AtomicI32::new(FREE), number: AtomicU64::new(0), process: AtomicU32::new(0) } }; 64];
+    [const { Underway { directory: AtomicI32::new(FREE), number: AtomicU64::new(0), process: AtomicU32::new(0) } }; 64];
 
 impl Underway {
-    fn note(folder: BorrowedFd<'_>, number: u64) -> Option<&'static Self> {
-        let is_free = |place: &&Self| place.folder.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+    fn note(directory: BorrowedFd<'_>, number: u64) -> Option<&'static Self> {
+        let is_free = |place: &&Self| place.directory.compare_exchange(FREE, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         let place = UNDERWAY.iter().find(is_free)?;
         place.number.store(number, Ordering::SeqCst);
         place.process.store(std::process::id(), Ordering::SeqCst);
-        place.folder.store(folder.as_raw_fd(), Ordering::SeqCst);
+        place.directory.store(directory.as_raw_fd(), Ordering::SeqCst);
         Some(place)
     }
 }
@@ -237,11 +237,11 @@ impl Underway {
 /// It takes no lock and no memory, so that it can be called in a signal handler. Of more than 64 at a time it knows 64.
 pub fn remove_temp_files() {
     for place in &UNDERWAY {
-        let folder = place.folder.load(Ordering::SeqCst);
-        if folder >= 0 && place.process.load(Ordering::SeqCst) == std::process::id() {
+        let directory = place.directory.load(Ordering::SeqCst);
+        if directory >= 0 && place.process.load(Ordering::SeqCst) == std::process::id() {
             let temporary = temp_name(place.number.load(Ordering::SeqCst));
-            // A folder that was closed a moment ago has no such file any more, and no other one has a file of this name.
-            _ = dir::unlink_at(folder, as_c_str(&temporary));
+            // A directory that was closed a moment ago has no such file any more, and no other one has a file of this name.
+            _ = dir::unlink_at(directory, as_c_str(&temporary));
         }
     }
 }

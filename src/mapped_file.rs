@@ -33,7 +33,7 @@ impl MappedFile {
     /// Maps the file of this name, as large as it is now.
     ///
     /// # Errors
-    /// [`FileError::Io`], also where it is a folder or a pipe; [`FileError::InvalidArgument`] where the path has a NUL in it; [`FileError::OutOfMemory`].
+    /// [`FileError::Io`], also where it is a directory or a pipe; [`FileError::InvalidArgument`] where the path has a NUL in it; [`FileError::OutOfMemory`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = atomic_file::c_path(path.as_ref().as_os_str().as_bytes())?;
         let file = dir::open(&path).map_err(IoOperation::Open.failed())?;

@@ -102,14 +102,14 @@ fn shared_library_links_from_build_directory() {
 
 /// Links `ctests/link/own_lz4.c` with the static library and `lz4`, in both orders, and runs it.
 fn link_and_run_with(name: &str, lz4: &[String], defines: &[&str]) {
-    let folder = common::temp_dir(name);
+    let dir = common::temp_dir(name);
     let archive = make_lib().join("libfdckpt.a").display().to_string();
     let source = common::root().join("ctests/link/own_lz4.c").display().to_string();
     let include = format!("-I{}", common::root().join("include").display());
     for (order, libraries) in
         [("ours-first", [std::slice::from_ref(&archive), lz4].concat()), ("ours-last", [lz4, &[archive]].concat())]
     {
-        let program = folder.join(order);
+        let program = dir.join(order);
         common::run(
             common::cc()
                 .args(["-std=c11", "-Wall", "-Wextra", "-Werror", &include])
@@ -214,11 +214,11 @@ fn installs_and_uninstalls() {
 
     make("uninstall", &variables);
     let mut left = Vec::new();
-    let mut folders = vec![prefix];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
+    let mut directories = vec![prefix];
+    while let Some(dir) = directories.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { left.push(path) }
+            if path.is_dir() { directories.push(path) } else { left.push(path) }
         }
     }
     assert!(left.is_empty(), "{left:?}");
@@ -254,15 +254,15 @@ fn frames_example_runs() {
 fn fti_example_restarts_from_newest_intact_file() {
     let program = common::example("fti_heat");
     let (whole, killed) = (common::temp_dir("heat-whole"), common::temp_dir("heat-killed"));
-    let run = |folder: &Path, arguments: &[&str]| common::output(Command::new(&program).arg(folder).args(arguments));
+    let run = |dir: &Path, arguments: &[&str]| common::output(Command::new(&program).arg(dir).args(arguments));
     let said = |output: std::process::Output| {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let result = said(run(&whole, &["1000"])).pop();
     assert!(!run(&killed, &["1000", "777"]).status.success());
-    let files = |folder: &Path| {
-        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let files = |dir: &Path| {
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };

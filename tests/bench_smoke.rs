@@ -6,15 +6,15 @@ use std::process::Command;
 
 #[test]
 fn every_row_is_measured_and_plotted() {
-    let (program, folder) = (common::bench_target("throughput"), common::temp_dir("bench-results"));
+    let (program, directory) = (common::bench_target("throughput"), common::temp_dir("bench-results"));
     let rows = common::run(Command::new(&program).args(["--list", "1"]));
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!(rows.len(), 280);
 
-    let (json, picture) = (folder.join("bench.json"), folder.join("bench.svg"));
+    let (json, picture) = (directory.join("bench.json"), directory.join("bench.svg"));
     let mut bench = Command::new(&program);
     bench.arg("--ours").arg(&*common::SHARED_LIBRARY).arg("--other").arg(&*common::REFERENCE);
-    bench.args(["--mib", "1", "--rounds", "1", "--ms", "0"]).arg("--dir").arg(&folder).arg("--json").arg(&json);
+    bench.args(["--mib", "1", "--rounds", "1", "--ms", "0"]).arg("--dir").arg(&directory).arg("--json").arg(&json);
     let table = common::run(bench.arg(common::root().join("src")).arg(common::root().join("include")));
     for row in &rows {
         assert!(table.lines().any(|line| line.split_whitespace().next() == Some(row)), "{row} is missing in\n{table}");
@@ -27,7 +27,7 @@ fn every_row_is_measured_and_plotted() {
 
     let mut single = Command::new(&program);
     single.arg("--ours").arg(&*common::REFERENCE).args(["--mib", "1", "--loop", "3", "--rows", "lz4/mmio/acgt/16/meta/restore"]);
-    let said = common::run(single.arg("--dir").arg(&folder));
+    let said = common::run(single.arg("--dir").arg(&directory));
     assert!(said.starts_with("lz4/mmio/acgt/16/meta/restore: 3 times 4096 buffers"), "{said}");
 }
 

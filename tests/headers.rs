@@ -202,13 +202,13 @@ const STRICT: &str = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -W
 
 /// Compiles `source` in each language and by each compiler there is, with the headers found by `include`.
 fn compiles(name: &str, source: &str, include: &Path) {
-    let folder = common::temp_dir(name);
+    let dir = common::temp_dir(name);
     for (language, standard) in C_AND_CXX {
         for compiler in if language == "c" { ["gcc", "clang"] } else { ["g++", "clang++"] } {
             if !common::has_program(compiler) {
                 continue;
             }
-            let file = folder.join(if language == "c" { "host.c" } else { "host.cpp" });
+            let file = dir.join(if language == "c" { "host.c" } else { "host.cpp" });
             fs::write(&file, source).unwrap();
             let for_language = |flag: &&str| language == "c" || *flag != "-Wstrict-prototypes";
             common::run(
@@ -218,7 +218,7 @@ fn compiles(name: &str, source: &str, include: &Path) {
                     .arg("-I")
                     .arg(include)
                     .args(["-O2", "-c", "-o"])
-                    .arg(folder.join("host.o"))
+                    .arg(dir.join("host.o"))
                     .arg(&file),
             );
         }
@@ -322,11 +322,11 @@ fn example_of_fdckpt_h_compiles() {
     let lines = header[from..].lines().take_while(|line| line.is_empty() || line.starts_with("     "));
     let example = lines.map(|line| line.trim_start_matches("     ")).collect::<Vec<_>>().join("\n");
     assert!(example.contains("main( void )"), "{example}");
-    let folder = common::temp_dir("example");
-    fs::write(folder.join("example.c"), example).unwrap();
+    let dir = common::temp_dir("example");
+    fs::write(dir.join("example.c"), example).unwrap();
     let mut cc = common::cc();
     cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"]).arg(root().join("include"));
-    common::run(cc.arg(folder.join("example.c")));
+    common::run(cc.arg(dir.join("example.c")));
 }
 
 /// A caller that has its own definitions of the basic types and macros.
@@ -361,8 +361,8 @@ fn compile_with_base_types_of_caller() {
 #[test]
 fn compile_in_place_of_the_original() {
     let tree = common::temp_dir("tree");
-    for folder in ["log", "checkpt"] {
-        fs::create_dir(tree.join(folder)).unwrap();
+    for dir in ["log", "checkpt"] {
+        fs::create_dir(tree.join(dir)).unwrap();
     }
     fs::copy(root().join("include/fd_checkpt.h"), tree.join("checkpt/fd_checkpt.h")).unwrap();
     let base = "#ifndef BASE\n#define BASE\n#define BASE_IS_THERE 1\ntypedef unsigned char uchar;\ntypedef unsigned long ulong;\n\

@@ -7,7 +7,7 @@
 
 static uchar grid[ LARGE ];
 static uchar copy[ LARGE ];
-static char  folder[ 64 ];
+static char  dir[ 64 ];
 static char  path[ 128 ];
 
 static void
@@ -365,9 +365,9 @@ check_null( void ) {
 }
 
 TEST_MAIN( "checkpoint" ) {
-  snprintf( folder, sizeof(folder), "/tmp/fdckpt-checkpoint-XXXXXX" );
-  if( !mkdtemp( folder ) ) { perror( folder ); abort(); }
-  snprintf( path, sizeof(path), "%s/state.ckpt", folder );
+  snprintf( dir, sizeof(dir), "/tmp/fdckpt-checkpoint-XXXXXX" );
+  if( !mkdtemp( dir ) ) { perror( dir ); abort(); }
+  snprintf( path, sizeof(path), "%s/state.ckpt", dir );
   fill();
   for( int style=1; style<=2; style++ ) {
     for( unsigned threads=1U; threads<=3U; threads++ ) {
@@ -391,5 +391,5 @@ TEST_MAIN( "checkpoint" ) {
   check_meddling();
   check_null();
   unlink( path );
-  CHECK( !rmdir( folder ) ); /* Nothing else is left */
+  CHECK( !rmdir( dir ) ); /* Nothing else is left */
 }

@@ -19,7 +19,7 @@
 
 static int const generations[] = { FDCKPT_FTI_FORMAT_1_1, FDCKPT_FTI_FORMAT_1_2, FDCKPT_FTI_FORMAT_1_3, FDCKPT_FTI_FORMAT_1_4_0, FDCKPT_FTI_FORMAT_1_4_1, FDCKPT_FTI_FORMAT_POST_1_6 };
 
-static char folder[ 64 ];
+static char dir[ 64 ];
 static char path  [ 128 ];
 static char other [ 128 ];
 
@@ -100,7 +100,7 @@ save_and_recover( int generation,
   WORKS( fdckpt_fti_size( fti, generation, &size ) );
   WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
   fdckpt_fti_free( fti );
-  CHECK_EQ( test_file_cnt( folder ), 1 );
+  CHECK_EQ( test_file_cnt( dir ), 1 );
   ulong sz;
   free( file_bytes( path, &sz ) );
   CHECK_EQ( sz, size );
@@ -234,7 +234,7 @@ save_and_recover( int generation,
   fdckpt_fti_free( fti );
   unlink( other );
   unlink( path );
-  CHECK_EQ( test_file_cnt( folder ), 0 );
+  CHECK_EQ( test_file_cnt( dir ), 0 );
   free( want );
   free( grid );
 }
@@ -310,7 +310,7 @@ update_and_recover( int generation,
   snprintf( name, sizeof(name), "%s.hashes",  path ); unlink( name );
   snprintf( name, sizeof(name), "%s.journal", path ); CHECK_EQ( unlink( name ), mode==FDCKPT_FTI_UPDATE_JOURNALED ? 0 : -1 );
   unlink( path );
-  CHECK_EQ( test_file_cnt( folder ), 0 );
+  CHECK_EQ( test_file_cnt( dir ), 0 );
   free( want );
   free( grid );
 }
@@ -423,15 +423,15 @@ arguments( void ) {
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_recover_var( fti, NULL, 1 ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_file_variable_size( path, 1, NULL ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_file_variable_size( NULL, 1, &size ) );
-  FAILS( FDCKPT_ERR_IO, fdckpt_fti_file_variable_size( folder, 1, &size ) );
+  FAILS( FDCKPT_ERR_IO, fdckpt_fti_file_variable_size( dir, 1, &size ) );
   CHECK_EQ( size, 77 );
-  CHECK_EQ( test_file_cnt( folder ), 0 );
+  CHECK_EQ( test_file_cnt( dir ), 0 );
 
   /* A directory in the place of the file. */
   if( mkdir( other, 0700 ) ) abort();
   FAILS( FDCKPT_ERR_IO, fdckpt_fti_checkpoint( fti, other, &good ) );
   CHECK_EQ( fdckpt_last_error()->errnum, EISDIR );
-  CHECK_EQ( test_file_cnt( folder ), 1 );
+  CHECK_EQ( test_file_cnt( dir ), 1 );
   rmdir( other );
 
   /* Level facts. */
@@ -490,10 +490,10 @@ arguments( void ) {
 }
 
 TEST_MAIN( "fti" ) {
-  snprintf( folder, sizeof(folder), "/tmp/fdckpt-fti-XXXXXX" );
-  if( !mkdtemp( folder ) ) { perror( folder ); abort(); }
-  snprintf( path,  sizeof(path),  "%s/Ckpt1-Rank0.fti", folder );
-  snprintf( other, sizeof(other), "%s/other", folder );
+  snprintf( dir, sizeof(dir), "/tmp/fdckpt-fti-XXXXXX" );
+  if( !mkdtemp( dir ) ) { perror( dir ); abort(); }
+  snprintf( path,  sizeof(path),  "%s/Ckpt1-Rank0.fti", dir );
+  snprintf( other, sizeof(other), "%s/other", dir );
   for( ulong i=0UL; i<sizeof(generations)/sizeof(generations[0]); i++ ) {
     save_and_recover( generations[ i ], 1 );
     save_and_recover( generations[ i ], 3 );
@@ -504,5 +504,5 @@ TEST_MAIN( "fti" ) {
   }
   prepare_and_settle();
   arguments();
-  rmdir( folder );
+  rmdir( dir );
 }

@@ -218,8 +218,8 @@ on_end( int signal ) {
 }
 
 static int
-files_in( char const * folder ) {
-  DIR * dir = opendir( folder );
+files_in( char const * directory ) {
+  DIR * dir = opendir( directory );
   if( !dir ) return -1;
   int count = 0;
   for( struct dirent * entry; (entry = readdir( dir )); ) count += entry->d_name[0]!='.' || strlen( entry->d_name )>2UL;
@@ -229,18 +229,18 @@ files_in( char const * folder ) {
 
 static void
 check_end( void ) {
-  char folder[] = "/tmp/fdckpt-host-XXXXXX";
-  if( !CHECK( mkdtemp( folder ) ) ) return;
+  char directory[] = "/tmp/fdckpt-host-XXXXXX";
+  if( !CHECK( mkdtemp( directory ) ) ) return;
   char path[64];
-  snprintf( path, sizeof(path), "%s/file", folder );
+  snprintf( path, sizeof(path), "%s/file", directory );
   pid_t child = fork();
   if( !child ) {
     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
-    if( !writer || fdckpt_writer_add( writer, "all", path, sizeof(path) ) || files_in( folder )!=1 ) _exit( 1 );
+    if( !writer || fdckpt_writer_add( writer, "all", path, sizeof(path) ) || files_in( directory )!=1 ) _exit( 1 );
     pid_t grandchild = fork();
     if( !grandchild ) on_end( 0 );
     int status = -1;
-    if( waitpid( grandchild, &status, 0 )!=grandchild || status || files_in( folder )!=1 ) _exit( 2 );
+    if( waitpid( grandchild, &status, 0 )!=grandchild || status || files_in( directory )!=1 ) _exit( 2 );
     struct sigaction end;
     memset( &end, 0, sizeof(end) );
     end.sa_handler = on_end;
@@ -252,8 +252,8 @@ check_end( void ) {
   CHECK_EQ( waitpid( child, &status, 0 ), child );
   CHECK( WIFEXITED( status ) );
   CHECK_EQ( WEXITSTATUS( status ), SIGTERM );
-  CHECK_EQ( files_in( folder ), 0 );
-  CHECK_EQ( rmdir( folder ), 0 );
+  CHECK_EQ( files_in( directory ), 0 );
+  CHECK_EQ( rmdir( directory ), 0 );
 }
 
 TEST_MAIN( "host_environment" ) {

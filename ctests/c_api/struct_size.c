@@ -90,7 +90,7 @@ typedef struct { size_t struct_size; int kind, variable_id; uint64_t first, seco
 
 /* The files of the test. */
 
-static char folder[] = "/tmp/fdckpt-struct-size-XXXXXX";
+static char dir[] = "/tmp/fdckpt-struct-size-XXXXXX";
 static char path[ 80 ], copy[ 80 ], fti_path[ 80 ], updated_path[ 80 ];
 
 static fdckpt_reader_t *    reader;
@@ -300,12 +300,12 @@ check_values( void ) {
 }
 
 TEST_MAIN( "struct_size" ) {
-  strcpy( folder+strlen( folder )-6UL, "XXXXXX" );
-  if( !mkdtemp( folder ) ) { perror( folder ); abort(); }
-  snprintf( path,     sizeof(path),     "%s/state", folder );
-  snprintf( copy,     sizeof(copy),     "%s/copy",  folder );
-  snprintf( fti_path, sizeof(fti_path), "%s/fti",   folder );
-  snprintf( updated_path, sizeof(updated_path), "%s/updated", folder );
+  strcpy( dir+strlen( dir )-6UL, "XXXXXX" );
+  if( !mkdtemp( dir ) ) { perror( dir ); abort(); }
+  snprintf( path,     sizeof(path),     "%s/state", dir );
+  snprintf( copy,     sizeof(copy),     "%s/copy",  dir );
+  snprintf( fti_path, sizeof(fti_path), "%s/fti",   dir );
+  snprintf( updated_path, sizeof(updated_path), "%s/updated", dir );
 
   fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
   fdckpt_writer_add( writer, "number", &number, sizeof(number) );
@@ -332,5 +332,5 @@ TEST_MAIN( "struct_size" ) {
   unlink( path ); unlink( copy ); unlink( fti_path ); unlink( updated_path );
   strcat( updated_path, ".journal" ); /* Empty, it stays for the next update */
   unlink( updated_path );
-  CHECK_EQ( rmdir( folder ), 0 );
+  CHECK_EQ( rmdir( dir ), 0 );
 }

@@ -133,10 +133,10 @@ test_fd_count( void ) {
 /* test_file_cnt returns how many files are in a directory. */
 
 static inline int
-test_file_cnt( char const * folder ) {
+test_file_cnt( char const * directory ) {
   int   cnt = 0;
-  DIR * dir = opendir( folder );
-  if( !dir ) { perror( folder ); abort(); }
+  DIR * dir = opendir( directory );
+  if( !dir ) { perror( directory ); abort(); }
   while( readdir( dir ) ) cnt++;
   closedir( dir );
   return cnt-2;

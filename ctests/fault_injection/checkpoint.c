@@ -69,7 +69,7 @@ static struct { char const * name; int what; int style; unsigned threads; } cons
 
 static char         path[ 4096 ];
 static char         other[ 4096 ];
-static char const * folder;
+static char const * dir;
 static uchar *      big;
 static uchar *      copy;
 static uchar        small[ 100 ];
@@ -195,7 +195,7 @@ one_run( int             group,
   if( pipes[0]>=0 ) close( pipes[0] );
   /* The second sync is the directory's: the file has its name then. */
   int in_place = !code || (kind==KIND_SYNC && n==2L);
-  CHECK_EQ( test_file_cnt( folder ), 1+(what==SALVAGE && in_place) );
+  CHECK_EQ( test_file_cnt( dir ), 1+(what==SALVAGE && in_place) );
   if( what==SAVE ) CHECK( in_place ? file_is( path, wanted, wanted_sz ) : file_is( path, old, old_sz ) );
   if( threads==1U ) CHECK_EQ( faults_live(), 0 ); /* The system keeps memory for threads */
   return end_run( injected, fails );
@@ -206,9 +206,9 @@ main( int     argc,
       char ** argv ) {
   if( argc<2 ) return 2;
   find_shim();
-  folder = argv[1];
-  snprintf( path,  sizeof(path),  "%s/state.ckpt",    folder );
-  snprintf( other, sizeof(other), "%s/salvaged.ckpt", folder );
+  dir = argv[1];
+  snprintf( path,  sizeof(path),  "%s/state.ckpt",    dir );
+  snprintf( other, sizeof(other), "%s/salvaged.ckpt", dir );
   big  = (uchar *)test_alloc( BIG );
   copy = (uchar *)test_alloc( BIG );
   test_fill( big, BIG, 1UL );

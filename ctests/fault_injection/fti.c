@@ -97,7 +97,7 @@ static struct { char const * name; int what; int threads; } const scenarios[] = 
 static char    path[ 4096 ];
 static char    journal[ 4200 ];
 static char    hashes [ 4200 ];
-static char const * folder;
+static char const * dir;
 
 #define BIG (600000UL) /* Several pieces */
 
@@ -275,7 +275,7 @@ update_run( int             s,
     CHECK( !fdckpt_fti_recover( fti, path, 1 ) );
   }
   if( what==REPLAY ) CHECK( !fdckpt_fti_recover( fti, path, threads ) );
-  CHECK( test_file_cnt( folder )<=3 ); /* With the journal and the hashes */
+  CHECK( test_file_cnt( dir )<=3 ); /* With the journal and the hashes */
   if( what==PLACE ) {} /* Done already */
   else if( what!=REPLAY ) update_change( -1 );
   else { test_fill( big, BIG, 1UL ); test_fill( small, sizeof(small), 2UL ); }
@@ -361,7 +361,7 @@ one_run( int             group,
     CHECK_EQ( test_logged, 0 );
   }
   CHECK_EQ( fd_cnt(), fds );
-  CHECK_EQ( test_file_cnt( folder ), 1 );
+  CHECK_EQ( test_file_cnt( dir ), 1 );
   if( what!=RECOVER ) {
     /* The second sync is the directory's: the file has its name then. */
     int in_place = !code || (kind->kind==KIND_SYNC && n==2L);
@@ -378,8 +378,8 @@ main( int     argc,
       char ** argv ) {
   if( argc<2 ) return 2;
   find_shim();
-  folder = argv[1];
-  snprintf( path,    sizeof(path),    "%s/Ckpt1-Rank0.fti", folder );
+  dir = argv[1];
+  snprintf( path,    sizeof(path),    "%s/Ckpt1-Rank0.fti", dir );
   snprintf( journal, sizeof(journal), "%s.journal", path );
   snprintf( hashes,  sizeof(hashes),  "%s.hashes",  path );
   big = (uchar *)test_alloc( BIG );

@@ -293,7 +293,7 @@ fallocate( int   fd,
 /* Names *************************************************************/
 
 int
-openat( int          folder,
+openat( int          dir,
         char const * name,
         int          flags,
         ... ) {
@@ -302,7 +302,7 @@ openat( int          folder,
   mode_t mode = flags & O_CREAT ? va_arg( args, mode_t ) : 0;
   va_end( args );
   if( fails( KIND_OPEN ) ) return -1;
-  return REAL( openat )( folder, name, flags, mode );
+  return REAL( openat )( dir, name, flags, mode );
 }
 
 int

@@ -55,7 +55,7 @@ note( void const * bytes,
 }
 
 int
-openat( int          folder,
+openat( int          dir,
         char const * name,
         int          flags,
         ... ) {
@@ -63,7 +63,7 @@ openat( int          folder,
   va_start( args, flags );
   mode_t mode = flags & O_CREAT ? va_arg( args, mode_t ) : 0;
   va_end( args );
-  int fd = REAL( openat )( folder, name, flags, mode );
+  int fd = REAL( openat )( dir, name, flags, mode );
   if( flags & O_CREAT ) { if( fd>=0 ) note( "", 0UL, "create %d %s\n", fd, name ); }
   else if( fd>=0 && !(flags & (O_DIRECTORY|O_PATH)) ) note( "", 0UL, "open %d %s\n", fd, name );
   return fd;

@@ -91,9 +91,9 @@ fuzz_target!(|case: &[u8]| {
         look(&reader, &file);
     }
     if how & 4 != 0 {
-        let folder = std::env::temp_dir();
+        let dir = std::env::temp_dir();
         let (from, to) =
-            (folder.join(format!("fuzz-{}-from", std::process::id())), folder.join(format!("fuzz-{}-to", std::process::id())));
+            (dir.join(format!("fuzz-{}-from", std::process::id())), dir.join(format!("fuzz-{}-to", std::process::id())));
         std::fs::write(&from, &file).expect("the folder is writable");
         let options = WriterOptions::new().sync(SyncMode::None).frame_size(65_536);
         if salvage(&from, &to, options).is_ok() {

@@ -61,11 +61,11 @@ fuzz_target!(|case: &[u8]| {
         return;
     }
 
-    let folder = std::path::Path::new("/dev/shm").join(format!("fti_update.{}", std::process::id()));
-    _ = std::fs::create_dir_all(&folder);
-    let (path, side, ordinary) = (folder.join("file"), folder.join("file.hashes"), folder.join("ordinary"));
+    let dir = std::path::Path::new("/dev/shm").join(format!("fti_update.{}", std::process::id()));
+    _ = std::fs::create_dir_all(&dir);
+    let (path, side, ordinary) = (dir.join("file"), dir.join("file.hashes"), dir.join("ordinary"));
     for name in ["file", "file.hashes", "file.journal", "ordinary"] {
-        _ = std::fs::remove_file(folder.join(name));
+        _ = std::fs::remove_file(dir.join(name));
     }
     let mut update = UpdateOptions::default();
     update.block_size = 512;

@@ -9,8 +9,8 @@
 //! use fdckpt::checkpoint::{Reader, WriterOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("state.ckpt");
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("state.ckpt");
 //! let temperatures = vec![21; 100_000];
 //! let mut writer = WriterOptions::new().style(FrameStyle::Lz4).threads(2).create(&path)?;
 //! writer.attribute("step", b"17")?;

@@ -157,7 +157,7 @@ impl ReaderOptions {
     }
 
     /// What can't be mapped is spooled: in memory up to so many bytes, what is larger in a temporary file without a name (in the
-    /// folder that the environment variable `TMPDIR` names, or /tmp).
+    /// directory that the environment variable `TMPDIR` names, or /tmp).
     pub fn spool_memory(mut self, bytes: u64) -> Self {
         self.spool_memory = bytes;
         self

@@ -63,7 +63,7 @@ pub struct Summary {
 
 impl<'w> WriterOptions<'w> {
     /// Begins a file that is to have the name `path`. It gets it in [`Writer::commit`]; until then it is a temporary file in the same
-    /// folder.
+    /// directory.
     ///
     /// Temporary files that were left there by processes that have died are removed.
     ///
@@ -165,7 +165,7 @@ impl<'w> Writer<'w> {
     ///
     /// # Errors
     /// As for [`add`](Self::add). Then the file of that name is what it was, and there is nothing left of the new one. But for
-    /// [`ErrorKind::Io`] while syncing the folder: the new file is in its place already, and after a crash the old one may be back.
+    /// [`ErrorKind::Io`] while syncing the directory: the new file is in its place already, and after a crash the old one may be back.
     pub fn commit(mut self) -> Result<Summary, Error> {
         self.or_fail(|writer, output| writer.finish(output))?;
         let output = self.output.take();

@@ -84,16 +84,16 @@ pub(super) enum Beside {
     Hashes,
 }
 
-/// A file that is updated in place: its folder, and the names.
+/// A file that is updated in place: its directory, and the names.
 pub(super) struct Place {
-    folder: OwnedFd,
+    directory: OwnedFd,
     name: CString,
     journal: CString,
     hashes: CString,
 }
 
 impl Place {
-    /// With a folder that can be synced, if so asked for.
+    /// With a directory that can be synced, if so asked for.
     pub(super) fn of(path: &Path, to_sync: bool) -> Result<Self, Error> {
         let name = path.file_name().ok_or(Error::InvalidArgument("the path does not end in a file name"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
@@ -105,15 +105,15 @@ impl Place {
             Ok::<_, Error>(atomic_file::c_path(&beside)?)
         };
         let (name, journal, hashes) = (atomic_file::c_path(name)?, beside(b".journal")?, beside(b".hashes")?);
-        let folder = dir::open_dir(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
-        Ok(Self { folder, name, journal, hashes })
+        let directory = dir::open_dir(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
+        Ok(Self { directory, name, journal, hashes })
     }
 
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
     pub(super) fn open(&self, to_change: bool) -> Result<Option<(FileLock, Identity)>, Error> {
         let open = if to_change { dir::open_rw_nofollow } else { dir::open_read };
         loop {
-            let file = match open(self.folder.as_fd(), &self.name) {
+            let file = match open(self.directory.as_fd(), &self.name) {
                 Err(errno) if errno.is_not_found() => return Ok(None),
                 result => result.map_err(IoOperation::Open.failed())?,
             };
@@ -133,12 +133,12 @@ impl Place {
 
     /// Which file has the name.
     fn id(&self) -> Result<Option<FileId>, Error> {
-        Ok(dir::file_id_at(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
+        Ok(dir::file_id_at(self.directory.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
     }
 
     /// Makes the file that is not there.
     fn create(&self) -> Result<OwnedFd, Error> {
-        Ok(dir::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
+        Ok(dir::create_new(self.directory.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
     }
 
     fn name_of(&self, which: Beside) -> &CString {
@@ -151,8 +151,8 @@ impl Place {
     /// A file beside it, to be written; a new one is for those that `file` is for, if that is there.
     pub(super) fn open_or_create(&self, which: Beside, file: Option<&FileLock>) -> Result<OwnedFd, Error> {
         let name = self.name_of(which);
-        let made = match dir::create_new(self.folder.as_fd(), name) {
-            Err(errno) if errno.is_already_exists() => dir::open_rw_nofollow(self.folder.as_fd(), name),
+        let made = match dir::create_new(self.directory.as_fd(), name) {
+            Err(errno) if errno.is_already_exists() => dir::open_rw_nofollow(self.directory.as_fd(), name),
             Ok(made) => match file {
                 Some(file) => fd::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
                 None => Ok(made),
@@ -191,9 +191,9 @@ impl Place {
         self.unfinished_in(journal, file, |journal, _| Err(begun(journal))).map(|_: Option<()>| ())
     }
 
-    /// Has the names in the folder written to the device.
+    /// Has the names in the directory written to the device.
     pub(super) fn sync_folder(&self) -> Result<(), Error> {
-        Ok(atomic_file::sync_if_possible(self.folder.as_fd(), IoOperation::FsyncDirectory)?)
+        Ok(atomic_file::sync_if_possible(self.directory.as_fd(), IoOperation::FsyncDirectory)?)
     }
 
     /// Sees to it that a crash does not bring back what was in the journal, before the file is replaced: the new one may be in the state
@@ -204,7 +204,7 @@ impl Place {
 
     /// A file beside it, if it is there.
     fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
-        match dir::open_read(self.folder.as_fd(), self.name_of(which)) {
+        match dir::open_read(self.directory.as_fd(), self.name_of(which)) {
             // Nobody can have made one whose name would be too long.
             Err(errno) if errno.is_not_found() || errno.is_name_too_long() => Ok(None),
             result => Ok(Some(result.map_err(IoOperation::Open.failed())?)),
@@ -225,7 +225,7 @@ impl Place {
 
     /// Empties the journal.
     fn discard_journal(&self) -> Result<(), Error> {
-        let journal = dir::open_rw_nofollow(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
+        let journal = dir::open_rw_nofollow(self.directory.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
         discard(journal.as_fd())?;
         sync(journal.as_fd())
     }
@@ -271,7 +271,7 @@ impl Place {
             let size = file.map_or(0, |(_, identity)| identity.size);
             let to_change = match file {
                 None => self.create()?,
-                Some(_) => dir::open_rw_nofollow(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
+                Some(_) => dir::open_rw_nofollow(self.directory.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
             };
             let to_change = to_change.as_fd();
             // A checkpoint that has taken the place of the file since it was locked is not to be touched.

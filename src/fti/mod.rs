@@ -18,8 +18,8 @@
 //! use fdckpt::fti::{Checkpoint, FormatVersion, Options, Protected, Writer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("Ckpt1-Rank0.fti");
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("Ckpt1-Rank0.fti");
 //! let mut writer = Writer::new();
 //! let (step, mut grid) = ([1, 0, 0, 0], vec![7; 1000]);
 //! let options = Options::new(FormatVersion::Post1_6, 1);

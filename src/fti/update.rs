@@ -299,7 +299,7 @@ pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
     where_there_is(Place::of(path.as_ref(), false), |place| place.finish(false))
 }
 
-/// Nothing, where there is no folder: there is no file then, and no journal.
+/// Nothing, where there is no directory: there is no file then, and no journal.
 fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Place) -> Result<R, Error>) -> Result<R, Error> {
     match place {
         Err(Error::Io(IoError { op: IoOperation::OpenDirectory, errno, .. })) if errno.is_not_found() => Ok(R::default()),

@@ -140,7 +140,7 @@ impl Writer {
     /// # Errors
     /// [`Error::InvalidArgument`] where two have the same id; [`Error::OffsetOverflow`] where a size is more than the generation's fields hold
     /// (in D 2 GiB); [`Error::Io`]; [`Error::OutOfMemory`]. After each of them the file of that name is what it was, and so is the
-    /// writer; but for an error when the folder is synced: then the new file is there already.
+    /// writer; but for an error when the directory is synced: then the new file is there already.
     pub fn checkpoint(&mut self, path: impl AsRef<Path>, options: &Options, variables: &[Protected<'_>]) -> Result<(), Error> {
         let mut layout = self.next(variables)?;
         let memory = Memory::new(variables)?;

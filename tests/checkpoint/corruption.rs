@@ -8,8 +8,8 @@ use fdckpt::{Container, FrameStyle, Restore};
 
 /// A checkpoint of regions with these sizes, in turn RAW and LZ4, in small frames.
 fn checkpoint(test: &str, sizes: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let folder = common::temp_dir(&format!("index-damage-{test}"));
-    let path = folder.join("a");
+    let dir = common::temp_dir(&format!("index-damage-{test}"));
+    let path = dir.join("a");
     let mut writer = WriterOptions::new().sync(SyncMode::None).frame_size(65_536).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     let mut all = Vec::new();
@@ -90,8 +90,8 @@ fn corrupt_regions_are_named() {
 /// Without checksums what lies before the damage can be read, whatever was read before.
 #[test]
 fn regions_before_corruption_are_read() {
-    let folder = common::temp_dir("index-damage-before");
-    let path = folder.join("a");
+    let dir = common::temp_dir("index-damage-before");
+    let path = dir.join("a");
     let options = WriterOptions::new().sync(SyncMode::None).style(FrameStyle::Lz4).checksums(false);
     let mut writer = options.create(&path).unwrap();
     let data: Vec<u8> = (0..250_000usize).map(|at| ((at * at / 7 % 251) >> (at % 3)) as u8).collect();
@@ -108,9 +108,9 @@ fn regions_before_corruption_are_read() {
     let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
     assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
     fs::write(&path, &file).unwrap();
-    let what = salvage(&path, folder.join("b"), WriterOptions::new().sync(SyncMode::None)).unwrap();
+    let what = salvage(&path, dir.join("b"), WriterOptions::new().sync(SyncMode::None)).unwrap();
     assert_eq!((what.unverified, what.lost), (19, 6));
-    let reader = Reader::open(folder.join("b")).unwrap();
+    let reader = Reader::open(dir.join("b")).unwrap();
     assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
 }
 
@@ -490,8 +490,8 @@ fn region_of_both_styles() {
 /// found. What is called unverified in a file that was not salvaged is as good as anything else.
 #[test]
 fn salvage_keeps_attributes() {
-    let folder = common::temp_dir("index-damage-attributes");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-damage-attributes");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let file = with_index(&small(), |index| {
         let place = index.windows(4).position(|bytes| bytes == b"mode").unwrap();
         index[place..place + 4].copy_from_slice(b"step");

@@ -96,8 +96,8 @@ fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
 
 #[test]
 fn round_trip() {
-    let folder = common::temp_dir("index-round");
-    let path = folder.join("a.ckpt");
+    let dir = common::temp_dir("index-round");
+    let path = dir.join("a.ckpt");
     let cases: [&[usize]; 8] = [
         &[],
         &[0],
@@ -120,21 +120,21 @@ fn round_trip() {
             }
         }
     }
-    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["a.ckpt"]);
 }
 
 /// Whatever the number of threads, the frames are those of one handle that has made them in order.
 #[test]
 fn frames_match_single_handle() {
-    let folder = common::temp_dir("index-handle");
+    let dir = common::temp_dir("index-handle");
     // Of few letters: there the first frame of a handle differs from later ones.
     let letters: Vec<u8> = data(5, 1_000_000).iter().map(|byte| b"ACGT"[usize::from(byte & 3)]).collect();
     let regions: Vec<(String, Vec<u8>)> =
         letters.chunks(70_000).enumerate().map(|(number, part)| (format!("{number}"), part.to_vec())).collect();
     for threads in [1, 2, 3, 7] {
         let with = options().style(FrameStyle::Lz4).frame_size(65_536).threads(threads);
-        let file = write_to(&folder.join("a"), with, &regions);
+        let file = write_to(&dir.join("a"), with, &regions);
         let reader = ReaderOptions::new().open_bytes(&file).unwrap();
         let frames = reader.frame(reader.frame_count() - 1).map(|frame| frame.offset + frame.stored).unwrap() as usize;
         let (mut plain, mut rest) = (vec![0; 2_000_000], &letters[..]);
@@ -154,8 +154,8 @@ fn frames_match_single_handle() {
 
 #[test]
 fn styles_mix_and_small_regions_share_frames() {
-    let folder = common::temp_dir("index-mixed");
-    let path = folder.join("a.ckpt");
+    let dir = common::temp_dir("index-mixed");
+    let path = dir.join("a.ckpt");
     let mut writer = options().frame_size(512 << 10).create(&path).unwrap();
     writer.attribute("step", b"17").unwrap();
     writer.add("first", &[1; 1000]).unwrap();
@@ -181,8 +181,8 @@ fn styles_mix_and_small_regions_share_frames() {
 
 #[test]
 fn invalid_arguments_poison_writer() {
-    let folder = common::temp_dir("index-refused");
-    let path = folder.join("a.ckpt");
+    let dir = common::temp_dir("index-refused");
+    let path = dir.join("a.ckpt");
     let refused = |add: &dyn Fn(&mut Writer<'_>) -> Result<(), Error>, error: ErrorKind, name: Option<&str>| {
         let mut writer = options().create(&path).unwrap();
         writer.add("there", b"data").unwrap();
@@ -191,7 +191,7 @@ fn invalid_arguments_poison_writer() {
         assert_eq!(failure.file(), path.to_str());
         assert_eq!(writer.add("further", b"").unwrap_err().kind(), ErrorKind::Poisoned);
         assert_eq!(writer.commit().unwrap_err().kind(), ErrorKind::Poisoned);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     };
     refused(&|writer| writer.add("there", b"again"), ErrorKind::DuplicateName, Some("there"));
     refused(&|writer| writer.add("", b""), ErrorKind::InvalidArgument("the name is empty"), Some(""));
@@ -207,7 +207,7 @@ fn invalid_arguments_poison_writer() {
         assert!(matches!(options().frame_size(size).create(&path).unwrap_err().kind(), ErrorKind::InvalidArgument(_)));
     }
     for name in ["", "folder/", "folder/.", "folder/.."] {
-        let failure = options().create(folder.join(name)).unwrap_err();
+        let failure = options().create(dir.join(name)).unwrap_err();
         assert!(
             matches!(failure.kind(), ErrorKind::InvalidArgument(why) if why.contains("does not end in a file name")),
             "{name}: {failure}"
@@ -227,8 +227,8 @@ fn invalid_arguments_poison_writer() {
 
 #[test]
 fn progress_is_reported_and_can_cancel() {
-    let folder = common::temp_dir("index-progress");
-    let path = folder.join("a.ckpt");
+    let dir = common::temp_dir("index-progress");
+    let path = dir.join("a.ckpt");
     fs::write(&path, "old").unwrap();
     let mut seen = Vec::new();
     let mut writer = options()
@@ -244,7 +244,7 @@ fn progress_is_reported_and_can_cancel() {
     drop(writer);
     assert_eq!(seen, [(65_536, 100_000), (100_000, 100_000), (165_536, 200_000)]);
     assert_eq!(fs::read(&path).unwrap(), b"old");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
 
     let file = write_to(&path, options().frame_size(65_536), &named(&[400_000]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
@@ -278,8 +278,8 @@ fn progress_is_reported_and_can_cancel() {
 
 #[test]
 fn reader_properties() {
-    let folder = common::temp_dir("index-tells");
-    let path = folder.join("a");
+    let dir = common::temp_dir("index-tells");
+    let path = dir.join("a");
     let empty = write_to(&path, options(), &[]);
     assert!(ReaderOptions::new().open_bytes(&empty).unwrap().is_empty());
     let file = write_to(&path, options(), &named(&[10, 0, 30]));
@@ -305,15 +305,15 @@ fn reader_properties() {
 /// In whatever order they are asked for.
 #[test]
 fn shared_frames_are_decoded_once() {
-    let folder = common::temp_dir("index-once");
+    let dir = common::temp_dir("index-once");
     let regions = named(&[10_000, 100_000, 10_000, 15_000]);
-    let mut writer = options().style(FrameStyle::Lz4).frame_size(65_536).create(folder.join("a")).unwrap();
+    let mut writer = options().style(FrameStyle::Lz4).frame_size(65_536).create(dir.join("a")).unwrap();
     // In frame 0: regions 0, 1 and 2; those of the largest region are frames 1 and 2.
     for number in [0, 2, 3, 1] {
         writer.add(&regions[number].0, &regions[number].1).unwrap();
     }
     writer.commit().unwrap();
-    let reader = Reader::open(folder.join("a")).unwrap();
+    let reader = Reader::open(dir.join("a")).unwrap();
     let mut to: Vec<Vec<u8>> = reader.entries().map(|entry| vec![0; entry.size() as usize]).collect();
     let mut requests: Vec<Request<'_>> = to.iter_mut().enumerate().map(|(number, to)| Request { number, to }).collect();
     requests.swap(1, 3);
@@ -334,8 +334,8 @@ fn shared_frames_are_decoded_once() {
 #[test]
 fn pipes_descriptors_and_memory() {
     let regions = named(&[100, 200_000, 0, 70_000]);
-    let folder = common::temp_dir("index-pipes");
-    let file = write_to(&folder.join("a"), options().style(FrameStyle::Lz4), &regions);
+    let dir = common::temp_dir("index-pipes");
+    let file = write_to(&dir.join("a"), options().style(FrameStyle::Lz4), &regions);
     let (mut from, to) = std::io::pipe().unwrap();
     let reading = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -371,7 +371,7 @@ fn pipes_descriptors_and_memory() {
         drop(from);
         writing.join().unwrap();
     }
-    let opened = File::open(folder.join("a")).unwrap();
+    let opened = File::open(dir.join("a")).unwrap();
     let reader = ReaderOptions::new().open_fd(opened.as_fd()).unwrap();
     drop(opened);
     assert_eq!(reader.read_to_vec(3).unwrap(), regions[3].1);
@@ -397,8 +397,8 @@ fn rejects_other_files() {
 fn a_million_regions() {
     // As many in the long run; here it is to be quick.
     let count = std::env::var("FDCKPT_TEST_REGIONS").map_or(20_000, |count| count.parse::<u64>().expect("a number"));
-    let folder = common::temp_dir("index-million");
-    let path = folder.join("a");
+    let dir = common::temp_dir("index-million");
+    let path = dir.join("a");
     let mut writer = options().create(&path).unwrap();
     for number in 0..count {
         writer.add(&format!("particles/{number}/position"), &number.to_le_bytes()).unwrap();
@@ -433,20 +433,20 @@ proptest! {
         sizes in prop::collection::vec(prop_oneof![0..100usize, 0..30_000usize, 0..300_000usize], 0..12),
         lz4 in any::<bool>(), checksums in any::<bool>(), threads in 1..4usize, frame_size in 65_536..200_000usize,
     ) {
-        let folder = common::temp_dir("index-random");
+        let dir = common::temp_dir("index-random");
         let regions = named(&sizes);
         let style = if lz4 { FrameStyle::Lz4 } else { FrameStyle::Raw };
         let with = || options().style(style).checksums(checksums).frame_size(frame_size);
-        let file = write_to(&folder.join("a"), with(), &regions);
-        prop_assert_eq!(&write_to(&folder.join("b"), with().threads(threads), &regions), &file);
+        let file = write_to(&dir.join("a"), with(), &regions);
+        prop_assert_eq!(&write_to(&dir.join("b"), with().threads(threads), &regions), &file);
         check(&file, &regions, threads);
     }
 }
 
 #[test]
 fn salvage_recovers_remaining_regions() {
-    let folder = common::temp_dir("index-salvage");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-salvage");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let regions = named(&[1000, 300_000, 20]);
     let with = || options().style(FrameStyle::Lz4).frame_size(65_536);
     let file = write_to(&path, with(), &regions);
@@ -495,7 +495,7 @@ fn salvage_recovers_remaining_regions() {
     assert_eq!(reader.read_to_vec(reader.find("unverified/lz4@0").unwrap().number()).unwrap(), regions[0].1);
     assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
     // What is salvaged from that has checksums now, and is no better known.
-    let (again, twice) = (folder.join("c"), fs::read(&to).unwrap());
+    let (again, twice) = (dir.join("c"), fs::read(&to).unwrap());
     for damaged in [false, true] {
         let mut bytes = twice.clone();
         bytes[10] ^= u8::from(damaged);
@@ -524,8 +524,8 @@ fn salvage_recovers_remaining_regions() {
 /// lost.
 #[test]
 fn salvage_ignores_short_random_matches() {
-    let folder = common::temp_dir("index-salvage-short");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-salvage-short");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     for (sizes, found) in
         [([16, 15, 64], &["lz4", "raw", "lz4"][..]), ([16, 15, 63], &["lz4", "raw"]), ([15, 16, 63], &["raw", "lz4", "raw"])]
     {
@@ -559,8 +559,8 @@ fn salvage_ignores_short_random_matches() {
 /// Numbers look like chunks of LZ4 in many places, each of which would take long to follow.
 #[test]
 fn salvage_finds_frames_after_binary_numbers() {
-    let folder = common::temp_dir("index-salvage-numbers");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-salvage-numbers");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let numbers: Vec<u8> = (0..50_000u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
     let text = data(1, 100_000);
     let mut writer = options().create(&path).unwrap();
@@ -581,8 +581,8 @@ fn salvage_finds_frames_after_binary_numbers() {
 /// A region of a foreign writer that starts in a shared frame: corruption there costs only that part of it.
 #[test]
 fn salvage_of_region_that_starts_in_shared_frame() {
-    let folder = common::temp_dir("index-salvage-begins");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-salvage-begins");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let regions = named(&[100, 1000]);
     let mut file = by_the_specification(&regions, &[150, 600, 1100]);
     file[120] ^= 1;
@@ -597,8 +597,8 @@ fn salvage_of_region_that_starts_in_shared_frame() {
 /// Whatever regions are called, what is left of them is not lost for want of a name.
 #[test]
 fn salvage_recovers_names() {
-    let folder = common::temp_dir("index-salvage-names");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-salvage-names");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let long = ["\u{e9}".repeat(32_767), "x".to_owned()].concat();
     let regions = [(long, data(1, 200_000)), ("x".to_owned(), data(2, 200_000)), ("partial/x@65536".to_owned(), data(3, 100))];
     let mut file = write_to(&path, options().frame_size(65_536), &regions);
@@ -626,8 +626,8 @@ fn salvage_recovers_names() {
 /// square.
 #[test]
 fn salvage_bounds_index_search() {
-    let folder = common::temp_dir("index-patience");
-    let (path, to) = (folder.join("a"), folder.join("b"));
+    let dir = common::temp_dir("index-patience");
+    let (path, to) = (dir.join("a"), dir.join("b"));
     let file = write_to(&path, options(), &named(&[10]));
     for (count, found) in [(20, true), (1000, false)] {
         let (mut bytes, end) = (file.clone(), file.len() + 96 * count);
@@ -645,18 +645,18 @@ fn salvage_bounds_index_search() {
 /// Temporary files of dead processes go, those of living ones stay.
 #[test]
 fn abandoned_files_are_removed() {
-    let folder = common::temp_dir("index-abandoned");
-    let stale = folder.join(".fdckpt-0123456789abcdef.tmp");
+    let dir = common::temp_dir("index-abandoned");
+    let stale = dir.join(".fdckpt-0123456789abcdef.tmp");
     let others = [".fdckpt-0123456789abcdeF.tmp", ".fdckpt-123.tmp", "fdckpt-0123456789abcdef.tmp"];
     fs::write(&stale, "half").unwrap();
-    others.iter().for_each(|name| fs::write(folder.join(name), "other").unwrap());
-    let first = options().create(folder.join("a")).unwrap();
-    assert!(!stale.exists() && others.iter().all(|name| folder.join(name).exists()));
-    let second = options().create(folder.join("a")).unwrap();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 5);
+    others.iter().for_each(|name| fs::write(dir.join(name), "other").unwrap());
+    let first = options().create(dir.join("a")).unwrap();
+    assert!(!stale.exists() && others.iter().all(|name| dir.join(name).exists()));
+    let second = options().create(dir.join("a")).unwrap();
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 5);
     first.commit().unwrap();
     drop(second);
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 4);
 }
 
 /// Files of version 1 of the format, which are kept for ever: they can be read, and are what is written today.
@@ -679,9 +679,9 @@ fn golden_files() {
         ),
         ("no-checksums", FrameStyle::Lz4, false, &[("zeros", &[0; 5000])]),
     ];
-    let folder = common::temp_dir("index-golden");
+    let dir = common::temp_dir("index-golden");
     for (name, style, checksums, regions) in cases {
-        let path = folder.join(name);
+        let path = dir.join(name);
         let mut writer = options().style(style).checksums(checksums).frame_size(65_536).create(&path).unwrap();
         // A former path of this file: the golden files keep it.
         writer.attribute("made by", b"ctests/index.rs").unwrap();
@@ -787,8 +787,8 @@ fn foreign_container_rejected() {
     ReaderOptions::new().open_bytes(&file).unwrap().verify(&mut |damage| lost.push(damage.region.unwrap().0)).unwrap();
     assert_eq!(lost, [0, 1, 2, 3, 4]);
     // The same cut as this library's: the same file, but for the size of frames, which is nowhere.
-    let folder = common::temp_dir("index-other");
+    let dir = common::temp_dir("index-other");
     let small = named(&[100, 0, 300, 50]);
-    assert!(write_to(&folder.join("a"), options(), &small) == by_the_specification(&small, &[450]));
-    assert!(write_to(&folder.join("a"), options(), &[]) == by_the_specification(&[], &[]));
+    assert!(write_to(&dir.join("a"), options(), &small) == by_the_specification(&small, &[450]));
+    assert!(write_to(&dir.join("a"), options(), &[]) == by_the_specification(&[], &[]));
 }

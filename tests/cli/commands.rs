@@ -39,7 +39,7 @@ fn text(path: &Path) -> &str {
 }
 
 /// Runs the sessions of a document in one directory, and returns the document with the actual output.
-fn replay(document: &str, folder: &Path) -> String {
+fn replay(document: &str, dir: &Path) -> String {
     let path = format!("{}:{}", Path::new(TOOL).parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     let mut result = String::new();
     let mut in_session = false;
@@ -55,7 +55,7 @@ fn replay(document: &str, folder: &Path) -> String {
         writeln!(result, "{line}").expect("memory");
         let Some(command) = command else { continue };
         let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(folder).env("PATH", &path);
+        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(dir).env("PATH", &path);
         shell.env("LC_ALL", "C").env("TERM", "dumb").env_remove("NO_COLOR").env("COLUMNS", "100");
         let output = common::output(&mut shell);
         result.push_str(&with_fixed_times(&String::from_utf8(output.stdout).expect("UTF-8")));
@@ -79,7 +79,7 @@ fn with_fixed_times(text: &str) -> String {
 
 /// The files that the sessions use.
 fn sandbox(name: &str) -> PathBuf {
-    let folder = common::temp_dir(name);
+    let dir = common::temp_dir(name);
     for (from, to) in [
         ("fti/post-1.6/order_b.fti", "Ckpt13-Rank0.fti"),
         ("fti/1.1/order_b.fti", "Ckpt13-Rank0.v1.1.fti"),
@@ -99,9 +99,9 @@ fn sandbox(name: &str) -> PathBuf {
         ("deflate64/altered/bitflip_at_346.ckpt", "damaged.state"),
         ("deflate64/streams/dynamic_many.d64", "stream.d64"),
     ] {
-        fs::copy(golden(from), folder.join(to)).expect(from);
+        fs::copy(golden(from), dir.join(to)).expect(from);
     }
-    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).expect("writable");
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.join(name), bytes).expect("writable");
     let mut damaged = fs::read(golden("fti/post-1.6/order_b.fti")).expect("readable");
     damaged[70] ^= 1;
     write("damaged.fti", &damaged);
@@ -110,7 +110,7 @@ fn sandbox(name: &str) -> PathBuf {
     // The output of the program gzip depends on its version.
     write("notes.gz", &gzip(notes.as_bytes()));
     write("blocks.gz", &gzip(&fs::read(golden("container/golden/block_index_10.ckpt")).expect("readable")));
-    folder
+    dir
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -152,11 +152,11 @@ const FTI_VERSIONS: [&str; 6] = ["1.1", "1.2", "1.3", "1.4.0", "1.4.1", "post-1.
 fn fti_json_matches_descriptions() {
     let mut files = 0;
     for version in FTI_VERSIONS {
-        let folder = golden(&format!("fti/{version}"));
-        let cases: Value = serde_json::from_slice(&fs::read(folder.join("cases.json")).expect("readable")).expect("JSON");
+        let dir = golden(&format!("fti/{version}"));
+        let cases: Value = serde_json::from_slice(&fs::read(dir.join("cases.json")).expect("readable")).expect("JSON");
         for case in cases.as_array().expect("a list").iter().filter(|case| case["blocks"].is_array()) {
             let name = case["file"].as_str().expect("a name");
-            let path = folder.join(name);
+            let path = dir.join(name);
             if !path.is_file() {
                 continue;
             }
@@ -221,12 +221,12 @@ fn container_json_matches_descriptions() {
 
 #[test]
 fn converted_files_have_same_variables() {
-    let folder = common::temp_dir("tool-convert");
+    let dir = common::temp_dir("tool-convert");
     for name in ["order_b", "regrow_b", "many50_b", "onebyte_a"] {
         let first = golden(&format!("fti/post-1.6/{name}.fti"));
         let mut from = first.clone();
         for version in FTI_VERSIONS {
-            let to = folder.join(format!("{name}-{version}.fti"));
+            let to = dir.join(format!("{name}-{version}.fti"));
             let target = format!("fti-{version}");
             stdout_of(&["-q", "convert", text(&from), text(&to), "--to", &target, "--ckpt-id", "7"], 0);
             assert_eq!(json(&["info", "--json", text(&to)], 0)["fti_version"], version);
@@ -281,10 +281,10 @@ fn pending_updates_are_reported() {
 /// Other write errors are reported.
 #[test]
 fn broken_pipe_is_silent() {
-    let folder = common::temp_dir("tool-pipe");
-    let big = folder.join("big");
+    let dir = common::temp_dir("tool-pipe");
+    let big = dir.join("big");
     fs::write(&big, vec![7; 4 << 20]).expect("writable");
-    let container = folder.join("container");
+    let container = dir.join("container");
     let mut made = fdckpt::Container::new();
     let data = fs::read(&big).expect("readable");
     made.set(9, &data).expect("memory");
@@ -335,8 +335,8 @@ fn with_default_signals(command: &mut Command) -> &mut Command {
 /// The old file stays, and no temporary one.
 #[test]
 fn signal_leaves_no_partial_file() {
-    let folder = common::temp_dir("tool-signal");
-    let out = folder.join("out");
+    let dir = common::temp_dir("tool-signal");
+    let out = dir.join("out");
     fs::write(&out, "the old one").expect("writable");
     for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
         let mut command = Command::new(TOOL);
@@ -348,7 +348,7 @@ fn signal_leaves_no_partial_file() {
             stdin.write_all(&[0, 0xff, 0xff, 0, 0]).expect("it reads");
             stdin.write_all(&[b'x'; 0xffff]).expect("it reads");
         }
-        let files = || fs::read_dir(&folder).expect("readable").count();
+        let files = || fs::read_dir(&dir).expect("readable").count();
         while files() < 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -363,8 +363,8 @@ fn signal_leaves_no_partial_file() {
 /// Sizes whose sum exceeds 64 bits.
 #[test]
 fn overflowing_sizes_are_reported_as_corruption() {
-    let folder = common::temp_dir("tool-overflow");
-    let [container, fti, out] = ["container", "fti", "out"].map(|name| folder.join(name));
+    let dir = common::temp_dir("tool-overflow");
+    let [container, fti, out] = ["container", "fti", "out"].map(|name| dir.join(name));
     let section = |kind| format!(r#"{{"type":{kind},"offset":0,"length":{}}}"#, i64::MAX);
     let metadata = format!(r#"{{"version":1,"sections":[{},{},{}]}}"#, section(1), section(2), section(3));
     let size = (metadata.len() as u32).to_le_bytes();
@@ -390,14 +390,14 @@ fn overflowing_sizes_are_reported_as_corruption() {
 /// A command started by nohup survives its terminal.
 #[test]
 fn ignored_signal_stays_ignored() {
-    let folder = common::temp_dir("tool-nohup");
-    let out = folder.join("out");
+    let dir = common::temp_dir("tool-nohup");
+    let out = dir.join("out");
     let mut command = Command::new("bash");
     command.args(["-c", "trap '' HUP INT; exec \"$@\"", "bash", TOOL, "inflate", "-", "--format", "deflate", text(&out)]);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(&[0, 1, 0, 0xfe, 0xff, b'a']).expect("it reads");
-    while fs::read_dir(&folder).expect("readable").count() == 0 {
+    while fs::read_dir(&dir).expect("readable").count() == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     for signal in ["-HUP", "-INT"] {
@@ -413,12 +413,12 @@ fn ignored_signal_stays_ignored() {
 
 #[test]
 fn signal_leaves_no_scratch_directory() {
-    let folder = common::temp_dir("tool-signal-bench");
-    fs::write(folder.join("data"), vec![1; 1 << 20]).expect("writable");
+    let dir = common::temp_dir("tool-signal-bench");
+    fs::write(dir.join("data"), vec![1; 1 << 20]).expect("writable");
     let mut command = Command::new(TOOL);
-    command.args(["bench", "data", "--iterations", "1000"]).current_dir(&folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["bench", "data", "--iterations", "1000"]).current_dir(&dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = with_default_signals(&mut command).spawn().expect("it runs");
-    let files = || fs::read_dir(&folder).expect("readable").count();
+    let files = || fs::read_dir(&dir).expect("readable").count();
     while files() < 2 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -430,12 +430,12 @@ fn signal_leaves_no_scratch_directory() {
 }
 
 /// Runs a command in a terminal, by the program `script`.
-fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
+fn in_terminal(dir: &Path, command: &str, no_color: bool) -> Option<String> {
     if !common::has_program("script") {
         return None;
     }
     let mut script = Command::new("script");
-    script.args(["-qec", command, "/dev/null"]).current_dir(folder).env("TERM", "xterm-256color").stdin(Stdio::null());
+    script.args(["-qec", command, "/dev/null"]).current_dir(dir).env("TERM", "xterm-256color").stdin(Stdio::null());
     script.env("PATH", format!("{}:{}", Path::new(TOOL).parent()?.display(), std::env::var("PATH").ok()?));
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         script.env_remove(name);
@@ -448,39 +448,39 @@ fn in_terminal(folder: &Path, command: &str, no_color: bool) -> Option<String> {
 
 #[test]
 fn colors_only_on_terminals_or_on_request() {
-    let folder = sandbox("tool-terminal");
+    let dir = sandbox("tool-terminal");
     let verify = "fdckpt verify checkpoint.blk damaged.fti";
-    let Some(coloured) = in_terminal(&folder, verify, false) else { return };
+    let Some(coloured) = in_terminal(&dir, verify, false) else { return };
     assert!(coloured.contains("\x1b[32mok\x1b[0m") && coloured.contains("damaged\x1b[0m"), "{coloured:?}");
-    let plain = in_terminal(&folder, verify, true).expect("script is there");
+    let plain = in_terminal(&dir, verify, true).expect("script is there");
     assert!(!plain.contains('\x1b') && plain.contains("checkpoint.blk: ok: "), "{plain:?}");
-    let piped = common::output(Command::new(TOOL).arg("verify").arg(folder.join("damaged.fti")).env("TERM", "xterm-256color"));
+    let piped = common::output(Command::new(TOOL).arg("verify").arg(dir.join("damaged.fti")).env("TERM", "xterm-256color"));
     assert!(!piped.stdout.contains(&0x1b) && !piped.stdout.is_empty());
     // Binary data does not go to a terminal by mistake.
-    let refused = in_terminal(&folder, "fdckpt inflate stream.d64 --format deflate64", false).expect("script is there");
+    let refused = in_terminal(&dir, "fdckpt inflate stream.d64 --format deflate64", false).expect("script is there");
     assert!(refused.contains("standard output is a terminal"), "{refused:?}");
-    let refused = in_terminal(&folder, "fdckpt extract Ckpt13-Rank0.fti 0", false).expect("script is there");
+    let refused = in_terminal(&dir, "fdckpt extract Ckpt13-Rank0.fti 0", false).expect("script is there");
     assert!(refused.contains("standard output is a terminal"), "{refused:?}");
     let shown =
-        in_terminal(&folder, "fdckpt save -o s.ckpt notes.txt; fdckpt cat s.ckpt notes.txt", false).expect("script is there");
+        in_terminal(&dir, "fdckpt save -o s.ckpt notes.txt; fdckpt cat s.ckpt notes.txt", false).expect("script is there");
     assert!(shown.contains("1 region, 2000 bytes (2.0 KiB)") && shown.contains("to be, or not to be\r\n"), "{shown:?}");
 }
 
 /// The bar appears after a second, on a terminal only, and is removed.
 #[test]
 fn progress_is_shown_for_long_operations() {
-    let folder = sandbox("tool-progress");
+    let dir = sandbox("tool-progress");
     let slow =
         "(printf '\\0\\377\\377\\0\\0'; head -c 65535 /dev/zero; sleep 1.2; printf '\\1\\10\\0\\367\\377'; head -c 8 /dev/zero)";
     let command = format!("{slow} | fdckpt inflate - --format deflate out");
-    let Some(shown) = in_terminal(&folder, &command, false) else { return };
+    let Some(shown) = in_terminal(&dir, &command, false) else { return };
     assert!(shown.contains("decompressing") && shown.contains("/s"), "{shown:?}");
-    assert_eq!(fs::metadata(folder.join("out")).expect("it is there").len(), 65543);
-    let quick = in_terminal(&folder, "fdckpt inflate stream.d64 --format deflate64 out2", false).expect("script is there");
+    assert_eq!(fs::metadata(dir.join("out")).expect("it is there").len(), 65543);
+    let quick = in_terminal(&dir, "fdckpt inflate stream.d64 --format deflate64 out2", false).expect("script is there");
     assert_eq!(quick, "");
-    let quiet = in_terminal(&folder, &command.replace("fdckpt", "fdckpt --quiet"), false).expect("script is there");
+    let quiet = in_terminal(&dir, &command.replace("fdckpt", "fdckpt --quiet"), false).expect("script is there");
     assert_eq!(quiet, "");
     let mut shell = Command::new("bash");
-    shell.args(["-c", &command.replace("fdckpt", TOOL)]).current_dir(&folder);
+    shell.args(["-c", &command.replace("fdckpt", TOOL)]).current_dir(&dir);
     assert!(common::output(&mut shell).stderr.is_empty(), "no terminal, no bar");
 }

@@ -71,7 +71,7 @@ fn zip(entries: &[(&str, u16, &[u8], &[u8])]) -> Vec<u8> {
 }
 
 /// A file of each format, the arguments that it needs, and its uncompressed data.
-fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
+fn inputs(dir: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
     let (stream64, plain64) = random_stream(1, true, 60);
     let (stream, plain) = random_stream(2, false, 60);
     let mut zlib = vec![0x78, 0x9c];
@@ -84,7 +84,7 @@ fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
     let members = [gzip(&stream, &plain), gzip(&stream, &plain)].concat();
     let archive = zip(&[("a/stored", 0, &plain, &plain), ("deflated", 8, &stream, &plain), ("64", 9, &stream64, &plain64)]);
     let file = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
+        let path = dir.join(name);
         fs::write(&path, bytes).expect("writable");
         path
     };
@@ -102,9 +102,9 @@ fn inputs(folder: &Path) -> Vec<(PathBuf, Vec<&'static str>, Vec<u8>)> {
 
 #[test]
 fn decompresses_every_format() {
-    let folder = common::temp_dir("tool-inflate");
-    for (input, arguments, plain) in inputs(&folder) {
-        let out = folder.join("out");
+    let dir = common::temp_dir("tool-inflate");
+    for (input, arguments, plain) in inputs(&dir) {
+        let out = dir.join("out");
         good(&[&[text(&input), text(&out)], &arguments[..]].concat());
         assert!(fs::read(&out).expect("readable") == plain, "{arguments:?}");
         assert!(good(&[&[text(&input), "-"], &arguments[..]].concat()).stdout == plain, "to a pipe");
@@ -113,7 +113,7 @@ fn decompresses_every_format() {
         let (from, count) = (at.to_string(), len.to_string());
         let some = [&[text(&input), "--offset", &from, "--length", &count], &arguments[..]].concat();
         assert!(good(&some).stdout == plain[at..at + len], "a part");
-        let index = folder.join("index");
+        let index = dir.join("index");
         if arguments != ["--entry", "a/stored"] {
             for _ in 0..2 {
                 let by_index = [&some[..], &["--index", text(&index), "--index-interval", "10K"]].concat();
@@ -129,7 +129,7 @@ fn decompresses_every_format() {
             shell.args(["-c", "cat \"$1\" | \"$2\" inflate - \"${@:3}\"", "bash", text(&input), TOOL]).args(&arguments);
             assert!(common::output(&mut shell).stdout == plain, "from a pipe");
         }
-        let left: Vec<_> = fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").file_name()).collect();
+        let left: Vec<_> = fs::read_dir(&dir).expect("readable").map(|entry| entry.expect("readable").file_name()).collect();
         assert!(!left.iter().any(|name| name.to_string_lossy().contains("fdckpt")), "{left:?}");
     }
 }
@@ -137,12 +137,12 @@ fn decompresses_every_format() {
 /// Killed by SIGKILL at random, the same command resumes, and the output is right.
 #[test]
 fn resumes_after_random_kills() {
-    let folder = common::temp_dir("tool-killed");
+    let dir = common::temp_dir("tool-killed");
     let mut random = Random(11);
     // A gzip file of two members, and an entry of Deflate64.
-    for (input, arguments, plain) in inputs(&folder).into_iter().skip(3).step_by(3) {
-        let out = folder.join("out");
-        let state = folder.join("out.fdckpt-state");
+    for (input, arguments, plain) in inputs(&dir).into_iter().skip(3).step_by(3) {
+        let out = dir.join("out");
+        let state = dir.join("out.fdckpt-state");
         // Some longer file was there before.
         let old = vec![0xee; plain.len() + 1000];
         fs::write(&out, &old).expect("writable");
@@ -181,7 +181,7 @@ fn resumes_after_random_kills() {
             assert!(kills < 500, "it gets ahead");
         }
         assert!(kills > 0, "it resumes after a kill");
-        let left = fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").file_name());
+        let left = fs::read_dir(&dir).expect("readable").map(|entry| entry.expect("readable").file_name());
         let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("out.")).collect();
         assert!(left.is_empty(), "{left:?}");
     }
@@ -190,9 +190,9 @@ fn resumes_after_random_kills() {
 /// Two processes that decompress to one file would corrupt it: it would seem complete and have a hole.
 #[test]
 fn output_is_locked() {
-    let folder = common::temp_dir("tool-locked");
-    let (input, _, plain) = inputs(&folder).swap_remove(3);
-    let (out, part) = (folder.join("out"), folder.join("out.fdckpt-part"));
+    let dir = common::temp_dir("tool-locked");
+    let (input, _, plain) = inputs(&dir).swap_remove(3);
+    let (out, part) = (dir.join("out"), dir.join("out.fdckpt-part"));
     let begun = &plain[..plain.len() / 2];
     fs::write(&part, begun).expect("writable");
     let other = fs::File::open(&part).expect("readable");
@@ -202,7 +202,7 @@ fn output_is_locked() {
     assert!(fs::read(&part).expect("readable") == begun, "what the other one has written");
     drop(other);
     // Nor is what a link leads to written.
-    let victim = folder.join("victim");
+    let victim = dir.join("victim");
     fs::rename(&part, &victim).expect("writable");
     std::os::unix::fs::symlink(&victim, &part).expect("writable");
     let (status, said) = bad(&[text(&input), text(&out)]);
@@ -215,9 +215,9 @@ fn output_is_locked() {
 /// On a full disk, output that no state describes is removed.
 #[test]
 fn full_disk_leaves_resumable_state() {
-    let folder = common::temp_dir("tool-full");
-    let (input, _, plain) = inputs(&folder).swap_remove(3);
-    let (out, state, part) = (folder.join("out"), folder.join("out.fdckpt-state"), folder.join("out.fdckpt-part"));
+    let dir = common::temp_dir("tool-full");
+    let (input, _, plain) = inputs(&dir).swap_remove(3);
+    let (out, state, part) = (dir.join("out"), dir.join("out.fdckpt-state"), dir.join("out.fdckpt-part"));
     let limited = |every: usize| {
         // In units of 1024 bytes; a piece that is written is larger than what is allowed after the first of them.
         let script = format!("trap '' XFSZ; ulimit -f $(( {} / 1024 )); exec \"$@\"", plain.len() - plain.len() / 8);
@@ -241,10 +241,10 @@ fn full_disk_leaves_resumable_state() {
 /// A state that does not fit is rejected with a reason, and nothing is written.
 #[test]
 fn rejects_unusable_state() {
-    let folder = common::temp_dir("tool-state");
-    let (input, arguments, plain) = inputs(&folder).swap_remove(3);
+    let dir = common::temp_dir("tool-state");
+    let (input, arguments, plain) = inputs(&dir).swap_remove(3);
     assert_eq!(arguments, Vec::<&str>::new());
-    let (out, state, part) = (folder.join("out"), folder.join("st"), folder.join("out.fdckpt-part"));
+    let (out, state, part) = (dir.join("out"), dir.join("st"), dir.join("out.fdckpt-part"));
     let every = (plain.len() / 10).to_string();
     let command = [text(&input), text(&out), "--state", text(&state), "--save-interval", &every];
     let interrupt = || {
@@ -267,8 +267,8 @@ fn rejects_unusable_state() {
     let (status, said) = bad(&command);
     assert!(status == 2 && said.contains("damaged") && said.contains("remove it"), "{said}");
 
-    let (status, said) = bad(&[text(&input), text(&folder.join("new")), "--state", text(&state)]);
-    assert!(status == 2 && said.contains("damaged") && !folder.join("new.fdckpt-part").exists(), "{said}");
+    let (status, said) = bad(&[text(&input), text(&dir.join("new")), "--state", text(&state)]);
+    assert!(status == 2 && said.contains("damaged") && !dir.join("new.fdckpt-part").exists(), "{said}");
 
     fs::write(&state, &good_state).expect("writable");
     fs::write(&input, &whole).expect("writable");
@@ -298,10 +298,10 @@ fn rejects_unusable_state() {
 
 #[test]
 fn corruption_is_reported_and_keeps_old_output() {
-    let folder = common::temp_dir("tool-inflate-damage");
-    let out = folder.join("out");
+    let dir = common::temp_dir("tool-inflate-damage");
+    let out = dir.join("out");
     fs::write(&out, "the old one").expect("writable");
-    for (input, arguments, _) in inputs(&folder) {
+    for (input, arguments, _) in inputs(&dir) {
         let whole = fs::read(&input).expect("readable");
         let command = [&[text(&input), text(&out)], &arguments[..]].concat();
         let is_zip = arguments.contains(&"--entry");
@@ -331,11 +331,11 @@ fn corruption_is_reported_and_keeps_old_output() {
         assert_eq!(fs::read(&out).expect("readable"), b"the old one");
         fs::write(&input, &whole).expect("writable");
     }
-    let (status, said) = bad(&[text(&folder.join("raw")), text(&out)]);
+    let (status, said) = bad(&[text(&dir.join("raw")), text(&out)]);
     assert!(status == 2 && said.contains("--format deflate"), "{said}");
-    let (status, said) = bad(&[text(&folder.join("zip")), text(&out)]);
+    let (status, said) = bad(&[text(&dir.join("zip")), text(&out)]);
     assert!(status == 2 && said.contains("3 entries") && said.contains("--entry"), "{said}");
-    let (status, said) = bad(&[text(&folder.join("zip")), text(&out), "--entry", "none"]);
+    let (status, said) = bad(&[text(&dir.join("zip")), text(&out), "--entry", "none"]);
     assert!(status == 2 && said.contains("no entry none"), "{said}");
 }
 
@@ -343,9 +343,9 @@ fn corruption_is_reported_and_keeps_old_output() {
 /// size.
 #[test]
 fn memory_is_bounded() {
-    let folder = common::temp_dir("tool-memory");
+    let dir = common::temp_dir("tool-memory");
     let plain = vec![0; 32 << 20];
-    let [raw, container, out, other] = ["raw", "container", "out", "other"].map(|name| folder.join(name));
+    let [raw, container, out, other] = ["raw", "container", "out", "other"].map(|name| dir.join(name));
     fs::write(&raw, compress(&plain, true)).expect("writable");
     let mut made = fdckpt::Container::new();
     made.set(9, &plain).expect("memory");
@@ -361,7 +361,7 @@ fn memory_is_bounded() {
     let limited = |arguments: &[&str]| with_limit(16 << 10, arguments);
     limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--save-interval", "10M"]);
     assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
-    let index = folder.join("index");
+    let index = dir.join("index");
     limited(&["inflate", text(&raw), "--format", "deflate64", "--offset", "30M", "--length", "1K", "--index", text(&index)]);
     limited(&["extract", text(&container), "9", "-o", text(&other)]);
     limited(&["diff", text(&container), text(&container)]);
@@ -372,7 +372,7 @@ fn memory_is_bounded() {
     let limited = |arguments: &[&str]| with_limit(36 << 10, arguments);
     let mut random = Random(3);
     let mixed: Vec<u8> = (0..3 << 20).map(|_| random.next() as u8 & 0x3f).collect::<Vec<_>>().repeat(13);
-    let [source, saved, back] = ["source", "saved", "back"].map(|name| folder.join(name));
+    let [source, saved, back] = ["source", "saved", "back"].map(|name| dir.join(name));
     fs::write(&source, &mixed).expect("writable");
     for style in ["raw", "lz4"] {
         let name = format!("all={}", text(&source));
@@ -383,10 +383,10 @@ fn memory_is_bounded() {
         assert!(limited(&["cat", text(&saved), "all"]) == mixed, "{style}");
         limited(&["diff", text(&saved), text(&saved)]);
     }
-    limited(&["-q", "convert", text(&saved), text(&folder.join("f.fti")), "--to", "fti-post-1.6", "--ckpt-id", "1"]);
-    limited(&["verify", text(&folder.join("f.fti"))]);
-    limited(&["-q", "convert", text(&folder.join("f.fti")), text(&saved), "--to", "checkpoint"]);
-    limited(&["extract", text(&folder.join("f.fti")), "1", "-o", text(&out)]);
+    limited(&["-q", "convert", text(&saved), text(&dir.join("f.fti")), "--to", "fti-post-1.6", "--ckpt-id", "1"]);
+    limited(&["verify", text(&dir.join("f.fti"))]);
+    limited(&["-q", "convert", text(&dir.join("f.fti")), text(&saved), "--to", "checkpoint"]);
+    limited(&["extract", text(&dir.join("f.fti")), "1", "-o", text(&out)]);
     assert!(fs::read(&out).expect("readable") == mixed);
     let mut shell = Command::new("bash");
     // The limit is one: what comes through a pipe has to fit.

@@ -32,8 +32,8 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The descriptions in a directory of vectors, in order of their names.
-fn descriptions(folder: &str) -> Vec<Value> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(vectors().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+fn descriptions(dir: &str) -> Vec<Value> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(vectors().join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     paths.into_iter().map(json).collect()
@@ -235,8 +235,8 @@ fn block_indexes_are_read_like_the_original_and_errors_reported() {
     let mut stops = Vec::new();
     for description in all {
         let name = description["file"].as_str().unwrap();
-        let folder = if name.starts_with("block_index") { "golden" } else { "blockindex" };
-        let file = bytes(vectors().join(folder).join(name));
+        let dir = if name.starts_with("block_index") { "golden" } else { "blockindex" };
+        let file = bytes(vectors().join(dir).join(name));
         assert_eq!(Container::is_format(&file), description["reference"]["is_format"], "{name}");
         let (reference, read) = (&description["recovery_reader"], BlockIndex::read(&file));
         if let Some(ops) = description.get("ops") {
@@ -461,8 +461,8 @@ fn append_keeps_existing_bytes() {
 /// An append that fails midway leaves the file as it was.
 #[test]
 fn failed_append_is_rolled_back() {
-    let folder = common::temp_dir("append");
-    let path = folder.join("file");
+    let dir = common::temp_dir("append");
+    let path = dir.join("file");
     let mut container = Container::new();
     container.set(1, b"one".as_slice()).unwrap();
     let old = container.serialize().unwrap();
@@ -537,8 +537,8 @@ fn model_agrees_on_corpus_and_cases() {
 
 fn corpus_and_cases() -> Vec<PathBuf> {
     let mut all = Vec::new();
-    for folder in [common::root().join("fuzz/corpus/container_parse"), vectors().join("cases"), vectors().join("golden")] {
-        let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for dir in [common::root().join("fuzz/corpus/container_parse"), vectors().join("cases"), vectors().join("golden")] {
+        let files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() > 20);
         all.extend(files.into_iter().filter(|path| path.extension().is_none_or(|extension| extension != "json")));
     }

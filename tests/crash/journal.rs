@@ -26,10 +26,10 @@ const NAME: &str = "dCPFile-Rank0.fti";
 const BLOCK: usize = 512;
 
 /// This program as one that updates.
-fn program(what: &str, folder: &Path) -> Command {
+fn program(what: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test knows where it is"));
     command.args(["--ignored", "--exact", "journal::child_that_updates", "--nocapture", "--test-threads=1"]);
-    command.env(ARGUMENTS, format!("{what} {}", folder.display()));
+    command.env(ARGUMENTS, format!("{what} {}", dir.display()));
     command
 }
 
@@ -108,8 +108,8 @@ fn number_in(shape: Shape, bytes: &[u8]) -> Option<u64> {
 fn child_that_updates() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let words: Vec<&str> = arguments.splitn(3, ' ').collect();
-    let (what, number, folder) = (words[0], words[1].parse::<u64>().unwrap(), words[2]);
-    let path = Path::new(folder).join(NAME);
+    let (what, number, dir) = (words[0], words[1].parse::<u64>().unwrap(), words[2]);
+    let path = Path::new(dir).join(NAME);
     println!();
     if what == "commit" {
         assert!(settle(&path, Decision::Commit).unwrap());
@@ -162,10 +162,10 @@ enum Call {
 }
 
 /// Has `what` done, and adds the calls that it made to `calls`. `names` are those that files have.
-fn record(what: &str, folder: &Path, names: &mut BTreeMap<String, usize>, calls: &mut Vec<Call>, files: &mut usize) {
-    let log = folder.with_extension("log");
+fn record(what: &str, dir: &Path, names: &mut BTreeMap<String, usize>, calls: &mut Vec<Call>, files: &mut usize) {
+    let log = dir.with_extension("log");
     _ = fs::remove_file(&log);
-    common::run(program(what, folder).env("LD_PRELOAD", &*common::RECORDER).env("FDCKPT_TEST_RECORD", &log));
+    common::run(program(what, dir).env("LD_PRELOAD", &*common::RECORDER).env("FDCKPT_TEST_RECORD", &log));
     let log = fs::read(log).unwrap();
     let mut rest = &log[..];
     let mut open: BTreeMap<i32, usize> = BTreeMap::new();
@@ -326,18 +326,18 @@ fn quick_folder() -> tempfile::TempDir {
 
 /// A file in its first state, in a directory of this name.
 fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
-    let folder = common::temp_dir(name);
-    let path = folder.join(NAME);
+    let dir = common::temp_dir(name);
+    let path = dir.join(NAME);
     let update = update(UpdateMode::Safe);
     let options = options(0, SyncMode::None);
     in_state(small_shape, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let first = fs::read(&path).unwrap();
-    (folder, path, first)
+    (dir, path, first)
 }
 
 #[test]
 fn machine_crash_leaves_old_or_new_state() {
-    let (folder, path, first) = begin("crash-update-states");
+    let (dir, path, first) = begin("crash-update-states");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
     let elsewhere = quick_folder();
     let place = elsewhere.path().join(NAME);
@@ -345,7 +345,7 @@ fn machine_crash_leaves_old_or_new_state() {
     let (mut count, mut finished, mut olds, mut news) = (0, 0, 0, 0);
     for number in 1..=5 {
         let before = calls.len();
-        record(&format!("safe {number}"), &folder, &mut names, &mut calls, &mut files);
+        record(&format!("safe {number}"), &dir, &mut names, &mut calls, &mut files);
         wanted.push(fs::read(&path).unwrap());
         assert_eq!(number_in(small_shape, &wanted[number]), Some(number as u64));
         for crash in before + 1..=calls.len() {
@@ -373,10 +373,10 @@ fn machine_crash_leaves_old_or_new_state() {
 /// is written that may be in the state before that update again: of the same data and time.
 #[test]
 fn completed_update_is_not_repeated() {
-    let (folder, path, first) = begin("crash-update-again");
+    let (dir, path, first) = begin("crash-update-again");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
-    record("safe 1", &folder, &mut names, &mut calls, &mut files);
-    record("anew 0", &folder, &mut names, &mut calls, &mut files);
+    record("safe 1", &dir, &mut names, &mut calls, &mut files);
+    record("anew 0", &dir, &mut names, &mut calls, &mut files);
     assert!(fs::read(&path).unwrap() == first);
     let elsewhere = quick_folder();
     let place = elsewhere.path().join(NAME);
@@ -391,8 +391,8 @@ fn completed_update_is_not_repeated() {
 /// new.
 #[test]
 fn file_with_new_header_is_completed() {
-    let folder = quick_folder();
-    let path = folder.path().join(NAME);
+    let dir = quick_folder();
+    let path = dir.path().join(NAME);
     let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
     for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
         let (mut writer, old) = (Writer::new(), Options::new(generation, 0));
@@ -416,9 +416,9 @@ fn file_with_new_header_is_completed() {
 #[test]
 fn machine_crash_without_journal_or_sync_leaves_other_states() {
     for what in ["in-place", "unsynced"] {
-        let (folder, path, first) = begin(&format!("crash-update-{what}"));
+        let (dir, path, first) = begin(&format!("crash-update-{what}"));
         let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
-        record(&format!("{what} 1"), &folder, &mut names, &mut calls, &mut files);
+        record(&format!("{what} 1"), &dir, &mut names, &mut calls, &mut files);
         let new = fs::read(&path).unwrap();
         let elsewhere = quick_folder();
         let place = elsewhere.path().join(NAME);
@@ -443,12 +443,12 @@ fn machine_crash_without_journal_or_sync_leaves_other_states() {
 /// asked for again.
 #[test]
 fn prepared_update_can_be_committed_after_crash() {
-    let (folder, path, first) = begin("crash-update-prepared");
+    let (dir, path, first) = begin("crash-update-prepared");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
-    record("prepare 1", &folder, &mut names, &mut calls, &mut files);
+    record("prepare 1", &dir, &mut names, &mut calls, &mut files);
     let prepared = calls.len();
     assert_eq!(fs::read(&path).unwrap(), first);
-    record("commit 1", &folder, &mut names, &mut calls, &mut files);
+    record("commit 1", &dir, &mut names, &mut calls, &mut files);
     let new = fs::read(&path).unwrap();
     let elsewhere = quick_folder();
     let place = elsewhere.path().join(NAME);
@@ -482,13 +482,13 @@ fn prepared_update_can_be_committed_after_crash() {
 #[test]
 fn killed_process_leaves_old_or_new_state() {
     let rounds = std::env::var("FDCKPT_TEST_CRASH_ROUNDS").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
-    let folder = common::temp_dir("crash-update-kill");
-    let path = folder.join(NAME);
+    let dir = common::temp_dir("crash-update-kill");
+    let path = dir.join(NAME);
     let (options, update) = (options(0, SyncMode::None), update(UpdateMode::Safe));
     in_state(shape_for_ever, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let (mut last, mut finished, mut fulls, mut killed) = (0, 0, 0, 0);
     for round in 0..rounds {
-        let mut child = program("for-ever 0", &folder).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = program("for-ever 0", &dir).stdout(Stdio::piped()).spawn().unwrap();
         let saved = |line: &str| {
             let (number, full) = line.strip_prefix("saved ")?.split_once(' ')?;
             Some((number.parse::<u64>().unwrap(), full == "1"))
@@ -508,10 +508,10 @@ fn killed_process_leaves_old_or_new_state() {
         let found = found.unwrap_or_else(|| panic!("round {round}: the file is damaged"));
         assert!(found >= told && found <= told + 1 && found > last, "round {round}: {found} is in the file, {told} was told");
         last = found;
-        for entry in fs::read_dir(&folder).unwrap() {
+        for entry in fs::read_dir(&dir).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.starts_with(".fdckpt-") {
-                fs::remove_file(folder.join(name)).unwrap();
+                fs::remove_file(dir.join(name)).unwrap();
             } else {
                 assert!(name.starts_with(NAME), "{name}");
             }

@@ -20,10 +20,10 @@ const ARGUMENTS: &str = "FDCKPT_TEST_CRASH_REPLACE_ARGS";
 const NAME: &str = "Ckpt1-Rank0.fti";
 
 /// This program as one that saves.
-fn program(what: &str, folder: &Path) -> Command {
+fn program(what: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test knows where it is"));
     command.args(["--ignored", "--exact", "replace::child_that_saves", "--nocapture", "--test-threads=1"]);
-    command.env(ARGUMENTS, format!("{what} {}", folder.display()));
+    command.env(ARGUMENTS, format!("{what} {}", dir.display()));
     command
 }
 
@@ -88,8 +88,8 @@ fn number_in(bytes: &[u8]) -> Option<u64> {
 #[ignore = "started by the tests"]
 fn child_that_saves() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
-    let (what, folder) = arguments.split_once(' ').unwrap();
-    let path = Path::new(folder).join(NAME);
+    let (what, dir) = arguments.split_once(' ').unwrap();
+    let path = Path::new(dir).join(NAME);
     let mut saver = Saver::of(what);
     let mut number = 0;
     if let Ok(bytes) = fs::read(&path)
@@ -126,10 +126,10 @@ enum Call {
 }
 
 /// Has `what` done, and returns the calls that it made.
-fn record(what: &str, folder: &Path) -> Vec<Call> {
-    let log = folder.with_extension("log");
+fn record(what: &str, dir: &Path) -> Vec<Call> {
+    let log = dir.with_extension("log");
     _ = fs::remove_file(&log);
-    common::run(program(what, folder).env("LD_PRELOAD", &*common::RECORDER).env("FDCKPT_TEST_RECORD", &log));
+    common::run(program(what, dir).env("LD_PRELOAD", &*common::RECORDER).env("FDCKPT_TEST_RECORD", &log));
     let log = fs::read(log).unwrap();
     let (mut rest, mut calls) = (&log[..], Vec::new());
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -210,8 +210,8 @@ fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
 
 #[test]
 fn machine_crash_leaves_old_or_new_file() {
-    let folder = common::temp_dir("crash-states");
-    let path = folder.join(NAME);
+    let dir = common::temp_dir("crash-states");
+    let path = dir.join(NAME);
     for what in ["file-and-folder", "file", "repair", "index-file-and-folder", "index-file"] {
         let mut saver = Saver::of(what);
         save(&mut saver, &path, 1, 6000, SyncMode::None);
@@ -222,7 +222,7 @@ fn machine_crash_leaves_old_or_new_file() {
             fs::write(&path, bytes).unwrap();
         }
         let old = fs::read(&path).unwrap();
-        let calls = record(what, &folder);
+        let calls = record(what, &dir);
         let new = fs::read(&path).unwrap();
         assert!(old != new && number_in(&new).is_some());
         assert!(calls.iter().filter(|call| matches!(call, Call::Write(..))).count() >= 2, "{calls:?}");
@@ -243,16 +243,16 @@ fn machine_crash_leaves_old_or_new_file() {
 /// The test of the test: without syncs there are states in which the file is neither.
 #[test]
 fn machine_crash_without_sync_leaves_other_states() {
-    let folder = common::temp_dir("crash-unsynced");
-    let path = folder.join(NAME);
+    let dir = common::temp_dir("crash-unsynced");
+    let path = dir.join(NAME);
     for what in ["none", "index-none"] {
-        other_things(what, &folder, &path);
+        other_things(what, &dir, &path);
     }
 }
 
-fn other_things(what: &str, folder: &Path, path: &Path) {
+fn other_things(what: &str, dir: &Path, path: &Path) {
     save(&mut Saver::of(what), path, 1, 6000, SyncMode::None);
-    let calls = record(what, folder);
+    let calls = record(what, dir);
     assert!(!calls.iter().any(|call| matches!(call, Call::Sync(_))), "{calls:?}");
     let new = fs::read(path).unwrap();
     let (mut other, mut sound) = (0, 0);
@@ -277,15 +277,15 @@ fn killed_process_leaves_intact_checkpoint_file() {
 
 fn kill_again_and_again(what: &str) {
     let rounds = std::env::var("FDCKPT_TEST_CRASH_ROUNDS").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
-    let folder = common::temp_dir(&format!("crash-kill-{what}"));
-    let path = folder.join(NAME);
+    let dir = common::temp_dir(&format!("crash-kill-{what}"));
+    let path = dir.join(NAME);
     let (mut last, mut leftovers, mut killed) = (0, 0, 0);
     // Where chance or busy processors leave too few of those that count, some more.
     for round in 0..4 * rounds {
         if round >= rounds && leftovers > rounds / 20 {
             break;
         }
-        let mut child = program(what, &folder).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = program(what, &dir).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // It has begun to save.
         let told = lines.find_map(|line| line.unwrap().strip_prefix("saved ").map(|number| number.parse::<u64>().unwrap()));
@@ -301,7 +301,7 @@ fn kill_again_and_again(what: &str) {
         assert!(found >= told && found <= told + 1 && found > last, "round {round}: {found} is in the file, {told} was told");
         last = found;
         // What was left the time before, the next one has removed.
-        let others = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name != NAME);
+        let others = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name != NAME);
         let others: Vec<_> = others.collect();
         assert!(others.len() <= 1 && others.iter().all(|name| name.to_str().unwrap().starts_with(".fdckpt-")), "{others:?}");
         leftovers += others.len() as u64;

@@ -143,8 +143,8 @@ fn fti_api() {
 #[test]
 fn frames_api() {
     let program = common::LIBRARY_DIR.join("frames-scenario");
-    let folder = common::LIBRARY_DIR.display();
-    compile("frames.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
+    let dir = common::LIBRARY_DIR.display();
+    compile("frames.c", &program, &["-pthread", &format!("-L{dir}"), "-lfdckpt", &format!("-Wl,-rpath,{dir}")]);
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
         command.args([group.to_string(), n.to_string()]);
@@ -157,8 +157,8 @@ fn frames_api() {
 #[test]
 fn checkpoint_api() {
     let program = common::LIBRARY_DIR.join("checkpoint-scenario");
-    let folder = common::LIBRARY_DIR.display();
-    compile("checkpoint.c", &program, &["-pthread", &format!("-L{folder}"), "-lfdckpt", &format!("-Wl,-rpath,{folder}")]);
+    let dir = common::LIBRARY_DIR.display();
+    compile("checkpoint.c", &program, &["-pthread", &format!("-L{dir}"), "-lfdckpt", &format!("-Wl,-rpath,{dir}")]);
     let place = common::temp_dir("checkpoint-faults");
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);

@@ -158,9 +158,9 @@ fn offsets_past_4_gib() {
 fn fuzz_corpus_matches_model() {
     silence();
     let (mut libraries, mut replayed) = ([Bench::new(), Bench::of(*REFERENCE)], 0);
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for target in ["round_trip", "restore_anything", "all_modes"] {
-        for file in std::fs::read_dir(folder.join(target)).expect("the corpus is there") {
+        for file in std::fs::read_dir(dir.join(target)).expect("the corpus is there") {
             let case = std::fs::read(file.expect("readable").path()).expect("readable");
             for bench in &mut libraries {
                 match target {

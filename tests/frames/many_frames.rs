@@ -309,10 +309,10 @@ fn pools_and_errors_are_printable() {
 /// What the original made of some sequences of calls (tests/golden/frames): each frame of them, and their bytes.
 #[test]
 fn golden_checkpoints_are_written_and_restored() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/frames");
-    let input = std::fs::read(folder.join("input.bin")).unwrap();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/frames");
+    let input = std::fs::read(dir.join("input.bin")).unwrap();
     let mut used = BTreeSet::new();
-    for entry in std::fs::read_dir(&folder).unwrap() {
+    for entry in std::fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "trace") {
             continue;

@@ -76,8 +76,8 @@ fn content(mut file: &File) -> Vec<u8> {
 /// The frames of a golden script that has neither errors nor seeks, with their ends and the hash of the whole, by the
 /// trace.
 fn golden(name: &str, input: &[u8]) -> Option<(Vec<Frame>, Vec<u64>, u64)> {
-    let folder = common::root().join("tests/golden/frames");
-    let trace = fs::read_to_string(folder.join(format!("{name}.trace"))).unwrap();
+    let dir = common::root().join("tests/golden/frames");
+    let trace = fs::read_to_string(dir.join(format!("{name}.trace"))).unwrap();
     let (mut frames, mut ends) = (Vec::<Frame>::new(), Vec::new());
     for line in trace.lines() {
         let (call, answer) = line.split_once(" -> ").unwrap_or((line, "0"));
@@ -105,10 +105,10 @@ fn golden(name: &str, input: &[u8]) -> Option<(Vec<Frame>, Vec<u64>, u64)> {
 
 #[test]
 fn golden_traces_in_every_mode() {
-    let folder = common::root().join("tests/golden/frames");
-    let input = fs::read(folder.join("input.bin")).unwrap();
+    let dir = common::root().join("tests/golden/frames");
+    let input = fs::read(dir.join("input.bin")).unwrap();
     let mut count = 0;
-    for entry in fs::read_dir(&folder).unwrap() {
+    for entry in fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
         if path.extension().is_none_or(|extension| extension != "trace")
@@ -320,29 +320,29 @@ fn handles_of_threads_are_independent() {
 
 #[test]
 fn files_of_any_size_are_mapped() {
-    let folder = common::temp_dir("mapped");
+    let dir = common::temp_dir("mapped");
     for size in [0, 1, 4095, 4096, 4097, 1_000_000] {
-        let path = folder.join(size.to_string());
+        let path = dir.join(size.to_string());
         let bytes: Vec<u8> = (0..size).map(|at: u32| (at.wrapping_mul(at) >> 7) as u8).collect();
         fs::write(&path, &bytes).unwrap();
         assert!(*MappedFile::open(&path).unwrap() == bytes);
         assert_eq!(format!("{:?}", MappedFile::open(&path).unwrap()), format!("MappedFile {{ size: {} }}", bytes.len()));
         assert!(MappedFile::of(File::open(&path).unwrap()).unwrap().as_ref() == bytes);
     }
-    let error = MappedFile::open(folder.join("none")).unwrap_err();
+    let error = MappedFile::open(dir.join("none")).unwrap_err();
     assert_eq!(error.to_string(), "opening the file failed: No such file or directory (errno 2)");
-    assert!(matches!(MappedFile::open(&folder), Err(FileError::Io(IoError { op: IoOperation::Mmap, .. }))));
+    assert!(matches!(MappedFile::open(&dir), Err(FileError::Io(IoError { op: IoOperation::Mmap, .. }))));
     assert!(matches!(MappedFile::open("a\0b"), Err(FileError::InvalidArgument(_))));
 }
 
 /// Until it is committed, the name has the old file; dropped or discarded, the new one is gone.
 #[test]
 fn atomic_file_is_all_or_nothing() {
-    let folder = common::temp_dir("replacement");
-    let path = folder.join("file");
+    let dir = common::temp_dir("replacement");
+    let path = dir.join("file");
     let is = |content: &[u8], others: usize| {
         assert_eq!(fs::read(&path).unwrap(), content);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1 + others);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1 + others);
     };
     fs::write(&path, "old").unwrap();
     for sync in [SyncMode::None, SyncMode::Data, SyncMode::Full] {
@@ -364,7 +364,7 @@ fn atomic_file_is_all_or_nothing() {
     new.commit().unwrap();
     is(b"ONE piece, and", 0);
     assert!(matches!(AtomicFile::begin("/", SyncMode::None), Err(FileError::InvalidArgument(_))));
-    let error = AtomicFile::begin(folder.join("none/file"), SyncMode::None).unwrap_err();
+    let error = AtomicFile::begin(dir.join("none/file"), SyncMode::None).unwrap_err();
     assert!(matches!(error, FileError::Io(IoError { op: IoOperation::OpenDirectory, .. })));
 }
 
@@ -379,19 +379,19 @@ fn discarded_atomic_files_cannot_be_committed() {
         assert!(output.contains("1 passed"), "{output}");
         return;
     }
-    let folder = common::temp_dir("discarded");
-    let begin = |number: u32| AtomicFile::begin(folder.join(number.to_string()), SyncMode::None).unwrap();
+    let dir = common::temp_dir("discarded");
+    let begin = |number: u32| AtomicFile::begin(dir.join(number.to_string()), SyncMode::None).unwrap();
     // Each entry of the table is used again.
     (0..200).for_each(|number| begin(number).commit().unwrap());
     let underway: Vec<AtomicFile> = (200..264).map(begin).collect();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 264);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 264);
     fdckpt::remove_temp_files();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 200);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 200);
     for replacement in underway {
         assert!(matches!(replacement.commit(), Err(FileError::Io(IoError { op: IoOperation::Rename, .. }))));
     }
     begin(999).commit().unwrap();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 201);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 201);
 }
 
 #[test]

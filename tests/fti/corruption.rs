@@ -109,8 +109,8 @@ fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
         &[[0, 13, 1, 0], [0, 13, 2, 0], [179, 0, 2, 0], [212, 4, 2, 0]],
         &[[1, 0, 0, 0], [1, 2, 0, 0], [1, 2, 3, 0], [1, 2, 3, 4]],
     ];
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     let make = |checkpoints: &[[usize; 4]]| {
         let mut writer = Writer::new();
         for sizes in checkpoints {
@@ -423,8 +423,8 @@ fn block_without_containers_is_found_by_size() {
 /// The data of a checkpoint can be a checkpoint itself: the size of the file decides which of the two headers counts.
 #[test]
 fn parses_checkpoint_embedded_in_data() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     for (inner, outer) in FormatVersion::ALL.into_iter().flat_map(|inner| FormatVersion::ALL.map(|outer| (inner, outer))) {
         let data = small(inner);
         Writer::new().checkpoint(&path, &with_time(outer), &[Protected::new(5, &data)]).unwrap();
@@ -479,12 +479,12 @@ fn flipped_bits_never_recover_wrong_data() {
 
 #[test]
 fn repair_fixes_header_from_data() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     let repaired = |file: &[u8]| {
         fs::write(&path, file).unwrap();
         let result = repair(&path, SyncMode::Full);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         (result, fs::read(&path).unwrap())
     };
     // What FTI refuses, becomes the file that it accepts.

@@ -150,8 +150,8 @@ fn writes_golden_files() {
 #[test]
 fn documented_example_at_full_size() {
     let document = json(common::root().join("tests/golden/fti/doc7_numbers.json"));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     let memory = vec![7; 36 << 20];
     let (mut writer, mut sizes) = (Writer::new(), Vec::<(i32, usize)>::new());
     let mut numbers = 0;
@@ -202,8 +202,8 @@ fn documented_example_at_full_size() {
 
 #[test]
 fn converts_between_all_format_versions() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("converted");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("converted");
     for from in FormatVersion::ALL {
         for name in ["doc7_ckpt7.fti", "onevar_a.fti"] {
             let file = case_file(from, name);
@@ -237,19 +237,19 @@ fn converts_between_all_format_versions() {
     let mut damaged = file.clone();
     damaged[3] ^= 1;
     let checkpoint = Checkpoint::parse(&damaged).unwrap();
-    let result = convert(&checkpoint, folder.path().join("not"), &with_time(FormatVersion::V1_2));
+    let result = convert(&checkpoint, dir.path().join("not"), &with_time(FormatVersion::V1_2));
     assert!(
         matches!(result, Err(Error::Corrupt { field: Field::Hash, variable: Some(1), container: Some(0), .. })),
         "{result:?}"
     );
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[test]
 fn diff_reports_variables() {
     let make = |variables: &[(i32, &[u8])], generation| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         let protected: Vec<Protected> = variables.iter().map(|(id, data)| Protected::new(*id, data)).collect();
         Writer::new().checkpoint(&path, &with_time(generation), &protected).unwrap();
         fs::read(&path).unwrap()
@@ -291,12 +291,12 @@ fn rejects_sizes_that_overflow_fields() {
     file.as_file().set_len(3 << 30).unwrap();
     // SAFETY: no other process or thread has the file.
     let map = unsafe { memmap2::Mmap::map(file.as_file()).unwrap() };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     let protected = [Protected::new(1, &map)];
     let result = Writer::new().checkpoint(&path, &with_time(FormatVersion::V1_4_1), &protected);
     assert!(matches!(result, Err(Error::OffsetOverflow { .. })), "{result:?}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     assert_eq!(Writer::new().size(FormatVersion::Post1_6, &protected), Ok((3 << 30) + 12 + 58 + 106));
 }
 
@@ -331,8 +331,8 @@ proptest! {
     /// possible containers.
     #[test]
     fn round_trip(steps in steps(), threads in 1usize..4) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         let mut writer = Writer::new();
         // Sizes of the containers of each variable, as they must be.
         let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();

@@ -84,8 +84,8 @@ fn updates_reproduce_golden_files() {
     for generation in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
         {
-            let folder = quick_folder();
-            let path = folder.path().join("dCPFile-Rank0.fti");
+            let dir = quick_folder();
+            let path = dir.path().join("dCPFile-Rank0.fti");
             let cases: Vec<_> = cases()
                 .iter()
                 .filter(|(of, case, _)| *of == generation && case["file"].as_str().unwrap().starts_with("dcp_"))
@@ -142,8 +142,8 @@ fn chunk_shrunk_to_whole_blocks_is_written() {
     let (mut program, case) = (Program::default(), json(golden(FormatVersion::Post1_6).join("cases.json")));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpshrink_b.fti").unwrap().clone();
     for mode in MODES {
-        let folder = quick_folder();
-        let path = folder.path().join("dCPFile-Rank0.fti");
+        let dir = quick_folder();
+        let path = dir.path().join("dCPFile-Rank0.fti");
         let mut writer = Writer::new();
         program = Program::default();
         for call in case["calls"].as_array().unwrap() {
@@ -170,8 +170,8 @@ fn chunk_shrunk_to_whole_blocks_is_written() {
 /// FTI, after a differential checkpoint, leaves out of the new file of an ordinary one what it takes for clean.
 #[test]
 fn full_and_differential_checkpoints_mix() {
-    let folder = quick_folder();
-    let (path, ordinary) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("Ckpt2-Rank0.fti"));
+    let dir = quick_folder();
+    let (path, ordinary) = (dir.path().join("dCPFile-Rank0.fti"), dir.path().join("Ckpt2-Rank0.fti"));
     let case = json(golden(FormatVersion::Post1_6).join("cases.json"));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpmix_b.fti").unwrap().clone();
     let (mut program, mut writer) = (Program::default(), Writer::new());
@@ -196,7 +196,7 @@ fn full_and_differential_checkpoints_mix() {
     let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
     assert_eq!((updated.full, updated.changed), (false, 1));
     // An ordinary one to another file is no obstacle.
-    writer.checkpoint(folder.path().join("Ckpt3-Rank0.fti"), &options, &program.protected()).unwrap();
+    writer.checkpoint(dir.path().join("Ckpt3-Rank0.fti"), &options, &program.protected()).unwrap();
     program.memory.get_mut(&1).unwrap().0[1500] ^= 1;
     let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
     assert_eq!((updated.full, updated.changed), (false, 1));
@@ -226,8 +226,8 @@ fn twenty_blocks() -> Program {
 #[test]
 fn kept_hashes_are_used_after_restart() {
     for hash in HASHES {
-        let folder = quick_folder();
-        let (path, side) = (folder.path().join("dCPFile-Rank0.fti"), folder.path().join("dCPFile-Rank0.fti.hashes"));
+        let dir = quick_folder();
+        let (path, side) = (dir.path().join("dCPFile-Rank0.fti"), dir.path().join("dCPFile-Rank0.fti.hashes"));
         let mut program = twenty_blocks();
         let mut update = with(512, hash, UpdateMode::Safe);
         let next = |writer: &mut Writer, update: &UpdateOptions, program: &Program| {
@@ -299,8 +299,8 @@ fn kept_hashes_are_used_after_restart() {
 
 #[test]
 fn reports_why_a_file_cannot_be_updated() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let program = twenty_blocks();
     let mut writer = Writer::new();
     let mut update = UpdateOptions::default();
@@ -322,12 +322,12 @@ fn reports_why_a_file_cannot_be_updated() {
     assert!(matches!(writer.prepare(&path, &options, &update, &program.protected()), Err(Error::InvalidArgument(_))));
     let twice = [Protected::new(1, b"a"), Protected::new(1, b"b")];
     assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::InvalidArgument(_))));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     std::os::unix::fs::symlink("elsewhere", &path).unwrap();
     let result = writer.update(&path, &options, &update, &program.protected());
     assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
     fs::remove_file(&path).unwrap();
-    let result = writer.update(folder.path().join("not there/file"), &options, &update, &program.protected());
+    let result = writer.update(dir.path().join("not there/file"), &options, &update, &program.protected());
     assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
     assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
@@ -345,8 +345,8 @@ fn reports_why_a_file_cannot_be_updated() {
 
 #[test]
 fn prepared_update_waits_for_decision() {
-    let folder = quick_folder();
-    let path = folder.path().join("dCPFile-Rank0.fti");
+    let dir = quick_folder();
+    let path = dir.path().join("dCPFile-Rank0.fti");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
     let update = with(512, BlockHash::Md5, UpdateMode::Safe);
     let mut options = with_time(FormatVersion::V1_4_1);
@@ -436,8 +436,8 @@ fn prepared_update_waits_for_decision() {
 #[test]
 fn update_can_change_format_version() {
     for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Safe, false), (UpdateMode::Safe, true)] {
-        let folder = quick_folder();
-        let path = folder.path().join("file");
+        let dir = quick_folder();
+        let path = dir.path().join("file");
         let (mut program, mut writer) = (twenty_blocks(), Writer::new());
         let update = with(512, BlockHash::Md5, mode);
         for (number, generation) in
@@ -467,8 +467,8 @@ fn update_can_change_format_version() {
 #[test]
 fn moved_data_is_written() {
     for mode in MODES {
-        let folder = quick_folder();
-        let path = folder.path().join("file");
+        let dir = quick_folder();
+        let path = dir.path().join("file");
         let (mut writer, update) = (Writer::new(), with(512, BlockHash::Md5, mode));
         let (one, two, three) = ([1; 1024], [2; 2048], [3; 512]);
         let first = [Protected::new(1, &one), Protected::new(2, &two)];
@@ -483,8 +483,8 @@ fn moved_data_is_written() {
 }
 
 fn pending_of(ckpt_id: i32) -> Pending {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = ckpt_id;
     Writer::new().prepare(&path, &options, &UpdateOptions::default(), &[]).unwrap();
@@ -503,8 +503,8 @@ fn journal_of(path: &Path) -> std::path::PathBuf {
 #[test]
 fn corrupt_journal_is_ignored() {
     for hash in HASHES {
-        let folder = quick_folder();
-        let path = folder.path().join("file");
+        let dir = quick_folder();
+        let path = dir.path().join("file");
         let (mut program, mut writer) = (Program::default(), Writer::new());
         program.protect(1, 3000);
         let update = with(512, hash, UpdateMode::Safe);
@@ -537,8 +537,8 @@ fn corrupt_journal_is_ignored() {
 /// right.
 #[test]
 fn invalid_journal_is_ignored() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
     let update = with(512, BlockHash::Crc32, UpdateMode::Safe);
@@ -597,8 +597,8 @@ fn invalid_journal_is_ignored() {
 /// cannot be rolled back.
 #[test]
 fn journal_of_another_file_is_ignored() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
     let of = |writer: &mut Writer, size: usize| writer.prepare(&path, &options, &update, &[Protected::new(1, &vec![7; size])]);
     let mut writer = Writer::new();
@@ -631,13 +631,13 @@ fn journal_of_another_file_is_ignored() {
 /// A file that cannot be opened is an error, not a missing file. A missing directory is a missing file.
 #[test]
 fn open_errors_are_reported() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let program = twenty_blocks();
     Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
     let beyond = path.join("file");
     assert!(matches!(pending(&beyond), Err(Error::Io(_))) && matches!(finish_update(&beyond), Err(Error::Io(_))));
-    let nowhere = folder.path().join("folder/file");
+    let nowhere = dir.path().join("folder/file");
     assert_eq!(
         (pending(&nowhere), finish_update(&nowhere), settle(&nowhere, Decision::Commit)),
         (Ok(None), Ok(false), Ok(false))
@@ -650,8 +650,8 @@ fn open_errors_are_reported() {
 /// If more than half of the data is dirty, the file is replaced; at half of it, it is updated in place.
 #[test]
 fn mostly_changed_file_is_written_once() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 8 * 512);
     let update = with(512, BlockHash::Md5, UpdateMode::Safe);
@@ -670,8 +670,8 @@ fn mostly_changed_file_is_written_once() {
 /// next checkpoint.
 #[test]
 fn full_checkpoint_continues_after_updates() {
-    let folder = quick_folder();
-    let [path, ordinary] = ["file", "ordinary"].map(|name| folder.path().join(name));
+    let dir = quick_folder();
+    let [path, ordinary] = ["file", "ordinary"].map(|name| dir.path().join(name));
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
     let mut writer = Writer::new();
     for size in [3 << 20, 5 << 20] {
@@ -695,8 +695,8 @@ fn full_checkpoint_continues_after_updates() {
 #[test]
 fn concurrent_updates_are_isolated() {
     for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
-        let folder = quick_folder();
-        let path = &folder.path().join("file");
+        let dir = quick_folder();
+        let path = &dir.path().join("file");
         let update = &with(512, BlockHash::Md5, UpdateMode::Safe);
         if is_there {
             Writer::new().update(path, &with_time(FormatVersion::Post1_6), update, &[]).unwrap();
@@ -738,8 +738,8 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
 /// A checkpoint that replaces the file while its update is being completed: not a byte of it changes.
 #[test]
 fn replaced_file_is_not_updated() {
-    let folder = quick_folder();
-    let [path, other] = ["file", "other"].map(|name| folder.path().join(name));
+    let dir = quick_folder();
+    let [path, other] = ["file", "other"].map(|name| dir.path().join(name));
     let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Safe));
     let mut writer = Writer::new();
     let of = |byte: u8| vec![byte; 16 << 20];
@@ -766,13 +766,13 @@ fn replaced_file_is_not_updated() {
 /// Journal, hashes and the replacement of a file have the permissions of that file.
 #[test]
 fn permissions_are_kept() {
-    let folder = quick_folder();
-    let path = folder.path().join("file");
+    let dir = quick_folder();
+    let path = dir.path().join("file");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
     let (options, mut update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
     writer.update(&path, &options, &update, &program.protected()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    let modes = || fs::read_dir(&folder).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
+    let modes = || fs::read_dir(&dir).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
     update.keep_hashes = true;
     program.memory.get_mut(&1).unwrap().0[0] ^= 1;
     assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 1);
@@ -784,8 +784,8 @@ fn permissions_are_kept() {
 /// What is prepared can be committed on a device that is full by then.
 #[test]
 fn space_for_growth_is_preallocated() {
-    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
-    let path = folder.path().join("file");
+    let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return };
+    let path = dir.path().join("file");
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), vec![1; 3 << 20]);
     let mut writer = Writer::new();
     writer.update(&path, &options, &update, &[Protected::new(1, &data[..1 << 20])]).unwrap();
@@ -799,10 +799,10 @@ fn space_for_growth_is_preallocated() {
 /// A name may be so long that the journal's is too long: then there is none.
 #[test]
 fn long_file_name() {
-    let folder = quick_folder();
+    let dir = quick_folder();
     let program = twenty_blocks();
     for length in [247, 248, 255] {
-        let path = folder.path().join("n".repeat(length));
+        let path = dir.path().join("n".repeat(length));
         Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
         assert_eq!((finish_update(&path), pending(&path)), (Ok(false), Ok(None)));
     }
@@ -815,7 +815,7 @@ fn mpi_ranks_resume_together() {
     if !(common::has_program("mpicc") && common::has_program("mpirun")) {
         return;
     }
-    let (build, folder) = (common::temp_dir("mpi"), quick_folder());
+    let (build, dir) = (common::temp_dir("mpi"), quick_folder());
     for (name, mut compiler) in [("mpi_heat", Command::new("mpicc")), ("fti_repartition", common::cc())] {
         compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-I"]).arg(common::root().join("include"));
         compiler.arg(common::root().join(format!("examples/{name}.c"))).arg("-o").arg(build.join(name));
@@ -826,7 +826,7 @@ fn mpi_ranks_resume_together() {
             .arg(&build)
             .args(["30", "1"])
             .env("RANKS", "2")
-            .env("TMPDIR", folder.path()),
+            .env("TMPDIR", dir.path()),
     );
     assert!(said.ends_with("all results are the same\n") && said.matches("killed after").count() == 2, "{said}");
 
@@ -834,11 +834,11 @@ fn mpi_ranks_resume_together() {
     let start = |steps: &str| {
         let mut mpirun = Command::new("mpirun");
         mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-        mpirun.args(["--oversubscribe", "-n", "2"]).arg(build.join("mpi_heat")).arg(folder.path());
+        mpirun.args(["--oversubscribe", "-n", "2"]).arg(build.join("mpi_heat")).arg(dir.path());
         common::run(mpirun.args(["damaged", steps, "differential"]))
     };
     start("5");
-    let files = [0, 1].map(|rank| folder.path().join(format!("global/damaged/dCP/dCPFile-Rank{rank}.fti")));
+    let files = [0, 1].map(|rank| dir.path().join(format!("global/damaged/dCP/dCPFile-Rank{rank}.fti")));
     let mut damaged = fs::read(&files[1]).unwrap();
     damaged[1000] ^= 1;
     fs::write(&files[1], damaged).unwrap();
@@ -848,9 +848,9 @@ fn mpi_ranks_resume_together() {
     // remain.
     let mut mpirun = Command::new("mpirun");
     mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    mpirun.args(["--oversubscribe", "-n", "3"]).arg(build.join("mpi_heat")).arg(folder.path()).args(["heat", "15", "ordinary"]);
+    mpirun.args(["--oversubscribe", "-n", "3"]).arg(build.join("mpi_heat")).arg(dir.path()).args(["heat", "15", "ordinary"]);
     common::run(&mut mpirun);
-    let place = |level: i32, name: String| folder.path().join(format!("node0/heat/l{level}")).join(name);
+    let place = |level: i32, name: String| dir.path().join(format!("node0/heat/l{level}")).join(name);
     let of = |level: i32| [0, 1, 2].map(|rank| fs::read(place(level, format!("Ckpt{level}-Rank{rank}.fti"))).unwrap());
     let (second, third) = (of(2), of(3));
     assert_ne!(second[0].len(), second[1].len());
@@ -901,8 +901,8 @@ proptest! {
     fn updated_file_equals_rewritten_file(
         steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
     ) {
-        let folder = quick_folder();
-        let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| folder.path().join(name));
+        let dir = quick_folder();
+        let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| dir.path().join(name));
         let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
         update.keep_hashes = keep;
         let mut options = with_time(FormatVersion::ALL[generation]);
@@ -940,7 +940,7 @@ proptest! {
                 twin = resumed(&other);
             }
         }
-        let left = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        let left = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
         prop_assert!(left.into_iter().all(|name| !name.starts_with(".fdckpt")));
     }
 }

@@ -364,11 +364,11 @@ fn fuzz_cases_of_tampered_indexes() {
 /// In a new process, of the C example.
 #[test]
 fn index_outlives_process() {
-    let folder = common::temp_dir("inflate-index");
+    let dir = common::temp_dir("inflate-index");
     let program = common::example("inflate_index");
     for (format, stream, plain) in streams(6) {
         let name = format!("{format:?}").to_lowercase();
-        let [input, output, index] = ["in", "out", "index"].map(|part| folder.join(format!("{name}.{part}")));
+        let [input, output, index] = ["in", "out", "index"].map(|part| dir.join(format!("{name}.{part}")));
         fs::write(&input, &stream).expect("room");
         common::run(Command::new(&program).args(["build", &name]).args([&input, &index, &output]).arg("20000"));
         assert!(fs::read(&output).expect("it was written") == plain);

@@ -78,15 +78,15 @@ fn deflate64_of_7zip_in_pieces() {
     if !common::has_program("7z") {
         return;
     }
-    let folder = common::temp_dir("inflate-7z");
+    let dir = common::temp_dir("inflate-7z");
     let mut random = Random(64);
     let mut plain = plausible(&mut random, 400_000);
     plain.extend([7; 200_000]);
-    std::fs::write(folder.join("plain"), &plain).unwrap();
+    std::fs::write(dir.join("plain"), &plain).unwrap();
     for level in ["-mx=1", "-mx=5", "-mx=9"] {
         let mut command = std::process::Command::new("7z");
-        common::run(command.current_dir(&folder).args(["a", "-tzip", "-mm=Deflate64", level, &format!("x{level}.zip"), "plain"]));
-        let zip = std::fs::read(folder.join(format!("x{level}.zip"))).unwrap();
+        common::run(command.current_dir(&dir).args(["a", "-tzip", "-mm=Deflate64", level, &format!("x{level}.zip"), "plain"]));
+        let zip = std::fs::read(dir.join(format!("x{level}.zip"))).unwrap();
         let number = |at: usize, size: usize| zip[at..at + size].iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
         assert_eq!(number(8, 2), 9, "the method is Deflate64");
         let start = 30 + number(26, 2) + number(28, 2);
@@ -367,8 +367,8 @@ fn readers_do_not_block_for_more_input() {
 fn fuzz_corpus_cases() {
     for (target, check) in [("inflate_anything", deflate::run::anything as fn(&[u8])), ("inflate_restore", deflate::run::restore)]
     {
-        let folder = common::root().join("fuzz/corpus").join(target);
-        let mut cases: Vec<_> = std::fs::read_dir(folder).expect("the corpus").map(|case| case.expect("a case").path()).collect();
+        let dir = common::root().join("fuzz/corpus").join(target);
+        let mut cases: Vec<_> = std::fs::read_dir(dir).expect("the corpus").map(|case| case.expect("a case").path()).collect();
         cases.sort();
         for case in &cases {
             check(&std::fs::read(case).expect("a case"));

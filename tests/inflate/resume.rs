@@ -10,7 +10,7 @@ use crate::deflate::{Random, random_stream};
 
 #[test]
 fn example_survives_random_kills() {
-    let folder = common::temp_dir("inflate-resume");
+    let dir = common::temp_dir("inflate-resume");
     let program = common::example("inflate_resume");
 
     let mut random = Random(9);
@@ -26,7 +26,7 @@ fn example_survives_random_kills() {
     }
     gzip.extend(b"what follows is no member");
     for (format, input, plain) in [("deflate64", stream64, plain64), ("gzip", gzip, plain)] {
-        let [from, to, state] = ["in", "out", "state"].map(|name| folder.join(format!("{format}.{name}")));
+        let [from, to, state] = ["in", "out", "state"].map(|name| dir.join(format!("{format}.{name}")));
         fs::write(&from, &input).unwrap();
         // Some longer file was there before.
         fs::write(&to, vec![0xee; plain.len() + 1000]).unwrap();

@@ -55,8 +55,8 @@ fn load(path: &Path, large: &[u8]) -> Result<(), Error> {
 
 #[test]
 fn every_failed_allocation_is_reported() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("a"), dir.path().join("b"));
     let large: Vec<u8> = (0..300_000usize).map(|at| (at * at / 1000) as u8).collect();
     assert!(at_each_allocation(|| save(&path, &large)) > 20);
     load(&path, &large).unwrap();
@@ -76,14 +76,14 @@ fn every_failed_allocation_is_reported() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(at_each_allocation(|| salvage(&path, &other, options()).map(drop)) > 10);
-    assert!(folder.path().read_dir().unwrap().count() == 2, "nothing else is left");
+    assert!(dir.path().read_dir().unwrap().count() == 2, "nothing else is left");
 }
 
 /// Neither saving nor loading takes memory in proportion to the data.
 #[test]
 fn memory_is_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
     let large: Vec<u8> = (0..5_000_000usize).map(|at| (at * at / 1000) as u8).collect();
     let most = |call: &mut dyn FnMut()| {
         let before = NOW.get();

@@ -70,12 +70,12 @@ const REACHED_SIZE: usize = 1 << 16;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().expect("a folder for the copy"));
+    let dir = PathBuf::from(arguments.next().expect("a folder for the copy"));
     let places: Vec<String> = arguments.collect();
     assert!(!places.is_empty(), "name at least one place, such as src/frame");
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let folder = folder.canonicalize().expect("the folder is there");
-    let work = Work { tree: folder.join("tree"), target: folder.join("target"), scratch: folder.join("scratch") };
+    fs::create_dir_all(&dir).expect("the folder can be made");
+    let dir = dir.canonicalize().expect("the folder is there");
+    let work = Work { tree: dir.join("tree"), target: dir.join("target"), scratch: dir.join("scratch") };
 
     work.copy_repository();
     let mutants = work.list(&places);
@@ -85,7 +85,7 @@ fn main() {
     let tests = work.try_tests(&binaries);
     println!("{} tests, {} s", tests.len(), tests.iter().map(|test| test.time.as_secs_f64()).sum::<f64>() as u64);
     let seconds = std::env::var("SECONDS").map_or(60, |seconds| seconds.parse().expect("SECONDS is a number"));
-    let outcomes = work.try_mutants(&tried, &tests, Duration::from_secs(seconds), &folder.join("results.txt"));
+    let outcomes = work.try_mutants(&tried, &tests, Duration::from_secs(seconds), &dir.join("results.txt"));
     report(&mutants, &outcomes, &wrong);
 }
 
@@ -310,7 +310,7 @@ impl Work {
         outcomes.into_inner().unwrap()
     }
 
-    /// Runs one test, in a folder for temporary files of its own. Whether it passed, or `None` if it was ended after `limit`; and its time.
+    /// Runs one test, in a directory for temporary files of its own. Whether it passed, or `None` if it was ended after `limit`; and its time.
     fn run(&self, worker: usize, test: &Test, variable: (&str, String), limit: Duration) -> (Option<bool>, Duration) {
         let scratch = self.scratch.join(worker.to_string());
         _ = fs::remove_dir_all(&scratch);

@@ -3,7 +3,7 @@
 //! Decompresses one corpus by this library and by others, in one thread, taking turns, and prints the best processor time of several rounds
 //! as throughput and as ratio to the crate deflate64 0.1.12. Then how long checkpoints take, and what an index takes and gives.
 //!
-//! Arguments: files and folders that make the corpus. `BENCH_MB` (100) limits it, `ROUNDS` (5) says how often.
+//! Arguments: files and directories that make the corpus. `BENCH_MB` (100) limits it, `ROUNDS` (5) says how often.
 
 #[allow(dead_code)]
 #[path = "../../../tests/common/deflate/encode.rs"]
@@ -49,12 +49,12 @@ fn corpus() -> Vec<u8> {
 
 /// By 7-Zip, or where that is not installed by the simple compressor of the tests.
 fn deflate64(data: &[u8]) -> (Vec<u8>, &'static str) {
-    let folder = std::env::temp_dir().join(format!("bench-inflate-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a temporary folder");
-    fs::write(folder.join("data"), data).expect("room");
-    let done = Command::new("7z").current_dir(&folder).args(["a", "-tzip", "-mm=Deflate64", "x.zip", "data"]).output();
-    let zip = fs::read(folder.join("x.zip"));
-    fs::remove_dir_all(folder).expect("it is ours");
+    let dir = std::env::temp_dir().join(format!("bench-inflate-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a temporary folder");
+    fs::write(dir.join("data"), data).expect("room");
+    let done = Command::new("7z").current_dir(&dir).args(["a", "-tzip", "-mm=Deflate64", "x.zip", "data"]).output();
+    let zip = fs::read(dir.join("x.zip"));
+    fs::remove_dir_all(dir).expect("it is ours");
     let (Ok(_), Ok(zip)) = (done, zip) else { return (encode::compress(data, true), "the tests' compressor") };
     let field = |at: usize, size: usize| zip[at..at + size].iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
     let start = 30 + field(26, 2) + field(28, 2);

@@ -122,8 +122,8 @@ pub fn containers(case: &Json) -> impl Iterator<Item = &Json> {
 /// Writes the checkpoints of a case again with `threads` threads, and returns the last of them.
 pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<Vec<u8>> {
     let calls = calls(case)?;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(case["file"].as_str().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(case["file"].as_str().unwrap());
     let mut writer = Writer::new();
     let (mut sizes, mut by_protection) = (BTreeMap::new(), Vec::new());
     let (mut count, last) = (0, calls.iter().filter(|call| matches!(call, Call::Checkpoint)).count());
@@ -173,7 +173,7 @@ pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<
             }
         }
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file");
     Some(fs::read(&path).unwrap())
 }
 
@@ -244,8 +244,8 @@ pub fn case_file(generation: FormatVersion, name: &str) -> Vec<u8> {
 
 /// A small file with slack, a container without content, and a variable that has grown.
 pub fn small(generation: FormatVersion) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
     let mut writer = Writer::new();
     let options = with_time(generation);
     for sizes in [[10, 20, 5], [10, 25, 12], [7, 25, 5]] {
