@@ -10,7 +10,7 @@ use super::ffi;
 use super::fixed_string::FixedString;
 use super::log;
 use crate::error_base::InvalidArgument;
-use crate::inflate::{CHECKPOINT_MAX, DataError, Error, Form, Format, Inflate, Position, Progress, Status};
+use crate::inflate::{CHECKPOINT_MAX, CheckpointEncoding, DataError, Error, Format, Inflate, Position, Progress, Status};
 
 /// Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
 /// members.
@@ -101,7 +101,7 @@ const _: () = {
     ];
     index = 0;
     while index < formats.len() {
-        assert!(formats[index] == Format::ALL[index] as c_int && forms[index] == Form::ALL[index] as c_int);
+        assert!(formats[index] == Format::ALL[index] as c_int && forms[index] == CheckpointEncoding::ALL[index] as c_int);
         index += 1;
     }
     assert!(FDCKPT_INFLATE_CHECKPOINT_MAX == CHECKPOINT_MAX);
@@ -405,8 +405,8 @@ unsafe fn recover(
     log::report(function, &error.into())
 }
 
-fn known(form: c_int) -> Result<Form, InvalidArgument> {
-    let form = Form::ALL.into_iter().find(|known| *known as c_int == form);
+fn known(form: c_int) -> Result<CheckpointEncoding, InvalidArgument> {
+    let form = CheckpointEncoding::ALL.into_iter().find(|known| *known as c_int == form);
     form.ok_or(InvalidArgument("unknown form of checkpoint"))
 }
 
@@ -415,6 +415,6 @@ fn known(form: c_int) -> Result<Form, InvalidArgument> {
 unsafe fn put_position(position: *mut fdckpt_inflate_position_t, at: Position) {
     if !position.is_null() {
         // SAFETY: the caller's promise.
-        unsafe { position.write_unaligned(fdckpt_inflate_position_t { input: at.input, output: at.output }) }
+        unsafe { position.write_unaligned(fdckpt_inflate_position_t { input: at.in_offset, output: at.out_offset }) }
     }
 }

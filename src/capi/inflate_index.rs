@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use super::ffi;
 use crate::error_base::{InvalidArgument, IoOperation};
-use crate::inflate::{Cursor, Error, Format, Index, InputError};
+use crate::inflate::{Error, Format, Index, IndexCursor, InputError};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
@@ -24,7 +24,7 @@ pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 pub struct fdckpt_inflate_index_t {
     /// What it borrows is the map. (First, so that it is dropped first.)
     index: Index<'static>,
-    cursor: Cursor<Part<'static>>,
+    cursor: IndexCursor<Part<'static>>,
     _map: Option<Mmap>,
 }
 
@@ -54,7 +54,7 @@ pub extern "C" fn fdckpt_inflate_index_build(
         let format = format.ok_or(InvalidArgument("unknown format"))?;
         let output = Output { fd: if out_fd == -1 { None } else { Some(ffi::borrow_fd(out_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (Part::new(fd, start, size)?, output);
-        let index = Index::make(&mut input, &mut output, format, every).map_err(|failure| match output.failed {
+        let index = Index::try_build(&mut input, &mut output, format, every).map_err(|failure| match output.failed {
             Some(errno) => IoOperation::Write.failed_at(output.written)(errno).into(),
             None => input.reason(failure),
         })?;
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
     // SAFETY: the caller keeps to the comment above.
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_info", index, |handle| {
-            for (pointer, value) in [(output, handle.index.output_size()), (points, handle.index.point_count() as u64)] {
+            for (pointer, value) in [(output, handle.index.output_size()), (points, handle.index.access_point_count() as u64)] {
                 if !pointer.is_null() {
                     pointer.write_unaligned(value);
                 }
@@ -154,13 +154,13 @@ pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_in
     unsafe { ffi::free(c"fdckpt_inflate_index_free", index) }
 }
 
-fn cursor(index: &Index<'_>, input: Part<'static>) -> Result<Cursor<Part<'static>>, Error> {
+fn cursor(index: &Index<'_>, input: Part<'static>) -> Result<IndexCursor<Part<'static>>, Error> {
     let reason = |failure| match failure {
         InputError::Library(error) => error,
         // A part has no failures of its own for what this does.
         InputError::Input(_) => Error::Internal,
     };
-    Cursor::new(index, input).map_err(reason)
+    IndexCursor::new(index, input).map_err(reason)
 }
 
 /// A part of a file.
