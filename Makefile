@@ -226,7 +226,7 @@ $(BENCH_BUILD_DIR)/throughput: benches/throughput.c benches/corpus.h include/fd_
 	@$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -I$(BENCH_BUILD_DIR) -o $@.$$$$ benches/throughput.c $(BENCH_BUILD_DIR)/lz4.o -ldl \
 	  && mv -f $@.$$$$ $@
 
-$(BENCH_BUILD_DIR)/scaling: benches/scaling.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h
+$(BENCH_BUILD_DIR)/scaling: benches/scaling.c benches/corpus.h include/fd_checkpt.h include/fdckpt.h $(wildcard include/fdckpt/*.h)
 	@mkdir -p $(BENCH_BUILD_DIR)
 	@$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -o $@.$$$$ benches/scaling.c -pthread -L$(RELEASE_DIR) -lfdckpt \
 	  -Wl,-rpath,$(abspath $(RELEASE_DIR)) && mv -f $@.$$$$ $@
@@ -288,12 +288,13 @@ FISH_COMPLETE := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 install: install-lib install-tool ## Install libraries, headers, pkg-config file and tool below PREFIX (and DESTDIR)
 
 install-lib: lib ## Install libraries, headers and pkg-config file
-	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(PREFIX)/include/fdckpt" "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	install -m 755 "$(RELEASE_DIR)/libfdckpt.so" "$(DESTDIR)$(LIBDIR)/libfdckpt.so.$(VERSION)"
 	ln -sf libfdckpt.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libfdckpt.so"
 	install -m 644 "$(RELEASE_DIR)/libfdckpt.a" "$(DESTDIR)$(LIBDIR)/libfdckpt.a"
 	install -m 644 include/fd_checkpt.h include/fdckpt.h "$(DESTDIR)$(PREFIX)/include/"
+	install -m 644 include/fdckpt/*.h "$(DESTDIR)$(PREFIX)/include/fdckpt/"
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/fdckpt.pc"
 	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt LICENSES/BSD-2-Clause-fast-md5.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
@@ -310,7 +311,8 @@ install-tool: $(TOOL) ## Install the tool with man pages and completions for bas
 
 uninstall: ## Remove what was installed
 	cd "$(DESTDIR)$(LIBDIR)" && rm -f libfdckpt.so.$(VERSION) $(SONAME) libfdckpt.so libfdckpt.a pkgconfig/fdckpt.pc
-	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h
+	cd "$(DESTDIR)$(PREFIX)/include" && rm -f fd_checkpt.h fdckpt.h $(patsubst include/%,%,$(wildcard include/fdckpt/*.h))
+	rmdir "$(DESTDIR)$(PREFIX)/include/fdckpt" 2>/dev/null || true
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/fdckpt"
 	rm -f "$(DESTDIR)$(PREFIX)/bin/fdckpt" "$(DESTDIR)$(MANDIR)"/man1/fdckpt{,-*}.1
 	rm -f "$(BASH_COMPLETE)/fdckpt" "$(ZSH_COMPLETE)/_fdckpt" "$(FISH_COMPLETE)/fdckpt.fish"
@@ -318,7 +320,7 @@ uninstall: ## Remove what was installed
 ##@ Development
 
 headers: ## Generate include/*.h from src/capi
-	FDCKPT_TEST_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers up_to_date
+	FDCKPT_TEST_WRITE_HEADERS=1 $(CARGO) test --quiet --test headers headers_are_up_to_date
 
 lint: ## Check formatting, lints and documentation
 	$(CARGO) fmt --check

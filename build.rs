@@ -48,6 +48,7 @@ fn view_headers() {
             .header("include/fdckpt.h")
             .allowlist_item("(fd_|FD_|fdckpt_|FDCKPT_).*")
             .derive_default(false)
+            .prepend_enum_name(false)
     };
     let write = |bindings: bindgen::Builder, name: &str| {
         let bindings = bindings.generate().expect("libclang reads the headers");
@@ -56,7 +57,7 @@ fn view_headers() {
     write(headers().ignore_functions(), "headers.rs");
     write(
         headers().blocklist_type(".*").raw_line(
-            "use super::super::{common::*, last_error::*, log::*, block_index::*, container::*, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, checkpoint_reader::*, checkpoint_writer::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}};",
+            "use super::super::{checkpoint_reader::*, checkpoint_verify::*, checkpoint_writer::*, block_index::*, container::*, fd_checkpt_types::{fd_checkpt_t, fd_restore_t, ulong}, frames::*, fti::*, fti_file::*, inflate::*, inflate_index::*, last_error::*, log::*, threads::*};",
         ),
         "prototypes.rs",
     );

@@ -162,11 +162,11 @@ make_frames( row_t const * r,
              ulong         frame_sz ) {
   frame_cnt = 0UL;
   for( ulong at=0UL; at<r->sz && frame_cnt<FRAME_MAX; at+=frame_sz, frame_cnt++ ) {
-    buf  [ frame_cnt ].mem     = mem+at;
-    buf  [ frame_cnt ].sz      = r->sz-at<frame_sz ? r->sz-at : frame_sz;
+    buf  [ frame_cnt ].data     = mem+at;
+    buf  [ frame_cnt ].size      = r->sz-at<frame_sz ? r->sz-at : frame_sz;
     frame[ frame_cnt ].style   = r->style;
-    frame[ frame_cnt ].buf_cnt = 1UL;
-    frame[ frame_cnt ].bufs    = &buf[ frame_cnt ];
+    frame[ frame_cnt ].buffer_count = 1UL;
+    frame[ frame_cnt ].buffers    = &buf[ frame_cnt ];
   }
 }
 

@@ -16,7 +16,7 @@ enum { SETTINGS = 200, GRID = 201 }; /* Types are for the program to choose, 1 i
 
 static int
 failed( char const * what ) {
-  fprintf( stderr, "%s: %s\n", what, fdckpt_last_error()->text );
+  fprintf( stderr, "%s: %s\n", what, fdckpt_last_error()->message );
   return 1;
 }
 
@@ -49,9 +49,9 @@ main( int     argc,
   container = fdckpt_container_open( fd );
   if( !container ) return failed( "open" );
   for( size_t i=0; i<fdckpt_container_section_count( container ); i++ ) {
-    fdckpt_container_section_t section;
+    fdckpt_container_section_t section = FDCKPT_CONTAINER_SECTION_INIT;
     if( fdckpt_container_section_info( container, i, &section ) ) return failed( "section" );
-    printf( "type %d: %lld bytes at %lld\n", section.type, (long long)section.length, (long long)section.offset );
+    printf( "type %d: %lld bytes at %lld\n", section.type, (long long)section.size, (long long)section.offset );
   }
   void const * data;
   size_t       size;

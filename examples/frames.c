@@ -44,19 +44,19 @@ save( char const * path, uint64_t step, int threads ) {
   fdckpt_buffer_t buf  [ FIELD_CNT ];
   fdckpt_frame_t  frame[ FIELD_CNT ];
   for( int i=0; i<FIELD_CNT; i++ ) {
-    buf  [i] = (fdckpt_buffer_t){ .mem=field[i], .sz=sizeof(field[i]) };
-    frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt=1, .bufs=&buf[i] };
+    buf  [i] = (fdckpt_buffer_t){ .data=field[i], .size=sizeof(field[i]) };
+    frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buffer_count=1, .buffers=&buf[i] };
   }
-  fdckpt_frames_cursor_t place = { .off=sizeof(head_t) };
+  fdckpt_frames_cursor_t place = { .offset=sizeof(head_t) };
   if( fdckpt_frames_write_file( frame, FIELD_CNT, fd, &place, threads ) ) die( "saving" );
 
   head_t head = { .step=step };
-  for( int i=0; i<FIELD_CNT; i++ ) head.off[i] = frame[i].off;
-  fdckpt_buffer_t head_buf   = { .mem=&head, .sz=sizeof(head) };
-  fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buf_cnt=1, .bufs=&head_buf };
+  for( int i=0; i<FIELD_CNT; i++ ) head.off[i] = frame[i].begin_offset;
+  fdckpt_buffer_t head_buf   = { .data=&head, .size=sizeof(head) };
+  fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buffer_count=1, .buffers=&head_buf };
   if( fdckpt_frames_write_file( &head_frame, 1, fd, NULL, threads ) ) die( "saving the head" );
   if( close( fd ) ) die( path );
-  printf( "saved step %lu: %lu bytes of %lu\n", (ulong)step, (ulong)place.off, sizeof(field)+sizeof(head) );
+  printf( "saved step %lu: %lu bytes of %lu\n", (ulong)step, (ulong)place.offset, sizeof(field)+sizeof(head) );
 }
 
 static uint64_t
@@ -65,19 +65,19 @@ load( char const * path, int threads ) {
   if( fd<0 ) die( path );
 
   head_t head;
-  fdckpt_buffer_t head_buf   = { .mem=&head, .sz=sizeof(head) };
-  fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buf_cnt=1, .bufs=&head_buf };
+  fdckpt_buffer_t head_buf   = { .data=&head, .size=sizeof(head) };
+  fdckpt_frame_t  head_frame = { .style=FD_CHECKPT_FRAME_STYLE_RAW, .buffer_count=1, .buffers=&head_buf };
   if( fdckpt_frames_read_file( &head_frame, 1, fd, threads ) ) die( "restoring the head" );
 
   fdckpt_buffer_t buf  [ FIELD_CNT ];
   fdckpt_frame_t  frame[ FIELD_CNT ];
   for( int i=0; i<FIELD_CNT; i++ ) {
-    buf  [i] = (fdckpt_buffer_t){ .mem=restored[i], .sz=sizeof(restored[i]) };
-    frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buf_cnt=1, .bufs=&buf[i], .off=head.off[i] };
+    buf  [i] = (fdckpt_buffer_t){ .data=restored[i], .size=sizeof(restored[i]) };
+    frame[i] = (fdckpt_frame_t) { .style=FD_CHECKPT_FRAME_STYLE_LZ4, .buffer_count=1, .buffers=&buf[i], .begin_offset=head.off[i] };
   }
   if( fdckpt_frames_read_file( frame, FIELD_CNT, fd, threads ) ) {
     fdckpt_error_t const * error = fdckpt_last_error();
-    fprintf( stderr, "field %lu is lost: %s\n", (ulong)error->frame, error->text );
+    fprintf( stderr, "field %lu is lost: %s\n", (ulong)error->frame, error->message );
     exit( 1 );
   }
   close( fd );

@@ -90,7 +90,7 @@ static void die( char const * what, char const * why ) {
 static void lib_check( char const * mode, int ok ) {
   if( ok ) return;
   fdckpt_error_t const * e = fdckpt_last_error();
-  fprintf( stderr, "demo: %s: %s: %s: %s\n", mode, e->function, fd_checkpt_strerror( e->code ), e->text );
+  fprintf( stderr, "demo: %s: %s: %s: %s\n", mode, e->function, fd_checkpt_strerror( e->code ), e->message );
   exit( 1 );
 }
 

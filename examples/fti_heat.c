@@ -67,7 +67,7 @@ main( int     argc,
   for( ; id; id = newest( folder, id ) ) {
     path_of( path, sizeof(path), folder, id );
     if( !fdckpt_fti_recover( fti, path, 1 ) ) break;
-    printf( "%s: %s\n", path, fdckpt_last_error()->text );
+    printf( "%s: %s\n", path, fdckpt_last_error()->message );
   }
   if( !id ) {
     step     = 0;
@@ -87,10 +87,12 @@ main( int     argc,
     if( step==die_at ) raise( SIGKILL );
     if( step%EVERY ) continue;
 
-    fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = ++id };
+    fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
+    options.format  = FDCKPT_FTI_FORMAT_POST_1_6;
+    options.ckpt_id = ++id;
     path_of( path, sizeof(path), folder, id );
     if( fdckpt_fti_checkpoint( fti, path, &options ) ) {
-      fprintf( stderr, "%s: %s\n", path, fdckpt_last_error()->text ); /* The older files are still there */
+      fprintf( stderr, "%s: %s\n", path, fdckpt_last_error()->message ); /* The older files are still there */
       continue;
     }
     path_of( path, sizeof(path), folder, id-KEPT );

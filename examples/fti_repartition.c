@@ -35,7 +35,7 @@ fail( char const * what ) {
 
 static void
 ok( int err ) {
-  if( err ) fail( fdckpt_last_error()->text );
+  if( err ) fail( fdckpt_last_error()->message );
 }
 
 static void *
@@ -61,7 +61,7 @@ path_of( char *       path,
 static uint64_t
 size_in( int rank,
          int id ) {
-  fdckpt_fti_file_variable_t variable;
+  fdckpt_fti_file_variable_t variable = FDCKPT_FTI_FILE_VARIABLE_INIT;
   for( uint64_t i=0UL; !fdckpt_fti_file_variable( files[ rank ], i, &variable ); i++ ) if( variable.id==id ) return variable.size;
   fail( "a file lacks a variable that another one has" );
   return 0UL;
@@ -103,19 +103,19 @@ main( int     argc,
 
   /* All of them must be of one checkpoint: files of an update that was not
      settled are not opened. */
-  fdckpt_fti_file_header_t header, other;
+  fdckpt_fti_file_header_t header = FDCKPT_FTI_FILE_HEADER_INIT, other = FDCKPT_FTI_FILE_HEADER_INIT;
   for( int r=0; r<old_cnt; r++ ) {
     path_of( path, sizeof(path), argv[1], r );
-    if( !(files[ r ] = fdckpt_fti_file_open( path )) ) fail( fdckpt_last_error()->text );
+    if( !(files[ r ] = fdckpt_fti_file_open( path )) ) fail( fdckpt_last_error()->message );
     ok( fdckpt_fti_file_header( files[ r ], r ? &other : &header ) );
-    if( r && (other.ckpt_id!=header.ckpt_id || other.variable_cnt!=header.variable_cnt) ) fail( "the files are not of one checkpoint" );
+    if( r && (other.ckpt_id!=header.ckpt_id || other.variable_count!=header.variable_count) ) fail( "the files are not of one checkpoint" );
     ok( fdckpt_fti_file_verify( files[ r ], 1, NULL, NULL ) );
   }
 
   /* Each variable, in the order of protection. */
   fdckpt_fti_t ** fti = memory( sizeof(*fti)*(uint64_t)new_cnt );
   for( int r=0; r<new_cnt; r++ ) if( !(fti[ r ] = fdckpt_fti_new()) ) fail( "memory is short" );
-  fdckpt_fti_file_variable_t variable;
+  fdckpt_fti_file_variable_t variable = FDCKPT_FTI_FILE_VARIABLE_INIT;
   for( uint64_t v=0UL; !fdckpt_fti_file_variable( files[ 0 ], v, &variable ); v++ ) {
     uint64_t sz, unit = 0UL;
     char *   all = together( variable.id, &sz );
@@ -135,7 +135,9 @@ main( int     argc,
   }
   for( int r=0; r<new_cnt; r++ ) {
     path_of( path, sizeof(path), argv[3], r );
-    fdckpt_fti_options_t options = { .generation = header.generation, .ckpt_id = header.ckpt_id<0 ? 0 : header.ckpt_id };
+    fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
+    options.format  = header.format;
+    options.ckpt_id = header.ckpt_id<0 ? 0 : header.ckpt_id;
     ok( fdckpt_fti_checkpoint( fti[ r ], path, &options ) );
   }
   printf( "checkpoint %d of %d ranks is one of %d ranks\n", header.ckpt_id, old_cnt, new_cnt );

@@ -19,7 +19,7 @@
 
 static int
 failed( void ) {
-  fprintf( stderr, "inflate_index: %s\n", fdckpt_last_error()->text );
+  fprintf( stderr, "inflate_index: %s\n", fdckpt_last_error()->message );
   return 1;
 }
 

@@ -102,7 +102,7 @@ main( int argc, char ** argv ) {
   int out_fd = open( argv[3], O_WRONLY|O_CREAT|O_CLOEXEC, 0666 );
   if( out_fd<0 ) die( argv[3] );
 
-  fdckpt_inflate_t strm;
+  fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
   if( fdckpt_inflate_init( &strm, format ) ) { errno = ENOMEM; die( "init" ); }
   load( &strm, argv[4] );
   if( lseek( in_fd,  (off_t)strm.total_in,  SEEK_SET )<0 ) die( argv[2] );

@@ -110,7 +110,7 @@ id_in( char const * path ) {
   if( stat( path, &st ) ) return 0;
   fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
   if( !file ) return 0;
-  fdckpt_fti_file_header_t header = { .ckpt_id = 0 };
+  fdckpt_fti_file_header_t header = FDCKPT_FTI_FILE_HEADER_INIT;
   int whole = !fdckpt_fti_file_header( file, &header ) && !fdckpt_fti_file_verify( file, 1, NULL, NULL );
   fdckpt_fti_file_free( file );
   return whole ? header.ckpt_id : 0;
@@ -152,19 +152,21 @@ ordinary( fdckpt_fti_t * fti,
           int            id ) {
   char path[ 4096 ];
   int  level = level_of( id );
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = id };
+  fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
+  options.format  = FDCKPT_FTI_FORMAT_POST_1_6;
+  options.ckpt_id = id;
   uint64_t size = 0UL, left = 0UL, largest = 0UL;
-  int ok = !fdckpt_fti_size( fti, options.generation, &size );
+  int ok = !fdckpt_fti_size( fti, options.format, &size );
   MPI_Sendrecv( &size, 1, MPI_UINT64_T, (rank+1)%ranks,       1,
                 &left, 1, MPI_UINT64_T, (rank+ranks-1)%ranks, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE );
   MPI_Allreduce( &size, &largest, 1, MPI_UINT64_T, MPI_MAX, MPI_COMM_WORLD );
-  if( level==2 ) options.partner_fs = left;
-  if( level==3 ) options.group_fs   = largest;
+  if( level==2 ) options.partner_file_size   = left;
+  if( level==3 ) options.group_max_file_size = largest;
 
   path_of( path, sizeof(path), level, id, "Rank" );
   make_folders( path );
   if( ok && fdckpt_fti_checkpoint( fti, path, &options ) ) {
-    fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text ); /* The older files are still there */
+    fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message ); /* The older files are still there */
     ok = 0;
   }
   if( !all_have( ok ) ) return 0;
@@ -193,13 +195,17 @@ differential( fdckpt_fti_t *         fti,
   char path[ 4096 ];
   path_of( path, sizeof(path), 0, id, "Rank" );
   make_folders( path );
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = id };
-  fdckpt_fti_update_options_t  update  = { .block_size = 4096, .keep_hashes = 1 };
+  fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
+  options.format  = FDCKPT_FTI_FORMAT_POST_1_6;
+  options.ckpt_id = id;
+  fdckpt_fti_update_options_t update = FDCKPT_FTI_UPDATE_OPTIONS_INIT;
+  update.block_size  = 4096;
+  update.save_hashes = 1;
   int ok = !fdckpt_fti_prepare( fti, path, &options, &update, updated );
-  if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+  if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message );
   int all = all_have( ok );
   if( fdckpt_fti_resolve( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ROLLBACK ) ) {
-    fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message );
     MPI_Abort( MPI_COMM_WORLD, 1 ); /* It is settled at the next start */
   }
   MPI_Barrier( MPI_COMM_WORLD );
@@ -255,13 +261,13 @@ agree_differential( void ) {
   if( ok && pending==FDCKPT_FTI_TRANSACTION_IDLE ) id = id_in( path );
   /* Nothing is decided on while somebody can't tell what it has: a process that was killed may hold its file still. */
   if( !all_have( ok ) ) {
-    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message );
     MPI_Abort( MPI_COMM_WORLD, 1 );
   }
   int all = all_have( id )==any_has( id );
   ok = !fdckpt_fti_resolve( path, all ? FDCKPT_FTI_COMMIT : FDCKPT_FTI_ROLLBACK );
   if( !all_have( ok ) ) {
-    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message );
     MPI_Abort( MPI_COMM_WORLD, 1 );
   }
   id = id_in( path );
@@ -363,7 +369,7 @@ main( int     argc,
   if( id ) {
     path_of( path, sizeof(path), is_differential ? 0 : level_of( id ), id, "Rank" );
     int ok = !fdckpt_fti_recover( fti, path, 1 );
-    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->text );
+    if( !ok ) fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message );
     if( !all_have( ok ) ) MPI_Abort( MPI_COMM_WORLD, 1 );
     if( !rank ) {
       path[ strlen( path )-strlen( "0.fti" ) ] = '\0';
@@ -376,7 +382,7 @@ main( int     argc,
   }
   fflush( stdout );
 
-  fdckpt_fti_update_stats_t updated = { 0 };
+  fdckpt_fti_update_stats_t updated = FDCKPT_FTI_UPDATE_STATS_INIT;
   uint64_t             bytes   = 0UL, changed = 0UL, blocks = 0UL;
   while( step<steps ) {
     compute();
@@ -384,9 +390,9 @@ main( int     argc,
     id++;
     if( is_differential ) differential( fti, id, &updated );
     else                  ordinary( fti, id );
-    bytes   += updated.bytes;
-    changed += updated.changed;
-    blocks  += updated.blocks;
+    bytes   += updated.changed_bytes;
+    changed += updated.changed_block_count;
+    blocks  += updated.block_count;
   }
   if( blocks && !rank ) printf( "differential: %.1f %% of the blocks were written\n", 100.0*(double)changed/(double)blocks );
   if( steps ) tell_result();

@@ -19,7 +19,8 @@ use crate::error_base::{IoError, IoOperation};
 use crate::file_error::FileError;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::file::{self, TEMPORARY_SIZE, temporary_name};
+use crate::sys::temp_file::{self, TEMP_NAME_SIZE, temp_name};
+use crate::sys::{dir, lock};
 
 /// What a file that is saved has to survive.
 ///
@@ -62,7 +63,7 @@ pub struct AtomicFile {
     /// `None` once it was closed.
     file: Option<OwnedFd>,
     /// Its name until it has its own; `None` as soon as it has that.
-    temporary: Option<[u8; TEMPORARY_SIZE]>,
+    temporary: Option<[u8; TEMP_NAME_SIZE]>,
     /// Where it is noted for [`remove_temp_files`], if there was room.
     noted: Option<&'static Underway>,
     name: CString,
@@ -87,25 +88,25 @@ impl AtomicFile {
         let name = c_path(name.as_bytes())?;
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
         let parent = c_path(if parent.is_empty() { b"." } else { parent })?;
-        let folder = file::open_folder(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
-        file::remove_abandoned(folder.as_fd());
+        let folder = dir::open_dir(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
+        temp_file::remove_stale_temp_files(folder.as_fd());
         for _ in 0..TRIES {
-            let number = file::unlikely_number();
-            let temporary = temporary_name(number);
-            match file::create_new(folder.as_fd(), as_c_str(&temporary)) {
+            let number = temp_file::unique_suffix();
+            let temporary = temp_name(number);
+            match dir::create_new(folder.as_fd(), as_c_str(&temporary)) {
                 // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
-                Ok(file) if file::try_lock(file.as_fd()) == Ok(false) || !file::has_name(file.as_fd()) => {
-                    _ = file::remove(folder.as_fd(), as_c_str(&temporary));
+                Ok(file) if lock::try_lock(file.as_fd()) == Ok(false) || !fd::is_linked(file.as_fd()) => {
+                    _ = dir::unlink(folder.as_fd(), as_c_str(&temporary));
                 }
                 Ok(file) => {
                     let noted = Underway::note(folder.as_fd(), number);
                     return Ok(Self { folder, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 });
                 }
-                Err(errno) if errno.is_exists() => {}
+                Err(errno) if errno.is_already_exists() => {}
                 Err(errno) => return Err(IoOperation::CreateTempFile.failed()(errno).into()),
             }
         }
-        Err(IoOperation::CreateTempFile.failed()(Errno::EXISTS).into())
+        Err(IoOperation::CreateTempFile.failed()(Errno::ALREADY_EXISTS).into())
     }
 
     /// The file to write to, for reading and writing.
@@ -129,7 +130,7 @@ impl AtomicFile {
     /// [`FileError::Io`]; [`FileError::OffsetOverflow`].
     pub fn set_size(&self, size: u64) -> Result<(), FileError> {
         let size = i64::try_from(size).map_err(|_| FileError::OffsetOverflow { size })?;
-        Ok(fd::truncate(self.file(), size).map_err(IoOperation::Write.failed_at(size as u64))?)
+        Ok(fd::ftruncate(self.file(), size).map_err(IoOperation::Write.failed_at(size as u64))?)
     }
 
     /// Puts the file in its place.
@@ -140,16 +141,16 @@ impl AtomicFile {
     /// [`FileError::Io`], which says what was not possible.
     pub fn commit(mut self) -> Result<(), FileError> {
         if self.sync >= SyncMode::Data {
-            file::sync(self.file()).map_err(IoOperation::Fsync.failed())?;
+            fd::fsync(self.file()).map_err(IoOperation::Fsync.failed())?;
         }
         // Closing may tell of a failure, but the lock is to stay until the file has its name: a duplicate holds it.
         let locked = self.file().try_clone_to_owned();
-        let _locked = locked.map_err(|error| IoOperation::Close.failed()(Errno::of(&error)))?;
+        let _locked = locked.map_err(|error| IoOperation::Close.failed()(Errno::from_io_error(&error)))?;
         if let Some(file) = self.file.take() {
-            file::close(file).map_err(IoOperation::Close.failed())?;
+            fd::close(file).map_err(IoOperation::Close.failed())?;
         }
         if let Some(temporary) = &self.temporary {
-            file::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
+            dir::rename(self.folder.as_fd(), as_c_str(temporary), &self.name).map_err(IoOperation::Rename.failed())?;
         }
         self.temporary = None;
         self.forget();
@@ -196,7 +197,7 @@ impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             // There is nobody to tell, and an error to tell already.
-            _ = file::remove(self.folder.as_fd(), as_c_str(temporary));
+            _ = dir::unlink(self.folder.as_fd(), as_c_str(temporary));
         }
         self.forget();
     }
@@ -238,22 +239,22 @@ pub fn remove_temp_files() {
     for place in &UNDERWAY {
         let folder = place.folder.load(Ordering::SeqCst);
         if folder >= 0 && place.process.load(Ordering::SeqCst) == std::process::id() {
-            let temporary = temporary_name(place.number.load(Ordering::SeqCst));
+            let temporary = temp_name(place.number.load(Ordering::SeqCst));
             // A folder that was closed a moment ago has no such file any more, and no other one has a file of this name.
-            _ = file::remove_in(folder, as_c_str(&temporary));
+            _ = dir::unlink_at(folder, as_c_str(&temporary));
         }
     }
 }
 
 /// Syncs what can be synced: pipes, for example, can't.
 pub(crate) fn sync_if_possible(fd: BorrowedFd<'_>, op: IoOperation) -> Result<(), IoError> {
-    match file::sync(fd) {
-        Err(errno) if errno.is_invalid() => Ok(()),
+    match fd::fsync(fd) {
+        Err(errno) if errno.is_invalid_input() => Ok(()),
         result => result.map_err(op.failed()),
     }
 }
 
-fn as_c_str(name: &[u8; TEMPORARY_SIZE]) -> &CStr {
+fn as_c_str(name: &[u8; TEMP_NAME_SIZE]) -> &CStr {
     CStr::from_bytes_until_nul(name).unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::atomic_file;
 use crate::error_base::{IoError, IoOperation};
 use crate::file_error::FileError;
-use crate::sys::file;
+use crate::sys::dir;
 use crate::sys::mmap::Mmap;
 
 /// A file mapped into memory for reading: nothing is read before it is looked at, and what was read takes no memory that the system can't
@@ -36,7 +36,7 @@ impl MappedFile {
     /// [`FileError::Io`], also where it is a folder or a pipe; [`FileError::InvalidArgument`] where the path has a NUL in it; [`FileError::OutOfMemory`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = atomic_file::c_path(path.as_ref().as_os_str().as_bytes())?;
-        let file = file::open(&path).map_err(IoOperation::Open.failed())?;
+        let file = dir::open(&path).map_err(IoOperation::Open.failed())?;
         Self::of(file)
     }
 
@@ -51,7 +51,7 @@ impl MappedFile {
 
 /// Maps an open file, as large as it is now.
 pub(crate) fn map_file(file: impl AsFd) -> Result<Mmap, IoError> {
-    Mmap::of(file).map_err(IoOperation::Mmap.failed_at(0))
+    Mmap::map_file(file).map_err(IoOperation::Mmap.failed_at(0))
 }
 
 impl Deref for MappedFile {

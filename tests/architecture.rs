@@ -59,10 +59,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bytes", &["error_base"]),
     ("atomic_file", &["alloc", "error_base", "file_error", "sys"]),
     ("mapped_file", &["atomic_file", "error_base", "file_error", "sys"]),
-    ("frame", &["alloc", "bytes", "error_base", "mapped_file", "sys"]),
+    ("frame", &["alloc", "bytes", "error_base", "mapped_file", "sync", "sys"]),
     ("container", &["alloc", "error_base", "sys"]),
     ("frames", &["alloc", "bytes", "error_base", "frame", "mapped_file", "sync", "sys"]),
-    ("fti", &["alloc", "atomic_file", "bytes", "container", "error_base", "file_error", "mapped_file", "sys"]),
+    ("fti", &["alloc", "atomic_file", "bytes", "container", "error_base", "file_error", "mapped_file", "sync", "sys"]),
     (
         "checkpoint",
         &[

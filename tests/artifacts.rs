@@ -172,7 +172,14 @@ fn installs_and_uninstalls() {
     let pc = fs::read_to_string(prefix.join("lib/pkgconfig/fdckpt.pc")).expect("the pkg-config file is installed");
     assert!(pc.contains("prefix=/opt/fdckpt\n") && !pc.contains('@'), "{pc}");
     assert!(pc.contains(&format!("Version: {}\n", env!("CARGO_PKG_VERSION"))), "{pc}");
-    for file in ["include/fd_checkpt.h", "include/fdckpt.h", "lib/libfdckpt.so", "lib/libfdckpt.so.0", "lib/libfdckpt.a"] {
+    for file in [
+        "include/fd_checkpt.h",
+        "include/fdckpt.h",
+        "include/fdckpt/common.h",
+        "lib/libfdckpt.so",
+        "lib/libfdckpt.so.0",
+        "lib/libfdckpt.a",
+    ] {
         assert!(fs::metadata(prefix.join(file)).is_ok_and(|file| file.is_file()), "{file}");
     }
     for notice in ["LICENSE", "BSD-2-Clause-lz4.txt"] {

@@ -25,6 +25,7 @@ unsafe extern "C" {
     fn frames_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn container_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn inflate_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
+    fn struct_size_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
     fn host_environment_main(argc: c_int, argv: *mut *mut c_char) -> c_int;
 }
 
@@ -96,6 +97,11 @@ fn fti() {
 #[test]
 fn frames() {
     call("frames", frames_main, &[]);
+}
+
+#[test]
+fn struct_size() {
+    call("struct_size", struct_size_main, &[]);
 }
 
 #[test]

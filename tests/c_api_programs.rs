@@ -33,6 +33,11 @@ mod shared_library {
     }
 
     #[test]
+    fn struct_size() {
+        common::run(&mut Command::new(common::c_program("struct_size")));
+    }
+
+    #[test]
     fn io() {
         common::run(&mut Command::new(common::c_program("io")));
     }
@@ -115,6 +120,14 @@ mod valgrind {
         }
     }
 
+    /// Memory beyond a struct of the caller is not touched.
+    #[test]
+    fn struct_size() {
+        if common::has_program("valgrind") {
+            common::run(&mut valgrind(&common::c_program("struct_size")));
+        }
+    }
+
     #[test]
     fn container() {
         if common::has_program("valgrind") {
@@ -155,8 +168,19 @@ mod valgrind {
         }
         // Not frames: it takes too long, and to valgrind its forked child, where threads are no more, leaks their
         // memory. The sanitizers (`make test-sanitizers`) run it.
-        for name in ["abi", "io", "corruption", "threads", "log", "host_environment", "container", "fti", "checkpoint", "inflate"]
-        {
+        for name in [
+            "abi",
+            "struct_size",
+            "io",
+            "corruption",
+            "threads",
+            "log",
+            "host_environment",
+            "container",
+            "fti",
+            "checkpoint",
+            "inflate",
+        ] {
             print!("{}", common::run(&mut valgrind(&common::c_program(name))));
         }
     }

@@ -102,15 +102,17 @@ check_layout( void ) {
   CHECK_EQ( sizeof(struct fd_restore_private_rbuf), 32 ); CHECK_EQ( alignof(struct fd_restore_private_rbuf), 8 );
   CHECK_EQ( sizeof(struct fd_restore_private_mmio),  8 ); CHECK_EQ( alignof(struct fd_restore_private_mmio), 8 );
 
-  MEMBER( fdckpt_error_t, code,      0, int      );
-  MEMBER( fdckpt_error_t, errnum,    4, int      );
-  MEMBER( fdckpt_error_t, offset,    8, uint64_t );
-  CHECK_EQ( offsetof( fdckpt_error_t, function ), 16 );
-  CHECK_EQ( offsetof( fdckpt_error_t, text     ), 24 );
-  MEMBER( fdckpt_error_t, frame,    32, uint64_t );
-  CHECK_EQ( offsetof( fdckpt_error_t, file     ), 40 );
-  CHECK_EQ( offsetof( fdckpt_error_t, name     ), 48 );
-  CHECK_EQ( sizeof(fdckpt_error_t), 56 );
+  MEMBER( fdckpt_error_t, struct_size, 0, size_t   );
+  MEMBER( fdckpt_error_t, code,        8, int      );
+  MEMBER( fdckpt_error_t, errnum,     12, int      );
+  MEMBER( fdckpt_error_t, offset,     16, uint64_t );
+  MEMBER( fdckpt_error_t, frame,      24, uint64_t );
+  CHECK_EQ( offsetof( fdckpt_error_t, function ), 32 );
+  CHECK_EQ( offsetof( fdckpt_error_t, message  ), 40 );
+  CHECK_EQ( offsetof( fdckpt_error_t, path     ), 48 );
+  CHECK_EQ( offsetof( fdckpt_error_t, region   ), 56 );
+  CHECK_EQ( sizeof(fdckpt_error_t), 64 );
+  CHECK_EQ( fdckpt_last_error()->struct_size, sizeof(fdckpt_error_t) );
 }
 
 /* Compiles only if each function has the type that it must have. */

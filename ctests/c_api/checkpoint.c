@@ -24,7 +24,8 @@ static int cancel_after;
 static int
 progress( void * context, fdckpt_progress_t const * now ) {
   CHECK( context==(void *)path );
-  CHECK( now->data<=now->total );
+  CHECK_EQ( now->struct_size, sizeof(*now) );
+  CHECK( now->data_bytes<=now->total_bytes );
   return !--cancel_after;
 }
 
@@ -33,17 +34,18 @@ struct heard { ulong cnt; char name[64]; ulong frame; int code; };
 static void
 damaged( void * context, fdckpt_issue_t const * damage ) {
   struct heard * heard = (struct heard *)context;
+  CHECK_EQ( damage->struct_size, sizeof(*damage) );
   heard->cnt++;
-  snprintf( heard->name, sizeof(heard->name), "%s", damage->name ? damage->name : "" );
+  snprintf( heard->name, sizeof(heard->name), "%s", damage->region ? damage->region : "" );
   heard->frame = damage->frame;
   heard->code  = damage->code;
-  CHECK( damage->text[0] );
+  CHECK( damage->message[0] );
 }
 
 static void
 save( int style, unsigned threads ) {
   int const step = 17;
-  fdckpt_writer_options_t options = { .style = style, .threads = threads, .sync = FDCKPT_SYNC_NONE, .frame_size = 65536 };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .style = style, .threads = threads, .sync = FDCKPT_SYNC_NONE, .frame_size = 65536 };
   fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
   CHECK( writer );
   CHECK_EQ( fdckpt_writer_set_attribute( writer, "program", "test", 4UL ), FDCKPT_OK );
@@ -59,7 +61,7 @@ save( int style, unsigned threads ) {
 /* Styles region by region, and no checksums. */
 static void
 mixed( void ) {
-  fdckpt_writer_options_t options = { .style = 2, .no_checksums = 1, .sync = FDCKPT_SYNC_NONE };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .style = 2, .no_checksums = 1, .sync = FDCKPT_SYNC_NONE };
   fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
   CHECK_EQ( fdckpt_writer_add( writer, "first", grid, 1000UL ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_set_style( writer, 1 ), FDCKPT_OK );
@@ -67,10 +69,10 @@ mixed( void ) {
   CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_OK );
   fdckpt_writer_free( writer );
   fdckpt_reader_t *    reader = fdckpt_reader_open( path, NULL );
-  fdckpt_reader_info_t info;
-  fdckpt_region_info_t       entry;
+  fdckpt_reader_info_t info = FDCKPT_READER_INFO_INIT;
+  fdckpt_region_info_t       entry = FDCKPT_REGION_INFO_INIT;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
-  CHECK( info.regions==2UL && !info.has_checksums );
+  CHECK( info.region_count==2UL && !info.has_checksums );
   CHECK_EQ( fdckpt_reader_find_region( reader, "first", &entry ), FDCKPT_OK );
   CHECK_EQ( entry.style, 2 );
   CHECK_EQ( fdckpt_reader_find_region( reader, "second", &entry ), FDCKPT_OK );
@@ -82,20 +84,20 @@ static void
 load( fdckpt_reader_t * reader, int style ) {
   CHECK( reader );
   CHECK_EQ( fdckpt_reader_region_count( reader ), 3UL );
-  fdckpt_reader_info_t info;
+  fdckpt_reader_info_t info = FDCKPT_READER_INFO_INIT;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
-  CHECK( info.regions==3UL && info.attributes==1UL && info.data==LARGE+sizeof(int) && info.has_checksums );
+  CHECK( info.region_count==3UL && info.attribute_count==1UL && info.data_bytes==LARGE+sizeof(int) && info.has_checksums );
 
-  fdckpt_region_info_t entry;
+  fdckpt_region_info_t entry = FDCKPT_REGION_INFO_INIT;
   CHECK_EQ( fdckpt_reader_find_region( reader, "step", &entry ), FDCKPT_OK );
-  CHECK( entry.number==1UL && entry.size==sizeof(int) && !strcmp( entry.name, "step" ) && entry.style==style );
+  CHECK( entry.index==1UL && entry.size==sizeof(int) && !strcmp( entry.name, "step" ) && entry.style==style );
   CHECK_EQ( fdckpt_reader_region_at( reader, 2UL, &entry ), FDCKPT_OK );
-  CHECK( !entry.size && entry.frame==FDCKPT_NO_FRAME && !entry.frame_count );
+  CHECK( !entry.size && entry.first_frame==FDCKPT_NO_FRAME && !entry.frame_count );
   CHECK_EQ( fdckpt_reader_region_at( reader, 0UL, &entry ), FDCKPT_OK );
-  CHECK( entry.size==LARGE && !entry.frame && entry.frame_count==(LARGE+65535UL)/65536UL );
-  fdckpt_frame_info_t frame;
+  CHECK( entry.size==LARGE && !entry.first_frame && entry.frame_count==(LARGE+65535UL)/65536UL );
+  fdckpt_frame_info_t frame = FDCKPT_FRAME_INFO_INIT;
   CHECK_EQ( fdckpt_reader_frame_at( reader, 1UL, &frame ), FDCKPT_OK );
-  CHECK( frame.data==65536UL && frame.style==style && frame.offset && frame.stored && frame.checksum );
+  CHECK( frame.data_bytes==65536UL && frame.style==style && frame.offset && frame.file_bytes && frame.checksum );
 
   int step = 0;
   CHECK_EQ( fdckpt_reader_read( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
@@ -135,7 +137,7 @@ load( fdckpt_reader_t * reader, int style ) {
 static void
 restore_plainly( void ) {
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-  fdckpt_reader_info_t info;
+  fdckpt_reader_info_t info = FDCKPT_READER_INFO_INIT;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
   int    fd   = open( path, O_RDONLY );
   void * mem  = aligned_alloc( 8UL, FD_RESTORE_FOOTPRINT );
@@ -144,15 +146,15 @@ restore_plainly( void ) {
   CHECK( fd>=0 && restore );
   memset( copy, 0, LARGE );
   ulong done = 0UL;
-  for( ulong i=0UL; i+1UL<info.frames; i++ ) { /* The last one has the small regions */
-    fdckpt_frame_info_t frame;
+  for( ulong i=0UL; i+1UL<info.frame_count; i++ ) { /* The last one has the small regions */
+    fdckpt_frame_info_t frame = FDCKPT_FRAME_INFO_INIT;
     ulong                 off;
     CHECK_EQ( fdckpt_reader_frame_at( reader, i, &frame ), FDCKPT_OK );
     CHECK_EQ( fd_restore_open_advanced( restore, frame.style, &off ), FD_CHECKPT_SUCCESS );
     CHECK_EQ( off, frame.offset );
-    CHECK_EQ( fd_restore_data( restore, copy+done, frame.data ), FD_CHECKPT_SUCCESS );
+    CHECK_EQ( fd_restore_data( restore, copy+done, frame.data_bytes ), FD_CHECKPT_SUCCESS );
     CHECK_EQ( fd_restore_close( restore ), FD_CHECKPT_SUCCESS );
-    done += frame.data;
+    done += frame.data_bytes;
   }
   CHECK( done==LARGE && !memcmp( copy, grid, LARGE ) );
   CHECK( fd_restore_fini( restore ) );
@@ -170,9 +172,9 @@ check_pipes( void ) {
   fdckpt_writer_free( writer );
   close( fds[1] );
   fdckpt_reader_t * reader = fdckpt_reader_open_fd( fds[0], NULL );
-  fdckpt_reader_info_t info;
+  fdckpt_reader_info_t info = FDCKPT_READER_INFO_INIT;
   CHECK_EQ( fdckpt_reader_info( reader, &info ), FDCKPT_OK );
-  CHECK_EQ( info.spooled, FDCKPT_SPOOL_MEMORY );
+  CHECK_EQ( info.spool, FDCKPT_SPOOL_MEMORY );
   char small[4];
   CHECK_EQ( fdckpt_reader_read( reader, "small", small, 4UL ), FDCKPT_OK );
   CHECK( !memcmp( small, "1234", 4UL ) );
@@ -184,7 +186,7 @@ static void
 check_damage( void ) {
   save( 2, 1U );
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
-  fdckpt_frame_info_t frame;
+  fdckpt_frame_info_t frame = FDCKPT_FRAME_INFO_INIT;
   CHECK_EQ( fdckpt_reader_frame_at( reader, 3UL, &frame ), FDCKPT_OK );
   fdckpt_reader_free( reader );
   int   fd = open( path, O_RDWR );
@@ -196,8 +198,8 @@ check_damage( void ) {
   reader = fdckpt_reader_open_fd( fd, NULL );
   CHECK_EQ( fdckpt_reader_read( reader, "grid", copy, LARGE ), FDCKPT_ERR_CORRUPT );
   fdckpt_error_t const * error = fdckpt_last_error();
-  CHECK( error->code==FDCKPT_ERR_CORRUPT && error->frame==3UL && error->offset==frame.offset && !error->file );
-  CHECK( !strcmp( error->name, "grid" ) && !strcmp( error->function, "fdckpt_reader_read" ) );
+  CHECK( error->code==FDCKPT_ERR_CORRUPT && error->frame==3UL && error->offset==frame.offset && !error->path );
+  CHECK( !strcmp( error->region, "grid" ) && !strcmp( error->function, "fdckpt_reader_read" ) );
   int step;
   CHECK_EQ( fdckpt_reader_read( reader, "step", &step, sizeof(step) ), FDCKPT_OK );
   CHECK_EQ( fdckpt_reader_read_range( reader, 0UL, 3UL*65536UL+5UL, copy, 1UL ), FDCKPT_ERR_CORRUPT );
@@ -209,9 +211,9 @@ check_damage( void ) {
 
   char to[ 300 ];
   snprintf( to, sizeof(to), "%s.salvaged", path );
-  fdckpt_salvage_stats_t salvaged;
+  fdckpt_salvage_stats_t salvaged = FDCKPT_SALVAGE_STATS_INIT;
   CHECK_EQ( fdckpt_salvage_file( path, to, NULL, &salvaged ), FDCKPT_OK );
-  CHECK( salvaged.index && salvaged.verified==2UL && salvaged.partial==2UL && salvaged.lost==1UL && !salvaged.unverified );
+  CHECK( salvaged.index_found && salvaged.verified_count==2UL && salvaged.partial_count==2UL && salvaged.lost_count==1UL && !salvaged.unverified_count );
   reader = fdckpt_reader_open( to, NULL );
   CHECK_EQ( fdckpt_reader_read( reader, "partial/grid@0", copy, 3UL*65536UL ), FDCKPT_OK );
   CHECK( !memcmp( copy, grid, 3UL*65536UL ) );
@@ -225,8 +227,8 @@ check_damage( void ) {
   close( fd );
   CHECK( !fdckpt_reader_open( path, NULL ) );
   error = fdckpt_last_error();
-  CHECK( error->code==FDCKPT_ERR_FORMAT && !strcmp( error->file, path ) && error->frame==FDCKPT_NO_FRAME && !error->name );
-  CHECK( strstr( error->text, path ) );
+  CHECK( error->code==FDCKPT_ERR_FORMAT && !strcmp( error->path, path ) && error->frame==FDCKPT_NO_FRAME && !error->region );
+  CHECK( strstr( error->message, path ) );
 }
 
 /* An old file stays, and nothing else does. */
@@ -241,13 +243,13 @@ check_failures( void ) {
     fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
     CHECK_EQ( fdckpt_writer_add( writer, "there", "x", 1UL ), FDCKPT_OK );
     CHECK_EQ( fdckpt_writer_add( writer, bad[i], "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
-    CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
+    CHECK( fdckpt_last_error()->path && !strcmp( fdckpt_last_error()->path, path ) );
     CHECK_EQ( fdckpt_writer_add( writer, "fine", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT ); /* As before */
     CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_ARGUMENT );
-    if( i==3UL ) CHECK( !strcmp( fdckpt_last_error()->name, "there" ) && !strcmp( fdckpt_last_error()->file, path ) );
+    if( i==3UL ) CHECK( !strcmp( fdckpt_last_error()->region, "there" ) && !strcmp( fdckpt_last_error()->path, path ) );
     fdckpt_writer_free( writer );
   }
-  fdckpt_writer_options_t options = { .progress = progress, .context = path, .frame_size = 65536 };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .on_progress = progress, .context = path, .frame_size = 65536 };
   cancel_after = 5;
   fdckpt_writer_t * writer = fdckpt_writer_open( path, &options );
   CHECK_EQ( fdckpt_writer_add( writer, "grid", grid, LARGE ), FDCKPT_ERR_CANCELLED );
@@ -264,19 +266,19 @@ check_failures( void ) {
   CHECK( before.st_ino==after.st_ino && before.st_size==after.st_size );
 
   /* One thread: of several, another one may have done it all before this one is asked. */
-  fdckpt_reader_options_t reading = { .progress = progress, .context = path, .threads = 1U };
+  fdckpt_reader_options_t reading = { .struct_size = sizeof(fdckpt_reader_options_t), .on_progress = progress, .context = path, .threads = 1U };
   fdckpt_reader_t * reader = fdckpt_reader_open( path, &reading );
   cancel_after = 3;
   CHECK_EQ( fdckpt_reader_read_index( reader, 0UL, copy, LARGE ), FDCKPT_ERR_CANCELLED );
   cancel_after = 3;
   CHECK_EQ( fdckpt_reader_verify( reader, NULL, NULL ), FDCKPT_ERR_CANCELLED );
   CHECK_EQ( fdckpt_reader_read( reader, "none", copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
-  CHECK( !strcmp( fdckpt_last_error()->name, "none" ) && fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
+  CHECK( !strcmp( fdckpt_last_error()->region, "none" ) && fdckpt_last_error()->path && !strcmp( fdckpt_last_error()->path, path ) );
   CHECK_EQ( fdckpt_reader_read_index( reader, 3UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read_index( reader, ~0UL, copy, 1UL ), FDCKPT_ERR_NOT_FOUND );
   CHECK_EQ( fdckpt_reader_read_index( reader, 1UL, copy, 5UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read_index( reader, 1UL, NULL, 4UL ), FDCKPT_ERR_INVALID_ARGUMENT );
-  CHECK( fdckpt_last_error()->file && !strcmp( fdckpt_last_error()->file, path ) );
+  CHECK( fdckpt_last_error()->path && !strcmp( fdckpt_last_error()->path, path ) );
   CHECK_EQ( fdckpt_reader_read_range( reader, 1UL, 3UL, copy, 2UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_reader_read_many( reader, NULL, 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_reader_map( reader, 0UL, NULL, NULL ), FDCKPT_ERR_INVALID_ARGUMENT );
@@ -291,7 +293,7 @@ check_failures( void ) {
 static int
 meddle( void * context, fdckpt_progress_t const * now ) {
   fdckpt_writer_t * writer = *(fdckpt_writer_t **)context;
-  CHECK( now->data );
+  CHECK( now->data_bytes );
   CHECK_EQ( fdckpt_writer_add( writer, "meddled", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_writer_commit( writer ), FDCKPT_ERR_INVALID_ARGUMENT );
   fdckpt_writer_abort( writer );
@@ -302,7 +304,7 @@ meddle( void * context, fdckpt_progress_t const * now ) {
 static void
 check_meddling( void ) {
   fdckpt_writer_t * writer;
-  fdckpt_writer_options_t options = { .progress = meddle, .context = &writer, .sync = FDCKPT_SYNC_NONE, .style = 2 };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .on_progress = meddle, .context = &writer, .sync = FDCKPT_SYNC_NONE, .style = 2 };
   writer = fdckpt_writer_open( path, &options );
   CHECK_EQ( fdckpt_writer_add( writer, "grid", grid, LARGE ), FDCKPT_OK );
   CHECK_EQ( fdckpt_writer_add( writer, "small", "x", 1UL ), FDCKPT_OK );
@@ -316,9 +318,9 @@ check_meddling( void ) {
 
 static void
 check_null( void ) {
-  fdckpt_region_info_t        entry;
-  fdckpt_reader_info_t  info;
-  fdckpt_frame_info_t frame;
+  fdckpt_region_info_t        entry = FDCKPT_REGION_INFO_INIT;
+  fdckpt_reader_info_t  info = FDCKPT_READER_INFO_INIT;
+  fdckpt_frame_info_t frame = FDCKPT_FRAME_INFO_INIT;
   void const *          data;
   char const *          key;
   size_t                size;
@@ -326,11 +328,11 @@ check_null( void ) {
   CHECK( !fdckpt_writer_open( "/no/such/folder/file", NULL ) );
   CHECK( fdckpt_last_error()->code==FDCKPT_ERR_IO && fdckpt_last_error()->errnum==ENOENT );
   CHECK( !fdckpt_writer_open_fd( -1, NULL ) );
-  fdckpt_writer_options_t options = { .style = 7 };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .style = 7 };
   CHECK( !fdckpt_writer_open( path, &options ) );
-  options = (fdckpt_writer_options_t){ .frame_size = 5UL };
+  options = (fdckpt_writer_options_t){ .struct_size = sizeof(fdckpt_writer_options_t), .frame_size = 5UL };
   CHECK( !fdckpt_writer_open( path, &options ) );
-  options = (fdckpt_writer_options_t){ .sync = 9 };
+  options = (fdckpt_writer_options_t){ .struct_size = sizeof(fdckpt_writer_options_t), .sync = 9 };
   CHECK( !fdckpt_writer_open( path, &options ) );
   CHECK_EQ( fdckpt_writer_add( NULL, "x", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
   CHECK_EQ( fdckpt_writer_set_attribute( NULL, "x", "x", 1UL ), FDCKPT_ERR_INVALID_ARGUMENT );
@@ -370,7 +372,7 @@ TEST_MAIN( "checkpoint" ) {
   for( int style=1; style<=2; style++ ) {
     for( unsigned threads=1U; threads<=3U; threads++ ) {
       save( style, threads );
-      fdckpt_reader_options_t options = { .threads = threads };
+      fdckpt_reader_options_t options = { .struct_size = sizeof(fdckpt_reader_options_t), .threads = threads };
       fdckpt_reader_t * reader = fdckpt_reader_open( path, &options );
       load( reader, style );
       fdckpt_reader_free( reader );

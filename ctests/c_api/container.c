@@ -93,11 +93,11 @@ check_making( void ) {
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_container_serialize( container, NULL, 0UL, &needed ) );
   free( memory );
 
-  fdckpt_container_section_t section;
+  fdckpt_container_section_t section = FDCKPT_CONTAINER_SECTION_INIT;
   WORKS( fdckpt_container_section_info( container, 1UL, &section ) );
   CHECK_EQ( section.type, 2 );
   CHECK_EQ( section.offset, 2L );
-  CHECK_EQ( section.length, 4L );
+  CHECK_EQ( section.size, 4L );
   WORKS( fdckpt_container_remove( container, 1 ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_remove( container, 1 ) );
   WORKS( fdckpt_container_section_info( container, 0UL, &section ) );
@@ -136,7 +136,7 @@ check_reading( void ) {
   file = make_file( META( "data" ), META( "{\"version\":1,]" ), &sz );
   FAILED( FDCKPT_ERR_CORRUPT, fdckpt_container_parse( file, sz ) );
   CHECK_EQ( fdckpt_last_error()->offset, 4UL+13UL );
-  CHECK( strstr( fdckpt_last_error()->text, "offset 17" ) );
+  CHECK( strstr( fdckpt_last_error()->message, "offset 17" ) );
   free( file );
 
   /* Any numbers, and a type twice. */
@@ -150,16 +150,16 @@ check_reading( void ) {
   void const * buf    = file;
   size_t       buf_sz = 5UL;
   FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_find( container, 8, &buf, &buf_sz ) );
-  CHECK( strstr( fdckpt_last_error()->text, "out of range" ) );
+  CHECK( strstr( fdckpt_last_error()->message, "out of range" ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_find( container, 9, &buf, &buf_sz ) );
   CHECK( buf==file && buf_sz==5UL );
   WORKS( fdckpt_container_section_data( container, 1UL, &buf, &buf_sz ) );
   CHECK( buf==file && buf_sz==4UL );
   FAILS( FDCKPT_ERR_OUT_OF_RANGE, fdckpt_container_section_data( container, 2UL, &buf, &buf_sz ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_section_data( container, 3UL, &buf, &buf_sz ) );
-  fdckpt_container_section_t section;
+  fdckpt_container_section_t section = FDCKPT_CONTAINER_SECTION_INIT;
   WORKS( fdckpt_container_section_info( container, 2UL, &section ) );
-  CHECK( section.type==8 && section.offset==-5L && section.length==LONG_MAX );
+  CHECK( section.type==8 && section.offset==-5L && section.size==LONG_MAX );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_container_section_info( container, 3UL, &section ) );
 
   /* A change needs all that stays; a failed one changes nothing. */
@@ -181,7 +181,7 @@ check_arguments( void ) {
   size_t               sz        = 77UL;
   uint64_t             size      = 77UL;
   uchar                mem[ 64 ] = { 0 };
-  fdckpt_container_section_t section;
+  fdckpt_container_section_t section = FDCKPT_CONTAINER_SECTION_INIT;
   fdckpt_block_t             blocks[1];
   fdckpt_block_footer_t      footer;
   memset( blocks,  0, sizeof(blocks)  );
@@ -327,11 +327,12 @@ struct findings {
 static void
 on_finding( void *                             context,
             fdckpt_container_issue_t const * finding ) {
+  CHECK_EQ( finding->struct_size, sizeof(*finding) );
   struct findings * findings = (struct findings *)context;
   if( findings->cnt<8UL ) {
     findings->offset [ findings->cnt ] = finding->offset;
     findings->section[ findings->cnt ] = finding->section;
-    snprintf( findings->text[ findings->cnt ], 200UL, "%s", finding->text );
+    snprintf( findings->text[ findings->cnt ], 200UL, "%s", finding->message );
   }
   findings->cnt++;
 }
@@ -373,7 +374,7 @@ check_blockindex( void ) {
   memset( &footer, 0, sizeof(footer) ); footer.version = 6;
   for( int i=0; i<2; i++ ) { /* As many as no memory could hold: none is read */
     FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_block_index_encode( &block, SIZE_MAX/40UL, i ? &footer : NULL, NULL, 0UL, &sz ) );
-    CHECK( strstr( fdckpt_last_error()->text, "too many blocks" ) );
+    CHECK( strstr( fdckpt_last_error()->message, "too many blocks" ) );
   }
   WORKS( fdckpt_block_index_encode( &block, 1UL, NULL, mem, sizeof(mem), &sz ) );
   CHECK( sz==sizeof(golden) && !memcmp( mem, golden, sz ) );
@@ -400,7 +401,7 @@ check_blockindex( void ) {
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 2UL, &cnt, &footer ) );
   char needed[80];
   snprintf( needed, sizeof(needed), "buffer too small: %zu bytes, need %zu", 2UL*sizeof(block), 3UL*sizeof(block) );
-  CHECK( strstr( fdckpt_last_error()->text, needed ) );
+  CHECK( strstr( fdckpt_last_error()->message, needed ) );
   CHECK_EQ( cnt, 3UL );
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 0UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 3UL );
@@ -413,7 +414,7 @@ check_blockindex( void ) {
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_block_index_read( file, sz, read, 2UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 1UL );
   CHECK_EQ( fdckpt_last_error()->offset, 41UL );
-  CHECK( strstr( fdckpt_last_error()->text, "checksum" ) );
+  CHECK( strstr( fdckpt_last_error()->message, "checksum" ) );
   CHECK( !memcmp( read, &block, sizeof(block) ) && read[1].block_size==5U && footer.total_blocks==3 );
   fdckpt_container_free( container );
   free( file );

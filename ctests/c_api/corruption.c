@@ -415,7 +415,7 @@ check_offsets( void ) {
     CHECK_MSG( error->offset>=at[i] && error->offset<=at[i+1UL],
               "%s chunk %lu [%lu,%lu]: %lu", mode_name[mode], i, at[i], at[i+1UL], error->offset );
     CHECK( !strcmp( error->function, i==1UL ? "fd_restore_meta" : "fd_restore_data" ) );
-    CHECK( error->text && *error->text );
+    CHECK( error->message && *error->message );
   }
 }
 

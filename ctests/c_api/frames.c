@@ -41,11 +41,11 @@ make( void ) {
     ulong sz[ BUFS ];
     for( int j=0; j<BUFS; j++ ) {
       sz[j] = i==4 ? 0UL : (i==7 ? 600000UL : test_rand( &state )%90000UL);
-      buf[i][j].mem = data+at;
-      buf[i][j].sz  = sz[j];
+      buf[i][j].data = data+at;
+      buf[i][j].size  = sz[j];
       at += sz[j];
     }
-    frame[i] = (fdckpt_frame_t){ .style = i%4==3 ? RAW : LZ4, .buf_cnt = BUFS, .bufs = buf[i] };
+    frame[i] = (fdckpt_frame_t){ .style = i%4==3 ? RAW : LZ4, .buffer_count = BUFS, .buffers = buf[i] };
     want [i] = c->off;
     CHECK_EQ( test_save( c, frame[i].style, data+at-sz[0]-sz[1]-sz[2], sz, 3UL ), 0 );
   }
@@ -56,13 +56,13 @@ make( void ) {
 static void
 check_told( uint64_t from ) {
   for( int i=0; i<FRAMES; i++ ) {
-    CHECK_EQ_MSG( frame[i].off, from+want[i],   "frame %d", i );
-    CHECK_EQ_MSG( frame[i].end, from+want[i+1], "frame %d", i );
+    CHECK_EQ_MSG( frame[i].begin_offset, from+want[i],   "frame %d", i );
+    CHECK_EQ_MSG( frame[i].end_offset, from+want[i+1], "frame %d", i );
   }
 }
 
 static void
-forget( void ) { for( int i=0; i<FRAMES; i++ ) frame[i].off = frame[i].end = 777UL; }
+forget( void ) { for( int i=0; i<FRAMES; i++ ) frame[i].begin_offset = frame[i].end_offset = 777UL; }
 
 /* Making ************************************************************/
 
@@ -82,12 +82,12 @@ checkpt( int threads ) {
   /* In two calls, behind something else, without moving the file. */
   forget();
   int            fd    = test_file_of( "something", 9UL );
-  fdckpt_frames_cursor_t place = { .off=9UL };
+  fdckpt_frames_cursor_t place = { .offset=9UL };
   CHECK_EQ( lseek( fd, 4L, SEEK_SET ), 4 );
   CHECK_EQ( fdckpt_frames_write_file( frame, 5, fd, &place, threads ), FDCKPT_OK );
-  CHECK_EQ( place.off, 9UL+want[5] );
+  CHECK_EQ( place.offset, 9UL+want[5] );
   CHECK_EQ( fdckpt_frames_write_file( frame+5, FRAMES-5, fd, &place, threads ), FDCKPT_OK );
-  CHECK_EQ( place.off, 9UL+made_sz );
+  CHECK_EQ( place.offset, 9UL+made_sz );
   CHECK_EQ( lseek( fd, 0L, SEEK_CUR ), 4 );
   check_told( 9UL );
   ulong   sz;
@@ -116,7 +116,7 @@ checkpt_quick( int fd, int threads ) {
   fdckpt_frame_t own[ FRAMES ];
   memcpy( own, frame, sizeof(own) );
   if( fdckpt_frames_write_stream( own, FRAMES, fd, NULL, threads ) ) abort();
-  CHECK_EQ( own[ FRAMES-1 ].end, made_sz );
+  CHECK_EQ( own[ FRAMES-1 ].end_offset, made_sz );
 }
 
 static uchar * restored_frames( fdckpt_buffer_t to[ FRAMES ][ BUFS ], fdckpt_frame_t wanted[ FRAMES ] );
@@ -127,7 +127,7 @@ restore_quick( int threads ) {
   fdckpt_frame_t  wanted[ FRAMES ];
   uchar *         restored = restored_frames( to, wanted );
   CHECK_EQ( fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
-  CHECK( !memcmp( restored, data, (ulong)((uchar *)buf[ FRAMES-1 ][0].mem-data) ) );
+  CHECK( !memcmp( restored, data, (ulong)((uchar *)buf[ FRAMES-1 ][0].data-data) ) );
   free( restored );
 }
 
@@ -138,19 +138,19 @@ together( void ) {
   uchar *        region = (uchar *)test_alloc( REGION_SZ );
   fdckpt_frames_cursor_t place  = { 0 };
   CHECK_EQ( fdckpt_frames_write_memory( frame, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
-  CHECK( place.off==want[3] && place.history!=0UL );
+  CHECK( place.offset==want[3] && place.lz4_state!=0UL );
   fdckpt_frames_cursor_t same = place;
   CHECK_EQ( fdckpt_frames_write_memory( NULL, 0, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
   CHECK( !memcmp( &place, &same, sizeof(place) ) );
   CHECK_EQ( fdckpt_frames_write_memory( frame+3, 3, region, REGION_SZ, &place, 2 ), FDCKPT_OK );
   CHECK( !memcmp( region, made, want[6] ) );
   /* Restored by a handle. */
-  uchar *        got = (uchar *)test_alloc( buf[5][0].sz+1UL );
+  uchar *        got = (uchar *)test_alloc( buf[5][0].size+1UL );
   fd_restore_t * r   = fd_restore_init_mmio( test_alloc( FD_RESTORE_FOOTPRINT ), region, want[6] );
-  CHECK_EQ( fd_restore_seek( r, frame[5].off ), 0 );
+  CHECK_EQ( fd_restore_seek( r, frame[5].begin_offset ), 0 );
   CHECK_EQ( fd_restore_open( r, LZ4 ), 0 );
-  CHECK_EQ( fd_restore_data( r, got, buf[5][0].sz ), 0 );
-  CHECK( !memcmp( got, buf[5][0].mem, buf[5][0].sz ) );
+  CHECK_EQ( fd_restore_data( r, got, buf[5][0].size ), 0 );
+  CHECK( !memcmp( got, buf[5][0].data, buf[5][0].size ) );
   CHECK_EQ( fd_restore_close( r ), 0 );
   free( fd_restore_fini( r ) );
   free( got );
@@ -166,11 +166,11 @@ restored_frames( fdckpt_buffer_t to[ FRAMES ][ BUFS ], fdckpt_frame_t wanted[ FR
   /* From the last to the first. */
   for( int i=0; i<FRAMES; i++ ) {
     for( int j=0; j<BUFS; j++ ) {
-      to[i][j].mem = restored+((uchar *)buf[i][j].mem-data);
-      to[i][j].sz  = buf[i][j].sz;
+      to[i][j].data = restored+((uchar *)buf[i][j].data-data);
+      to[i][j].size  = buf[i][j].size;
     }
     wanted[ FRAMES-1-i ] =
-      (fdckpt_frame_t){ .style=frame[i].style, .buf_cnt=BUFS, .bufs=to[i], .off=want[i], .end=777UL };
+      (fdckpt_frame_t){ .style=frame[i].style, .buffer_count=BUFS, .buffers=to[i], .begin_offset=want[i], .end_offset=777UL };
   }
   return restored;
 }
@@ -179,7 +179,7 @@ static void
 restore( int threads ) {
   fdckpt_buffer_t to[ FRAMES ][ BUFS ];
   fdckpt_frame_t  wanted[ FRAMES ];
-  ulong           sz = (ulong)((uchar *)buf[ FRAMES-1 ][ BUFS-1 ].mem-data)+buf[ FRAMES-1 ][ BUFS-1 ].sz;
+  ulong           sz = (ulong)((uchar *)buf[ FRAMES-1 ][ BUFS-1 ].data-data)+buf[ FRAMES-1 ][ BUFS-1 ].size;
   int             fd = test_file_of( made, made_sz );
   CHECK_EQ( lseek( fd, 5L, SEEK_SET ), 5 );
   for( int file=0; file<2; file++ ) {
@@ -187,7 +187,7 @@ restore( int threads ) {
     if( file ) CHECK_EQ( fdckpt_frames_read_file( wanted, FRAMES, fd, threads ), FDCKPT_OK );
     else       CHECK_EQ( fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ), FDCKPT_OK );
     CHECK( !memcmp( restored, data, sz ) );
-    for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[ FRAMES-1-i ].end, want[i+1] );
+    for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[ FRAMES-1-i ].end_offset, want[i+1] );
     free( restored );
 
     /* Damage: the lowest of the frames, and where. */
@@ -202,8 +202,8 @@ restore( int threads ) {
     if( file ) FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_read_file( wanted, FRAMES, bad, threads ) );
     else       FAILED( FDCKPT_ERR_CORRUPT, FRAMES-1-9, fdckpt_frames_read_memory( wanted, FRAMES, made, made_sz, threads ) );
     CHECK_EQ( fdckpt_last_error()->offset, want[9] );
-    CHECK( strstr( fdckpt_last_error()->text, "frame 2 " )!=NULL );
-    for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[i].end, 777UL );
+    CHECK( strstr( fdckpt_last_error()->message, "frame 2 " )!=NULL );
+    for( int i=0; i<FRAMES; i++ ) CHECK_EQ( wanted[i].end_offset, 777UL );
     for( int i=0; i<2; i++ ) memcpy( made+want[ damaged[i] ], saved[i], 3UL );
     free( restored );
     close( bad );
@@ -381,8 +381,8 @@ faults( void ) {
   fdckpt_buffer_t part [ FRAMES ];
   fdckpt_frame_t  parts[ FRAMES ];
   for( ulong i=0UL; i<FRAMES; i++ ) {
-    part [i] = (fdckpt_buffer_t){ .mem=guarded+i*(DATA_SZ/FRAMES), .sz=DATA_SZ/FRAMES };
-    parts[i] = (fdckpt_frame_t){ .style=LZ4, .buf_cnt=1UL, .bufs=&part[i] };
+    part [i] = (fdckpt_buffer_t){ .data=guarded+i*(DATA_SZ/FRAMES), .size=DATA_SZ/FRAMES };
+    parts[i] = (fdckpt_frame_t){ .style=LZ4, .buffer_count=1UL, .buffers=&part[i] };
   }
   /* How soon they begin is up to the system. */
   int fails = 0;
@@ -430,19 +430,19 @@ one_buffer( void ) {
   fdckpt_set_max_threads( 1 );
 
   /* Who asks for threads gets their help, though not in each call of a busy machine. */
-  fdckpt_parallel_stats_t before, now;
+  fdckpt_parallel_stats_t before = FDCKPT_PARALLEL_STATS_INIT, now = FDCKPT_PARALLEL_STATS_INIT;
   fdckpt_parallel_stats( NULL );
   fdckpt_parallel_stats( &before );
   now = before;
   int failed = 0;
-  for( int tries=0; tries<1000 && now.segments==before.segments; tries++ ) {
+  for( int tries=0; tries<1000 && now.speculative_segments==before.speculative_segments; tries++ ) {
     fdckpt_set_max_threads( 4U );
     fd_checkpt_t * c = fd_checkpt_init_mmio( test_alloc( FD_CHECKPT_FOOTPRINT ), region, REGION_SZ );
     failed |= test_save( c, LZ4, data, (ulong const[]){ DATA_SZ }, 1UL );
     free( fd_checkpt_fini( c ) );
     fdckpt_parallel_stats( &now );
   }
-  CHECK( !failed && now.segments>before.segments );
+  CHECK( !failed && now.speculative_segments>before.speculative_segments );
   fdckpt_set_max_threads( 1U );
   free( region );
   free( of_one );
@@ -454,9 +454,9 @@ static void
 arguments( void ) {
   uchar    region[ 64 ];
   uint64_t bound = 777UL;
-  fdckpt_buffer_t one  = { .mem=region, .sz=8UL };
-  fdckpt_buffer_t none = { .mem=NULL,   .sz=8UL };
-  fdckpt_frame_t  ok   = { .style=RAW, .buf_cnt=1UL, .bufs=&one };
+  fdckpt_buffer_t one  = { .data=region, .size=8UL };
+  fdckpt_buffer_t none = { .data=NULL,   .size=8UL };
+  fdckpt_frame_t  ok   = { .style=RAW, .buffer_count=1UL, .buffers=&one };
   fdckpt_frame_t  bad[ 2 ];
   int             arg = FDCKPT_ERR_INVALID_ARGUMENT;
 
@@ -472,27 +472,27 @@ arguments( void ) {
   FAILED( arg, 0, fdckpt_frames_read_file( &ok, 1UL, -1, 1 ) );
   FAILED( arg, 0, fdckpt_frames_read_memory( NULL, 1UL, region, sizeof(region), 1 ) );
   FAILED( arg, 0, fdckpt_frames_read_memory( &ok, 1UL, NULL, 5UL, 1 ) );
-  fdckpt_frames_cursor_t place = { .off=0UL, .history=ULONG_MAX };
+  fdckpt_frames_cursor_t place = { .offset=0UL, .lz4_state=ULONG_MAX };
   FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, region, sizeof(region), &place, 1 ) );
-  place = (fdckpt_frames_cursor_t){ .off=65UL };
+  place = (fdckpt_frames_cursor_t){ .offset=65UL };
   FAILED( arg, 0, fdckpt_frames_write_memory( &ok, 1UL, region, sizeof(region), &place, 1 ) );
 
   for( int i=0; i<4; i++ ) {
     bad[0] = bad[1] = ok;
     switch( i ) {
     case 0: bad[1].style   = 99;        break;
-    case 1: bad[1].bufs    = NULL;      break;
-    case 2: bad[1].bufs    = &none;     break;
-    case 3: bad[1].buf_cnt = ULONG_MAX; break;
+    case 1: bad[1].buffers    = NULL;      break;
+    case 2: bad[1].buffers    = &none;     break;
+    case 3: bad[1].buffer_count = ULONG_MAX; break;
     }
     if( i!=2 ) FAILED( arg, 1, fdckpt_frames_bound( bad, 2UL, &bound ) );
     FAILED( arg, 1, fdckpt_frames_write_memory( bad, 2UL, region, sizeof(region), NULL, 1 ) );
     FAILED( arg, 1, fdckpt_frames_read_memory( bad, 2UL, region, sizeof(region), 1 ) );
   }
   CHECK_EQ( bound, 777UL );
-  fdckpt_buffer_t huge = { .mem=NULL, .sz=ULONG_MAX };
+  fdckpt_buffer_t huge = { .data=NULL, .size=ULONG_MAX };
   bad[0] = ok;
-  bad[0].bufs = &huge;
+  bad[0].buffers = &huge;
   bad[1] = bad[0];
   FAILED( arg, 1, fdckpt_frames_bound( bad, 2UL, &bound ) );
 
@@ -503,9 +503,9 @@ arguments( void ) {
 
   /* The frames before it are told. */
   bad[0] = bad[1] = ok;
-  bad[0].off = bad[1].off = bad[0].end = bad[1].end = 777UL;
+  bad[0].begin_offset = bad[1].begin_offset = bad[0].end_offset = bad[1].end_offset = 777UL;
   FAILED( FDCKPT_ERR_BUFFER_TOO_SMALL, 1, fdckpt_frames_write_memory( bad, 2UL, region, 15UL, NULL, 1 ) );
-  CHECK( !bad[0].off && bad[0].end==8UL && bad[1].off==777UL && bad[1].end==777UL );
+  CHECK( !bad[0].begin_offset && bad[0].end_offset==8UL && bad[1].begin_offset==777UL && bad[1].end_offset==777UL );
   FAILED( FDCKPT_ERR_CORRUPT, 0, fdckpt_frames_read_memory( &ok, 1UL, region, 7UL, 1 ) );
 
   /* Nothing to do. */
@@ -515,7 +515,7 @@ arguments( void ) {
   CHECK_EQ( fdckpt_frames_read_memory( NULL, 0UL, NULL, 0UL, 0 ), FDCKPT_OK );
   bad[0] = (fdckpt_frame_t){ 0 };
   CHECK_EQ( fdckpt_frames_write_memory( bad, 1UL, NULL, 0UL, NULL, 0 ), FDCKPT_OK );
-  CHECK( bad[0].off==0UL && bad[0].end==0UL );
+  CHECK( bad[0].begin_offset==0UL && bad[0].end_offset==0UL );
 
   /* Other failures are about no frame. */
   CHECK( fdckpt_container_parse( NULL, 5UL )==NULL );

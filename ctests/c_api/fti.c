@@ -57,19 +57,21 @@ tell( void *                           context,
   struct told * told = (struct told *)context;
   told->cnt++;
   told->damage += finding->severity==FDCKPT_FTI_SEVERITY_CORRUPT;
-  CHECK( !strcmp( finding->file, path ) );
-  CHECK( strstr( finding->text, finding->found )!=NULL );
-  CHECK( strstr( finding->text, finding->expected )!=NULL );
+  CHECK( !strcmp( finding->path, path ) );
+  CHECK_EQ( finding->struct_size, sizeof(*finding) );
+  CHECK( strstr( finding->message, finding->actual )!=NULL );
+  CHECK( strstr( finding->message, finding->expected )!=NULL );
   if( told->cnt==1UL ) {
     told->last = *finding;
     snprintf( told->field, sizeof(told->field), "%s", finding->field );
-    snprintf( told->text,  sizeof(told->text),  "%s", finding->text  );
+    snprintf( told->text,  sizeof(told->text),  "%s", finding->message  );
   }
 }
 
 static void
 tell_difference( void *                              context,
                  fdckpt_fti_file_difference_t const * difference ) {
+  CHECK_EQ( difference->struct_size, sizeof(*difference) );
   fdckpt_fti_file_difference_t * to = (fdckpt_fti_file_difference_t *)context;
   to[ difference->kind ] = *difference;
 }
@@ -86,7 +88,7 @@ save_and_recover( int generation,
   test_fill( grid, grid_sz, (ulong)generation );
   memcpy( want, grid, grid_sz );
   fdckpt_fti_options_t options = {
-    .generation = generation, .ckpt_id = 1, .threads = threads, .sync = FDCKPT_SYNC_NONE };
+    .struct_size = sizeof(fdckpt_fti_options_t), .format = generation, .ckpt_id = 1, .threads = threads, .sync = FDCKPT_SYNC_NONE };
   fdckpt_fti_t * fti = fdckpt_fti_new();
   CHECK( fti!=NULL );
   WORKS( fdckpt_fti_protect( fti, 5, &step, sizeof(step) ) );
@@ -129,28 +131,28 @@ save_and_recover( int generation,
   WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
   fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
   CHECK( file!=NULL );
-  fdckpt_fti_file_header_t header;
+  fdckpt_fti_file_header_t header = FDCKPT_FTI_FILE_HEADER_INIT;
   WORKS( fdckpt_fti_file_header( file, &header ) );
-  CHECK_EQ( header.generation, generation );
-  CHECK_EQ( header.block_cnt, 2 );
-  CHECK_EQ( header.container_cnt, 4 );
-  CHECK_EQ( header.variable_cnt, 3 );
-  CHECK_EQ( header.fs, sz );
-  CHECK_EQ( header.max_fs, -1 );
+  CHECK_EQ( header.format, generation );
+  CHECK_EQ( header.block_count, 2 );
+  CHECK_EQ( header.container_count, 4 );
+  CHECK_EQ( header.variable_count, 3 );
+  CHECK_EQ( header.file_size, sz );
+  CHECK_EQ( header.group_max_file_size, -1 );
   CHECK_EQ( header.ckpt_id, generation<=FDCKPT_FTI_FORMAT_1_2 ? -1 : 1 );
   CHECK_EQ( strlen( (char const *)header.checksum ), 32 );
   ulong checksum_at = header.offset;
-  fdckpt_fti_file_variable_t variable;
+  fdckpt_fti_file_variable_t variable = FDCKPT_FTI_FILE_VARIABLE_INIT;
   WORKS( fdckpt_fti_file_variable( file, 1UL, &variable ) );
   CHECK_EQ( variable.id, -3 );
   CHECK_EQ( variable.size, grid_sz );
-  CHECK_EQ( variable.container_cnt, 2 );
+  CHECK_EQ( variable.container_count, 2 );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_fti_file_variable( file, 3UL, &variable ) );
-  fdckpt_fti_file_container_t container;
+  fdckpt_fti_file_container_t container = FDCKPT_FTI_FILE_CONTAINER_INIT;
   WORKS( fdckpt_fti_file_container( file, 3UL, &container ) );
   CHECK_EQ( container.id, -3 );
   CHECK_EQ( container.container_id, 1 );
-  CHECK_EQ( container.block, 1 );
+  CHECK_EQ( container.block_index, 1 );
   CHECK_EQ( container.dptr, 1000 );
   CHECK_EQ( container.chunk_size, grid_sz-1000UL );
   CHECK_EQ( container.has_content, 1 );
@@ -166,11 +168,11 @@ save_and_recover( int generation,
   /* Other generations have the same in them. */
   uint64_t cnt = 99UL;
   for( int to=FDCKPT_FTI_FORMAT_1_1; to<=FDCKPT_FTI_FORMAT_POST_1_6; to++ ) {
-    options.generation = to;
+    options.format = to;
     WORKS( fdckpt_fti_file_convert( file, other, &options ) );
     fdckpt_fti_file_t * converted = fdckpt_fti_file_open( other );
     WORKS( fdckpt_fti_file_header( converted, &header ) );
-    CHECK_EQ( header.generation, to );
+    CHECK_EQ( header.format, to );
     WORKS( fdckpt_fti_file_diff( file, converted, NULL, NULL, &cnt ) );
     CHECK_EQ( cnt, 0 );
     fdckpt_fti_file_free( converted );
@@ -186,8 +188,8 @@ save_and_recover( int generation,
   NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_fti_file_verify( file, threads, NULL, NULL ) );
   NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_fti_file_verify( file, threads, tell, &told ) );
   CHECK( !strcmp( told.field, "data" ) );
-  CHECK_EQ( told.last.variable, -3 );
-  CHECK_EQ( told.last.container, 1 );
+  CHECK_EQ( told.last.variable_id, -3 );
+  CHECK_EQ( told.last.container_index, 1 );
   CHECK_EQ( told.last.offset, container.fptr );
   CHECK( strstr( told.text, "variable -3, container 1" )!=NULL );
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_file_extract( file, -3, grid, grid_sz ) );
@@ -195,10 +197,10 @@ save_and_recover( int generation,
   WORKS( fdckpt_fti_file_extract( file, 5, &step, sizeof(step) ) );
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_file_convert( file, other, &options ) );
   fdckpt_fti_file_t * intact = fdckpt_fti_file_open( other );
-  fdckpt_fti_file_difference_t differences[ 6 ] = { { 0, 0, 0, 0 } };
+  fdckpt_fti_file_difference_t differences[ 6 ] = { { 0, 0, 0, 0, 0 } };
   WORKS( fdckpt_fti_file_diff( file, intact, tell_difference, differences, &cnt ) );
   CHECK_EQ( cnt, 1 );
-  CHECK_EQ( differences[ FDCKPT_FTI_DIFF_DATA ].id, -3 );
+  CHECK_EQ( differences[ FDCKPT_FTI_DIFF_DATA ].variable_id, -3 );
   CHECK_EQ( differences[ FDCKPT_FTI_DIFF_DATA ].first, 13345 );
   CHECK_EQ( differences[ FDCKPT_FTI_DIFF_DATA ].second, 1 );
   fdckpt_fti_file_free( intact );
@@ -223,11 +225,11 @@ save_and_recover( int generation,
   /* Without a variable all is laid out anew. */
   WORKS( fdckpt_fti_unprotect( fti, 9 ) );
   NOT_LOGGED( FDCKPT_ERR_NOT_FOUND, fdckpt_fti_unprotect( fti, 9 ) );
-  options.generation = generation;
+  options.format = generation;
   WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
   file = fdckpt_fti_file_open( path );
   WORKS( fdckpt_fti_file_header( file, &header ) );
-  CHECK_EQ( header.block_cnt, 1 );
+  CHECK_EQ( header.block_count, 1 );
   fdckpt_fti_file_free( file );
   fdckpt_fti_free( fti );
   unlink( other );
@@ -248,17 +250,17 @@ update_and_recover( int generation,
   uchar * want = (uchar *)test_alloc( sz );
   test_fill( grid, sz, (ulong)generation );
   fdckpt_fti_options_t options = {
-    .generation = generation, .ckpt_id = 1, .threads = threads, .sync = FDCKPT_SYNC_DATA };
-  fdckpt_fti_update_options_t update = { .block_size = 1000, .hash = FDCKPT_FTI_HASH_CRC32, .mode = mode, .keep_hashes = 1 };
-  fdckpt_fti_update_stats_t updated;
+    .struct_size = sizeof(fdckpt_fti_options_t), .format = generation, .ckpt_id = 1, .threads = threads, .sync = FDCKPT_SYNC_DATA };
+  fdckpt_fti_update_options_t update = { .struct_size = sizeof(fdckpt_fti_update_options_t), .block_size = 1000, .hash = FDCKPT_FTI_HASH_CRC32, .mode = mode, .save_hashes = 1 };
+  fdckpt_fti_update_stats_t updated = FDCKPT_FTI_UPDATE_STATS_INIT;
   fdckpt_fti_t * fti = fdckpt_fti_new();
   WORKS( fdckpt_fti_protect( fti, 1, grid, sz ) );
   WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
-  CHECK_EQ( updated.full,    1      );
-  CHECK_EQ( updated.blocks,  300    );
-  CHECK_EQ( updated.changed, 300    );
-  CHECK_EQ( updated.bytes,   300000 );
-  CHECK_EQ( updated.kept_hashes, 1  );
+  CHECK_EQ( updated.is_full,    1      );
+  CHECK_EQ( updated.block_count,  300    );
+  CHECK_EQ( updated.changed_block_count, 300    );
+  CHECK_EQ( updated.changed_bytes,   300000 );
+  CHECK_EQ( updated.hashes_saved, 1  );
   fdckpt_fti_free( fti );
 
   /* Another process, and two blocks that are neighbours. */
@@ -272,17 +274,17 @@ update_and_recover( int generation,
   grid[ 5000 ]++;
   options.ckpt_id = 2;
   WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
-  CHECK_EQ( updated.full,    0    );
-  CHECK_EQ( updated.changed, 2    );
-  CHECK_EQ( updated.bytes,   2000 );
+  CHECK_EQ( updated.is_full,    0    );
+  CHECK_EQ( updated.changed_block_count, 2    );
+  CHECK_EQ( updated.changed_bytes,   2000 );
   WORKS( fdckpt_fti_update( fti, path, &options, &update, NULL ) );
   memcpy( want, grid, sz );
   memset( grid, 0, sz );
   WORKS( fdckpt_fti_recover( fti, path, threads ) );
   CHECK( !memcmp( grid, want, sz ) );
   WORKS( fdckpt_fti_update( fti, path, &options, NULL, &updated ) ); /* Other blocks: all is written */
-  CHECK_EQ( updated.full,   1  );
-  CHECK_EQ( updated.blocks, 19 );
+  CHECK_EQ( updated.is_full,   1  );
+  CHECK_EQ( updated.block_count, 19 );
 
   /* Damage, and a copy of the file that is recovered in its place: what was kept of the file says nothing of the damage. */
   WORKS( fdckpt_fti_update( fti, path, &options, &update, NULL ) );
@@ -299,7 +301,7 @@ update_and_recover( int generation,
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_recover( fti, path, threads ) );
   WORKS( fdckpt_fti_recover( fti, other, threads ) );
   WORKS( fdckpt_fti_update( fti, path, &options, &update, &updated ) );
-  CHECK_EQ( updated.full, 1 );
+  CHECK_EQ( updated.is_full, 1 );
   WORKS( fdckpt_fti_recover( fti, path, threads ) );
   CHECK( !memcmp( grid, want, sz ) );
   unlink( other );
@@ -318,8 +320,8 @@ prepare_and_settle( void ) {
   uchar grid[ 5000 ] = { 0 };
   int   pending      = 77;
   int   ckpt_id      = 77;
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
-  fdckpt_fti_update_stats_t updated = { .full = 77 };
+  fdckpt_fti_options_t options = { .struct_size = sizeof(fdckpt_fti_options_t), .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
+  fdckpt_fti_update_stats_t updated = { .struct_size = sizeof(fdckpt_fti_update_stats_t), .is_full = 77 };
   fdckpt_fti_t *       fti     = fdckpt_fti_new();
   WORKS( fdckpt_fti_protect( fti, 1, grid, sizeof(grid) ) );
   WORKS( fdckpt_fti_update( fti, path, &options, NULL, NULL ) );
@@ -330,7 +332,7 @@ prepare_and_settle( void ) {
     options.ckpt_id++;
     grid[ 17 ]++;
     WORKS( fdckpt_fti_prepare( fti, path, &options, NULL, &updated ) );
-    CHECK_EQ( updated.full, decision==FDCKPT_FTI_ROLLBACK ); /* After a restart */
+    CHECK_EQ( updated.is_full, decision==FDCKPT_FTI_ROLLBACK ); /* After a restart */
     grid[ 17 ] = 99;
     WORKS( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ) );
     CHECK_EQ( pending, FDCKPT_FTI_TRANSACTION_PREPARED );
@@ -345,24 +347,27 @@ prepare_and_settle( void ) {
     CHECK_EQ( grid[ 17 ], 1 );
   }
 
-  fdckpt_fti_update_options_t update = { .mode = FDCKPT_FTI_UPDATE_IN_PLACE };
-  updated.full = 77;
+  fdckpt_fti_update_options_t update = { .struct_size = sizeof(fdckpt_fti_update_options_t), .mode = FDCKPT_FTI_UPDATE_IN_PLACE };
+  updated.is_full = 77;
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_prepare( fti,  path, &options, &update, &updated ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_prepare( NULL, path, &options, NULL,    &updated ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update ( NULL, path, &options, NULL,    &updated ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update ( fti,  NULL, &options, NULL,    &updated ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update ( fti,  "/",  &options, NULL,    &updated ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update ( fti,  path, NULL,     NULL,    &updated ) );
+# define SIZED .struct_size = sizeof(fdckpt_fti_update_options_t),
   static fdckpt_fti_update_options_t const bad[] = {
-    { .block_size = 511 }, { .block_size = 65536 }, { .block_size = -1 }, { .hash = 3 }, { .hash = -1 }, { .mode = 2 } };
+    { SIZED .block_size = 511 }, { SIZED .block_size = 65536 }, { SIZED .block_size = -1 }, { SIZED .hash = 3 },
+    { SIZED .hash = -1 }, { SIZED .mode = 2 } };
+# undef SIZED
   for( ulong i=0UL; i<sizeof(bad)/sizeof(bad[0]); i++ ) {
     FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update( fti, path, &options, &bad[ i ], &updated ) );
   }
-  options.generation = FDCKPT_FTI_FORMAT_1_2;
+  options.format = FDCKPT_FTI_FORMAT_1_2;
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_update( fti, path, &options, NULL, &updated ) );
-  options.generation = FDCKPT_FTI_FORMAT_POST_1_6;
+  options.format = FDCKPT_FTI_FORMAT_POST_1_6;
   FAILS( FDCKPT_ERR_IO, fdckpt_fti_update( fti, "/nowhere/at/all", &options, NULL, &updated ) );
-  CHECK_EQ( updated.full, 77 );
+  CHECK_EQ( updated.is_full, 77 );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_resolve( NULL, FDCKPT_FTI_COMMIT ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_resolve( path, 0 ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_resolve( path, 3 ) );
@@ -379,7 +384,7 @@ static void
 arguments( void ) {
   int      x    = 1;
   uint64_t size = 77UL;
-  fdckpt_fti_options_t const good    = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
+  fdckpt_fti_options_t const good    = { .struct_size = sizeof(fdckpt_fti_options_t), .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1 };
   fdckpt_fti_options_t       options = good;
   fdckpt_fti_t *             fti     = fdckpt_fti_new();
   WORKS( fdckpt_fti_protect( fti, 1, &x, sizeof(x) ) );
@@ -392,15 +397,15 @@ arguments( void ) {
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, NULL ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, "", &good ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, "/", &good ) );
-  options.generation = 0;  FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
-  options.generation = 7;  FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options.format = 0;  FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options.format = 7;  FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
   options = good;
   options.threads    = -1; FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
   options = good;
   options.sync = 3;  FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
   options = good;
-  options.generation = FDCKPT_FTI_FORMAT_1_4_1;
-  options.group_fs   = 1UL<<31; FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
+  options.format = FDCKPT_FTI_FORMAT_1_4_1;
+  options.group_max_file_size   = 1UL<<31; FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_checkpoint( fti, path, &options ) );
   options = good;
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_size( NULL, FDCKPT_FTI_FORMAT_POST_1_6, &size ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_size( fti,  FDCKPT_FTI_FORMAT_POST_1_6, NULL  ) );
@@ -430,19 +435,19 @@ arguments( void ) {
   rmdir( other );
 
   /* Level facts. */
-  options.group_fs   = 5000UL;
-  options.partner_fs = 4000UL;
-  options.timestamp  = 123456789L;
+  options.group_max_file_size   = 5000UL;
+  options.partner_file_size = 4000UL;
+  options.timestamp_ns  = 123456789L;
   WORKS( fdckpt_fti_checkpoint( fti, path, &options ) );
   fdckpt_fti_file_t * file = fdckpt_fti_file_open( path );
-  fdckpt_fti_file_header_t header;
+  fdckpt_fti_file_header_t header = FDCKPT_FTI_FILE_HEADER_INIT;
   WORKS( fdckpt_fti_file_header( file, &header ) );
-  CHECK_EQ( header.max_fs, 5008 );
-  CHECK_EQ( header.pt_fs, 4000 );
-  CHECK_EQ( header.timestamp, 123456789 );
+  CHECK_EQ( header.group_max_file_size, 5008 );
+  CHECK_EQ( header.partner_file_size, 4000 );
+  CHECK_EQ( header.timestamp_ns, 123456789 );
 
-  fdckpt_fti_file_variable_t  variable;
-  fdckpt_fti_file_container_t container;
+  fdckpt_fti_file_variable_t  variable = FDCKPT_FTI_FILE_VARIABLE_INIT;
+  fdckpt_fti_file_container_t container = FDCKPT_FTI_FILE_CONTAINER_INIT;
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_file_header( NULL, &header ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_file_header( file, NULL ) );
   FAILS( FDCKPT_ERR_INVALID_ARGUMENT, fdckpt_fti_file_variable( NULL, 0UL, &variable ) );
@@ -473,7 +478,7 @@ arguments( void ) {
   FAILED( FDCKPT_ERR_FORMAT,   fdckpt_fti_file_open( other ) );
   /* A file may be converted onto itself. */
   options            = good;
-  options.generation = FDCKPT_FTI_FORMAT_1_1;
+  options.format = FDCKPT_FTI_FORMAT_1_1;
   WORKS( fdckpt_fti_file_convert( file, path, &options ) );
   WORKS( fdckpt_fti_file_verify( file, 1, NULL, NULL ) );
   fdckpt_fti_file_free( file );

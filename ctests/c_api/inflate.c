@@ -61,8 +61,9 @@ set( fdckpt_inflate_t * strm, void const * in, ulong in_sz, ulong out_at, ulong 
 
 static void
 test_whole( void ) {
-  fdckpt_inflate_t strm;
-  memset( &strm, 0xa5, sizeof(strm) ); /* What was there does not matter */
+  fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
+  memset( &strm, 0xa5, sizeof(strm) ); /* What was there does not matter, but for the size */
+  strm.struct_size = sizeof(strm);
   CHECK_EQ( fdckpt_inflate_init( &strm, FDCKPT_INFLATE_DEFLATE ), FDCKPT_OK );
   CHECK_EQ( strm.total_in+strm.total_out, 0UL );
   CHECK( !strm.msg );
@@ -93,7 +94,7 @@ test_whole( void ) {
 
 static void
 test_every_byte( int form ) {
-  fdckpt_inflate_t strm;
+  fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
   ulong at = 0UL, got = 0UL, ends = 0UL;
   CHECK_EQ( fdckpt_inflate_init( &strm, FDCKPT_INFLATE_GZIP ), FDCKPT_OK );
   for( ulong rounds=0UL; rounds<1000UL; rounds++ ) {
@@ -114,18 +115,18 @@ test_every_byte( int form ) {
     CHECK( bound && bound<=sizeof(ckpt) );
     CHECK_EQ( fdckpt_inflate_checkpoint( &strm, form, ckpt, bound, &len, &position ), FDCKPT_OK );
     CHECK( len<=bound );
-    CHECK_EQ( position.input,  at  );
-    CHECK_EQ( position.output, got );
+    CHECK_EQ( position.in_offset,  at  );
+    CHECK_EQ( position.out_offset, got );
     ulong needed = 0UL;
     CHECK_EQ( fdckpt_inflate_checkpoint( &strm, form, ckpt, len-1UL, &needed, NULL ), FDCKPT_ERR_BUFFER_TOO_SMALL );
     CHECK_EQ( needed, len );
     CHECK( strm.msg && strlen( strm.msg )>10UL );
     CHECK_EQ( fdckpt_inflate_end( &strm ), FDCKPT_OK );
 
-    fdckpt_inflate_t next;
+    fdckpt_inflate_t next = FDCKPT_INFLATE_INIT;
     CHECK_EQ( fdckpt_inflate_init( &next, FDCKPT_INFLATE_GZIP ), FDCKPT_OK );
     CHECK_EQ( fdckpt_inflate_restore( &next, ckpt, len, &again ), FDCKPT_OK );
-    CHECK( again.input==at && again.output==got && next.total_in==at && next.total_out==got );
+    CHECK( again.in_offset==at && again.out_offset==got && next.total_in==at && next.total_out==got );
     CHECK_EQ( fdckpt_inflate_restore( &next, ckpt, len-1UL, NULL ), FDCKPT_ERR_CORRUPT );
     CHECK( next.total_in==at && next.total_out==got );
     strm = next; /* It may move */
@@ -144,7 +145,7 @@ test_every_byte( int form ) {
 static void
 test_damage( void ) {
   for( ulong i=0UL; i<gz_sz; i++ ) {
-    fdckpt_inflate_t strm;
+    fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
     fdckpt_inflate_init( &strm, FDCKPT_INFLATE_GZIP );
     gz[i] ^= 0x55;
     set( &strm, gz, gz_sz, 0UL, sizeof(out) );
@@ -158,14 +159,14 @@ test_damage( void ) {
       CHECK_MSG( code==FDCKPT_ERR_CORRUPT || (code==FDCKPT_OK && !strm.avail_in), "byte %lu: %d", i, code );
       if( code==FDCKPT_ERR_CORRUPT ) {
         ulong len;
-        CHECK( strm.msg && strm.fault && strm.error_bit<=8UL*gz_sz );
-        CHECK( strstr( fdckpt_last_error()->text, "bit" ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
-        CHECK_EQ( fdckpt_last_error()->offset, strm.error_bit/8UL );
+        CHECK( strm.msg && strm.error_code && strm.error_bit_offset<=8UL*gz_sz );
+        CHECK( strstr( fdckpt_last_error()->message, "bit" ) && fdckpt_last_error()->code==FDCKPT_ERR_CORRUPT );
+        CHECK_EQ( fdckpt_last_error()->offset, strm.error_bit_offset/8UL );
         CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_ERR_CORRUPT );
         CHECK_EQ( fdckpt_inflate_checkpoint( &strm, FDCKPT_INFLATE_CHECKPOINT_FULL, ckpt, sizeof(ckpt), &len, NULL ),
                   FDCKPT_ERR_INVALID_STATE );
         CHECK_EQ( fdckpt_inflate_reset( &strm ), FDCKPT_OK );
-        CHECK( !strm.fault && !strm.error_bit && !strm.msg );
+        CHECK( !strm.error_code && !strm.error_bit_offset && !strm.msg );
       }
     }
     gz[i] ^= 0x55;
@@ -175,7 +176,7 @@ test_damage( void ) {
 
 static void
 test_arguments( void ) {
-  fdckpt_inflate_t strm;
+  fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
   ulong len;
   int const bad = FDCKPT_ERR_INVALID_ARGUMENT;
   fdckpt_inflate_t * const odd = (fdckpt_inflate_t *)((uchar *)&strm+1);
@@ -202,7 +203,7 @@ test_arguments( void ) {
   CHECK_EQ( fdckpt_inflate( &strm ), bad );
   set( &strm, out+5, 10UL, 0UL, 10UL );
   CHECK_EQ( fdckpt_inflate( &strm ), bad );
-  CHECK( strm.msg && !strcmp( strm.msg, fdckpt_last_error()->text ) );
+  CHECK( strm.msg && !strcmp( strm.msg, fdckpt_last_error()->message ) );
   set( &strm, NULL, 0UL, 0UL, 0UL ); strm.next_out = NULL;
   CHECK_EQ( fdckpt_inflate( &strm ), FDCKPT_INFLATE_NEED_MORE );
   CHECK( !strm.msg );
@@ -260,7 +261,7 @@ test_index( void ) {
       size_t got = 99UL;
       CHECK_EQ( pwrite( fd, "?", 1UL, (off_t)(6UL+20UL) ), 1L );
       CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_ERR_INVALID_STATE );
-      CHECK( strstr( fdckpt_last_error()->text, "differ from those the index was built from" ) );
+      CHECK( strstr( fdckpt_last_error()->message, "differ from those the index was built from" ) );
       CHECK_EQ( got, 99UL );
       CHECK_EQ( pwrite( fd, gz+20, 1UL, (off_t)(6UL+20UL) ), 1L );
       CHECK_EQ( fdckpt_inflate_index_read( index, 0UL, out, sizeof(out), &got ), FDCKPT_OK );
@@ -296,7 +297,7 @@ test_index( void ) {
     CHECK_EQ_MSG( fdckpt_last_error()->code, bad[i].code, "%lu", i );
   }
   nothing = fdckpt_inflate_index_build( 0, ULONG_MAX, FDCKPT_UNTIL_EOF, gzip, 5UL, -1 ); /* Whatever it is */
-  CHECK( !nothing && !strstr( fdckpt_last_error()->text, "negative" ) );
+  CHECK( !nothing && !strstr( fdckpt_last_error()->message, "negative" ) );
   char path[ 40 ];
   snprintf( path, sizeof(path), "/proc/self/fd/%d", fd );
   int unreadable = open( path, O_WRONLY );

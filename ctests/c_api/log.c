@@ -653,7 +653,7 @@ last_error_run( void * arg ) {
   CHECK_EQ( error->code,   0 );
   CHECK_EQ( error->errnum, 0 );
   CHECK( error->function && !strcmp( error->function, "" ) );
-  CHECK( error->text );
+  CHECK( error->message );
 
   /* Success is not told. */
   fd_checkpt_t * c = checkpt_in( -1, RAW );
@@ -668,10 +668,10 @@ last_error_run( void * arg ) {
       CHECK_EQ_MSG( error->code,   kinds[k].code,   "kind %lu: %s", k, kinds[k].function );
       CHECK_EQ_MSG( error->errnum, kinds[k].errnum, "kind %lu: %s", k, kinds[k].function );
       CHECK_MSG( !strcmp( error->function, kinds[k].function ), "kind %lu: %s, not %s", k, error->function, kinds[k].function );
-      CHECK_MSG( error->text && *error->text && !strchr( error->text, '\n' ), "kind %lu: %s", k, kinds[k].function );
+      CHECK_MSG( error->message && *error->message && !strchr( error->message, '\n' ), "kind %lu: %s", k, kinds[k].function );
       int there = kinds[k].to ? error->offset>=kinds[k].from && error->offset<=kinds[k].to
                               : error->offset==FDCKPT_NO_OFFSET || error->offset<=101UL;
-      CHECK_MSG( there, "kind %lu: %s at %lu", k, error->text, error->offset );
+      CHECK_MSG( there, "kind %lu: %s at %lu", k, error->message, error->offset );
 
       /* Success does not clear it. */
       c = checkpt_in( -1, RAW );

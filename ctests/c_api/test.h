@@ -218,7 +218,7 @@ test_result( int          want,
   if( got==want && lines==(want ? 1UL : 0UL) && (!want || fdckpt_last_error()->code==want) ) return 1;
   test_failed( file, line );
   printf( "%s gave %d, wanted %d, logged %lu lines, last error %d %s\n", text, got, want, lines,
-          fdckpt_last_error()->code, fdckpt_last_error()->text );
+          fdckpt_last_error()->code, fdckpt_last_error()->message );
   fflush( stdout );
   return 0;
 }
@@ -233,7 +233,7 @@ test_refused( void const * got,
   if( !got && lines==1UL && fdckpt_last_error()->code<0 ) return 1;
   test_failed( file, line );
   printf( "%s gave %s, logged %lu lines, last error %d %s\n", text, got ? "non-NULL" : "NULL", lines,
-          fdckpt_last_error()->code, fdckpt_last_error()->text );
+          fdckpt_last_error()->code, fdckpt_last_error()->message );
   fflush( stdout );
   return 0;
 }

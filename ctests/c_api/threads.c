@@ -203,7 +203,7 @@ fail_run( void * arg ) {
   memset( buf, 0, sizeof(buf) );
 
   /* A thread in which nothing has failed. */
-  CHECK( error && error->code==0 && error->errnum==0 && error->function && !*error->function && error->text );
+  CHECK( error && error->code==0 && error->errnum==0 && error->function && !*error->function && error->message );
   pthread_barrier_wait( &barrier );
 
   for( int i=0; i<FAILURES; i++ ) {
@@ -248,7 +248,7 @@ fail_run( void * arg ) {
     CHECK_EQ( code, want );
     CHECK_EQ( error->code, want );
     CHECK( error->function && !strcmp( error->function, name ) );
-    CHECK( error->text );
+    CHECK( error->message );
     if( !before && atomic_load( &test_fails )>100UL ) break; /* Enough said */
   }
   free( c );

@@ -80,7 +80,7 @@ static int
 save( int      fd,
       int      style,
       unsigned threads ) {
-  fdckpt_writer_options_t options = { .style = style, .threads = threads, .frame_size = 65536 };
+  fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .style = style, .threads = threads, .frame_size = 65536 };
   fdckpt_writer_t *       writer  = fd<0 ? fdckpt_writer_open( path, &options ) : fdckpt_writer_open_fd( fd, &options );
   if( !writer ) return fdckpt_last_error()->code;
   int err = fdckpt_writer_set_attribute( writer, "step", "17", 2UL );
@@ -94,7 +94,7 @@ save( int      fd,
 static int
 load( int      fd,
       unsigned threads ) {
-  fdckpt_reader_options_t options = { .threads = threads, .spool_memory = 1000 };
+  fdckpt_reader_options_t options = { .struct_size = sizeof(fdckpt_reader_options_t), .threads = threads, .spool_memory = 1000 };
   fdckpt_reader_t *       reader  = fd<0 ? fdckpt_reader_open( path, &options ) : fdckpt_reader_open_fd( fd, &options );
   if( !reader ) return fdckpt_last_error()->code;
   uchar few[ sizeof(small) ];
@@ -150,7 +150,7 @@ one_run( int             group,
   int fds = fd_cnt();
   faults_plan( kind, n, fault->fault, fault->span, ANY_FD, 0UL, kind==KIND_POLL );
   test_logged = 0UL;
-  fdckpt_salvage_stats_t salvaged = { 0 };
+  fdckpt_salvage_stats_t salvaged = FDCKPT_SALVAGE_STATS_INIT;
   int code = what==SAVE      ? LIB( save( -1, style, threads ) )
            : what==SAVE_PIPE ? LIB( save( pipes[1], style, threads ) )
            : what==LOAD      ? LIB( load( -1, threads ) )
@@ -176,10 +176,10 @@ one_run( int             group,
     CHECK_EQ( code, kind==KIND_ALLOC ? FDCKPT_ERR_NO_MEMORY : FDCKPT_ERR_IO );
     CHECK_EQ( error->errnum, f );
     CHECK_EQ( test_logged, 1 );
-    if( kind!=KIND_ALLOC && (what==SAVE || what==LOAD) ) CHECK( error->file && !strcmp( error->file, path ) );
+    if( kind!=KIND_ALLOC && (what==SAVE || what==LOAD) ) CHECK( error->path && !strcmp( error->path, path ) );
   } else {
     CHECK_EQ( test_logged, 0 );
-    if( what==SALVAGE ) CHECK( salvaged.index && salvaged.verified==2UL && !salvaged.lost );
+    if( what==SALVAGE ) CHECK( salvaged.index_found && salvaged.verified_count==2UL && !salvaged.lost_count );
   }
   if( what==SAVE_PIPE ) {
     close( pipes[1] );

@@ -124,7 +124,7 @@ one_run( int             group,
 
   int restores = s==FROM_MEMORY || s==FROM_FILE || s==BUFFER_BACK;
   ulong at = 0UL;
-  for( int i=0; i<FRAMES; i++ ) { buf[i].mem = (restores ? restored : data)+at; at += buf[i].sz; }
+  for( int i=0; i<FRAMES; i++ ) { buf[i].data = (restores ? restored : data)+at; at += buf[i].size; }
   memset( region, 0xEE, ROOM );
   memset( restored, 0xEE, LARGE );
   if( s==TO_STREAM || s==TO_FILE ) {
@@ -162,7 +162,7 @@ one_run( int             group,
     CHECK_EQ( test_logged, 0 );
   }
   /* Frames before the one that failed are there. */
-  ulong end = done==FRAMES ? made_sz : frame[ done ].off;
+  ulong end = done==FRAMES ? made_sz : frame[ done ].begin_offset;
   if( s==ONE_BUFFER ) {
     CHECK( !memcmp( region, one_made, one_made_sz ) );
   } else if( restores ) {
@@ -195,13 +195,13 @@ main( int argc, char ** argv ) {
 
   ulong at = 0UL;
   for( int i=0; i<FRAMES; i++ ) {
-    buf  [i] = (fdckpt_buffer_t){ .mem=data+at, .sz=i==2 ? 700000UL : 200000UL };
-    frame[i] = (fdckpt_frame_t) { .style=i==2 || i==5 ? RAW : LZ4, .buf_cnt=1, .bufs=&buf[i] };
-    at += buf[i].sz;
+    buf  [i] = (fdckpt_buffer_t){ .data=data+at, .size=i==2 ? 700000UL : 200000UL };
+    frame[i] = (fdckpt_frame_t) { .style=i==2 || i==5 ? RAW : LZ4, .buffer_count=1, .buffers=&buf[i] };
+    at += buf[i].size;
   }
   fdckpt_frames_cursor_t place = { 0 };
   if( fdckpt_frames_write_memory( frame, FRAMES, made, ROOM, &place, 1 ) ) abort();
-  made_sz = place.off;
+  made_sz = place.offset;
   fd_checkpt_t * c = fd_checkpt_init_mmio( mem, one_made, ROOM );
   if( one_buffer( c ) ) abort();
   one_made_sz = c->off;

@@ -135,9 +135,9 @@ protect( void ) {
 static fdckpt_fti_t *
 update_begin( int threads,
               int what ) {
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1, .threads = threads, .timestamp = 12345L,
+  fdckpt_fti_options_t options = { .struct_size = sizeof(fdckpt_fti_options_t), .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 1, .threads = threads, .timestamp_ns = 12345L,
                                    .sync = FDCKPT_SYNC_NONE };
-  fdckpt_fti_update_options_t  update  = { .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED };
+  fdckpt_fti_update_options_t  update  = { .struct_size = sizeof(fdckpt_fti_update_options_t), .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED };
   fdckpt_fti_t *       fti     = protect();
   unlink( journal );
   unlink( hashes );
@@ -158,9 +158,9 @@ static int
 update_call( fdckpt_fti_t * fti,
              int            threads,
              int            what ) {
-  fdckpt_fti_options_t options = { .generation = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 2, .threads = threads, .timestamp = 12346L };
+  fdckpt_fti_options_t options = { .struct_size = sizeof(fdckpt_fti_options_t), .format = FDCKPT_FTI_FORMAT_POST_1_6, .ckpt_id = 2, .threads = threads, .timestamp_ns = 12346L };
   fdckpt_fti_update_options_t  update  = {
-    .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED, .keep_hashes = what==PLACE };
+    .struct_size = sizeof(fdckpt_fti_update_options_t), .block_size = 1000, .mode = what==PLACE ? FDCKPT_FTI_UPDATE_IN_PLACE : FDCKPT_FTI_UPDATE_JOURNALED, .save_hashes = what==PLACE };
   CHECK( !fdckpt_fti_protect( fti, 1, small, sizeof(small) ) ); /* It grows */
   return what==PREPARE || what==COMMIT ? fdckpt_fti_prepare( fti, path, &options, &update, NULL )
                                        : fdckpt_fti_update ( fti, path, &options, &update, NULL );
@@ -305,7 +305,7 @@ one_run( int             group,
   static uchar * wanted;   static ulong wanted_sz;
   static int     prepared = -1;
   fdckpt_fti_options_t options = {
-    .generation = what>=RECOVER ? FDCKPT_FTI_FORMAT_POST_1_6 : what, .ckpt_id = 1, .threads = threads, .timestamp = 12345L };
+    .struct_size = sizeof(fdckpt_fti_options_t), .format = what>=RECOVER ? FDCKPT_FTI_FORMAT_POST_1_6 : what, .ckpt_id = 1, .threads = threads, .timestamp_ns = 12345L };
   if( prepared!=s ) {
     prepared = s;
     free( old ); free( wanted );

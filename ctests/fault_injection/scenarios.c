@@ -243,7 +243,7 @@ judge( char const * function,
   }
 
   fdckpt_error_t const * error = fdckpt_last_error();
-  CHECK_EQ_MSG( code, want, "%s (%s)", function, code ? error->text : "" );
+  CHECK_EQ_MSG( code, want, "%s (%s)", function, code ? error->message : "" );
   CHECK_EQ_MSG( test_logged, code ? 1UL : 0UL, "%s", function );
   test_logged = 0UL;
   if( !code ) return 1;

@@ -61,7 +61,7 @@ check_short( void const * handle ) {
   CHECK( !handle );
   CHECK( error->code==FD_CHECKPT_ERR_COMP );
   CHECK( error->errnum==ENOMEM );
-  CHECK( !!strstr( error->text, "memory" ) );
+  CHECK( !!strstr( error->message, "memory" ) );
 }
 
 int

@@ -38,13 +38,13 @@ fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
         frames.iter().map(|(style, buffers)| (*style, buffers.iter().map(Vec::as_slice).collect())).collect();
     let list = || slices.iter().map(|(style, buffers)| Frame::new(*style, buffers)).collect::<Vec<_>>();
     let (mut made, mut region) = (list(), vec![0; Frames::bound(&list()).unwrap() as usize]);
-    assert_eq!(Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region), Ok(bytes.len() as u64));
+    assert_eq!(Frames::new().threads(threads).write_to_slice(&mut made, &mut region), Ok(bytes.len() as u64));
     assert!(region[..bytes.len()] == bytes);
     assert!(made.iter().zip(ends.windows(2)).all(|(frame, ends)| frame.range() == (ends[0]..ends[1])));
     // Perhaps too little room.
     let (mut one, mut several) = (vec![0; room], vec![0; room]);
-    let by_one = Frames::new().threads(1).checkpt_mmio(&mut list(), &mut one);
-    assert_eq!(Frames::new().threads(threads).checkpt_mmio(&mut list(), &mut several), by_one);
+    let by_one = Frames::new().threads(1).write_to_slice(&mut list(), &mut one);
+    assert_eq!(Frames::new().threads(threads).write_to_slice(&mut list(), &mut several), by_one);
 
     let size = bytes.len();
     for (at, change) in changes {
@@ -68,7 +68,7 @@ fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
             .collect();
         let settings = Frames::new().threads(threads);
         let result =
-            if from_file { settings.restore_file(&mut wanted, &file) } else { settings.restore_mmio(&mut wanted, &bytes) };
+            if from_file { settings.read_from_file(&mut wanted, &file) } else { settings.read_from_slice(&mut wanted, &bytes) };
         outcomes.push((result, result.is_ok().then_some(restored)));
     }
     assert!(outcomes[0] == outcomes[1] && outcomes[2] == outcomes[3]);

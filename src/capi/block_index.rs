@@ -1,4 +1,4 @@
-//! The functions fdckpt_blockindex_* of fdckpt.h. The comments here are those of the header.
+//! The functions fdckpt_block_index_* of fdckpt.h. The comments here are those of the header.
 
 #![allow(non_camel_case_types)]
 
@@ -8,36 +8,36 @@ use super::ffi;
 use crate::container::{Block, BlockFooter, Container, Error, block_index};
 use crate::error_base::InvalidArgument;
 
-/// One block, as an index of blocks has it. An index of blocks is what the section of type 1 of a container has in it; a legacy
-/// file is nothing but that, without a container.
+/// A block of a block index. A block index is the data of section type 1 of a container; a legacy
+/// file is a block index without a container. Used in arrays: its layout is frozen.
 #[repr(C)]
 pub struct fdckpt_block_t {
-    /// The block's number.
+    /// Number of the block.
     pub block_number: i32,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub block_size: u32,
-    /// Where it begins.
+    /// Offset in bytes of its first byte.
     pub start_offset: i64,
-    /// The first entry in it.
+    /// Id of its first entry.
     pub first_entry_id: i64,
-    /// The last entry in it.
+    /// Id of its last entry.
     pub last_entry_id: i64,
 }
 
-/// What stands at the end of an index of blocks.
+/// The footer of a block index, with the fields of the format. Its layout is frozen.
 #[repr(C)]
 pub struct fdckpt_block_footer_t {
-    /// The sum of the blocks' sizes.
+    /// Sum of the sizes of the blocks in bytes.
     pub total_size: u64,
-    /// Where the index records begin.
+    /// Offset in bytes of the index records.
     pub index_offset: u64,
-    /// The last entry that is known to be written, or -1. In version 5 it is not stored.
+    /// Id of the last entry known to be written, or -1. Not stored in version 5.
     pub last_add_confirmed: i64,
-    /// The number of blocks.
+    /// Number of blocks.
     pub total_blocks: i32,
-    /// The number of records.
+    /// Number of index records.
     pub total_records: u32,
-    /// How many bytes the index records take.
+    /// Size of the index records in bytes.
     pub index_length: u32,
     /// 5 or 6.
     pub version: u16,
@@ -45,119 +45,148 @@ pub struct fdckpt_block_footer_t {
     pub flags: u16,
 }
 
-/// fdckpt_block_index_read reads the index of blocks of a file, the sz bytes at mem: of its section of type 1 if it is a
-/// container, else the file is taken for a legacy one. Fills *_footer, and blocks with up to blocks_max blocks. *_cnt is how
-/// many could be read, from the first one on, which can be more than blocks_max. If blocks is NULL, blocks_max must be 0, and
-/// they are only counted. The blocks' own fields are not checked.
+/// Reads the block index of a file: of its section type 1 if it is a container, else of a legacy
+/// file. The fields of the blocks are not checked.
 ///
-/// Returns FDCKPT_OK if the index is whole, FDCKPT_ERR_CORRUPT if it is not: reading stopped at a bad record, or the footer
-/// tells of another number of blocks. fdckpt_last_error tells why and at which offset of the index, and blocks, *_cnt and
-/// *_footer are filled with what could be read. FDCKPT_ERR_BUFFER_TOO_SMALL: the index is whole, and blocks too small for it; all the same
-/// is filled.
+/// @param data        contents of the file
+/// @param size        number of bytes at data
+/// @param out_blocks  the first `capacity` blocks; may be NULL if capacity is 0 (to count them)
+/// @param capacity    number of blocks at out_blocks
+/// @param out_count   number of blocks read, from the first on, which may exceed capacity
+/// @param out_footer  footer; unchanged if it could not be read: a version of 0 remains 0
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_BUFFER_TOO_SMALL  the index is intact, but capacity < *out_count
+///         FDCKPT_ERR_CORRUPT           a record is corrupt, or the footer has another number of
+///                                      blocks; fdckpt_last_error() has the offset in the index, and
+///                                      what could be read is returned. Or the container is corrupt:
+///                                      *out_count is 0.
+///         FDCKPT_ERR_FORMAT            no intact footer; *out_count is 0
+///         FDCKPT_ERR_NOT_FOUND         the container has no section of type 1; *out_count is 0
+///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file; *out_count is 0
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL; *out_count is 0
+///         FDCKPT_ERR_NO_MEMORY         allocation failed; *out_count is 0
 ///
-/// If not even the footer could be read, *_cnt is 0, and *_footer is untouched: a version of 0 that was there before still is.
-/// Reasons: FDCKPT_ERR_FORMAT, there is no footer that is whole; FDCKPT_ERR_INVALID_ARGUMENT; for a container also FDCKPT_ERR_CORRUPT,
-/// FDCKPT_ERR_NOT_FOUND, FDCKPT_ERR_OUT_OF_RANGE and FDCKPT_ERR_NO_MEMORY, as for fdckpt_container_parse and _get.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_block_index_read(
-    mem: *const c_void,
-    sz: usize,
-    blocks: *mut fdckpt_block_t,
-    blocks_max: usize,
-    _cnt: *mut usize,
-    _footer: *mut fdckpt_block_footer_t,
-) -> c_int {
-    ffi::ffi_call(c"fdckpt_block_index_read", || {
-        // SAFETY: the caller keeps to the comment above.
-        let file = unsafe { begin(blocks, blocks_max, _cnt, _footer).and_then(|()| ffi::slice_from_raw(mem, sz)) }?;
-        if !Container::is_format(file) {
-            // SAFETY: the same.
-            return Ok(unsafe { decode(file, blocks, blocks_max, _cnt, _footer) }?);
-        }
-        let container = Container::parse(file)?;
-        // SAFETY: the same.
-        Ok(unsafe { decode(container.get(block_index::SECTION)?, blocks, blocks_max, _cnt, _footer) }?)
-    })
-}
-
-/// fdckpt_block_index_decode is fdckpt_block_index_read for the data of a section of type 1, as fdckpt_container_find gives it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_block_index_decode(
-    mem: *const c_void,
-    sz: usize,
-    blocks: *mut fdckpt_block_t,
-    blocks_max: usize,
-    _cnt: *mut usize,
-    _footer: *mut fdckpt_block_footer_t,
-) -> c_int {
-    ffi::ffi_call(c"fdckpt_block_index_decode", || {
-        // SAFETY: the caller keeps to the comment above.
-        unsafe {
-            begin(blocks, blocks_max, _cnt, _footer)?;
-            Ok(decode(ffi::slice_from_raw(mem, sz)?, blocks, blocks_max, _cnt, _footer)?)
-        }
-    })
-}
-
-/// Checks the pointers for results; until there are any, none were read.
+/// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `cnt` is NULL or good for a write.
+/// `data` is readable for `size` bytes, `out_blocks` writable for `capacity` elements, the others are out parameters
+/// (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_block_index_read(
+    data: *const c_void,
+    size: usize,
+    out_blocks: *mut fdckpt_block_t,
+    capacity: usize,
+    out_count: *mut usize,
+    out_footer: *mut fdckpt_block_footer_t,
+) -> c_int {
+    ffi::ffi_call(c"fdckpt_block_index_read", || {
+        // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable (caller).
+        let file = unsafe { begin(out_blocks, capacity, out_count, out_footer).and_then(|()| ffi::slice_from_raw(data, size)) }?;
+        if !Container::is_format(file) {
+            // SAFETY: `begin` found the out parameters not NULL, so they are writable, and so is `out_blocks` (caller).
+            return Ok(unsafe { decode(file, out_blocks, capacity, out_count, out_footer) }?);
+        }
+        let container = Container::parse(file)?;
+        // SAFETY: `begin` found the out parameters not NULL, so they are writable, and so is `out_blocks` (caller).
+        Ok(unsafe { decode(container.get(block_index::SECTION)?, out_blocks, capacity, out_count, out_footer) }?)
+    })
+}
+
+/// Reads the data of a section of type 1, as returned by fdckpt_container_find. Otherwise as
+/// fdckpt_block_index_read.
+///
+/// @param data        contents of the section
+/// @param size        number of bytes at data
+/// @param out_blocks  as for fdckpt_block_index_read
+/// @param capacity    number of blocks at out_blocks
+/// @param out_count   as for fdckpt_block_index_read
+/// @param out_footer  as for fdckpt_block_index_read
+/// @return as for fdckpt_block_index_read, without the errors of a container
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// As for [`fdckpt_block_index_read`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_block_index_decode(
+    data: *const c_void,
+    size: usize,
+    out_blocks: *mut fdckpt_block_t,
+    capacity: usize,
+    out_count: *mut usize,
+    out_footer: *mut fdckpt_block_footer_t,
+) -> c_int {
+    ffi::ffi_call(c"fdckpt_block_index_decode", || {
+        // SAFETY: `data` is NULL or readable, the out parameters are NULL or writable; `begin` checks them for NULL
+        // (caller).
+        unsafe {
+            begin(out_blocks, capacity, out_count, out_footer)?;
+            Ok(decode(ffi::slice_from_raw(data, size)?, out_blocks, capacity, out_count, out_footer)?)
+        }
+    })
+}
+
+/// Checks the out parameters; the count is 0 until blocks are read.
+///
+/// # Safety
+/// `out_count` is NULL or valid for a write, at any alignment.
 unsafe fn begin(
-    to: *const fdckpt_block_t,
-    max: usize,
-    cnt: *mut usize,
-    footer: *const fdckpt_block_footer_t,
+    out_blocks: *const fdckpt_block_t,
+    capacity: usize,
+    out_count: *mut usize,
+    out_footer: *const fdckpt_block_footer_t,
 ) -> Result<(), InvalidArgument> {
-    ffi::ensure_non_null(cnt, ffi::ERR_NULL_OUT_PARAM)?;
-    // SAFETY: not NULL, so good for a write.
-    unsafe { cnt.write_unaligned(0) };
-    ffi::ensure_non_null(footer, ffi::ERR_NULL_OUT_PARAM)?;
-    if to.is_null() && max > 0 {
-        return Err(InvalidArgument("the pointer to the blocks is NULL, but their maximum number is not 0"));
+    ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
+    // SAFETY: not NULL, so valid for a write (required).
+    unsafe { out_count.write_unaligned(0) };
+    ffi::ensure_non_null(out_footer, ffi::ERR_NULL_OUT_PARAM)?;
+    if out_blocks.is_null() && capacity > 0 {
+        return Err(InvalidArgument("the pointer to the blocks is NULL, but the capacity is not 0"));
     }
     Ok(())
 }
 
 /// # Safety
-/// [`begin`] has found no fault; `to` has room for `max` blocks, or is NULL; the other pointers are good for a write.
+/// `out_blocks` is valid for writes of `capacity` elements (or NULL, if that is 0), the other pointers are valid for
+/// writes; at any alignment.
 unsafe fn decode(
     payload: &[u8],
-    to: *mut fdckpt_block_t,
-    max: usize,
-    cnt: *mut usize,
-    footer: *mut fdckpt_block_footer_t,
+    out_blocks: *mut fdckpt_block_t,
+    capacity: usize,
+    out_count: *mut usize,
+    out_footer: *mut fdckpt_block_footer_t,
 ) -> Result<(), Error> {
     let mut count = 0;
-    let (found, stop) = block_index::decode(payload, &mut |block| {
+    let (footer, stop) = block_index::decode(payload, &mut |block| {
         let Block { number, start_offset, size, first_entry_id, last_entry_id } = block;
         let block = fdckpt_block_t { block_number: number, block_size: size, start_offset, first_entry_id, last_entry_id };
-        if count < max {
-            // SAFETY: there is room for so many.
-            unsafe { to.add(count).write_unaligned(block) }
+        if count < capacity {
+            // SAFETY: within the `capacity` elements that are writable (required).
+            unsafe { out_blocks.add(count).write_unaligned(block) }
         }
         count += 1;
         Ok(())
     })?;
-    // SAFETY: the caller's promise.
+    // SAFETY: both are valid for writes (required).
     unsafe {
-        cnt.write_unaligned(count);
-        footer.write_unaligned(fdckpt_block_footer_t {
-            total_size: found.total_size,
-            index_offset: found.index_offset,
-            last_add_confirmed: found.last_add_confirmed,
-            total_blocks: found.total_blocks,
-            total_records: found.total_records,
-            index_length: found.index_length,
-            version: found.version,
-            flags: found.flags,
+        out_count.write_unaligned(count);
+        out_footer.write_unaligned(fdckpt_block_footer_t {
+            total_size: footer.total_size,
+            index_offset: footer.index_offset,
+            last_add_confirmed: footer.last_add_confirmed,
+            total_blocks: footer.total_blocks,
+            total_records: footer.total_records,
+            index_length: footer.index_length,
+            version: footer.version,
+            flags: footer.flags,
         });
     }
     if let Some(stop) = stop {
         return Err(Error::Corrupt { offset: stop.offset, reason: stop.why });
     }
-    if !to.is_null() && count > max {
-        return Err(Error::BufferTooSmall { size: block_bytes(max), needed: block_bytes(count) });
+    if !out_blocks.is_null() && count > capacity {
+        return Err(Error::BufferTooSmall { size: block_bytes(capacity), needed: block_bytes(count) });
     }
     Ok(())
 }
@@ -166,30 +195,43 @@ fn block_bytes(count: usize) -> u64 {
     (count as u64).saturating_mul(size_of::<fdckpt_block_t>() as u64)
 }
 
-/// fdckpt_block_index_encode writes the index of cnt blocks to the dst_sz bytes at dst, which must not overlap with the blocks: the
-/// data for a section of type 1. footer is written as it is, in the form of its version; if it is NULL, one of version 6 is, as
-/// it belongs to the blocks.
+/// Writes a block index: the data for a section of type 1.
 ///
-/// On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_BUFFER_TOO_SMALL,
-/// writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
-/// FDCKPT_ERR_INVALID_ARGUMENT, a pointer is NULL, the footer's version is neither 5 nor 6, or there are more blocks than an index can
-/// have.
+/// @param blocks       blocks; may be NULL if block_count is 0
+/// @param block_count  number of blocks
+/// @param footer       written as it is, in the form of its version; NULL: one of version 6 that is
+///                     computed from the blocks
+/// @param buffer       destination; must not overlap with blocks. May be NULL if capacity is 0.
+///                     Written on success only.
+/// @param capacity     number of bytes at buffer
+/// @param out_size     number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required
+///                     capacity
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, the footer's version is neither 5 nor 6,
+///                                      or there are more blocks than an index can have
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `blocks` is readable for `block_count` elements, `footer` NULL or readable, `buffer` writable for `capacity` bytes,
+/// `out_size` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_block_index_encode(
     blocks: *const fdckpt_block_t,
-    cnt: usize,
+    block_count: usize,
     footer: *const fdckpt_block_footer_t,
-    dst: *mut c_void,
-    dst_sz: usize,
-    _sz: *mut usize,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
 ) -> c_int {
     ffi::ffi_call(c"fdckpt_block_index_encode", || {
-        ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
-        if blocks.is_null() && cnt > 0 {
+        ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+        if blocks.is_null() && block_count > 0 {
             return Err(InvalidArgument("the pointer to the blocks is NULL, but their number is not 0").into());
         }
-        // SAFETY: the caller keeps to the comment above.
-        let all = (0..cnt).map(|index| unsafe { blocks.add(index).read_unaligned() }).map(|block| Block {
+        // SAFETY: `blocks` is readable for `block_count` elements (caller).
+        let all = (0..block_count).map(|index| unsafe { blocks.add(index).read_unaligned() }).map(|block| Block {
             number: block.block_number,
             start_offset: block.start_offset,
             size: block.block_size,
@@ -199,7 +241,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
         let footer = if footer.is_null() {
             BlockFooter::of(all.clone())?
         } else {
-            // SAFETY: the caller keeps to the comment above.
+            // SAFETY: not NULL, so readable (caller).
             let footer = unsafe { footer.read_unaligned() };
             BlockFooter {
                 total_blocks: footer.total_blocks,
@@ -212,19 +254,19 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
                 last_add_confirmed: footer.last_add_confirmed,
             }
         };
-        let needed = block_index::encoded_size(cnt, &footer)?;
-        // SAFETY: the caller keeps to the comment above.
-        let mut rest = unsafe { ffi::slice_from_raw_mut(dst, dst_sz) }?;
+        let needed = block_index::encoded_size(block_count, &footer)?;
+        // SAFETY: `buffer` is NULL or writable for `capacity` bytes by this call alone (caller).
+        let mut rest = unsafe { ffi::slice_from_raw_mut(buffer, capacity) }?;
         let fits = needed <= rest.len();
         if fits {
             block_index::encode(all, &footer, |record| {
-                let (place, behind) = std::mem::take(&mut rest).split_at_mut(record.len());
-                place.copy_from_slice(record);
-                rest = behind;
+                let (next, following) = std::mem::take(&mut rest).split_at_mut(record.len());
+                next.copy_from_slice(record);
+                rest = following;
             });
         }
-        // SAFETY: not NULL, so good for a write.
-        unsafe { _sz.write_unaligned(needed) };
-        if fits { Ok(()) } else { Err(Error::BufferTooSmall { size: dst_sz as u64, needed: needed as u64 }.into()) }
+        // SAFETY: not NULL (checked above), so writable (caller).
+        unsafe { out_size.write_unaligned(needed) };
+        if fits { Ok(()) } else { Err(Error::BufferTooSmall { size: capacity as u64, needed: needed as u64 }.into()) }
     })
 }

@@ -1,60 +1,62 @@
-//! The functions fdckpt_reader_* of fdckpt.h. The comments here are those of the header.
+//! The functions fdckpt_reader_* of fdckpt.h that open and read. The comments here are those of the header.
 
 #![allow(non_camel_case_types)]
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::ptr;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use super::checkpoint_writer::{Callback, fdckpt_progress_fn_t, fdckpt_writer_options_t};
-use super::error_code;
 use super::ffi;
-use super::fixed_string::FixedString;
-use super::fti;
-use super::last_error::TEXT_SIZE;
+use super::last_error::FDCKPT_NO_FRAME;
+use super::options::{ProgressCallback, fdckpt_progress_fn_t};
+use super::struct_size::{Output, growable, read_or_default};
 use crate::alloc::try_with_capacity;
-use crate::checkpoint::{self, Damage, Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
+use crate::checkpoint::{Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
 use crate::error_base::InvalidArgument;
 
-/// A checkpoint that describes itself, opened for reading.
+/// Reads a checkpoint file. The file is mapped into memory.
 ///
-/// It is made by fdckpt_reader_open and its like, freed by fdckpt_reader_free, and can be used by several threads at once. A file is
-/// mapped: nobody may change or shorten it meanwhile. (What fdckpt_writer_commit replaces stays what it was for who has it open.)
+/// Created by fdckpt_reader_open, fdckpt_reader_open_fd or fdckpt_reader_open_memory, freed by
+/// fdckpt_reader_free. The file must not be modified or truncated while it is open; replacing it by
+/// another file at its path, as fdckpt_writer_commit does, is allowed.
 pub struct fdckpt_reader_t {
-    reader: Reader<'static>,
-    callback: Callback,
+    pub(super) reader: Reader<'static>,
+    pub(super) progress: ProgressCallback,
 }
 
-/// How a checkpoint is to be loaded. Members that are 0 stand for what is usual, so that `{ 0 }` is all of the defaults.
+/// Options of a reader. Initialise with FDCKPT_READER_OPTIONS_INIT: every other field is then 0 and
+/// has its default.
 #[repr(C)]
 pub struct fdckpt_reader_options_t {
-    /// How many threads may read, the caller's included; they are gone when a call returns. 0: what fdckpt_set_max_threads says, which is 1
-    /// unless it was called.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Maximum number of threads that read, the caller's included. 0: the limit of
+    /// fdckpt_set_max_threads.
     pub threads: c_uint,
-    /// Not 0: what is read is not verified, so that damage to data can go unnoticed.
+    /// Not 0: data is not verified when it is read, so that corruption may not be detected.
     pub no_checksums: c_int,
-    /// What can't be mapped (a pipe) is spooled: read to its end when it is opened, to memory up to so many bytes, what is larger to
-    /// a temporary file without a name (in the folder that the environment variable TMPDIR names, or /tmp). 0: 64 MiB.
+    /// Maximum number of bytes that are spooled in memory. A file that cannot be mapped (a pipe) is
+    /// read to its end when it is opened; a larger one is spooled to an unnamed temporary file in
+    /// the directory of the environment variable TMPDIR, or /tmp. 0: 64 MiB.
     pub spool_memory: u64,
-    /// What can't be mapped and has more bytes than this is refused with FDCKPT_ERR_INVALID_ARGUMENT. 0: no limit.
+    /// Maximum size in bytes of a file that cannot be mapped; a larger one is rejected with
+    /// FDCKPT_ERR_INVALID_ARGUMENT. 0: no limit.
     pub spool_limit: u64,
-    /// Is told of progress by fdckpt_reader_read_index, fdckpt_reader_read_many and fdckpt_reader_verify, and can cancel them. May be NULL. If
-    /// several threads use the reader, it is called by each of them.
-    pub progress: fdckpt_progress_fn_t,
-    /// What progress gets as context.
+    /// Progress callback of fdckpt_reader_read, fdckpt_reader_read_index, fdckpt_reader_read_many
+    /// and fdckpt_reader_verify, which can cancel them. Called by every thread that uses the
+    /// reader. May be NULL.
+    pub on_progress: fdckpt_progress_fn_t,
+    /// Passed to on_progress.
     pub context: *mut c_void,
 }
 
+growable! { fdckpt_reader_options_t { first_size: 48, last: context: *mut c_void, init: "FDCKPT_READER_OPTIONS_INIT" } }
+
 impl fdckpt_reader_options_t {
     /// # Safety
-    /// `options` is NULL or good for a read.
-    unsafe fn read(options: *const Self) -> (ReaderOptions, Callback) {
-        let with = ReaderOptions::new();
-        if options.is_null() {
-            return (with, Callback { progress: None, context: ptr::null_mut() });
-        }
-        // SAFETY: not NULL, so good for a read.
-        let options = unsafe { options.read_unaligned() };
-        let mut with = with.checksums(options.no_checksums == 0);
+    /// `options` is NULL or readable for its struct_size.
+    unsafe fn read(options: *const Self) -> Result<(ReaderOptions, ProgressCallback), InvalidArgument> {
+        // SAFETY: as required of `options`.
+        let options = unsafe { read_or_default(options)? };
+        let mut with = ReaderOptions::new().checksums(options.no_checksums == 0);
         if options.threads > 0 {
             with = with.threads(options.threads as usize);
         }
@@ -64,155 +66,189 @@ impl fdckpt_reader_options_t {
         if options.spool_limit > 0 {
             with = with.spool_limit(options.spool_limit);
         }
-        (with, Callback { progress: options.progress, context: options.context })
+        Ok((with, ProgressCallback::new(options.on_progress, options.context)))
     }
 }
 
-/// A region of a checkpoint.
+/// A region of a checkpoint. Initialise with FDCKPT_REGION_INFO_INIT.
 #[repr(C)]
 pub struct fdckpt_region_info_t {
-    /// Its name, which lives as long as the reader.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Name, NUL-terminated; valid until the reader is freed.
     pub name: *const c_char,
-    /// Its number, counted from 0 in the order in which regions were added.
-    pub number: u64,
-    /// How many bytes it has.
+    /// Index, counted from 0 in the order in which regions were added.
+    pub index: u64,
+    /// Size in bytes.
     pub size: u64,
-    /// Its checksum (docs/format/checkpoint.md), 0 if there are none.
+    /// Checksum (docs/format/checkpoint.md) if has_checksum is 1, else 0.
     pub checksum: u64,
-    /// The frame in which it begins, or FDCKPT_NO_FRAME if it is empty.
-    pub frame: u64,
-    /// Where in the data of that frame it begins.
+    /// Index of the frame in which the region begins; FDCKPT_NO_FRAME if it is empty.
+    pub first_frame: u64,
+    /// Offset in bytes of the region in the data of that frame.
     pub frame_offset: u64,
-    /// In how many frames it lies.
+    /// Number of frames that hold the region.
     pub frame_count: u64,
-    /// The style of these: FDCKPT_STYLE_RAW, also if it is empty, or FDCKPT_STYLE_LZ4.
+    /// Encoding of these frames, FDCKPT_STYLE_*; FDCKPT_STYLE_RAW if the region is empty.
     pub style: c_int,
+    /// 1 if the region has a checksum, else 0.
+    pub has_checksum: c_int,
 }
+
+growable! { fdckpt_region_info_t { first_size: 72, last: has_checksum: c_int, init: "FDCKPT_REGION_INFO_INIT" } }
 
 impl fdckpt_region_info_t {
     fn new(entry: &Entry<'_>) -> Self {
         Self {
+            struct_size: size_of::<Self>(),
             // In the file a NUL follows.
             name: entry.name().as_ptr().cast(),
-            number: entry.number() as u64,
+            index: entry.number() as u64,
             size: entry.size(),
             checksum: entry.checksum().unwrap_or(0),
-            frame: entry.frame().map_or(super::last_error::FDCKPT_NO_FRAME, |frame| frame as u64),
+            first_frame: entry.frame().map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
             frame_offset: entry.frame_offset(),
             frame_count: entry.frame_count() as u64,
             style: entry.style() as c_int,
+            has_checksum: entry.checksum().is_some().into(),
         }
     }
 }
 
-/// A frame of a checkpoint, with what is needed to restore it by fd_restore_*: at offset, in this style, as one buffer of data bytes.
+/// A frame of a checkpoint, with what fd_restore_* need to restore it: its offset, its style and one
+/// buffer of data_bytes. Initialise with FDCKPT_FRAME_INFO_INIT.
 #[repr(C)]
 pub struct fdckpt_frame_info_t {
-    /// Where it begins in the file.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Offset in bytes in the file.
     pub offset: u64,
-    /// How many bytes it has in the file.
-    pub stored: u64,
-    /// How many bytes of data it has.
-    pub data: u64,
-    /// XXH3 (64 bits) of its bytes in the file, 0 if there are no checksums.
+    /// Size in bytes in the file.
+    pub file_bytes: u64,
+    /// Size in bytes of the data.
+    pub data_bytes: u64,
+    /// XXH3 (64 bits) of the bytes in the file if has_checksum is 1, else 0.
     pub checksum: u64,
-    /// FDCKPT_STYLE_RAW or FDCKPT_STYLE_LZ4.
+    /// Encoding, FDCKPT_STYLE_*.
     pub style: c_int,
+    /// 1 if the frame has a checksum, else 0.
+    pub has_checksum: c_int,
 }
 
-/// What can be told of a checkpoint as a whole.
+growable! { fdckpt_frame_info_t { first_size: 48, last: has_checksum: c_int, init: "FDCKPT_FRAME_INFO_INIT" } }
+
+/// A checkpoint as a whole. Initialise with FDCKPT_READER_INFO_INIT.
 #[repr(C)]
 pub struct fdckpt_reader_info_t {
-    /// How many regions there are.
-    pub regions: u64,
-    /// How many frames.
-    pub frames: u64,
-    /// How many attributes.
-    pub attributes: u64,
-    /// Bytes of data.
-    pub data: u64,
-    /// Bytes of the file.
-    pub stored: u64,
-    /// Whether frames and regions have checksums.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Number of regions.
+    pub region_count: u64,
+    /// Number of frames.
+    pub frame_count: u64,
+    /// Number of attributes.
+    pub attribute_count: u64,
+    /// Size in bytes of the data of all regions.
+    pub data_bytes: u64,
+    /// Size in bytes of the file.
+    pub file_bytes: u64,
+    /// 1 if frames and regions have checksums, else 0.
     pub has_checksums: c_int,
-    /// One of FDCKPT_SPOOLED_*.
-    pub spooled: c_int,
+    /// How the file is accessed, FDCKPT_SPOOL_*.
+    pub spool: c_int,
 }
 
-/// It was mapped, or is in the caller's memory: nothing was spooled.
-pub const FDCKPT_SPOOL_NONE: c_int = 0;
-/// It could not be mapped, and was read to memory.
-pub const FDCKPT_SPOOL_MEMORY: c_int = 1;
-/// It could not be mapped, and was read to a temporary file.
-pub const FDCKPT_SPOOL_TEMP_FILE: c_int = 2;
+growable! { fdckpt_reader_info_t { first_size: 56, last: spool: c_int, init: "FDCKPT_READER_INFO_INIT" } }
 
-/// A region to read, and the caller's memory for it.
+/// How a reader accesses its file.
+#[repr(C)]
+pub enum fdckpt_spool_t {
+    /// Mapped, or in memory of the caller: not spooled.
+    FDCKPT_SPOOL_NONE = 0,
+    /// The file could not be mapped and was read to memory.
+    FDCKPT_SPOOL_MEMORY = 1,
+    /// The file could not be mapped and was read to a temporary file.
+    FDCKPT_SPOOL_TEMP_FILE = 2,
+}
+
+constants! { fdckpt_spool_t: FDCKPT_SPOOL_NONE FDCKPT_SPOOL_MEMORY FDCKPT_SPOOL_TEMP_FILE }
+
+/// A region to read and the memory for it. Used in arrays: its layout is frozen.
 #[repr(C)]
 pub struct fdckpt_read_request_t {
-    /// The region's number.
-    pub number: u64,
-    /// Where its data is to go.
+    /// Index of the region.
+    pub index: u64,
+    /// Destination; may be NULL if size is 0.
     pub data: *mut c_void,
-    /// How many bytes there are: the region's size.
+    /// Number of bytes at data; must equal the region's size.
     pub size: usize,
 }
 
-/// Something that is damaged, as fdckpt_reader_verify tells it.
-#[repr(C)]
-pub struct fdckpt_issue_t {
-    /// The region that is lost. NULL: it is the metadata of the container, which costs no data.
-    pub name: *const c_char,
-    /// Its number.
-    pub number: u64,
-    /// The first of its frames that is damaged, or FDCKPT_NO_FRAME.
-    pub frame: u64,
-    /// Where in the file, or FDCKPT_NO_OFFSET.
-    pub offset: u64,
-    /// What is wrong, as a code.
-    pub code: c_int,
-    /// What is wrong, in a sentence for people.
-    pub text: *const c_char,
-}
-
-/// Receives what a verification finds. The struct and what it points to are valid until it returns. No longjmp, no C++ exception.
-pub type fdckpt_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, damage: *const fdckpt_issue_t)>;
-
-/// fdckpt_reader_open opens the file path. options may be NULL, for the defaults; neither it nor path need stay.
+/// Opens a checkpoint file. The index is read and verified; data is read on request.
 ///
-/// The index is read and checked, all of it; data is read only where it is asked for.
+/// @param path     path of the file, NUL-terminated; copied
+/// @param options  copied; NULL: defaults
+/// @return reader, to be freed with fdckpt_reader_free; or NULL, fdckpt_last_error() has the code:
+///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, an option is invalid, or the file is larger
+///                                      than spool_limit
+///         FDCKPT_ERR_IO                the file cannot be opened or read
+///         FDCKPT_ERR_FORMAT            not a checkpoint file, one of a later version, or its end is
+///                                      missing (see fdckpt_salvage_file)
+///         FDCKPT_ERR_CORRUPT           the index or metadata is corrupt (see fdckpt_salvage_file)
+///         FDCKPT_ERR_OUT_OF_RANGE      the index or metadata refers to data outside of the file
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Returns the reader, to be freed with fdckpt_reader_free, or NULL: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no such checkpoint, or one of
-/// a later version, or its end is missing; FDCKPT_ERR_CORRUPT, FDCKPT_ERR_OUT_OF_RANGE, its index or the container's metadata is damaged (for
-/// both see fdckpt_salvage_file); FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays
+/// valid until the reader is freed. Nobody modifies or truncates the file until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open(
     path: *const c_char,
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
     ffi::ffi_new(c"fdckpt_reader_open", || {
-        // SAFETY: the caller keeps to the comment above.
-        let (path, (options, callback)) = unsafe { (fti::path(path)?, fdckpt_reader_options_t::read(options)) };
-        Ok(fdckpt_reader_t { reader: options.open(path)?, callback })
+        // SAFETY: `path` is NULL or a C string, `options` NULL or readable for its struct_size (caller).
+        let (path, (options, progress)) = unsafe { (ffi::path_from_c(path)?, fdckpt_reader_options_t::read(options)?) };
+        Ok(fdckpt_reader_t { reader: options.open(path)?, progress })
     })
 }
 
-/// fdckpt_reader_open_fd opens the file of fd, all of it, wherever its position is. What can't be mapped is read from its position to
-/// its end first (fdckpt_reader_info tells). The descriptor is not needed any more when it returns, and not closed.
+/// Opens the checkpoint file of a descriptor.
 ///
-/// Returns as fdckpt_reader_open.
+/// A file is read as a whole, whatever its position. What cannot be mapped (a pipe) is read from its
+/// current position to its end and spooled.
+///
+/// @param fd       descriptor open for reading; not closed; not needed after the call
+/// @param options  as for fdckpt_reader_open
+/// @return as for fdckpt_reader_open
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `fd` is the caller's to use. `options` and the file as for [`fdckpt_reader_open`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open_fd(fd: c_int, options: *const fdckpt_reader_options_t) -> *mut fdckpt_reader_t {
     ffi::ffi_new(c"fdckpt_reader_open_fd", || {
-        // SAFETY: the caller keeps to the comment above.
-        let (options, callback) = unsafe { fdckpt_reader_options_t::read(options) };
-        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::borrow_fd(fd)?)?, callback })
+        // SAFETY: `options` is NULL or readable for its struct_size (caller).
+        let (options, progress) = unsafe { fdckpt_reader_options_t::read(options)? };
+        Ok(fdckpt_reader_t { reader: options.open_fd(ffi::borrow_fd(fd)?)?, progress })
     })
 }
 
-/// fdckpt_reader_open_memory opens a checkpoint in memory: the size bytes at data, which must stay there unchanged as long as the
-/// reader is there.
+/// Opens a checkpoint file in memory.
 ///
-/// Returns as fdckpt_reader_open.
+/// @param data     contents of the file; must remain valid and unmodified until fdckpt_reader_free
+/// @param size     number of bytes at data
+/// @param options  as for fdckpt_reader_open
+/// @return as for fdckpt_reader_open
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `data` is readable for `size` bytes and unmodified until the reader is freed (see [`crate::capi`]). `options` as for
+/// [`fdckpt_reader_open`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open_memory(
     data: *const c_void,
@@ -220,119 +256,46 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
     options: *const fdckpt_reader_options_t,
 ) -> *mut fdckpt_reader_t {
     ffi::ffi_new(c"fdckpt_reader_open_memory", || {
-        // SAFETY: the caller keeps to the comment above.
-        let (bytes, (options, callback)) = unsafe { (ffi::slice_from_raw(data, size)?, fdckpt_reader_options_t::read(options)) };
-        Ok(fdckpt_reader_t { reader: options.open_bytes(bytes)?, callback })
+        // SAFETY: `data` is readable and unmodified as long as the reader, `options` NULL or readable for its
+        // struct_size (caller).
+        let (bytes, (options, progress)) = unsafe { (ffi::slice_from_raw(data, size)?, fdckpt_reader_options_t::read(options)?) };
+        Ok(fdckpt_reader_t { reader: options.open_bytes(bytes)?, progress })
     })
 }
 
-/// fdckpt_reader_free frees a reader. NULL is fine.
+/// Frees a reader and unmaps its file.
+///
+/// @param reader  reader; may be NULL
+///
+/// Thread safety: any thread that is the last to use the reader.
+///
+/// # Safety
+/// `reader` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_free(reader: *mut fdckpt_reader_t) {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: NULL or a live handle that nobody else uses (caller).
     unsafe { ffi::free(c"fdckpt_reader_free", reader) }
 }
 
-/// fdckpt_reader_region_count returns how many regions there are; 0 if reader is NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_region_count(reader: *const fdckpt_reader_t) -> u64 {
-    let mut count = 0;
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_region_count", reader, |reader| {
-            count = reader.reader.len() as u64;
-            Ok(())
-        })
-    };
-    count
-}
-
-/// fdckpt_reader_info tells of the checkpoint as a whole.
+/// Reads a region by name into caller memory and verifies its checksums.
 ///
-/// Returns FDCKPT_OK and fills *_info, or FDCKPT_ERR_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_info(reader: *const fdckpt_reader_t, _info: *mut fdckpt_reader_info_t) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_info", reader, |fdckpt_reader_t { reader, .. }| {
-            let info = fdckpt_reader_info_t {
-                regions: reader.len() as u64,
-                frames: reader.frame_count() as u64,
-                attributes: reader.attributes().count() as u64,
-                data: reader.data_size(),
-                stored: reader.file_size(),
-                has_checksums: reader.has_checksums().into(),
-                spooled: match reader.spooled() {
-                    None => FDCKPT_SPOOL_NONE,
-                    Some(Spooled::InMemory) => FDCKPT_SPOOL_MEMORY,
-                    Some(Spooled::InFile) => FDCKPT_SPOOL_TEMP_FILE,
-                },
-            };
-            Ok(put(_info, info)?)
-        })
-    }
-}
-
-/// fdckpt_reader_region_at tells of the region of this number, counted from 0.
+/// @param reader  open reader
+/// @param name    name of the region, NUL-terminated UTF-8
+/// @param data    destination; contents unspecified if the call fails. May be NULL if size is 0.
+/// @param size    number of bytes at data; must equal the region's size
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         no region has this name
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL, or size differs from the region's size
+///         FDCKPT_ERR_CORRUPT           a frame of the region is corrupt; other regions may be
+///                                      intact
+///         FDCKPT_ERR_CANCELLED         on_progress cancelled the call
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_region_at(
-    reader: *const fdckpt_reader_t,
-    number: u64,
-    _entry: *mut fdckpt_region_info_t,
-) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_region_at", reader, |fdckpt_reader_t { reader, .. }| {
-            let entry = reader.entry(index_of(number)).ok_or(ErrorKind::RegionNotFound)?;
-            Ok(put(_entry, fdckpt_region_info_t::new(&entry))?)
-        })
-    }
-}
-
-/// fdckpt_reader_find_region finds the region with this name: one look at a table, however many regions there are.
+/// Thread safety: several threads may use one reader at the same time.
 ///
-/// Returns FDCKPT_OK and fills *_entry, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_find_region(
-    reader: *const fdckpt_reader_t,
-    name: *const c_char,
-    _entry: *mut fdckpt_region_info_t,
-) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
-            let name = ffi::str_from_c(name)?;
-            let entry = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
-            Ok(put(_entry, fdckpt_region_info_t::new(&entry))?)
-        })
-    }
-}
-
-/// fdckpt_reader_frame_at tells of the frame of this number, counted from 0.
-///
-/// Returns FDCKPT_OK and fills *_frame, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_frame_at(
-    reader: *const fdckpt_reader_t,
-    number: u64,
-    _frame: *mut fdckpt_frame_info_t,
-) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_frame_at", reader, |fdckpt_reader_t { reader, .. }| {
-            let frame = reader.frame(index_of(number)).ok_or(ErrorKind::FrameNotFound)?;
-            let (offset, stored, data) = (frame.offset, frame.stored, frame.data);
-            let checksum = frame.checksum.unwrap_or(0);
-            Ok(put(_frame, fdckpt_frame_info_t { offset, stored, data, checksum, style: frame.style as c_int })?)
-        })
-    }
-}
-
-/// fdckpt_reader_read reads the region with this name into the size bytes at data; size must be the region's.
-///
-/// Returns as fdckpt_reader_read_index.
+/// # Safety
+/// `reader` is a live handle, `name` a C string, `data` writable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_read(
     reader: *const fdckpt_reader_t,
@@ -340,7 +303,8 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `data` writable by this call alone
+    // (caller).
     unsafe {
         call(c"fdckpt_reader_read", reader, |handle| {
             let name = ffi::str_from_c(name)?;
@@ -351,57 +315,84 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     }
 }
 
-/// fdckpt_reader_read_index reads the region of this number into the size bytes at data; size must be the region's. What is read was verified
-/// by its checksum, unless the options or the file are without.
+/// Reads a region by index. Otherwise as fdckpt_reader_read.
 ///
-/// Returns FDCKPT_OK, or on failure, and then data is not to be relied on: FDCKPT_ERR_CORRUPT, the region is damaged (others can be
-/// sound); FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
+/// @param reader  open reader
+/// @param index   index of the region, counted from 0
+/// @param data    destination; contents unspecified if the call fails. May be NULL if size is 0.
+/// @param size    number of bytes at data; must equal the region's size
+/// @return as for fdckpt_reader_read; FDCKPT_ERR_NOT_FOUND if index >= region count
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `data` writable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_read_index(
     reader: *const fdckpt_reader_t,
-    number: u64,
+    index: u64,
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_index", reader, |handle| {
-            handle.read(&mut [Request { number: index_of(number), to: ffi::slice_from_raw_mut(data, size)? }])
+            handle.read(&mut [Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
 
-/// fdckpt_reader_read_range reads a part of the region of this number: size bytes from offset of it on. Only the frames that they lie in are
-/// read, and verified.
+/// Reads a part of a region. Only the frames that hold it are read and verified.
 ///
-/// Returns as fdckpt_reader_read_index.
+/// @param reader  open reader
+/// @param index   index of the region, counted from 0
+/// @param offset  offset of the part in the region in bytes; offset+size <= the region's size
+/// @param data    destination; contents unspecified if the call fails. May be NULL if size is 0.
+/// @param size    number of bytes to read
+/// @return as for fdckpt_reader_read_index; not cancelled by on_progress
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `data` writable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_read_range(
     reader: *const fdckpt_reader_t,
-    number: u64,
+    index: u64,
     offset: u64,
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_range", reader, |handle| {
-            handle.reader.read_at(index_of(number), offset, ffi::slice_from_raw_mut(data, size)?)
+            handle.reader.read_at(index_of(index), offset, ffi::slice_from_raw_mut(data, size)?)
         })
     }
 }
 
-/// fdckpt_reader_read_many reads count regions, in any order, each into memory of its size, no two of which overlap; on the threads of the
-/// options, a frame at a time. Frames that several regions share are restored once.
+/// Reads several regions, in any order, on the threads of the options. Frames that hold several of
+/// them are decoded once.
 ///
-/// Returns as fdckpt_reader_read_index. On failure none of them is to be relied on; read one by one, those that are sound succeed.
+/// @param reader    open reader
+/// @param requests  regions and their destinations, which must not overlap
+/// @param count     number of requests; may be 0
+/// @return as for fdckpt_reader_read_index. If the call fails, the contents of all destinations are
+///         unspecified; read one by one, intact regions succeed.
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `requests` readable for `count` elements, the `data` of each writable for its `size` (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_read_many(
     reader: *const fdckpt_reader_t,
     requests: *const fdckpt_read_request_t,
     count: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle; `requests` has `count` elements, checked to fit in memory, and their
+    // destinations are writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_many", reader, |handle| {
             if count > 0 {
@@ -411,227 +402,309 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
                 return Err(InvalidArgument("the number of requests is too large").into());
             }
             let mut all = try_with_capacity(count)?;
-            for place in 0..count {
-                let fdckpt_read_request_t { number, data, size } = requests.add(place).read_unaligned();
-                all.push(Request { number: index_of(number), to: ffi::slice_from_raw_mut(data, size)? });
+            for position in 0..count {
+                let fdckpt_read_request_t { index, data, size } = requests.add(position).read_unaligned();
+                all.push(Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? });
             }
             handle.read(&mut all)
         })
     }
 }
 
-/// fdckpt_reader_map gives a region where it lies, without a copy: in the map of the file, or in the caller's memory. It must be of RAW
-/// frames, which are verified now, and nobody may write to it. It is there as long as the reader. Nothing is said of its alignment.
+/// Gives direct access to a region of RAW frames, without a copy. Its frames are verified first.
 ///
-/// Returns FDCKPT_OK and fills *_data and, unless _size is NULL, *_size. On failure both are untouched: FDCKPT_ERR_INVALID_STATE, the region is
-/// compressed; and as fdckpt_reader_read_index.
+/// @param reader    open reader
+/// @param index     index of the region, counted from 0
+/// @param out_data  pointer to the region in the mapped file or in the caller's memory; of any
+///                  alignment; read-only; valid until the reader is freed. Written on success.
+/// @param out_size  size of the region in bytes; written on success. May be NULL.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= region count
+///         FDCKPT_ERR_INVALID_STATE     the region is compressed
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL
+///         FDCKPT_ERR_CORRUPT           a frame of the region is corrupt
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `out_data` an out parameter, `out_size` NULL or an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_map(
     reader: *const fdckpt_reader_t,
-    number: u64,
-    _data: *mut *const c_void,
-    _size: *mut usize,
+    index: u64,
+    out_data: *mut *const c_void,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle; the out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_reader_map", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::ensure_non_null(_data, ffi::ERR_NULL_OUT_PARAM)?;
-            let data = reader.map(index_of(number))?;
-            put(_data, data.as_ptr().cast())?;
-            if _size.is_null() { Ok(()) } else { Ok(put(_size, data.len())?) }
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)?;
+            let data = reader.map(index_of(index))?;
+            out_data.write_unaligned(data.as_ptr().cast());
+            if !out_size.is_null() {
+                out_size.write_unaligned(data.len());
+            }
+            Ok(())
         })
     }
 }
 
-/// fdckpt_reader_get_attribute gives the value of the attribute with this key. It is there as long as the reader.
+/// Returns the number of regions.
 ///
-/// Returns FDCKPT_OK and fills *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param reader  open reader
+/// @return number of regions; 0 if reader is NULL
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_reader_region_count(reader: *const fdckpt_reader_t) -> u64 {
+    let mut count = 0;
+    // SAFETY: `reader` is NULL or a live handle (caller).
+    unsafe {
+        call(c"fdckpt_reader_region_count", reader, |reader| {
+            count = reader.reader.len() as u64;
+            Ok(())
+        })
+    };
+    count
+}
+
+/// Describes the checkpoint as a whole.
+///
+/// @param reader    open reader
+/// @param out_info  initialised with FDCKPT_READER_INFO_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL or not initialised
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `out_info` an output struct (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_reader_info(reader: *const fdckpt_reader_t, out_info: *mut fdckpt_reader_info_t) -> c_int {
+    // SAFETY: `reader` is NULL or a live handle, `out_info` NULL or writable for its struct_size (caller).
+    unsafe {
+        call(c"fdckpt_reader_info", reader, |fdckpt_reader_t { reader, .. }| {
+            Output::required(out_info)?.write(fdckpt_reader_info_t {
+                struct_size: size_of::<fdckpt_reader_info_t>(),
+                region_count: reader.len() as u64,
+                frame_count: reader.frame_count() as u64,
+                attribute_count: reader.attributes().count() as u64,
+                data_bytes: reader.data_size(),
+                file_bytes: reader.file_size(),
+                has_checksums: reader.has_checksums().into(),
+                spool: match reader.spooled() {
+                    None => FDCKPT_SPOOL_NONE,
+                    Some(Spooled::InMemory) => FDCKPT_SPOOL_MEMORY,
+                    Some(Spooled::InFile) => FDCKPT_SPOOL_TEMP_FILE,
+                },
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Describes a region by index.
+///
+/// @param reader      open reader
+/// @param index       index of the region, counted from 0
+/// @param out_region  initialised with FDCKPT_REGION_INFO_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= region count
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL or not initialised
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `out_region` an output struct (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_reader_region_at(
+    reader: *const fdckpt_reader_t,
+    index: u64,
+    out_region: *mut fdckpt_region_info_t,
+) -> c_int {
+    // SAFETY: `reader` is NULL or a live handle, `out_region` NULL or writable for its struct_size (caller).
+    unsafe {
+        call(c"fdckpt_reader_region_at", reader, |fdckpt_reader_t { reader, .. }| {
+            let out_region = Output::required(out_region)?;
+            let entry = reader.entry(index_of(index)).ok_or(ErrorKind::RegionNotFound)?;
+            out_region.write(fdckpt_region_info_t::new(&entry));
+            Ok(())
+        })
+    }
+}
+
+/// Describes a region by name. Takes one hash lookup, however many regions there are.
+///
+/// @param reader      open reader
+/// @param name        name of the region, NUL-terminated UTF-8
+/// @param out_region  initialised with FDCKPT_REGION_INFO_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         no region has this name
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL or not initialised
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `name` a C string, `out_region` an output struct (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_reader_find_region(
+    reader: *const fdckpt_reader_t,
+    name: *const c_char,
+    out_region: *mut fdckpt_region_info_t,
+) -> c_int {
+    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `out_region` NULL or writable for its
+    // struct_size (caller).
+    unsafe {
+        call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
+            let (name, out_region) = (ffi::str_from_c(name)?, Output::required(out_region)?);
+            let entry = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
+            out_region.write(fdckpt_region_info_t::new(&entry));
+            Ok(())
+        })
+    }
+}
+
+/// Describes a frame.
+///
+/// @param reader     open reader
+/// @param index      index of the frame, counted from 0
+/// @param out_frame  initialised with FDCKPT_FRAME_INFO_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= frame count
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL or not initialised
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `out_frame` an output struct (see [`crate::capi`]).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdckpt_reader_frame_at(
+    reader: *const fdckpt_reader_t,
+    index: u64,
+    out_frame: *mut fdckpt_frame_info_t,
+) -> c_int {
+    // SAFETY: `reader` is NULL or a live handle, `out_frame` NULL or writable for its struct_size (caller).
+    unsafe {
+        call(c"fdckpt_reader_frame_at", reader, |fdckpt_reader_t { reader, .. }| {
+            let out_frame = Output::required(out_frame)?;
+            let frame = reader.frame(index_of(index)).ok_or(ErrorKind::FrameNotFound)?;
+            out_frame.write(fdckpt_frame_info_t {
+                struct_size: size_of::<fdckpt_frame_info_t>(),
+                offset: frame.offset,
+                file_bytes: frame.stored,
+                data_bytes: frame.data,
+                checksum: frame.checksum.unwrap_or(0),
+                style: frame.style as c_int,
+                has_checksum: frame.checksum.is_some().into(),
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Returns an attribute by key.
+///
+/// @param reader     open reader
+/// @param key        key, NUL-terminated UTF-8
+/// @param out_value  value; valid until the reader is freed. Written on success.
+/// @param out_size   size of the value in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         no attribute has this key
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, `key` a C string, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_get_attribute(
     reader: *const fdckpt_reader_t,
     key: *const c_char,
-    _value: *mut *const c_void,
-    _size: *mut usize,
+    out_value: *mut *const c_void,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle, `key` NULL or a C string; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         call(c"fdckpt_reader_get_attribute", reader, |fdckpt_reader_t { reader, .. }| {
             let key = ffi::str_from_c(key)?;
-            ffi::ensure_non_null(_value, ffi::ERR_NULL_OUT_PARAM)?;
-            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
             let value = reader.attribute(key).ok_or_else(|| Error::from(ErrorKind::AttributeNotFound).in_region(key))?;
-            put(_value, value.as_ptr().cast())?;
-            Ok(put(_size, value.len())?)
+            out_value.write_unaligned(value.as_ptr().cast());
+            out_size.write_unaligned(value.len());
+            Ok(())
         })
     }
 }
 
-/// fdckpt_reader_attribute_at gives key and value of the attribute of this number, counted from 0. They are there as long as the reader.
+/// Returns an attribute by index.
 ///
-/// Returns FDCKPT_OK and fills *_key, *_value and *_size, or FDCKPT_ERR_NOT_FOUND; FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param reader     open reader
+/// @param index      index of the attribute, counted from 0 in the order in which they were added
+/// @param out_key    key, NUL-terminated; valid until the reader is freed. Written on success.
+/// @param out_value  value; valid until the reader is freed. Written on success.
+/// @param out_size   size of the value in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= attribute count
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is NULL
+///
+/// Thread safety: several threads may use one reader at the same time.
+///
+/// # Safety
+/// `reader` is a live handle, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_attribute_at(
     reader: *const fdckpt_reader_t,
-    number: u64,
-    _key: *mut *const c_char,
-    _value: *mut *const c_void,
-    _size: *mut usize,
+    index: u64,
+    out_key: *mut *const c_char,
+    out_value: *mut *const c_void,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `reader` is NULL or a live handle; the out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_reader_attribute_at", reader, |fdckpt_reader_t { reader, .. }| {
-            ffi::ensure_non_null(_key, ffi::ERR_NULL_OUT_PARAM)?;
-            ffi::ensure_non_null(_value, ffi::ERR_NULL_OUT_PARAM)?;
-            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
-            let (key, value) = reader.attributes().nth(index_of(number)).ok_or(ErrorKind::AttributeNotFound)?;
+            ffi::ensure_non_null(out_key, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_value, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let (key, value) = reader.attributes().nth(index_of(index)).ok_or(ErrorKind::AttributeNotFound)?;
             // In the file a NUL follows.
-            put(_key, key.as_ptr().cast())?;
-            put(_value, value.as_ptr().cast())?;
-            Ok(put(_size, value.len())?)
+            out_key.write_unaligned(key.as_ptr().cast());
+            out_value.write_unaligned(value.as_ptr().cast());
+            out_size.write_unaligned(value.len());
+            Ok(())
         })
     }
-}
-
-/// fdckpt_reader_verify verifies all of the file: each frame, each region, the container's metadata (the index was verified when it was
-/// opened). damage, which may be NULL, is called with context for each region that is lost and each finding about the metadata, by this
-/// thread.
-///
-/// Returns FDCKPT_OK: all of it is sound. Or FDCKPT_ERR_CORRUPT: regions are lost (fdckpt_last_error tells how many); FDCKPT_ERR_VERIFY_FAILED: all data
-/// is sound, but the metadata is not as it was written; FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_reader_verify(
-    reader: *const fdckpt_reader_t,
-    damage: fdckpt_issue_fn_t,
-    context: *mut c_void,
-) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe {
-        call(c"fdckpt_reader_verify", reader, |handle| {
-            let mut tell = |found: Damage<'_>| {
-                if let Some(damage) = damage {
-                    damage_to(found, |told| damage(context, told));
-                }
-            };
-            let mut observe = |progress| handle.callback.call(progress);
-            let observer: Option<&mut dyn FnMut(_) -> _> =
-                if handle.callback.progress.is_some() { Some(&mut observe) } else { None };
-            let verdict = handle.reader.verify_with(&mut tell, observer)?;
-            match verdict {
-                _ if verdict.is_sound() => Ok(()),
-                checkpoint::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
-                    Err(ErrorKind::NotCanonical { issues: findings }.into())
-                }
-                _ => Err(handle.reader.error(ErrorKind::CorruptRegions {
-                    regions: verdict.lost_regions,
-                    offset: verdict.first_offset.unwrap_or(0),
-                })),
-            }
-        })
-    }
-}
-
-fn damage_to(found: Damage<'_>, tell: impl FnOnce(*const fdckpt_issue_t)) {
-    let mut text = FixedString::<TEXT_SIZE>::new();
-    text.set(found.error);
-    let damage = fdckpt_issue_t {
-        name: found.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
-        number: found.region.map_or(u64::MAX, |(number, _)| number as u64),
-        frame: found.frame.map_or(super::last_error::FDCKPT_NO_FRAME, |frame| frame as u64),
-        offset: found.error.offset().unwrap_or(super::last_error::FDCKPT_NO_OFFSET),
-        code: error_code::checkpoint_code(&found.error),
-        text: text.as_c_str().as_ptr(),
-    };
-    tell(&damage);
-}
-
-/// What was salvaged.
-#[repr(C)]
-pub struct fdckpt_salvage_stats_t {
-    /// Whether the index was there. If not, nothing is known of names, sizes and checksums.
-    pub index: c_int,
-    /// Regions that are sound, as their checksums say. They keep their names.
-    pub verified: u64,
-    /// Pieces that are sound of regions that are not.
-    pub partial: u64,
-    /// Regions or pieces that could be restored, but not verified: they can have any content.
-    pub unverified: u64,
-    /// Regions of which something is lost.
-    pub lost: u64,
-}
-
-/// fdckpt_salvage_file reads what can be read of the damaged or truncated file from, and writes it to a new checkpoint to, as options (which
-/// may be NULL) say.
-///
-/// With the index, which is found also where the file's end is missing or something was added to it: each region that is sound comes under
-/// its name; of one that is damaged, each run of frames that are sound, as partial/NAME@OFFSET, OFFSET being where in the region it begins. If
-/// the file has no checksums, regions come as unverified/NAME.
-///
-/// Without the index: LZ4 frames are found by the sizes of their chunks, and come as unverified/lz4@OFFSET, OFFSET being where in the file
-/// they begin; one whose size is a multiple of 64 KiB comes together with what follows, and one of fewer than 16 bytes (64 where the file
-/// ends) is taken as RAW. RAW frames can't be told from anything else: all that is between comes as unverified/raw@OFFSET.
-///
-/// Where a name would be that of another region, ' and the region's number are added; where one would be too long, the begin of NAME stands
-/// for it.
-///
-/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
-/// file, decompressed.
-///
-/// Attributes are kept, and there is one more: fdckpt.salvaged, "verified" or "unverified". Where from was salvaged itself, what is
-/// unverified in it stays so.
-///
-/// Returns FDCKPT_OK and, unless _salvaged is NULL, fills *_salvaged. On failure it is untouched: FDCKPT_ERR_IO; FDCKPT_ERR_INVALID_ARGUMENT;
-/// FDCKPT_ERR_CANCELLED; FDCKPT_ERR_NO_MEMORY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_salvage_file(
-    from: *const c_char,
-    to: *const c_char,
-    options: *const fdckpt_writer_options_t,
-    _salvaged: *mut fdckpt_salvage_stats_t,
-) -> c_int {
-    ffi::ffi_call(c"fdckpt_salvage_file", || {
-        // SAFETY: the caller keeps to the comment above.
-        let (from, to, options) = unsafe { (fti::path(from)?, fti::path(to)?, fdckpt_writer_options_t::read(options)?) };
-        let checkpoint::Salvaged { index, verified, partial, unverified, lost, .. } = checkpoint::salvage(from, to, options)?;
-        if _salvaged.is_null() {
-            return Ok(());
-        }
-        let salvaged = fdckpt_salvage_stats_t { index: index.into(), verified, partial, unverified, lost };
-        // SAFETY: not NULL, so good for a write.
-        Ok(unsafe { put(_salvaged, salvaged) }?)
-    })
 }
 
 impl fdckpt_reader_t {
     fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Error> {
-        let mut observe = |progress| self.callback.call(progress);
-        self.reader.read_many_with(requests, if self.callback.progress.is_some() { Some(&mut observe) } else { None })
+        let mut observe = |progress| self.progress.call(progress);
+        self.reader.read_many_with(requests, if self.progress.is_set() { Some(&mut observe) } else { None })
     }
 }
 
+/// Calls `body` with a reader.
+///
 /// # Safety
-/// As for [`ffi::call_ref`].
-unsafe fn call(
-    function: &'static std::ffi::CStr,
+/// `reader` is NULL, misaligned, or a live handle.
+pub(super) unsafe fn call(
+    function: &'static CStr,
     reader: *const fdckpt_reader_t,
     body: impl FnOnce(&fdckpt_reader_t) -> Result<(), Error>,
 ) -> c_int {
     ffi::ffi_call(function, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `check` found the pointer good, so it is a live handle (required of `reader`).
         let handle = unsafe { ffi::check_handle(reader.cast_mut())?.as_ref() };
         Ok(body(handle).map_err(|error| handle.reader.in_this_file(error))?)
     })
 }
 
-/// # Safety
-/// `to` is NULL or good for a write.
-unsafe fn put<T>(to: *mut T, value: T) -> Result<(), InvalidArgument> {
-    ffi::ensure_non_null(to, ffi::ERR_NULL_OUT_PARAM)?;
-    // SAFETY: not NULL, so good for a write.
-    unsafe { to.write_unaligned(value) };
-    Ok(())
-}
-
-/// No number of the caller's is too large to be none.
-fn index_of(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+/// No index of the caller's that is too large for the platform can exist.
+fn index_of(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
 }

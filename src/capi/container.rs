@@ -9,190 +9,288 @@ use std::fmt::Write;
 use super::ffi;
 use super::fixed_string::FixedString;
 use super::last_error::{FDCKPT_NO_OFFSET, TEXT_SIZE};
+use super::struct_size::{Output, growable};
 use crate::alloc::try_copy;
 use crate::container::{Container, Error, Issue};
 use crate::error_base::InvalidArgument;
 use crate::sys::mmap::Mmap;
 
-/// A container in the "CKPT" format: sections of any data in one file, each with a type from 0 to 255, and a trailer at the
-/// file's end that says where they lie. docs/format/container.md specifies it.
+/// A container in the CKPT format (docs/format/container.md): one file of typed sections (types 0 to
+/// 255), with metadata and a trailer at its end.
 ///
-/// A container is made by fdckpt_container_new, _parse or _open, and freed by fdckpt_container_free. It is used by one thread
-/// at a time; functions that take it as const can be called by several threads at once. A call that fails leaves it as it was.
-///
-/// Data is not copied when a container is parsed or opened, and handed out where it lies.
+/// Created by fdckpt_container_new, fdckpt_container_parse or fdckpt_container_open, freed by
+/// fdckpt_container_free. Data is not copied when a container is parsed, opened or read. A call that
+/// fails leaves the container as it was.
 pub struct fdckpt_container_t {
-    /// What it borrows: memory of the host, by the host's promise, or the map. (First, so that it is dropped first.)
+    /// Borrows the caller's memory or the map, so it is the first field: dropped first.
     container: Container<'static>,
     _map: Option<Mmap>,
 }
 
-/// A section, as the metadata has it. In a damaged file offset and length can be anything: they are checked by
-/// fdckpt_container_find and fdckpt_container_section_data, which is how to get at the data.
+/// A section, as described by the metadata. In a corrupt file, offset and size may have any value:
+/// fdckpt_container_find and fdckpt_container_section_data check them and return the data.
+/// Initialise with FDCKPT_CONTAINER_SECTION_INIT.
 #[repr(C)]
 pub struct fdckpt_container_section_t {
-    /// Where the data begins in the file (after a change of the container: in the file that will be written), in bytes.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Offset in bytes of the data in the file; of a changed container, in the file that would be
+    /// written.
     pub offset: i64,
-    /// Size of the data in bytes.
-    pub length: i64,
-    /// The section's type, in [0,255].
+    /// Size in bytes of the data.
+    pub size: i64,
+    /// Type, 0 to 255.
     pub r#type: c_int,
+    /// 0.
+    pub reserved: c_int,
 }
 
-/// In fdckpt_container_issue_t: it is not about one section.
+growable! { fdckpt_container_section_t { first_size: 32, last: reserved: c_int, init: "FDCKPT_CONTAINER_SECTION_INIT" } }
+
+/// Value of fdckpt_container_issue_t.section: no section is associated.
 pub const FDCKPT_NO_SECTION: u64 = u64::MAX;
 
-/// What fdckpt_container_verify has found.
+/// An issue found by fdckpt_container_verify, filled by the library. Fields beyond struct_size do
+/// not exist.
 #[repr(C)]
 pub struct fdckpt_container_issue_t {
-    /// Where in the file, in bytes, or FDCKPT_NO_OFFSET.
+    /// Size in bytes of this struct in the library.
+    pub struct_size: usize,
+    /// Offset in bytes in the file; FDCKPT_NO_OFFSET if none is associated.
     pub offset: u64,
-    /// Which section it is about, counted from 0, or FDCKPT_NO_SECTION.
+    /// Index of the section, counted from 0; FDCKPT_NO_SECTION if none is associated.
     pub section: u64,
-    /// What it is and what was expected, in a sentence for people. Its wording may change. Valid until the callback returns.
-    pub text: *const c_char,
+    /// What is there and what was expected, one line. The wording may change.
+    pub message: *const c_char,
 }
 
-/// Receives the findings of fdckpt_container_verify, one by one. context is what was given to that. It must return: no longjmp,
-/// no C++ exception.
-pub type fdckpt_container_issue_fn_t =
-    Option<unsafe extern "C" fn(context: *mut c_void, finding: *const fdckpt_container_issue_t)>;
+/// Receives the issues found by fdckpt_container_verify. Must return: no longjmp, no C++ exception.
+///
+/// @param context  `context` of fdckpt_container_verify
+/// @param issue    valid until the callback returns, message included
+pub type fdckpt_container_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_container_issue_t)>;
 
-/// fdckpt_container_probe returns 1 if the sz bytes at mem end as a container does, else 0. It looks at the last 4 bytes
-/// alone, to tell containers from files of other formats; fdckpt_container_parse tells whether it can be read. mem may be NULL
-/// if sz is 0.
+/// Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files
+/// of other formats. fdckpt_container_parse tells whether it can be read.
+///
+/// @param data  contents of the file; may be NULL if size is 0
+/// @param size  number of bytes at data
+/// @return 1 if it ends like a container, else 0
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `data` is readable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_container_probe(mem: *const c_void, sz: usize) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { ffi::slice_from_raw(mem, sz) }.is_ok_and(Container::is_format).into()
+pub unsafe extern "C" fn fdckpt_container_probe(data: *const c_void, size: usize) -> c_int {
+    // SAFETY: `data` is NULL or readable for `size` bytes (caller).
+    unsafe { ffi::slice_from_raw(data, size) }.is_ok_and(Container::is_format).into()
 }
 
-/// fdckpt_container_new returns a container without sections, or NULL if memory could not be had.
+/// Creates a container without sections.
+///
+/// @return container, to be freed with fdckpt_container_free; or NULL, fdckpt_last_error() has the
+///         code:
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_new() -> *mut fdckpt_container_t {
     ffi::ffi_new(c"fdckpt_container_new", || Ok(fdckpt_container_t { container: Container::new(), _map: None }))
 }
 
-/// fdckpt_container_parse returns the container that the sz bytes at mem are. They are not copied: they must stay as they are
-/// until the container is freed. Takes time in proportion to the metadata, whatever the size of the data, and memory of at most
-/// 30 times the metadata's length and 16 KiB.
+/// Parses a container in memory. Takes time in proportion to the metadata, not the data, and at most
+/// 30 times the size of the metadata plus 16 KiB of memory. Sections are not checked here but when
+/// they are read.
 ///
-/// On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_FORMAT, it is no container (or cut off);
-/// FDCKPT_ERR_CORRUPT, its metadata can't be read; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY. A section that lies outside of
-/// the data is no reason: it fails when it is asked for.
+/// @param data  contents of the file; must remain valid and unmodified until the container is freed
+/// @param size  number of bytes at data
+/// @return container, to be freed with fdckpt_container_free; or NULL, fdckpt_last_error() has the
+///         code:
+///         FDCKPT_ERR_FORMAT            not a container, or truncated
+///         FDCKPT_ERR_CORRUPT           the metadata is corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  data is NULL, or size too large
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `data` is readable for `size` bytes and unmodified until the container is freed (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_container_parse(mem: *const c_void, sz: usize) -> *mut fdckpt_container_t {
+pub unsafe extern "C" fn fdckpt_container_parse(data: *const c_void, size: usize) -> *mut fdckpt_container_t {
     ffi::ffi_new(c"fdckpt_container_parse", || {
-        // SAFETY: the caller keeps to the comment above.
-        let file = unsafe { ffi::slice_from_raw(mem, sz) }?;
+        // SAFETY: `data` is readable and unmodified as long as the container (caller).
+        let file = unsafe { ffi::slice_from_raw(data, size) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: None })
     })
 }
 
-/// fdckpt_container_open returns the container in the file that the descriptor fd is open for, by mapping all of it into memory
-/// for reading. The descriptor's position does not matter, and it can be closed right after. The map lives until the container
-/// is freed.
+/// Maps the file of a descriptor and parses it as a container.
 ///
-/// Until then nobody may change or shorten what the file has now: what is read from parts that change is undefined, and a process
-/// that touches a part that is gone is ended by the system (SIGBUS). Appending to the file is no such change.
+/// The file must not be modified or truncated until the container is freed: modified data reads as
+/// unspecified bytes, and accessing truncated pages raises SIGBUS. Appending is allowed.
 ///
-/// On failure returns NULL. Reasons: FDCKPT_ERR_IO, the file can't be mapped (it is a pipe, say), and as for
-/// fdckpt_container_parse.
+/// @param fd  descriptor open for reading, at any position; not closed; not needed after the call
+/// @return as for fdckpt_container_parse; NULL also with
+///         FDCKPT_ERR_IO                the file cannot be mapped (a pipe, for example)
+///         FDCKPT_ERR_INVALID_ARGUMENT  fd is negative
+///
+/// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
     ffi::ffi_new(c"fdckpt_container_open", || {
-        // SAFETY: the container is dropped before the map; the caller promises that nobody changes the file.
+        // SAFETY: the container is dropped before the map (order of the fields); nobody changes the file (documented
+        // above).
         let (map, file) = unsafe { ffi::map_fd(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
     })
 }
 
-/// fdckpt_container_free frees the container and what it has copied or mapped. It may be NULL.
+/// Frees a container, with the data it has copied or mapped.
+///
+/// @param container  container; may be NULL
+///
+/// Thread safety: any thread that is the last to use the container.
+///
+/// # Safety
+/// `container` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_free(container: *mut fdckpt_container_t) {
-    // SAFETY: the caller has it from one of the functions above, and uses it no more.
+    // SAFETY: NULL or a live handle that nobody else uses (caller).
     unsafe { ffi::free(c"fdckpt_container_free", container) }
 }
 
-/// fdckpt_container_set sets the section of this type, in [0,255], to a copy of the sz bytes at buf: all sections of the type
-/// go, the new one comes last. buf may be NULL if sz is 0. In a container that was parsed, whatever lies between its sections
-/// is dropped when it is written, and sections that overlap get bytes of their own.
+/// Sets a section to a copy of data. All sections of the type are replaced; the new one comes last.
+/// When a parsed container that was changed is written, data between its sections is dropped, and
+/// sections that overlap are separated.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_OUT_OF_RANGE, a section that stays can't be read;
-/// FDCKPT_ERR_NO_MEMORY.
+/// @param container  container
+/// @param type       type of the section, 0 to 255
+/// @param data       contents, copied; may be NULL if size is 0
+/// @param size       number of bytes at data
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or type or size is out of range
+///         FDCKPT_ERR_OUT_OF_RANGE      a section that stays lies outside of the file
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: one thread at a time per container.
+///
+/// # Safety
+/// `container` is a live handle that no other thread uses, `data` readable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_set(
     container: *mut fdckpt_container_t,
     r#type: c_int,
-    buf: *const c_void,
-    sz: usize,
+    data: *const c_void,
+    size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle of this thread alone, `data` readable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set", container, |handle| {
-            let (kind, buf) = (kind(r#type)?, ffi::slice_from_raw(buf, sz)?);
-            let copy = try_copy(buf)?;
+            let (kind, data) = (kind(r#type)?, ffi::slice_from_raw(data, size)?);
+            let copy = try_copy(data)?;
             Ok(handle.container.set(kind, copy)?)
         })
     }
 }
 
-/// fdckpt_container_set_borrowed is fdckpt_container_set without the copy: the sz bytes at buf must stay as they are until the
-/// container is freed, or the section is set again or removed.
+/// Sets a section without copying the data. Otherwise as fdckpt_container_set.
+///
+/// @param container  container
+/// @param type       type of the section, 0 to 255
+/// @param data       contents; must remain valid and unmodified until the container is freed or the
+///                   section is set again or removed. May be NULL if size is 0.
+/// @param size       number of bytes at data
+/// @return as for fdckpt_container_set
+///
+/// Thread safety: one thread at a time per container.
+///
+/// # Safety
+/// `container` is a live handle that no other thread uses; `data` is readable for `size` bytes and unmodified as long
+/// as it is a section (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     container: *mut fdckpt_container_t,
     r#type: c_int,
-    buf: *const c_void,
-    sz: usize,
+    data: *const c_void,
+    size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle of this thread alone; `data` is readable and unmodified as long as
+    // it is a section (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set_borrowed", container, |handle| {
-            let (kind, buf) = (kind(r#type)?, ffi::slice_from_raw(buf, sz)?);
-            Ok(handle.container.set(kind, buf)?)
+            let (kind, data) = (kind(r#type)?, ffi::slice_from_raw(data, size)?);
+            Ok(handle.container.set(kind, data)?)
         })
     }
 }
 
-/// fdckpt_container_remove removes all sections of this type, in [0,255].
+/// Removes all sections of a type.
 ///
-/// Returns FDCKPT_OK, or FDCKPT_ERR_NOT_FOUND if there is none, and as fdckpt_container_set.
+/// @param container  container
+/// @param type       type of the sections, 0 to 255
+/// @return as for fdckpt_container_set; FDCKPT_ERR_NOT_FOUND if no section has the type
+///
+/// Thread safety: one thread at a time per container.
+///
+/// # Safety
+/// `container` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_remove(container: *mut fdckpt_container_t, r#type: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle of this thread alone (caller).
     unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| Ok(handle.container.remove(kind(r#type)?)?)) }
 }
 
-/// fdckpt_container_find finds the first section of this type, in [0,255]. Takes the same time however many there are.
+/// Returns the data of the first section of a type, in constant time.
 ///
-/// On success returns FDCKPT_OK, and *_buf and *_sz are its data, which is not copied: it is valid until the container is
-/// freed, or a section is set or removed. *_buf is not NULL, even if *_sz is 0. On failure they are untouched. Reasons:
-/// FDCKPT_ERR_NOT_FOUND, there is none (which is not logged); FDCKPT_ERR_OUT_OF_RANGE, it lies outside of the data;
-/// FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param container  container
+/// @param type       type of the section, 0 to 255
+/// @param out_data   data, read-only, never NULL on success; valid until the container is freed or a
+///                   section is set or removed. Written on success.
+/// @param out_size   size of the data in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         no section has this type
+///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or type is out of range
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_find(
     container: *const fdckpt_container_t,
     r#type: c_int,
-    _buf: *mut *const c_void,
-    _sz: *mut usize,
+    out_data: *mut *const c_void,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_find", container, |handle| {
-            ffi::ensure_non_null(_buf, ffi::ERR_NULL_OUT_PARAM).and(ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM))?;
-            hand_out(handle.container.get(kind(r#type)?)?, _buf, _sz);
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)
+                .and(ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM))?;
+            write_slice(handle.container.get(kind(r#type)?)?, out_data, out_size);
             Ok(())
         })
     }
 }
 
-/// fdckpt_container_section_count returns how many sections there are. One that was parsed can have several of a type, and more than 256.
-/// 0 if container is NULL.
+/// Returns the number of sections. A parsed container may have several of one type, and more than
+/// 256.
+///
+/// @param container  container
+/// @return number of sections; 0 if container is NULL
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_section_count(container: *const fdckpt_container_t) -> usize {
     let mut count = 0;
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_count", container, |handle| {
             count = handle.container.len();
@@ -202,12 +300,19 @@ pub unsafe extern "C" fn fdckpt_container_section_count(container: *const fdckpt
     count
 }
 
-/// fdckpt_container_version returns the version that the metadata has: 1, unless a file with another one was parsed. Nothing
-/// depends on it. 0 if container is NULL.
+/// Returns the format version in the metadata. It is informative: all versions are read alike.
+///
+/// @param container  container
+/// @return 1, unless a file with another version was parsed; 0 if container is NULL
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_version(container: *const fdckpt_container_t) -> i64 {
     let mut version = 0;
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_version", container, |handle| {
             version = handle.container.version();
@@ -217,87 +322,136 @@ pub unsafe extern "C" fn fdckpt_container_version(container: *const fdckpt_conta
     version
 }
 
-/// fdckpt_container_section_info tells of section i, counted from 0 in the order of the metadata.
+/// Describes a section.
 ///
-/// On success returns FDCKPT_OK and fills *_section. On failure it is untouched. Reasons: FDCKPT_ERR_NOT_FOUND, there are not
-/// so many; FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param container    container
+/// @param index        index of the section, counted from 0 in the order of the metadata
+/// @param out_section  initialised with FDCKPT_CONTAINER_SECTION_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= section count
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes, `out_section` an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_section_info(
     container: *const fdckpt_container_t,
-    i: usize,
-    _section: *mut fdckpt_container_section_t,
+    index: usize,
+    out_section: *mut fdckpt_container_section_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_section` NULL or writable for its
+    // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_info", container, |handle| {
-            ffi::ensure_non_null(_section, ffi::ERR_NULL_OUT_PARAM)?;
-            let section = handle.container.section(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
-            _section.write_unaligned(fdckpt_container_section_t {
+            let out_section = Output::required(out_section)?;
+            let section = handle.container.section(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
+            out_section.write(fdckpt_container_section_t {
+                struct_size: size_of::<fdckpt_container_section_t>(),
                 offset: section.offset(),
-                length: section.length(),
+                size: section.length(),
                 r#type: section.kind().into(),
+                reserved: 0,
             });
             Ok(())
         })
     }
 }
 
-/// fdckpt_container_section_data is fdckpt_container_find for section i, counted from 0: the only way to the second section of a type.
+/// Returns the data of a section by index: the only way to the second section of a type. Otherwise
+/// as fdckpt_container_find.
+///
+/// @param container  container
+/// @param index      index of the section, counted from 0 in the order of the metadata
+/// @param out_data   as for fdckpt_container_find
+/// @param out_size   size of the data in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= section count
+///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_section_data(
     container: *const fdckpt_container_t,
-    i: usize,
-    _buf: *mut *const c_void,
-    _sz: *mut usize,
+    index: usize,
+    out_data: *mut *const c_void,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_data", container, |handle| {
-            ffi::ensure_non_null(_buf, ffi::ERR_NULL_OUT_PARAM).and(ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM))?;
-            let section = handle.container.section(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
-            hand_out(section.data()?, _buf, _sz);
+            ffi::ensure_non_null(out_data, ffi::ERR_NULL_OUT_PARAM)
+                .and(ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM))?;
+            let section = handle.container.section(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
+            write_slice(section.data()?, out_data, out_size);
             Ok(())
         })
     }
 }
 
-/// fdckpt_container_serialized_size tells in *_sz how many bytes fdckpt_container_serialize and fdckpt_container_write write.
+/// Returns the number of bytes that fdckpt_container_serialize and fdckpt_container_write write.
 ///
-/// Returns FDCKPT_OK, or on failure, with *_sz untouched, FDCKPT_ERR_INVALID_ARGUMENT: a pointer is NULL, or the metadata would be
-/// larger than 4 GiB.
+/// @param container  container
+/// @param out_size   size in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes, `out_size` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdckpt_container_t, _sz: *mut u64) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdckpt_container_t, out_size: *mut u64) -> c_int {
+    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialized_size", container, |handle| {
-            ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
-            _sz.write_unaligned(handle.container.serialized_size()?);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            out_size.write_unaligned(handle.container.serialized_size()?);
             Ok(())
         })
     }
 }
 
-/// fdckpt_container_serialize writes the container to the dst_sz bytes at dst, which must not overlap with data that the
-/// container does not own a copy of.
+/// Writes a container to memory.
 ///
-/// On success returns FDCKPT_OK, and *_sz is how many bytes were written. If dst is too small, returns FDCKPT_ERR_BUFFER_TOO_SMALL,
-/// writes nothing to it, and *_sz is how many are needed (dst may be NULL if dst_sz is 0). On other failures *_sz is untouched:
-/// FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+/// @param container  container
+/// @param buffer     destination; must not overlap with borrowed, parsed or mapped data of the
+///                   container. May be NULL if capacity is 0. Written on success only.
+/// @param capacity   number of bytes at buffer
+/// @param out_size   number of bytes written; after FDCKPT_ERR_BUFFER_TOO_SMALL, the required
+///                   capacity
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_serialize(
     container: *const fdckpt_container_t,
-    dst: *mut c_void,
-    dst_sz: usize,
-    _sz: *mut usize,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes, `buffer` writable by this call alone,
+    // `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialize", container, |handle| {
-            ffi::ensure_non_null(_sz, ffi::ERR_NULL_OUT_PARAM)?;
-            let result = handle.container.serialize_into(ffi::slice_from_raw_mut(dst, dst_sz)?);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let result = handle.container.serialize_into(ffi::slice_from_raw_mut(buffer, capacity)?);
             match result {
-                Ok(size) => _sz.write_unaligned(size),
-                Err(Error::BufferTooSmall { needed, .. }) => _sz.write_unaligned(needed as usize),
+                Ok(size) => out_size.write_unaligned(size),
+                Err(Error::BufferTooSmall { needed, .. }) => out_size.write_unaligned(needed as usize),
                 Err(_) => {}
             }
             Ok(result.map(drop)?)
@@ -305,16 +459,26 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     }
 }
 
-/// fdckpt_container_write writes the container to the descriptor fd (a file, pipe or socket), from its current position on. A
-/// descriptor in non-blocking mode is waited for. Nothing is synced.
+/// Writes a container to a descriptor, from its current position. The container must be all of the
+/// file, so the file must be empty and at its start: the trailer is found at the end of the file,
+/// and offsets count from its start. Nothing is synced.
 ///
-/// The container must be all that the file has: its trailer is found at the file's end, and its offsets count from the file's
-/// begin. So write to a file that is empty, at its begin.
+/// @param container  container
+/// @param fd         descriptor of a file, pipe or socket open for writing; not closed. Waits for a
+///                   non-blocking one.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_IO                writing failed; the file is incomplete
+///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would
+///                                      exceed 4 GiB
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes; `fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_write", container, |handle| {
             Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?)
@@ -322,24 +486,36 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
     }
 }
 
-/// fdckpt_container_append updates the file that the container was parsed or opened from without writing its data again: behind
-/// all that it has, it gets the data that was set, and metadata that names these sections and those that stay.
+/// Updates the file that a container was parsed or opened from without rewriting its data: appends
+/// the sections that were set, then metadata that describes these and the sections that stay.
 ///
-/// fd must be open for reading and writing, and hold what was parsed. If its size, metadata or trailer are others, nothing is
-/// written (FDCKPT_ERR_INVALID_STATE); its data is not compared. What the file had stays in it: old data and metadata become a gap in the
-/// new data. To append again, open the file again: the container does not change. If it was not parsed but made by
-/// fdckpt_container_new, the file must be empty. On success fd's position is the end of the file.
+/// Old data and metadata remain in the file as a gap. To append again, open the file again: the
+/// container is not changed. After fdckpt_container_new the file must be empty.
 ///
-/// Data is written first, the trailer last. Where writing fails, the file is cut to the size that it had, and so is what it was.
-/// A crash meanwhile can leave it with a part of what was to be written, which most likely is no container; cut to its former
-/// size it is the old one again. Nothing is synced, so after a crash of the whole machine the trailer can be there, and data in
-/// front of it not. Nothing is locked: nobody else may write to the file meanwhile.
+/// If writing fails, the file is truncated to its former size, which restores it. A crash may leave
+/// a part of the appended bytes, which is not a container; truncated to its former size, the file is
+/// the old one again. Nothing is synced: after a system crash the trailer may exist without the
+/// data. Nothing is locked: no other process may write to the file meanwhile.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_INVALID_STATE; FDCKPT_ERR_OUT_OF_RANGE, a section that stays can't be read;
-/// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+/// @param container  container
+/// @param fd         descriptor open for reading and writing, of the file with the parsed size,
+///                   metadata and trailer (its data is not compared); not closed. On success its
+///                   position is the end of the file.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_STATE     the file is not the one that was parsed; nothing is written
+///         FDCKPT_ERR_OUT_OF_RANGE      a section that stays lies outside of the file
+///         FDCKPT_ERR_IO                reading or writing failed
+///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL, fd is negative, or the metadata would
+///                                      exceed 4 GiB
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes; `fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_append", container, |handle| {
             Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?)
@@ -347,38 +523,49 @@ pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_contai
     }
 }
 
-/// fdckpt_container_verify compares the file that was parsed or opened with what would be written for it: version 1, no type
-/// twice, sections one behind the other without gaps, metadata in the one form in which it is written. Calls found, which may
-/// be NULL, with context for each thing that is not so. What was set or removed since is not regarded; a container that was
-/// made by fdckpt_container_new has no findings.
+/// Compares the parsed file with its canonical form: version 1, no type twice, sections without
+/// gaps, canonical metadata. Changes since it was parsed do not matter. Reports at most one issue
+/// per token of the metadata; none after fdckpt_container_new.
 ///
-/// There can be as many findings as the metadata has tokens. Returns FDCKPT_OK if nothing was found, FDCKPT_ERR_VERIFY_FAILED if
-/// something was (which is not logged), FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+/// @param container  container
+/// @param callback   called on this thread for each issue; may be NULL
+/// @param context    passed to the callback
+/// @return FDCKPT_OK: the file is in canonical form
+///         FDCKPT_ERR_VERIFY_FAILED     issues were found
+///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may call it for one container that nobody changes.
+///
+/// # Safety
+/// `container` is a live handle that no other thread changes; `callback` is NULL or can be called with `context` (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_verify(
     container: *const fdckpt_container_t,
-    found: fdckpt_container_issue_fn_t,
+    callback: fdckpt_container_issue_fn_t,
     context: *mut c_void,
 ) -> c_int {
-    let findings = Cell::new(0);
-    let mut note = |finding: Issue| {
-        findings.set(findings.get() + 1);
-        let Some(found) = found else { return };
-        let mut line = FixedString::<{ TEXT_SIZE }>::new();
-        _ = write!(line, "{finding}");
-        let finding = fdckpt_container_issue_t {
-            offset: finding.offset.unwrap_or(FDCKPT_NO_OFFSET),
-            section: finding.section.map_or(FDCKPT_NO_SECTION, |section| section as u64),
-            text: line.as_c_str().as_ptr(),
+    let count = Cell::new(0);
+    let mut report = |found: Issue| {
+        count.set(count.get() + 1);
+        let Some(callback) = callback else { return };
+        let mut line = FixedString::<TEXT_SIZE>::new();
+        _ = write!(line, "{found}");
+        let issue = fdckpt_container_issue_t {
+            struct_size: size_of::<fdckpt_container_issue_t>(),
+            offset: found.offset.unwrap_or(FDCKPT_NO_OFFSET),
+            section: found.section.map_or(FDCKPT_NO_SECTION, |section| section as u64),
+            message: line.as_c_str().as_ptr(),
         };
-        // SAFETY: the host's function; what it gets lives until it returns.
-        unsafe { found(context, &finding) }
+        // SAFETY: the callback can be called with `context` (caller); the issue lives until it returns.
+        unsafe { callback(context, &issue) }
     };
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_verify", container, |handle| {
-            handle.container.verify_with(&mut note)?;
-            match findings.get() {
+            handle.container.verify_with(&mut report)?;
+            match count.get() {
                 0 => Ok(()),
                 issues => Err(Error::NotCanonical { issues }.into()),
             }
@@ -390,14 +577,16 @@ fn kind(r#type: c_int) -> Result<u8, InvalidArgument> {
     u8::try_from(r#type).map_err(|_| InvalidArgument("the section type must be 0 to 255"))
 }
 
+/// Writes a slice to out parameters.
+///
 /// # Safety
-/// Both pointers are good for a write.
-unsafe fn hand_out(data: &[u8], buf: *mut *const c_void, sz: *mut usize) {
-    // An empty slice can be anywhere: C gets an address that is one.
+/// Both pointers are valid for writes, at any alignment.
+unsafe fn write_slice(data: &[u8], out_data: *mut *const c_void, out_size: *mut usize) {
+    // An empty slice may dangle: C gets the address of an object.
     let address = if data.is_empty() { c"".as_ptr().cast() } else { data.as_ptr().cast() };
-    // SAFETY: the caller's promise.
+    // SAFETY: as required of both pointers.
     unsafe {
-        buf.write_unaligned(address);
-        sz.write_unaligned(data.len());
+        out_data.write_unaligned(address);
+        out_size.write_unaligned(data.len());
     }
 }

@@ -1,4 +1,6 @@
-//! The codes that C gets for errors.
+//! Result codes, and the code of each error. The comments of the codes of fdckpt.h are those of the header.
+
+#![allow(non_camel_case_types)]
 
 use std::ffi::{CStr, c_int};
 
@@ -18,20 +20,46 @@ pub(super) const ERR_UNSUP: c_int = -2;
 pub(super) const ERR_IO: c_int = -3;
 pub(super) const ERR_COMP: c_int = -4;
 
-// Those of fdckpt.h, which are none of the others.
-pub(super) const FDCKPT_OK: c_int = 0;
-pub(super) const FDCKPT_ERR_INVALID_ARGUMENT: c_int = -11;
-pub(super) const FDCKPT_ERR_INVALID_STATE: c_int = -12;
-pub(super) const FDCKPT_ERR_NO_MEMORY: c_int = -13;
-pub(super) const FDCKPT_ERR_BUFFER_TOO_SMALL: c_int = -14;
-pub(super) const FDCKPT_ERR_IO: c_int = -15;
-pub(super) const FDCKPT_ERR_FORMAT: c_int = -16;
-pub(super) const FDCKPT_ERR_CORRUPT: c_int = -17;
-pub(super) const FDCKPT_ERR_OUT_OF_RANGE: c_int = -18;
-pub(super) const FDCKPT_ERR_NOT_FOUND: c_int = -19;
-pub(super) const FDCKPT_ERR_VERIFY_FAILED: c_int = -20;
-pub(super) const FDCKPT_ERR_INTERNAL: c_int = -21;
-pub(super) const FDCKPT_ERR_CANCELLED: c_int = -22;
+/// Result codes. Functions that can fail return FDCKPT_OK or an error; functions that return a
+/// pointer return NULL, and fdckpt_last_error() has the code. Codes above 0 are no errors
+/// (fdckpt_inflate_status_t). No code of this enum is also a code of fd_checkpt.h.
+#[repr(C)]
+pub enum fdckpt_error_code_t {
+    /// Success.
+    FDCKPT_OK = 0,
+    /// An argument is invalid: NULL, misaligned, out of range, too large, or a struct without a
+    /// valid struct_size.
+    FDCKPT_ERR_INVALID_ARGUMENT = -11,
+    /// The object or file is in a state in which the call is not allowed.
+    FDCKPT_ERR_INVALID_STATE = -12,
+    /// Memory allocation failed. The call may be retried.
+    FDCKPT_ERR_NO_MEMORY = -13,
+    /// The caller's buffer is too small for the result; an out parameter has the required size.
+    /// Not logged.
+    FDCKPT_ERR_BUFFER_TOO_SMALL = -14,
+    /// A system call failed; fdckpt_last_error() has its errno.
+    FDCKPT_ERR_IO = -15,
+    /// The input is not in the expected format.
+    FDCKPT_ERR_FORMAT = -16,
+    /// The input is in the expected format, but corrupt or truncated.
+    FDCKPT_ERR_CORRUPT = -17,
+    /// The input refers to data outside of its own bounds.
+    FDCKPT_ERR_OUT_OF_RANGE = -18,
+    /// Nothing has this name, index, id or type. Not logged.
+    FDCKPT_ERR_NOT_FOUND = -19,
+    /// A verification found issues, which it reported to the callback. Not logged.
+    FDCKPT_ERR_VERIFY_FAILED = -20,
+    /// A defect of the library. Any function may return it; please report it.
+    FDCKPT_ERR_INTERNAL = -21,
+    /// The caller's progress callback cancelled the call. Not logged.
+    FDCKPT_ERR_CANCELLED = -22,
+}
+
+constants! { fdckpt_error_code_t:
+    FDCKPT_OK FDCKPT_ERR_INVALID_ARGUMENT FDCKPT_ERR_INVALID_STATE FDCKPT_ERR_NO_MEMORY FDCKPT_ERR_BUFFER_TOO_SMALL FDCKPT_ERR_IO
+    FDCKPT_ERR_FORMAT FDCKPT_ERR_CORRUPT FDCKPT_ERR_OUT_OF_RANGE FDCKPT_ERR_NOT_FOUND FDCKPT_ERR_VERIFY_FAILED FDCKPT_ERR_INTERNAL
+    FDCKPT_ERR_CANCELLED
+}
 
 /// The code of an error for a function of fd_checkpt.h.
 pub(super) fn fd_checkpt_code(error: &frame::Error) -> c_int {

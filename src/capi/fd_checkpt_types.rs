@@ -1,6 +1,6 @@
 //! The C structs of fd_checkpt.h, and how the engine borrows from them.
 //!
-//! Their layout is ABI: accessors of the header are compiled into the host program.
+//! Their layout is ABI: accessors of the header are compiled into the caller.
 
 #![allow(non_camel_case_types)]
 
@@ -91,19 +91,19 @@ pub struct fd_restore_private_mmio_t {
 /// The value of `fd` in mmio mode.
 pub(super) const NO_FD: c_int = -1;
 
-/// A handle of the C API, out of which the engine borrows for one call.
+/// A handle of the C API, from which the engine borrows for one call.
 pub(super) trait Handle {
     type Engine<'h>;
 
-    /// Borrows the members that the engine needs, each on its own: LZ4 has kept the address of earlier chunks in the ring, so no
-    /// reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
+    /// Borrows the fields that the engine needs, each on its own: LZ4 keeps addresses of earlier chunks in the ring, so
+    /// no reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
     ///
     /// # Safety
-    /// The handle was initialised by one of its init functions, the memory that init was given is still there, and nobody else uses
-    /// either for `'h`.
+    /// The handle was initialised by one of its init functions, the memory given to init is still valid, and nobody
+    /// else uses either for `'h`.
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Self::Engine<'h>;
 
-    /// What the handle can do next.
+    /// Returns what the handle can do next.
     ///
     /// # Safety
     /// As for [`fail`](Self::fail).
@@ -112,13 +112,13 @@ pub(super) trait Handle {
     /// Marks the handle failed.
     ///
     /// # Safety
-    /// It was initialised, and nobody else uses it now.
+    /// The handle was initialised, and nobody else uses it now.
     unsafe fn fail(handle: NonNull<Self>);
 
-    /// Gives back what init took.
+    /// Frees what init allocated.
     ///
     /// # Safety
-    /// As for [`fail`](Self::fail); may have been given back before.
+    /// As for [`fail`](Self::fail); it may have been freed before.
     unsafe fn release(handle: NonNull<Self>);
 }
 
@@ -128,8 +128,9 @@ impl Handle for fd_checkpt_t {
     #[inline]
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Encoder<'h> {
         let handle = handle.as_ptr();
-        // SAFETY: the handle is initialised, so `fd` says which part of the union is in use, `lz4` is the state that init made
-        // and only ever used with this ring, and the caller answers for the buffer, region and descriptor given to init.
+        // SAFETY: the handle is initialised (required), so `fd` says which field of the union is in use, and `lz4` is
+        // the state that init made and that is only ever used with this ring. Buffer, region and descriptor given to
+        // init are still valid and used by nobody else (required).
         unsafe {
             let offset = &mut (*handle).off;
             let sink = if (*handle).fd >= 0 {
@@ -154,17 +155,18 @@ impl Handle for fd_checkpt_t {
 
     #[inline]
     unsafe fn phase(handle: NonNull<Self>) -> FrameState {
-        // SAFETY: the caller's promise.
+        // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style }
     }
 
     unsafe fn fail(handle: NonNull<Self>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style = FrameState::FAILED }
     }
 
     unsafe fn release(handle: NonNull<Self>) {
-        // SAFETY: init made it, and it is forgotten here.
+        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL
+        // once freed.
         unsafe { Compressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
@@ -175,7 +177,7 @@ impl Handle for fd_restore_t {
     #[inline]
     unsafe fn engine<'h>(handle: NonNull<Self>) -> Decoder<'h> {
         let handle = handle.as_ptr();
-        // SAFETY: as for fd_checkpt_t.
+        // SAFETY: as for `fd_checkpt_t`: the handle is initialised, what was given to init is still valid (required).
         unsafe {
             let offset = &mut (*handle).off;
             let source = if (*handle).fd >= 0 {
@@ -209,27 +211,29 @@ impl Handle for fd_restore_t {
 
     #[inline]
     unsafe fn phase(handle: NonNull<Self>) -> FrameState {
-        // SAFETY: the caller's promise.
+        // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style }
     }
 
     unsafe fn fail(handle: NonNull<Self>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style = FrameState::FAILED }
     }
 
     unsafe fn release(handle: NonNull<Self>) {
-        // SAFETY: init made it, and it is forgotten here.
+        // SAFETY: the handle is initialised and used by nobody else (required); its state was made by init, or is NULL
+        // once freed.
         unsafe { Decompressor::free_raw(std::mem::replace(&mut (*handle.as_ptr()).lz4, std::ptr::null_mut())) }
     }
 }
 
 /// # Safety
-/// `mem` is not NULL; its `sz` bytes, as far as an object can have so many, are the library's alone for now.
+/// `mem` is not NULL; its `sz` bytes, at most `isize::MAX` of them, are valid for reads and writes and used by nobody
+/// else for `'h`.
 #[inline]
 unsafe fn io_buffer<'h>(mem: *mut uchar, sz: ulong) -> &'h mut [u8] {
     let size = usize::try_from(sz).unwrap_or(usize::MAX).min(isize::MAX as usize);
-    // SAFETY: passed on to the caller.
+    // SAFETY: not NULL, and `size` bytes are valid and used by nobody else (required).
     unsafe { std::slice::from_raw_parts_mut(mem, size) }
 }
 

@@ -1,8 +1,10 @@
 //! Between C and the library: pointers are checked, panics stop, errors become return codes.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use super::call_error::CallError;
@@ -14,8 +16,8 @@ use crate::error_base::{Internal, InvalidArgument, OutOfMemory};
 use crate::file_error::FileError;
 use crate::frame::{self, FrameStyle};
 use crate::mapped_file::map_file;
+use crate::sys::cancel::CancelGuard;
 use crate::sys::mmap::Mmap;
-use crate::sys::process::CancelGuard;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// Calls the engine of the handle at `pointer`, and returns a code of fd_checkpt.h.
@@ -159,7 +161,7 @@ pub(super) fn ensure_non_null<T>(pointer: *const T, message: &'static str) -> Re
 /// Runs the body of a function of fdckpt.h, and returns a code. The thread is not cancelled meanwhile: files are opened and closed in
 /// many places, each of which would be a cancellation point.
 pub(super) fn ffi_call(function: &'static CStr, body: impl FnOnce() -> Result<(), CallError>) -> c_int {
-    let _uncancelled = CancelGuard::begin();
+    let _uncancelled = CancelGuard::new();
     match catch_panic(body) {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report(function, &error),
@@ -279,6 +281,16 @@ pub(super) unsafe fn str_from_c<'t>(text: *const c_char) -> Result<&'t str, Inva
     // SAFETY: `text` is non-null, so it is a C string (contract of this function).
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str().map_err(|_| InvalidArgument("the name is not UTF-8"))
+}
+
+/// The caller's path.
+///
+/// # Safety
+/// `path` is NULL, or a C string that lives and does not change for `'p`.
+pub(super) unsafe fn path_from_c<'p>(path: *const c_char) -> Result<&'p Path, InvalidArgument> {
+    ensure_non_null(path, "the path is NULL")?;
+    // SAFETY: `path` is non-null, so it is a C string (contract of this function).
+    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
 }
 
 /// The caller's descriptor.

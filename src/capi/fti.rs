@@ -1,192 +1,237 @@
-//! The functions fdckpt_fti_* of fdckpt.h that save and recover a program's variables. The comments here are those of the header.
+//! The functions fdckpt_fti_* of fdckpt.h that save and recover a program's variables. The comments here are those of
+//! the header.
 
 #![allow(non_camel_case_types)]
 
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::Path;
 
 use super::ffi;
+use super::options::sync;
+use super::struct_size::{Output, growable, read, read_or_default};
 use crate::alloc::try_with_capacity;
 use crate::error_base::InvalidArgument;
 use crate::fti::Error;
 use crate::fti::{
-    self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, SyncMode, UpdateMode, UpdateOptions,
-    Updated, Writer,
+    self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated,
+    Writer,
 };
 
-/// A program's variables, and how they lie in its checkpoint files: those of FTI, the Fault Tolerance Interface (FTI-FF, one file
-/// per rank). docs/format/fti-ff.md specifies them.
+/// The variables of a program and their layout in its checkpoint files, in the format FTI-FF of FTI,
+/// the Fault Tolerance Interface: one file per rank (docs/format/fti-ff.md).
 ///
-/// It is made by fdckpt_fti_new, freed by fdckpt_fti_free, and used by one thread at a time. A call that fails leaves it as it
-/// was.
+/// Created by fdckpt_fti_new, freed by fdckpt_fti_free. A call that fails leaves it as it was.
 pub struct fdckpt_fti_t {
     writer: Writer,
     /// In order of protection.
-    protected: Vec<Place>,
+    protected: Vec<ProtectedVariable>,
 }
 
-/// Where a variable is in the host's memory.
+/// A variable in the caller's memory.
 #[derive(Clone, Copy)]
-struct Place {
+struct ProtectedVariable {
     id: i32,
     memory: *mut c_void,
     size: usize,
 }
 
-/// Generations of the format. Files have no version, and no FTI reads a file of another generation than its own. FTI 1.1.
-pub const FDCKPT_FTI_FORMAT_1_1: c_int = 1;
-/// FTI 1.2.
-pub const FDCKPT_FTI_FORMAT_1_2: c_int = 2;
-/// FTI 1.3.
-pub const FDCKPT_FTI_FORMAT_1_3: c_int = 3;
-/// FTI 1.4.0.
-pub const FDCKPT_FTI_FORMAT_1_4_0: c_int = 4;
-/// FTI 1.4.1 to 1.6. Files have less than 2 GiB.
-pub const FDCKPT_FTI_FORMAT_1_4_1: c_int = 5;
-/// FTI after 1.6 (since July 2021).
-pub const FDCKPT_FTI_FORMAT_POST_1_6: c_int = 6;
+/// Versions of the file format, by the releases of FTI that write them. Files do not store the
+/// version, and each FTI reads its own only.
+#[repr(C)]
+pub enum fdckpt_fti_format_t {
+    /// FTI 1.1.
+    FDCKPT_FTI_FORMAT_1_1 = 1,
+    /// FTI 1.2.
+    FDCKPT_FTI_FORMAT_1_2 = 2,
+    /// FTI 1.3.
+    FDCKPT_FTI_FORMAT_1_3 = 3,
+    /// FTI 1.4.0.
+    FDCKPT_FTI_FORMAT_1_4_0 = 4,
+    /// FTI 1.4.1 to 1.6. Files are smaller than 2 GiB.
+    FDCKPT_FTI_FORMAT_1_4_1 = 5,
+    /// FTI after 1.6 (since July 2021).
+    FDCKPT_FTI_FORMAT_POST_1_6 = 6,
+}
 
-/// What a file has to survive that is saved. However much that is, at any time that a process can see, its name stands for a whole
-/// file: the old one or the new one. This one: a crash of the machine; once the save has succeeded, the new file has its name
-/// for good (data and folder are synced).
-pub const FDCKPT_SYNC_FULL: c_int = 0;
-/// A crash of the machine (the data is synced); which of the files has the name then, is for the file system to say.
-pub const FDCKPT_SYNC_DATA: c_int = 1;
-/// The end of the process alone. A crash of the machine can leave the name with a file that lacks data.
-pub const FDCKPT_SYNC_NONE: c_int = 2;
+constants! { fdckpt_fti_format_t:
+    FDCKPT_FTI_FORMAT_1_1 FDCKPT_FTI_FORMAT_1_2 FDCKPT_FTI_FORMAT_1_3 FDCKPT_FTI_FORMAT_1_4_0 FDCKPT_FTI_FORMAT_1_4_1
+    FDCKPT_FTI_FORMAT_POST_1_6
+}
 
-/// What a file is to be like. Members that are 0 stand for what is usual.
+/// Options of a checkpoint file. Initialise with FDCKPT_FTI_OPTIONS_INIT and set format; every other
+/// field is then 0 and has its default.
 #[repr(C)]
 pub struct fdckpt_fti_options_t {
-    /// One of FDCKPT_FTI_*. Must be given.
-    pub generation: c_int,
-    /// Number of the checkpoint. Generations A and B don't have it.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Format to write, FDCKPT_FTI_FORMAT_*. Required.
+    pub format: c_int,
+    /// Number of the checkpoint. Not stored in formats 1.1 and 1.2.
     pub ckpt_id: c_int,
-    /// How many threads may hash and write; they are gone when the call returns. 0 and 1: the caller's alone.
+    /// Maximum number of threads that hash and write, the caller's included. 0 and 1: the caller's
+    /// alone.
     pub threads: c_int,
-    /// One of FDCKPT_SYNC_*.
+    /// Durability, FDCKPT_SYNC_*.
     pub sync: c_int,
-    /// At level 2 the size of the file of the left neighbour in the group, else 0.
-    pub partner_fs: u64,
-    /// At level 3 the largest size of a file in the group, else 0.
-    pub group_fs: u64,
-    /// Nanoseconds since 1970 to be told as the time; 0: now. With a time that is given, the same variables give the same file.
-    pub timestamp: i64,
+    /// Level 2: size in bytes of the file of the left neighbour in the group. Else 0.
+    pub partner_file_size: u64,
+    /// Level 3: size in bytes of the largest file in the group. Else 0.
+    pub group_max_file_size: u64,
+    /// Time to store, in nanoseconds since 1970. 0: now. With a given time, the same variables give
+    /// the same file.
+    pub timestamp_ns: i64,
 }
 
-/// By which hash it is told whether a block has changed: MD5, which is the usual one, takes 16 bytes for each block.
-pub const FDCKPT_FTI_HASH_MD5: c_int = 1;
-/// CRC-32 is many times as fast and takes 4 bytes, but one in four thousand million changes of a block goes unnoticed.
-pub const FDCKPT_FTI_HASH_CRC32: c_int = 2;
+growable! { fdckpt_fti_options_t { first_size: 48, last: timestamp_ns: i64, init: "FDCKPT_FTI_OPTIONS_INIT" } }
 
-/// What a crash in the middle of an update leaves: the old state or the new one. What changes is written to a journal (path with
-/// .journal behind it) and synced before a byte of the file changes; where most of the file changes, a new one takes its place. What
-/// a crash has interrupted, the next fdckpt_fti_* or fdckpt_fti_file_* function that opens the file ends.
-pub const FDCKPT_FTI_UPDATE_JOURNALED: c_int = 0;
-/// A file that is neither, which its hashes tell: what changes is at once written to its place, as FTI does it.
-pub const FDCKPT_FTI_UPDATE_IN_PLACE: c_int = 1;
+/// Hashes that detect changed blocks.
+#[repr(C)]
+pub enum fdckpt_fti_hash_t {
+    /// MD5, 16 bytes per block. The default.
+    FDCKPT_FTI_HASH_MD5 = 1,
+    /// CRC-32, 4 bytes per block; many times faster, but misses a change with probability 2^-32.
+    FDCKPT_FTI_HASH_CRC32 = 2,
+}
 
-/// What a differential checkpoint is to be like. Members that are 0 stand for what is usual.
+constants! { fdckpt_fti_hash_t: FDCKPT_FTI_HASH_MD5 FDCKPT_FTI_HASH_CRC32 }
+
+/// How an update changes the file.
+#[repr(C)]
+pub enum fdckpt_fti_update_mode_t {
+    /// Atomically: after a crash the file has its old or its new state. Changes are first written to
+    /// a journal (the path with .journal appended) and synced; if most of the file changes, a new
+    /// file replaces it. The next fdckpt_fti_* or fdckpt_fti_file_* function that opens the file
+    /// completes an interrupted update.
+    FDCKPT_FTI_UPDATE_JOURNALED = 0,
+    /// In place, as FTI does: a crash may leave a mix of both states, which the hashes reveal.
+    FDCKPT_FTI_UPDATE_IN_PLACE = 1,
+}
+
+constants! { fdckpt_fti_update_mode_t: FDCKPT_FTI_UPDATE_JOURNALED FDCKPT_FTI_UPDATE_IN_PLACE }
+
+/// Options of a differential checkpoint. Initialise with FDCKPT_FTI_UPDATE_OPTIONS_INIT: every other
+/// field is then 0 and has its default.
 #[repr(C)]
 pub struct fdckpt_fti_update_options_t {
-    /// Bytes of a block, 512 to 65535; 0: 16384.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Size of a block in bytes, 512 to 65535. 0: 16384.
     pub block_size: c_int,
-    /// FDCKPT_FTI_HASH_MD5 or FDCKPT_FTI_HASH_CRC32; 0: MD5.
+    /// FDCKPT_FTI_HASH_*. 0: FDCKPT_FTI_HASH_MD5.
     pub hash: c_int,
-    /// FDCKPT_FTI_UPDATE_JOURNALED or FDCKPT_FTI_UPDATE_IN_PLACE.
+    /// FDCKPT_FTI_UPDATE_*.
     pub mode: c_int,
-    /// 1: the hashes are kept in a file (path with .hashes behind it), and taken from there after a restart. 0: they are not, and the first
-    /// update after a restart writes all.
-    pub keep_hashes: c_int,
+    /// 1: the hashes are saved to a file (the path with .hashes appended) and used after a restart.
+    /// 0: they are not; the first update after a restart writes all data.
+    pub save_hashes: c_int,
 }
+
+growable! { fdckpt_fti_update_options_t { first_size: 24, last: save_hashes: c_int, init: "FDCKPT_FTI_UPDATE_OPTIONS_INIT" } }
 
 impl fdckpt_fti_update_options_t {
     /// # Safety
-    /// `update` is NULL or good for a read.
-    unsafe fn read(update: *const Self) -> Result<UpdateOptions, InvalidArgument> {
+    /// `options` is NULL or readable for its struct_size.
+    unsafe fn read(options: *const Self) -> Result<UpdateOptions, InvalidArgument> {
+        // SAFETY: as required of `options`.
+        let from = unsafe { read_or_default(options)? };
         let mut options = UpdateOptions::default();
-        if update.is_null() {
-            return Ok(options);
-        }
-        // SAFETY: not NULL, so good for a read.
-        let from = unsafe { update.read_unaligned() };
         if from.block_size != 0 {
-            // What is out of range, is told to be.
+            // Negative sizes become one that is out of range too.
             options.block_size = usize::try_from(from.block_size).unwrap_or(usize::MAX);
         }
         options.hash = match from.hash {
             0 | FDCKPT_FTI_HASH_MD5 => BlockHash::Md5,
             FDCKPT_FTI_HASH_CRC32 => BlockHash::Crc32,
-            _ => return Err(InvalidArgument("the hash is neither FDCKPT_FTI_HASH_MD5 nor FDCKPT_FTI_HASH_CRC32")),
+            _ => return Err(InvalidArgument("hash is none of FDCKPT_FTI_HASH_*")),
         };
         options.mode = match from.mode {
             FDCKPT_FTI_UPDATE_JOURNALED => UpdateMode::Safe,
             FDCKPT_FTI_UPDATE_IN_PLACE => UpdateMode::InPlace,
-            _ => return Err(InvalidArgument("the mode is neither FDCKPT_FTI_UPDATE_JOURNALED nor FDCKPT_FTI_UPDATE_IN_PLACE")),
+            _ => return Err(InvalidArgument("mode is none of FDCKPT_FTI_UPDATE_*")),
         };
-        options.keep_hashes = from.keep_hashes != 0;
+        options.keep_hashes = from.save_hashes != 0;
         Ok(options)
     }
 }
 
-/// What an update has done.
+/// Result of a differential checkpoint. Initialise with FDCKPT_FTI_UPDATE_STATS_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_update_stats_t {
-    /// How many blocks the data has.
-    pub blocks: u64,
-    /// How many of them have changed.
-    pub changed: u64,
-    /// Bytes of data in those.
-    pub bytes: u64,
-    /// 1 if all data counted as changed, since nothing was known of the file: there was none, or another one.
-    pub full: c_int,
-    /// 1 if the hashes were kept. That it fails is no error: the first update after a restart writes all then.
-    pub kept_hashes: c_int,
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Number of blocks of data.
+    pub block_count: u64,
+    /// Number of blocks that changed.
+    pub changed_block_count: u64,
+    /// Number of bytes of data in these.
+    pub changed_bytes: u64,
+    /// 1 if all data was written because the previous contents were unknown, else 0.
+    pub is_full: c_int,
+    /// 1 if the hashes were saved, else 0. Failing to save them is no error: the first update after
+    /// a restart writes all data.
+    pub hashes_saved: c_int,
 }
 
+growable! { fdckpt_fti_update_stats_t { first_size: 40, last: hashes_saved: c_int, init: "FDCKPT_FTI_UPDATE_STATS_INIT" } }
+
 impl fdckpt_fti_update_stats_t {
-    /// # Safety
-    /// `to` is NULL or good for a write.
-    unsafe fn write(to: *mut Self, updated: &Updated) {
+    fn new(updated: &Updated) -> Self {
         let &Updated { blocks, changed, bytes, full, kept_hashes, .. } = updated;
-        if !to.is_null() {
-            // SAFETY: the caller's promise.
-            unsafe { to.write_unaligned(Self { blocks, changed, bytes, full: full.into(), kept_hashes: kept_hashes.into() }) }
+        Self {
+            struct_size: size_of::<Self>(),
+            block_count: blocks,
+            changed_block_count: changed,
+            changed_bytes: bytes,
+            is_full: full.into(),
+            hashes_saved: kept_hashes.into(),
         }
     }
 }
 
-/// Nothing is pending: no update of the file was begun and not ended.
-pub const FDCKPT_FTI_TRANSACTION_IDLE: c_int = 0;
-/// One that a crash has interrupted: the next who opens the file ends it.
-pub const FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY: c_int = 1;
-/// One that fdckpt_fti_prepare has prepared.
-pub const FDCKPT_FTI_TRANSACTION_PREPARED: c_int = 2;
+/// Whether an update of a file is pending.
+#[repr(C)]
+pub enum fdckpt_fti_transaction_state_t {
+    /// No update is pending.
+    FDCKPT_FTI_TRANSACTION_IDLE = 0,
+    /// A crash interrupted an update; the next function that opens the file completes it.
+    FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY = 1,
+    /// An update is prepared (fdckpt_fti_prepare) and waits for fdckpt_fti_resolve.
+    FDCKPT_FTI_TRANSACTION_PREPARED = 2,
+}
 
-/// What becomes of an update that was prepared: the file gets its new state.
-pub const FDCKPT_FTI_COMMIT: c_int = 1;
-/// The file keeps its old state.
-pub const FDCKPT_FTI_ROLLBACK: c_int = 2;
+constants! { fdckpt_fti_transaction_state_t:
+    FDCKPT_FTI_TRANSACTION_IDLE FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY FDCKPT_FTI_TRANSACTION_PREPARED
+}
+
+/// Outcomes of a prepared update.
+#[repr(C)]
+pub enum fdckpt_fti_decision_t {
+    /// The file gets its new state.
+    FDCKPT_FTI_COMMIT = 1,
+    /// The file keeps its old state.
+    FDCKPT_FTI_ROLLBACK = 2,
+}
+
+constants! { fdckpt_fti_decision_t: FDCKPT_FTI_COMMIT FDCKPT_FTI_ROLLBACK }
 
 impl fdckpt_fti_options_t {
     /// # Safety
-    /// `options` is NULL or good for a read.
+    /// `options` is NULL or readable for its struct_size.
     pub(super) unsafe fn read(options: *const Self) -> Result<Options, InvalidArgument> {
         ffi::ensure_non_null(options, "the pointer to the options is NULL")?;
-        // SAFETY: not NULL, so good for a read.
-        let from = unsafe { options.read_unaligned() };
-        let mut options = Options::new(generation(from.generation)?, from.ckpt_id);
+        // SAFETY: not NULL, so readable for its struct_size (required).
+        let from = unsafe { read(options)? };
+        let mut options = Options::new(format_version(from.format)?, from.ckpt_id);
         options.threads = threads(from.threads)?;
         options.sync = sync(from.sync)?;
-        options.partner_fs = Some(from.partner_fs).filter(|size| *size > 0);
-        options.group_fs = Some(from.group_fs).filter(|size| *size > 0);
-        options.timestamp = Some(from.timestamp).filter(|time| *time != 0);
+        options.partner_fs = Some(from.partner_file_size).filter(|size| *size > 0);
+        options.group_fs = Some(from.group_max_file_size).filter(|size| *size > 0);
+        options.timestamp = Some(from.timestamp_ns).filter(|time| *time != 0);
         Ok(options)
     }
 }
 
-fn generation(number: c_int) -> Result<FormatVersion, InvalidArgument> {
+fn format_version(number: c_int) -> Result<FormatVersion, InvalidArgument> {
     match number {
         FDCKPT_FTI_FORMAT_1_1 => Ok(FormatVersion::V1_1),
         FDCKPT_FTI_FORMAT_1_2 => Ok(FormatVersion::V1_2),
@@ -194,7 +239,7 @@ fn generation(number: c_int) -> Result<FormatVersion, InvalidArgument> {
         FDCKPT_FTI_FORMAT_1_4_0 => Ok(FormatVersion::V1_4_0),
         FDCKPT_FTI_FORMAT_1_4_1 => Ok(FormatVersion::V1_4_1),
         FDCKPT_FTI_FORMAT_POST_1_6 => Ok(FormatVersion::Post1_6),
-        _ => Err(InvalidArgument("the generation is none of FDCKPT_FTI_FORMAT_1_1 to FDCKPT_FTI_FORMAT_POST_1_6")),
+        _ => Err(InvalidArgument("format is none of FDCKPT_FTI_FORMAT_*")),
     }
 }
 
@@ -202,54 +247,63 @@ pub(super) fn threads(number: c_int) -> Result<usize, InvalidArgument> {
     usize::try_from(number).map(|number| number.max(1)).map_err(|_| InvalidArgument("the number of threads is negative"))
 }
 
-pub(super) fn sync(number: c_int) -> Result<SyncMode, InvalidArgument> {
-    match number {
-        FDCKPT_SYNC_FULL => Ok(SyncMode::Full),
-        FDCKPT_SYNC_DATA => Ok(SyncMode::Data),
-        FDCKPT_SYNC_NONE => Ok(SyncMode::None),
-        _ => Err(InvalidArgument("the sync is none of FDCKPT_SYNC_*")),
-    }
-}
-
-/// # Safety
-/// `path` is NULL, or a C string that stays for `'p`.
-pub(super) unsafe fn path<'p>(path: *const c_char) -> Result<&'p Path, InvalidArgument> {
-    ffi::ensure_non_null(path, "the path is NULL")?;
-    // SAFETY: not NULL, so a C string.
-    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
-}
-
-/// fdckpt_fti_new returns an object without variables, or NULL if memory could not be had.
+/// Creates an object without variables.
+///
+/// @return object, to be freed with fdckpt_fti_free; or NULL, fdckpt_last_error() has the code:
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_fti_new() -> *mut fdckpt_fti_t {
     ffi::ffi_new(c"fdckpt_fti_new", || Ok(fdckpt_fti_t { writer: Writer::new(), protected: Vec::new() }))
 }
 
-/// fdckpt_fti_free frees the object. It may be NULL.
+/// Frees an object.
+///
+/// @param fti  object; may be NULL
+///
+/// Thread safety: any thread that is the last to use the object.
+///
+/// # Safety
+/// `fti` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
-    // SAFETY: the caller has it from fdckpt_fti_new, and uses it no more.
+    // SAFETY: NULL or a live handle that nobody else uses (caller).
     unsafe { ffi::free(c"fdckpt_fti_free", fti) }
 }
 
-/// fdckpt_fti_protect adds a variable: a number of the program's choice, and its sz bytes at mem, which are read by
-/// fdckpt_fti_checkpoint and written by fdckpt_fti_recover. Of a number that is protected already, it changes memory and size:
-/// so a variable grows and shrinks. mem may be NULL if sz is 0. Nothing is copied: the memory must be there as long as one of
-/// these calls can come, is changed by nobody during them, and has no byte in common with another variable's.
+/// Adds a variable, or changes memory and size of the variable with this id: variables may grow and
+/// shrink.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// @param fti   object
+/// @param id    id of the variable, chosen by the program
+/// @param data  memory of the variable, read by fdckpt_fti_checkpoint and the like, written by
+///              fdckpt_fti_recover; not copied: must remain valid until the variable is unprotected
+///              or the object freed, must not be used by others during these calls, and must not
+///              overlap with another variable. May be NULL if size is 0.
+/// @param size  size of the variable in bytes
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or size is too large
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread uses; `data` is readable and writable for `size` bytes as long as it is
+/// protected (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, mem: *mut c_void, sz: usize) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, data: *mut c_void, size: usize) -> c_int {
+    // SAFETY: `fti` is NULL or a live handle of this thread alone; `data` stays valid as long as it is protected
+    // (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
-            ffi::slice_from_raw_mut(mem, sz)?;
-            let place = Place { id, memory: mem, size: sz };
-            match fti.protected.iter_mut().find(|place| place.id == id) {
-                Some(there) => *there = place,
+            ffi::slice_from_raw_mut(data, size)?;
+            let variable = ProtectedVariable { id, memory: data, size };
+            match fti.protected.iter_mut().find(|existing| existing.id == id) {
+                Some(existing) => *existing = variable,
                 None => {
                     fti.protected.try_reserve(1)?;
-                    fti.protected.push(place);
+                    fti.protected.push(variable);
                 }
             }
             Ok(())
@@ -257,208 +311,319 @@ pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, m
     }
 }
 
-/// fdckpt_fti_unprotect removes a variable. The next checkpoint lays out all that are left anew.
+/// Removes a variable. The next checkpoint lays out the remaining ones anew.
 ///
-/// Returns FDCKPT_OK, or FDCKPT_ERR_NOT_FOUND if there is none of this number.
+/// @param fti  object
+/// @param id   id of the variable
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         no variable has this id
+///         FDCKPT_ERR_INVALID_ARGUMENT  fti is NULL
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `fti` is NULL or a live handle of this thread alone (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_unprotect", fti, |fti| {
-            let at = fti.protected.iter().position(|place| place.id == id).ok_or(Error::VariableNotFound { id })?;
-            fti.protected.remove(at);
+            let index = fti.protected.iter().position(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
+            fti.protected.remove(index);
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_checkpoint saves all protected variables to the file path. What has that name is replaced, when the new file is
-/// complete: under a name of its own (.fdckpt-*.tmp in the same folder; a process that is killed can leave it) it is written, then
-/// synced as the options say, then renamed. It has the permissions that new files have; a symbolic link is replaced itself.
+/// Saves all protected variables to a file, replacing a file at the path atomically: a temporary
+/// file in the same directory (.fdckpt-*.tmp; a killed process may leave it) is written, synced as
+/// the options say, and renamed. It has the permissions of new files; a symbolic link is replaced
+/// itself.
 ///
-/// Variables keep their places in the file from one checkpoint to the next; one that grows gets a further place behind all others.
-/// So it is in files of FTI too, which reads these.
+/// Variables keep their offsets in the file from one checkpoint to the next; one that grows
+/// continues after all others, as in files of FTI, which reads these files.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT, which includes sizes that the generation can't hold; FDCKPT_ERR_IO;
-/// FDCKPT_ERR_NO_MEMORY. Then path is what it was; but if it was syncing the folder that failed, it is the new file, and a crash
-/// can bring the old one back.
+/// @param fti      object
+/// @param path     path of the file, NUL-terminated
+/// @param options  copied
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format
+///                                      cannot store a size
+///         FDCKPT_ERR_IO                writing failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         If the call fails, the path is as before; but if the fsync of the directory failed, it
+///         has the new file, and a system crash may restore the old one.
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an
+/// input struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_checkpoint(
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with valid variables; `path` NULL or a C string;
+    // `options` NULL or readable for its struct_size (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_checkpoint", fti, |fti| {
-            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
+            let (path, options) = (ffi::path_from_c(path)?, fdckpt_fti_options_t::read(options)?);
             let variables = fti.variables()?;
             Ok(fti.writer.checkpoint(path, &options, &variables)?)
         })
     }
 }
 
-/// fdckpt_fti_update makes a differential checkpoint: it brings the file path to the state of all protected variables, and writes what
-/// has changed since the last update, by blocks. The file is as fdckpt_fti_checkpoint writes it, of generation C, D0, D or E. update may be
-/// NULL, which stands for what is usual, and _updated may be NULL.
+/// Makes a differential checkpoint: brings a file to the state of all protected variables, and
+/// writes only the blocks that changed since the last update. The result is a file as
+/// fdckpt_fti_checkpoint writes it, in format 1.3 or later.
 ///
-/// What is in the file, the object knows from its own last update; after fdckpt_fti_recover of the same file, from hashes that were kept. In
-/// any other case, also where it was a copy that was recovered, and where somebody else has changed the file since, all is written. Ordinary checkpoints to other files make no
-/// difference. docs/format/fti-journal.md tells in which order all is written and synced; durability of the options says
-/// whether it is synced at all: for FDCKPT_SYNC_NONE it is safe for the end of the process alone.
+/// The previous contents are known from the last update by this object or, after fdckpt_fti_recover
+/// of the same file, from the saved hashes. Otherwise (a copy was recovered, or another process
+/// changed the file) all data is written. Checkpoints to other files make no difference.
+/// docs/format/fti-journal.md has the order of writes and syncs; with FDCKPT_SYNC_NONE the update
+/// survives the end of the process only.
 ///
-/// Returns FDCKPT_OK and fills *_updated, or on failure FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_IO, FDCKPT_ERR_NO_MEMORY, or FDCKPT_ERR_INVALID_STATE:
-/// somebody else is updating the file (it is locked by flock meanwhile), or a prepared update is pending. Then, in the mode
-/// FDCKPT_FTI_UPDATE_JOURNALED, the file has its old state, or the new one, or gets that when it is opened next; in the mode FDCKPT_FTI_UPDATE_IN_PLACE
-/// it may be damaged. In both, the next update that succeeds makes it whole.
+/// @param fti             object
+/// @param path            path of the file, NUL-terminated; not a symbolic link. The file must not
+///                        be read by others meanwhile. It keeps its permissions, and files created
+///                        beside it get them too.
+/// @param options         copied
+/// @param update_options  copied; NULL: defaults
+/// @param out_stats       initialised with FDCKPT_FTI_UPDATE_STATS_INIT; written on success. May be
+///                        NULL.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_STATE     another process is updating the file (it is locked by
+///                                      flock), or a prepared update is pending
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, the format cannot
+///                                      store a size, or out_stats is not initialised
+///         FDCKPT_ERR_IO                reading or writing failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         After a failure the file has, or gets when it is opened next, its old or its new state;
+///         with FDCKPT_FTI_UPDATE_IN_PLACE it may be corrupt. The next update that succeeds restores
+///         it.
 ///
-/// Nobody may read the file meanwhile. It must not be a symbolic link. It keeps its permissions, and what is made beside it gets them.
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread uses, whose variables are readable; `path` is a C string, `options` an
+/// input struct, `update_options` NULL or an input struct, `out_stats` NULL or an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_update(
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
-    update: *const fdckpt_fti_update_options_t,
-    _updated: *mut fdckpt_fti_update_stats_t,
+    update_options: *const fdckpt_fti_update_options_t,
+    out_stats: *mut fdckpt_fti_update_stats_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { change(c"fdckpt_fti_update", fti, path, options, update, _updated, Writer::update) }
+    // SAFETY: `fti`, `path` and the structs are as `change` requires them (caller).
+    unsafe { change(c"fdckpt_fti_update", fti, path, options, update_options, out_stats, Writer::update) }
 }
 
-/// fdckpt_fti_prepare does the first half of fdckpt_fti_update, for several files that are to come to their new states together, each
-/// of another process: all that is needed is in the journal, but the file keeps its old state until fdckpt_fti_resolve is told
-/// what becomes of it. When all processes have prepared, all commit; where one could not, all abandon. After a crash,
-/// fdckpt_fti_transaction_state tells each which state it can give: where all have the newest one, prepared or committed already, all commit, else all
-/// abandon. (So no process may prepare the next one before all have committed this one.) The memory can change as soon as the call
-/// returns.
+/// Prepares an update: the first phase of a two-phase commit of several files, each of another
+/// process. Everything needed is written to the journal, but the file keeps its old state until
+/// fdckpt_fti_resolve. The variables may change as soon as the call returns.
 ///
-/// The mode must be FDCKPT_FTI_UPDATE_JOURNALED. Until it is settled, functions that open the file return FDCKPT_ERR_INVALID_STATE.
+/// When all processes have prepared, all commit; if one failed, all roll back. After a crash,
+/// fdckpt_fti_transaction_state tells each process which state it can provide: if all have the
+/// newest one, prepared or committed, all commit, else all roll back. So no process may prepare the
+/// next update before all have committed this one. Until it is resolved, functions that open the
+/// file return FDCKPT_ERR_INVALID_STATE.
 ///
-/// Returns as fdckpt_fti_update; after each failure the file has its old state, and nothing is pending but what was before.
+/// @param fti             object
+/// @param path            as for fdckpt_fti_update
+/// @param options         copied
+/// @param update_options  copied; mode must be FDCKPT_FTI_UPDATE_JOURNALED. NULL: defaults
+/// @param out_stats       as for fdckpt_fti_update
+/// @return as for fdckpt_fti_update; after a failure the file has its old state, and nothing is
+///         pending but what was before
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// As for [`fdckpt_fti_update`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_prepare(
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
-    update: *const fdckpt_fti_update_options_t,
-    _updated: *mut fdckpt_fti_update_stats_t,
+    update_options: *const fdckpt_fti_update_options_t,
+    out_stats: *mut fdckpt_fti_update_stats_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
-    unsafe { change(c"fdckpt_fti_prepare", fti, path, options, update, _updated, Writer::prepare) }
+    // SAFETY: `fti`, `path` and the structs are as `change` requires them (caller).
+    unsafe { change(c"fdckpt_fti_prepare", fti, path, options, update_options, out_stats, Writer::prepare) }
 }
 
-/// One of the two ways to update a file.
-type Change<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
+/// A way to update a file.
+type UpdateFn<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
 
 /// # Safety
-/// As for [`fdckpt_fti_update`].
+/// `fti` is NULL, misaligned, or a live handle that no other thread uses, whose variables are readable; `path` is NULL
+/// or a C string; the structs are NULL or valid for their struct_size.
 unsafe fn change<'p>(
     function: &'static CStr,
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
-    update: *const fdckpt_fti_update_options_t,
-    updated: *mut fdckpt_fti_update_stats_t,
-    change: Change<'p>,
+    update_options: *const fdckpt_fti_update_options_t,
+    out_stats: *mut fdckpt_fti_update_stats_t,
+    update: UpdateFn<'p>,
 ) -> c_int {
-    // SAFETY: the caller's promise.
+    // SAFETY: as required of the arguments.
     unsafe {
         ffi::call_mut(function, fti, |fti| {
-            let (path, options) = (self::path(path)?, fdckpt_fti_options_t::read(options)?);
-            let (update, variables) = (fdckpt_fti_update_options_t::read(update)?, fti.variables()?);
-            let done = change(&mut fti.writer, path, &options, &update, &variables)?;
-            fdckpt_fti_update_stats_t::write(updated, &done);
+            let (path, options) = (ffi::path_from_c(path)?, fdckpt_fti_options_t::read(options)?);
+            let update_options = fdckpt_fti_update_options_t::read(update_options)?;
+            let (out_stats, variables) = (Output::optional(out_stats)?, fti.variables()?);
+            let updated = update(&mut fti.writer, path, &options, &update_options, &variables)?;
+            out_stats.write(fdckpt_fti_update_stats_t::new(&updated));
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_resolve decides on the update of the file path that is pending: FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK. It needs no object: any
-/// process can do so, also after a restart. Where nothing is pending, it does nothing.
+/// Decides on the pending update of a file. Any process may do so, also after a restart. Does
+/// nothing if no update is pending.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO, and the update is pending still; FDCKPT_ERR_NO_MEMORY;
-/// FDCKPT_ERR_INVALID_STATE, somebody else is at it, or the update can't be abandoned, since it was committed in part: commit it. (Or the file was
-/// damaged before it was prepared: remove it, and nothing is pending.)
+/// @param path      path of the file, NUL-terminated
+/// @param decision  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_STATE     another process is updating the file; or the update cannot
+///                                      be rolled back because it was committed in part: commit it.
+///                                      (Or the file was corrupt before: delete it, and nothing is
+///                                      pending.)
+///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or decision is invalid
+///         FDCKPT_ERR_IO                reading or writing failed; the update is still pending
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_resolve", || {
         let decision = match decision {
             FDCKPT_FTI_COMMIT => Decision::Commit,
             FDCKPT_FTI_ROLLBACK => Decision::Abandon,
-            _ => return Err(InvalidArgument("the decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
+            _ => return Err(InvalidArgument("decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
         };
-        // SAFETY: the caller keeps to the comment above.
-        Ok(fti::settle(unsafe { self::path(path) }?, decision).map(drop)?)
+        // SAFETY: `path` is NULL or a C string (caller).
+        Ok(fti::settle(unsafe { ffi::path_from_c(path) }?, decision).map(drop)?)
     })
 }
 
-/// fdckpt_fti_transaction_state tells whether an update of the file path was begun and not ended: FDCKPT_FTI_TRANSACTION_IDLE, FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY or
-/// FDCKPT_FTI_TRANSACTION_PREPARED, and the number of the checkpoint that the file would have with it (0 with FDCKPT_FTI_TRANSACTION_IDLE).
+/// Returns whether an update of a file is pending.
 ///
-/// Returns FDCKPT_OK and fills *_pending and *_ckpt_id. On failure they are untouched: FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_IO;
-/// FDCKPT_ERR_INVALID_STATE, somebody else is at it; FDCKPT_ERR_NO_MEMORY.
+/// @param path         path of the file, NUL-terminated
+/// @param out_state    FDCKPT_FTI_TRANSACTION_*; written on success
+/// @param out_ckpt_id  number of the checkpoint that the update makes; 0 if none is pending. Written
+///                     on success.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_STATE     another process is updating the file
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///         FDCKPT_ERR_IO                reading failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string, the others are out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_transaction_state(path: *const c_char, _pending: *mut c_int, _ckpt_id: *mut c_int) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_transaction_state(
+    path: *const c_char,
+    out_state: *mut c_int,
+    out_ckpt_id: *mut c_int,
+) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_transaction_state", || {
-        ffi::ensure_non_null(_pending, ffi::ERR_NULL_OUT_PARAM)?;
-        ffi::ensure_non_null(_ckpt_id, ffi::ERR_NULL_OUT_PARAM)?;
-        // SAFETY: the caller keeps to the comment above.
-        let (pending, ckpt_id) = match fti::pending(unsafe { self::path(path) }?)? {
+        ffi::ensure_non_null(out_state, ffi::ERR_NULL_OUT_PARAM)?;
+        ffi::ensure_non_null(out_ckpt_id, ffi::ERR_NULL_OUT_PARAM)?;
+        // SAFETY: `path` is NULL or a C string (caller).
+        let (state, ckpt_id) = match fti::pending(unsafe { ffi::path_from_c(path) }?)? {
             None => (FDCKPT_FTI_TRANSACTION_IDLE, 0),
             Some(pending) if pending.prepared => (FDCKPT_FTI_TRANSACTION_PREPARED, pending.ckpt_id),
             Some(pending) => (FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY, pending.ckpt_id),
         };
-        // SAFETY: not NULL, so good for a write.
+        // SAFETY: not NULL (checked above), so writable (caller).
         unsafe {
-            _pending.write_unaligned(pending);
-            _ckpt_id.write_unaligned(ckpt_id);
+            out_state.write_unaligned(state);
+            out_ckpt_id.write_unaligned(ckpt_id);
         }
         Ok(())
     })
 }
 
-/// fdckpt_fti_size tells how large the file would be that fdckpt_fti_checkpoint would write: for group_fs of the options, which the
-/// ranks of a group agree on before.
+/// Returns the size of the file that fdckpt_fti_checkpoint would write: for group_max_file_size, on
+/// which the ranks of a group agree beforehand.
 ///
-/// Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// @param fti       object
+/// @param format    FDCKPT_FTI_FORMAT_*
+/// @param out_size  size in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, format is invalid or cannot store a size
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread changes, `out_size` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, generation: c_int, _size: *mut u64) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int, out_size: *mut u64) -> c_int {
+    // SAFETY: `fti` is NULL or a live handle with readable variables, `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_size", fti, |fti| {
-            ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
-            let size = fti.writer.size(self::generation(generation)?, &fti.variables()?)?;
-            _size.write_unaligned(size);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let size = fti.writer.size(format_version(format)?, &fti.variables()?)?;
+            out_size.write_unaligned(size);
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_recover reads the file path, of any generation, into the protected variables, on up to threads threads. They must be
-/// those of the file, with their sizes (fdckpt_fti_file_variable_size tells them), in any order. All hashes are checked. The next
-/// checkpoint goes on with the file's places.
+/// Reads a file of any format into the protected variables, and verifies all hashes. The variables
+/// must be those of the file, with their sizes (fdckpt_fti_file_variable_size), in any order. The
+/// next checkpoint keeps the layout of the file.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_IO, the file can't be opened; FDCKPT_ERR_FORMAT, it is none of FTI; FDCKPT_ERR_CORRUPT,
-/// it is damaged (what the variables hold is not to be relied on then: recover from another file); FDCKPT_ERR_NOT_FOUND,
-/// FDCKPT_ERR_INVALID_STATE, the file lacks a variable, has another one, or one of another size; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// Like each function that opens a file of FTI by the path under which it is updated (not by a
+/// link), it first completes an update that a crash interrupted, which writes to the file.
 ///
-/// An update that a crash has interrupted is ended first, as each function does that opens a file of FTI by the name under which it is
-/// updated (not by a link): that writes to the file. Where one is prepared, that is FDCKPT_ERR_INVALID_STATE, and fdckpt_fti_resolve decides on it; so
-/// it is where somebody else is at it.
+/// @param fti      object
+/// @param path     path of the file, NUL-terminated; the file must not be modified or truncated
+///                 meanwhile
+/// @param threads  maximum number of threads, the caller's included; 0 and 1: the caller's alone
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         the file lacks a variable
+///         FDCKPT_ERR_INVALID_STATE     the file has a variable that is not protected, or one of
+///                                      another size; a prepared update is pending
+///                                      (fdckpt_fti_resolve); or another process is updating the
+///                                      file
+///         FDCKPT_ERR_FORMAT            not a file of FTI
+///         FDCKPT_ERR_CORRUPT           the file is corrupt; the contents of the variables are
+///                                      unspecified: recover from another file
+///         FDCKPT_ERR_IO                the file cannot be opened or read
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or threads is negative
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// The file is mapped: nobody may change or shorten it meanwhile.
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// `fti` is a live handle that no other thread uses, whose variables are writable by this call alone; `path` is a C
+/// string (see [`crate::capi`]). Nobody modifies or truncates the file meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const c_char, threads: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
+    // string; nobody modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
-            let (map, file) = fti::open_known(self::path(path)?)?;
+            let (map, file) = fti::open_known(ffi::path_from_c(path)?)?;
             let checkpoint = Checkpoint::parse(map.bytes())?;
             let writer = Writer::resume_from(&checkpoint, Some(file))?;
             let mut variables = try_with_capacity(fti.protected.len())?;
-            for place in &fti.protected {
-                variables.push(ProtectedMut::new(place.id, ffi::slice_from_raw_mut(place.memory, place.size)?));
+            for variable in &fti.protected {
+                variables.push(ProtectedMut::new(variable.id, ffi::slice_from_raw_mut(variable.memory, variable.size)?));
             }
             checkpoint.recover(&mut variables, threads)?;
             fti.writer = writer;
@@ -467,48 +632,76 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     }
 }
 
-/// fdckpt_fti_recover_var reads one protected variable from the file path. Otherwise as fdckpt_fti_recover, but that damage to other
-/// variables does not matter, and that the next checkpoint does not go on with the file's places.
+/// Reads one protected variable from a file. Otherwise as fdckpt_fti_recover, but corruption of
+/// other variables does not matter, and the next checkpoint does not keep the layout of the file.
+///
+/// @param fti   object
+/// @param path  as for fdckpt_fti_recover
+/// @param id    id of a protected variable
+/// @return as for fdckpt_fti_recover; FDCKPT_ERR_NOT_FOUND if the variable is not protected or not
+///         in the file
+///
+/// Thread safety: one thread at a time per object.
+///
+/// # Safety
+/// As for [`fdckpt_fti_recover`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *const c_char, id: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
+    // string; nobody modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
-            let place = fti.protected.iter().find(|place| place.id == id).ok_or(Error::VariableNotFound { id })?;
-            let map = fti::open(self::path(path)?)?;
+            let variable = fti.protected.iter().find(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
+            let map = fti::open(ffi::path_from_c(path)?)?;
             let checkpoint = Checkpoint::parse(map.bytes())?;
-            Ok(checkpoint.recover_variable(id, ffi::slice_from_raw_mut(place.memory, place.size)?)?)
+            Ok(checkpoint.recover_variable(id, ffi::slice_from_raw_mut(variable.memory, variable.size)?)?)
         })
     }
 }
 
-/// fdckpt_fti_file_variable_size tells the size of a variable in the file path: for memory that is to be there before it is protected and
+/// Returns the size of a variable in a file, to allocate its memory before it is protected and
 /// recovered.
 ///
-/// Returns FDCKPT_OK and fills *_size. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not
-/// logged), and as for fdckpt_fti_recover.
+/// @param path      path of the file, NUL-terminated
+/// @param id        id of the variable
+/// @param out_size  size in bytes; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         the file has no such variable
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
+///         FDCKPT_ERR_FORMAT            not a file of FTI
+///         FDCKPT_ERR_CORRUPT           the file is corrupt
+///         FDCKPT_ERR_IO                the file cannot be opened or read
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string, `out_size` an out parameter (see [`crate::capi`]). Nobody modifies or truncates the file
+/// meanwhile.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, _size: *mut u64) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, out_size: *mut u64) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_file_variable_size", || {
-        ffi::ensure_non_null(_size, ffi::ERR_NULL_OUT_PARAM)?;
-        // SAFETY: the caller keeps to the comment above.
-        let map = fti::open(unsafe { self::path(path) }?)?;
+        ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+        // SAFETY: `path` is NULL or a C string; nobody modifies the file (caller).
+        let map = fti::open(unsafe { ffi::path_from_c(path) }?)?;
         let checkpoint = Checkpoint::parse(map.bytes())?;
         let size = checkpoint.variable(id)?.size;
-        // SAFETY: not NULL, so good for a write.
-        unsafe { _size.write_unaligned(size) };
+        // SAFETY: not NULL (checked above), so writable (caller).
+        unsafe { out_size.write_unaligned(size) };
         Ok(())
     })
 }
 
 impl fdckpt_fti_t {
     /// # Safety
-    /// The memory of all that is protected is there for `'m`, and nobody changes it.
+    /// The memory of all protected variables is readable and unchanged for `'m`.
     unsafe fn variables<'m>(&self) -> Result<Vec<Protected<'m>>, Error> {
         let mut variables = try_with_capacity(self.protected.len())?;
-        for place in &self.protected {
-            // SAFETY: the caller's promise.
-            variables.push(Protected::new(place.id, unsafe { ffi::slice_from_raw(place.memory, place.size) }?));
+        for variable in &self.protected {
+            // SAFETY: as required of all protected variables.
+            variables.push(Protected::new(variable.id, unsafe { ffi::slice_from_raw(variable.memory, variable.size) }?));
         }
         Ok(variables)
     }

@@ -1,4 +1,5 @@
-//! The functions fdckpt_fti_file_* of fdckpt.h, for tools that look into files of FTI. The comments here are those of the header.
+//! The functions fdckpt_fti_file_* of fdckpt.h, which read and repair files of FTI. The comments here are those of the
+//! header.
 
 #![allow(non_camel_case_types)]
 
@@ -7,260 +8,370 @@ use std::fmt::Write;
 
 use super::ffi;
 use super::fixed_string::FixedString;
-use super::fti::{fdckpt_fti_options_t, path, sync, threads};
+use super::fti::{fdckpt_fti_options_t, threads};
 use super::last_error::TEXT_SIZE;
+use super::options;
+use super::struct_size::{Output, growable};
 use crate::fti::{self, Checkpoint, Difference, Error, Finding, Severity};
 use crate::sys::mmap::Mmap;
 
-/// A checkpoint file of FTI that is read. Made by fdckpt_fti_file_open, freed by fdckpt_fti_file_free; it does not change, so that several
-/// threads can use it at once.
+/// A file of FTI that is open for reading. The file is mapped into memory.
+///
+/// Created by fdckpt_fti_file_open, freed by fdckpt_fti_file_free. It does not change.
 pub struct fdckpt_fti_file_t {
-    /// What it borrows: the map. (First, so that it is dropped first.)
+    /// Borrows the map, so it is the first field: dropped first.
     checkpoint: Checkpoint<'static>,
     _map: Mmap,
     path: CString,
 }
 
-/// The header of a file, as the file has it: nothing in it has been checked. The names are FTI's. What the generation does not have
-/// is -1.
+/// The header of a file as it is stored: nothing is checked. Fields that the format does not have
+/// are -1. Initialise with FDCKPT_FTI_FILE_HEADER_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_file_header_t {
-    /// Where it begins in the file.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Offset in bytes of the header in the file.
     pub offset: u64,
-    /// Size of the file in bytes.
+    /// Size of the file in bytes (FTI's ckptSize).
     pub ckpt_size: i64,
-    /// Bytes of all that describes the data, with the header. From generation C on.
+    /// Size in bytes of all metadata, header included (metaSize). From format 1.3 on.
     pub meta_size: i64,
-    /// Sum of the sizes of the containers. From generation C on.
+    /// Sum of the sizes of the FTI containers in bytes (dataSize). From format 1.3 on.
     pub data_size: i64,
-    /// Size of the file in bytes.
-    pub fs: i64,
-    /// At level 3 the largest size of a file in the group (from generation C on, 8 more), else -1.
-    pub max_fs: i64,
-    /// At level 2 the size of the file of the left neighbour in the group, else -1.
-    pub pt_fs: i64,
-    /// Nanoseconds since 1970; in generations D and E the lowest 32 bits of that.
-    pub timestamp: i64,
-    /// Number of the checkpoint. From generation C on.
+    /// Size of the file in bytes (fs).
+    pub file_size: i64,
+    /// Level 3: size in bytes of the largest file in the group, from format 1.3 on 8 more (maxFs);
+    /// else -1.
+    pub group_max_file_size: i64,
+    /// Level 2: size in bytes of the file of the left neighbour in the group (ptFs); else -1.
+    pub partner_file_size: i64,
+    /// Nanoseconds since 1970; from format 1.4.1 on the lowest 32 bits of that.
+    pub timestamp_ns: i64,
+    /// Number of the checkpoint. From format 1.3 on.
     pub ckpt_id: c_int,
-    /// FDCKPT_FTI_FORMAT_1_1 to FDCKPT_FTI_FORMAT_POST_1_6.
-    pub generation: c_int,
-    /// How many blocks there are.
-    pub block_cnt: u64,
-    /// How many containers there are.
-    pub container_cnt: u64,
-    /// How many variables there are.
-    pub variable_cnt: u64,
-    /// 32 hexadecimal digits and NUL; in a damaged file, anything.
-    pub checksum: [u8; 33],
-    /// The header's MD5 of itself.
-    pub my_hash: [u8; 16],
+    /// FDCKPT_FTI_FORMAT_*.
+    pub format: c_int,
+    /// Number of blocks.
+    pub block_count: u64,
+    /// Number of FTI containers.
+    pub container_count: u64,
+    /// Number of variables.
+    pub variable_count: u64,
+    /// Checksum of the file: 32 hexadecimal digits; in a corrupt file anything. NUL-terminated.
+    pub checksum: [c_char; 40],
+    /// MD5 of the header (myHash).
+    pub header_hash: [u8; 16],
 }
 
-/// A variable of a file.
+growable! { fdckpt_fti_file_header_t { first_size: 160, last: header_hash: [u8; 16], init: "FDCKPT_FTI_FILE_HEADER_INIT" } }
+
+/// A variable of a file. Initialise with FDCKPT_FTI_FILE_VARIABLE_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_file_variable_t {
-    /// Its size in bytes.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Size of the variable in bytes.
     pub size: u64,
-    /// How many containers it has.
-    pub container_cnt: u64,
-    /// Its number.
+    /// Number of FTI containers that hold it.
+    pub container_count: u64,
+    /// Id of the variable.
     pub id: c_int,
+    /// 0.
+    pub reserved: c_int,
 }
 
-/// A container of a file: a place of fixed size, filled with a chunk of a variable. As the file has it. The names are FTI's.
+growable! { fdckpt_fti_file_variable_t { first_size: 32, last: reserved: c_int, init: "FDCKPT_FTI_FILE_VARIABLE_INIT" } }
+
+/// An FTI container as it is stored: space of fixed size in the file that holds a chunk of a
+/// variable. dptr, fptr and idx are FTI's names. Initialise with FDCKPT_FTI_FILE_CONTAINER_INIT.
 #[repr(C)]
 pub struct fdckpt_fti_file_container_t {
-    /// Where its description begins in the file.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Offset in bytes of its metadata in the file.
     pub offset: u64,
-    /// The block it is in, counted from 0.
-    pub block: u64,
-    /// Where its chunk begins in the variable, in bytes.
+    /// Index of its block, counted from 0.
+    pub block_index: u64,
+    /// Offset in bytes of the chunk in the variable.
     pub dptr: i64,
-    /// Where it begins in the file.
+    /// Offset in bytes of the chunk in the file.
     pub fptr: i64,
-    /// Bytes of the chunk.
+    /// Size of the chunk in bytes.
     pub chunk_size: i64,
-    /// Bytes of the container.
+    /// Size of the container in bytes.
     pub container_size: i64,
-    /// The variable's number.
-    pub id: c_int,
-    /// Which variable it is in the order of protection, counted from 0; -1 from generation D0 on.
-    pub idx: c_int,
-    /// Which container of the variable it is, counted from 0.
-    pub container_id: c_int,
-    /// 1 if it has a chunk, else 0.
-    pub has_content: c_int,
-    /// 1 if a differential checkpoint has written it before, or FTI has read it back; -1 in generation A.
-    pub has_ckpt: c_int,
     /// MD5 of the chunk.
     pub hash: [u8; 16],
+    /// Id of the variable.
+    pub id: c_int,
+    /// Index of the variable in the order of protection, counted from 0; -1 from format 1.4.0 on.
+    pub idx: c_int,
+    /// Index of the container among those of its variable, counted from 0.
+    pub container_id: c_int,
+    /// 1 if it holds a chunk, else 0.
+    pub has_content: c_int,
+    /// 1 if a differential checkpoint wrote it before or FTI read it back, else 0; -1 in format 1.1.
+    pub has_ckpt: c_int,
+    /// 0.
+    pub reserved: c_int,
 }
 
-/// In fdckpt_fti_file_issue_t: it is not about one variable or container.
+growable! { fdckpt_fti_file_container_t { first_size: 96, last: reserved: c_int, init: "FDCKPT_FTI_FILE_CONTAINER_INIT" } }
+
+/// Value of fdckpt_fti_file_issue_t.variable_id and .container_index: none is associated.
 pub const FDCKPT_FTI_NO_ID: i64 = i64::MIN;
 
-/// How bad a finding is. This one is unusual, but harmless.
-pub const FDCKPT_FTI_SEVERITY_NOTE: c_int = 0;
-/// The data is sound, but FTI refuses the file. fdckpt_fti_file_repair sets it right.
-pub const FDCKPT_FTI_SEVERITY_REJECTED: c_int = 1;
-/// The file is damaged: some of its data may be wrong or missing.
-pub const FDCKPT_FTI_SEVERITY_CORRUPT: c_int = 2;
-
-/// What fdckpt_fti_file_verify has found. The texts are valid until the callback returns.
+/// Severities of issues.
 #[repr(C)]
-pub struct fdckpt_fti_file_issue_t {
-    /// The file, as it was given to fdckpt_fti_file_open.
-    pub file: *const c_char,
-    /// The number of the variable, or FDCKPT_FTI_NO_ID.
-    pub variable: i64,
-    /// Which container of the variable, or FDCKPT_FTI_NO_ID.
-    pub container: i64,
-    /// Where in the file, in bytes.
-    pub offset: u64,
-    /// FDCKPT_FTI_SEVERITY_NOTE, _REFUSED or _DAMAGE.
-    pub severity: c_int,
-    /// What it is about, by FTI's name for it: "dptr", say, or "data".
-    pub field: *const c_char,
-    /// What should be there.
-    pub expected: *const c_char,
-    /// What is there.
-    pub found: *const c_char,
-    /// All of it in a sentence for people. Its wording may change.
-    pub text: *const c_char,
+pub enum fdckpt_fti_severity_t {
+    /// Unusual, but harmless.
+    FDCKPT_FTI_SEVERITY_NOTE = 0,
+    /// The data is intact, but FTI rejects the file. fdckpt_fti_file_repair repairs it.
+    FDCKPT_FTI_SEVERITY_REJECTED = 1,
+    /// Data of the file may be wrong or missing.
+    FDCKPT_FTI_SEVERITY_CORRUPT = 2,
 }
 
-/// Receives the findings of fdckpt_fti_file_verify, one by one, with the context that was given to that. It must return: no longjmp, no
-/// C++ exception.
-pub type fdckpt_fti_file_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, finding: *const fdckpt_fti_file_issue_t)>;
+constants! { fdckpt_fti_severity_t: FDCKPT_FTI_SEVERITY_NOTE FDCKPT_FTI_SEVERITY_REJECTED FDCKPT_FTI_SEVERITY_CORRUPT }
 
-/// Kinds of differences. Only the first file has the variable.
-pub const FDCKPT_FTI_DIFF_ONLY_IN_FIRST: c_int = 1;
-/// Only the second one has it.
-pub const FDCKPT_FTI_DIFF_ONLY_IN_SECOND: c_int = 2;
-/// It has another size: first and second are the two.
-pub const FDCKPT_FTI_DIFF_SIZE: c_int = 3;
-/// It has other bytes, as far as both have some: first is the offset in the variable of the first one that differs, second how
-/// many differ.
-pub const FDCKPT_FTI_DIFF_DATA: c_int = 4;
-/// One of the files lacks some of its data.
-pub const FDCKPT_FTI_DIFF_UNREADABLE: c_int = 5;
+/// An issue found by fdckpt_fti_file_verify, filled by the library. Fields beyond struct_size do not
+/// exist.
+#[repr(C)]
+pub struct fdckpt_fti_file_issue_t {
+    /// Size in bytes of this struct in the library.
+    pub struct_size: usize,
+    /// Path of the file as given to fdckpt_fti_file_open.
+    pub path: *const c_char,
+    /// Id of the variable; FDCKPT_FTI_NO_ID if none is associated.
+    pub variable_id: i64,
+    /// Index of the container among those of the variable; FDCKPT_FTI_NO_ID if none is associated.
+    pub container_index: i64,
+    /// Offset in bytes in the file.
+    pub offset: u64,
+    /// The field, by FTI's name ("dptr", for example), or "data".
+    pub field: *const c_char,
+    /// Expected value.
+    pub expected: *const c_char,
+    /// Value in the file.
+    pub actual: *const c_char,
+    /// The issue in words, one line. The wording may change.
+    pub message: *const c_char,
+    /// FDCKPT_FTI_SEVERITY_*.
+    pub severity: c_int,
+    /// 0.
+    pub reserved: c_int,
+}
 
-/// A difference between two files.
+/// Receives the issues found by fdckpt_fti_file_verify. Must return: no longjmp, no C++ exception.
+///
+/// @param context  `context` of fdckpt_fti_file_verify
+/// @param issue    valid until the callback returns, strings included
+pub type fdckpt_fti_file_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_fti_file_issue_t)>;
+
+/// Kinds of differences between two files.
+#[repr(C)]
+pub enum fdckpt_fti_difference_kind_t {
+    /// Only the first file has the variable.
+    FDCKPT_FTI_DIFF_ONLY_IN_FIRST = 1,
+    /// Only the second file has the variable.
+    FDCKPT_FTI_DIFF_ONLY_IN_SECOND = 2,
+    /// The sizes differ: first and second are the sizes in bytes.
+    FDCKPT_FTI_DIFF_SIZE = 3,
+    /// The data differs: first is the offset in bytes of the first difference in the variable, second
+    /// the number of bytes that differ, as far as both files have some.
+    FDCKPT_FTI_DIFF_DATA = 4,
+    /// One of the files lacks data of the variable.
+    FDCKPT_FTI_DIFF_UNREADABLE = 5,
+}
+
+constants! { fdckpt_fti_difference_kind_t:
+    FDCKPT_FTI_DIFF_ONLY_IN_FIRST FDCKPT_FTI_DIFF_ONLY_IN_SECOND FDCKPT_FTI_DIFF_SIZE FDCKPT_FTI_DIFF_DATA FDCKPT_FTI_DIFF_UNREADABLE
+}
+
+/// A difference between two files, filled by the library. Fields beyond struct_size do not exist.
 #[repr(C)]
 pub struct fdckpt_fti_file_difference_t {
-    /// What it is, of the constants above.
+    /// Size in bytes of this struct in the library.
+    pub struct_size: usize,
+    /// FDCKPT_FTI_DIFF_*.
     pub kind: c_int,
-    /// The number of the variable.
-    pub id: c_int,
-    /// See the constants.
+    /// Id of the variable.
+    pub variable_id: c_int,
+    /// Depends on kind; 0 if not described there.
     pub first: u64,
-    /// See the constants.
+    /// Depends on kind; 0 if not described there.
     pub second: u64,
 }
 
-/// Receives the differences that fdckpt_fti_file_diff finds, as fdckpt_fti_file_issue_fn_t.
+/// Receives the differences found by fdckpt_fti_file_diff. Must return: no longjmp, no C++
+/// exception.
+///
+/// @param context     `context` of fdckpt_fti_file_diff
+/// @param difference  valid until the callback returns
 pub type fdckpt_fti_file_difference_fn_t =
     Option<unsafe extern "C" fn(context: *mut c_void, difference: *const fdckpt_fti_file_difference_t)>;
 
-/// fdckpt_fti_file_open reads the checkpoint in the file path, of whatever generation: what describes the data. A damaged file is read
-/// as far as it can be; fdckpt_fti_file_verify tells what is wrong. The file is mapped until it is freed: nobody may change or
-/// shorten it (replacing it by another one of its name is no change).
+/// Opens a file of any format and reads its metadata. A corrupt file is read as far as possible;
+/// fdckpt_fti_file_verify reports what is wrong. The file must not be modified or truncated while it
+/// is open; replacing it by another file at its path is allowed.
 ///
-/// On failure returns NULL. Reasons: FDCKPT_ERR_IO; FDCKPT_ERR_FORMAT, it is no checkpoint of FTI, or is cut off so that it can't be told;
-/// FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// @param path  path of the file, NUL-terminated; copied
+/// @return file, to be freed with fdckpt_fti_file_free; or NULL, fdckpt_last_error() has the code:
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
+///         FDCKPT_ERR_FORMAT            not a file of FTI, or truncated so that it cannot be
+///                                      recognised
+///         FDCKPT_ERR_IO                the file cannot be opened or read
+///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string (see [`crate::capi`]). Nobody modifies or truncates the file until it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckpt_fti_file_t {
     ffi::ffi_new(c"fdckpt_fti_file_open", || {
-        // SAFETY: the caller keeps to the comment above.
-        let path = unsafe { self::path(path) }?;
+        // SAFETY: `path` is NULL or a C string (caller).
+        let path = unsafe { ffi::path_from_c(path) }?;
         let map = fti::open(path)?;
         let bytes = map.bytes();
-        // SAFETY: the map stays where it is and is unmapped after the checkpoint is dropped; the caller promises that nobody
-        // changes the file.
+        // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); nobody
+        // modifies the file (caller).
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
         let checkpoint = Checkpoint::parse(bytes)?;
         Ok(fdckpt_fti_file_t { checkpoint, path: fti::c_path(path)?, _map: map })
     })
 }
 
-/// fdckpt_fti_file_free frees the file and its map. It may be NULL.
+/// Frees a file and unmaps it.
+///
+/// @param file  file; may be NULL
+///
+/// Thread safety: any thread that is the last to use the file.
+///
+/// # Safety
+/// `file` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_free(file: *mut fdckpt_fti_file_t) {
-    // SAFETY: the caller has it from fdckpt_fti_file_open, and uses it no more.
+    // SAFETY: NULL or a live handle that nobody else uses (caller).
     unsafe { ffi::free(c"fdckpt_fti_file_free", file) }
 }
 
-/// fdckpt_fti_file_header tells what the header has, and how much there is in the file.
+/// Describes the header and the number of blocks, containers and variables.
 ///
-/// Returns FDCKPT_OK and fills *_header, or FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param file        file
+/// @param out_header  initialised with FDCKPT_FTI_FILE_HEADER_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle, `out_header` an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_file_header(file: *const fdckpt_fti_file_t, _header: *mut fdckpt_fti_file_header_t) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+pub unsafe extern "C" fn fdckpt_fti_file_header(
+    file: *const fdckpt_fti_file_t,
+    out_header: *mut fdckpt_fti_file_header_t,
+) -> c_int {
+    // SAFETY: `file` is NULL or a live handle, `out_header` NULL or writable for its struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_header", file, |file| {
-            ffi::ensure_non_null(_header, ffi::ERR_NULL_OUT_PARAM)?;
+            let out_header = Output::required(out_header)?;
             let (checkpoint, header) = (&file.checkpoint, file.checkpoint.header());
-            _header.write_unaligned(fdckpt_fti_file_header_t {
+            let mut checksum = [0; 40];
+            for (to, from) in checksum.iter_mut().zip(header.checksum) {
+                *to = from as c_char;
+            }
+            out_header.write(fdckpt_fti_file_header_t {
+                struct_size: size_of::<fdckpt_fti_file_header_t>(),
                 offset: header.offset,
                 ckpt_size: header.ckpt_size,
                 meta_size: header.meta_size.unwrap_or(-1),
                 data_size: header.data_size.unwrap_or(-1),
-                fs: header.fs,
-                max_fs: header.max_fs,
-                pt_fs: header.pt_fs,
-                timestamp: header.timestamp,
+                file_size: header.fs,
+                group_max_file_size: header.max_fs,
+                partner_file_size: header.pt_fs,
+                timestamp_ns: header.timestamp,
                 ckpt_id: header.ckpt_id.unwrap_or(-1),
-                generation: checkpoint.generation() as c_int,
-                block_cnt: checkpoint.blocks().len() as u64,
-                container_cnt: checkpoint.containers().len() as u64,
-                variable_cnt: checkpoint.variables().len() as u64,
-                checksum: header.checksum,
-                my_hash: header.my_hash,
+                format: checkpoint.generation() as c_int,
+                block_count: checkpoint.blocks().len() as u64,
+                container_count: checkpoint.containers().len() as u64,
+                variable_count: checkpoint.variables().len() as u64,
+                checksum,
+                header_hash: header.my_hash,
             });
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_file_variable tells of variable i, counted from 0 in the order of first protection.
+/// Describes a variable.
 ///
-/// Returns FDCKPT_OK and fills *_variable. On failure it is untouched: FDCKPT_ERR_NOT_FOUND, there are not so many;
-/// FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param file          file
+/// @param index         index of the variable, counted from 0 in the order of first protection
+/// @param out_variable  initialised with FDCKPT_FTI_FILE_VARIABLE_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= variable count
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle, `out_variable` an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_variable(
     file: *const fdckpt_fti_file_t,
-    i: usize,
-    _variable: *mut fdckpt_fti_file_variable_t,
+    index: usize,
+    out_variable: *mut fdckpt_fti_file_variable_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `file` is NULL or a live handle, `out_variable` NULL or writable for its struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_variable", file, |file| {
-            ffi::ensure_non_null(_variable, ffi::ERR_NULL_OUT_PARAM)?;
-            let variable = file.checkpoint.variables().get(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
-            let (size, container_cnt) = (variable.size, variable.containers as u64);
-            _variable.write_unaligned(fdckpt_fti_file_variable_t { size, container_cnt, id: variable.id });
+            let out_variable = Output::required(out_variable)?;
+            let variable = file.checkpoint.variables().get(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
+            out_variable.write(fdckpt_fti_file_variable_t {
+                struct_size: size_of::<fdckpt_fti_file_variable_t>(),
+                size: variable.size,
+                container_count: variable.containers as u64,
+                id: variable.id,
+                reserved: 0,
+            });
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_file_container tells of container i, counted from 0 in the order of the file. Otherwise as fdckpt_fti_file_variable.
+/// Describes an FTI container.
+///
+/// @param file           file
+/// @param index          index of the container, counted from 0 in the order of the file
+/// @param out_container  initialised with FDCKPT_FTI_FILE_CONTAINER_INIT; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         index >= container count
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle, `out_container` an output struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_container(
     file: *const fdckpt_fti_file_t,
-    i: usize,
-    _container: *mut fdckpt_fti_file_container_t,
+    index: usize,
+    out_container: *mut fdckpt_fti_file_container_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `file` is NULL or a live handle, `out_container` NULL or writable for its struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_container", file, |file| {
-            ffi::ensure_non_null(_container, ffi::ERR_NULL_OUT_PARAM)?;
-            let container = file.checkpoint.containers().get(i).ok_or(Error::IndexNotFound { index: i as u64 })?;
-            let block = file.checkpoint.blocks().partition_point(|block| block.containers.end <= i);
-            _container.write_unaligned(fdckpt_fti_file_container_t {
+            let out_container = Output::required(out_container)?;
+            let container = file.checkpoint.containers().get(index).ok_or(Error::IndexNotFound { index: index as u64 })?;
+            let block = file.checkpoint.blocks().partition_point(|block| block.containers.end <= index);
+            out_container.write(fdckpt_fti_file_container_t {
+                struct_size: size_of::<fdckpt_fti_file_container_t>(),
                 offset: container.offset,
-                block: block as u64,
+                block_index: block as u64,
                 dptr: container.dptr,
                 fptr: container.fptr,
                 chunk_size: container.chunk_size,
@@ -271,69 +382,94 @@ pub unsafe extern "C" fn fdckpt_fti_file_container(
                 has_content: container.has_content.into(),
                 has_ckpt: container.has_ckpt.map_or(-1, c_int::from),
                 hash: container.hash,
+                reserved: 0,
             });
             Ok(())
         })
     }
 }
 
-/// fdckpt_fti_file_extract copies the variable id to the sz bytes at buf, which must be its size, and checks its hashes. Damage to other
-/// variables does not matter.
+/// Reads a variable and verifies its hashes. Corruption of other variables does not matter.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_NOT_FOUND, there is no such variable (which is not logged); FDCKPT_ERR_INVALID_STATE, it
-/// has another size; FDCKPT_ERR_CORRUPT, it is damaged, and buf is not to be relied on; FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY.
+/// @param file  file
+/// @param id    id of the variable
+/// @param data  destination; contents unspecified if the call fails. May be NULL if size is 0.
+/// @param size  number of bytes at data; must equal the variable's size
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_NOT_FOUND         the file has no such variable
+///         FDCKPT_ERR_INVALID_STATE     size differs from the variable's size
+///         FDCKPT_ERR_CORRUPT           the variable is corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle, `data` writable for `size` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_extract(
     file: *const fdckpt_fti_file_t,
     id: c_int,
-    buf: *mut c_void,
-    sz: usize,
+    data: *mut c_void,
+    size: usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `file` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| {
-            Ok(file.checkpoint.recover_variable(id, ffi::slice_from_raw_mut(buf, sz)?)?)
+            Ok(file.checkpoint.recover_variable(id, ffi::slice_from_raw_mut(data, size)?)?)
         })
     }
 }
 
-/// fdckpt_fti_file_verify checks all of the file: whether its numbers agree with each other, and its data with its hashes; on up to
-/// threads threads. Calls found, which may be NULL, with context for each thing that is not as it should be.
+/// Verifies a file: consistency of its metadata, and data against hashes.
 ///
-/// Returns FDCKPT_OK if the data is sound (there can be remarks, and FTI can refuse the file), FDCKPT_ERR_VERIFY_FAILED if something is
-/// damaged (which is not logged), FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_ERR_NO_MEMORY.
+/// @param file      file
+/// @param threads   maximum number of threads, the caller's included; 0 and 1: the caller's alone
+/// @param callback  called on this thread for each issue; may be NULL
+/// @param context   passed to the callback
+/// @return FDCKPT_OK: the data is intact (notes are possible, and FTI may reject the file)
+///         FDCKPT_ERR_VERIFY_FAILED     the file is corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  file is NULL, or threads is negative
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle; `callback` is NULL or can be called with `context` (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_verify(
     file: *const fdckpt_fti_file_t,
     threads: c_int,
-    found: fdckpt_fti_file_issue_fn_t,
+    callback: fdckpt_fti_file_issue_fn_t,
     context: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `file` is NULL or a live handle; `callback` can be called with `context` and an issue that lives until it
+    // returns (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_verify", file, |file| {
             let threads = self::threads(threads)?;
             let verdict = file.checkpoint.verify(threads, &mut |finding| {
-                let Some(found) = found else { return };
-                tell(finding, &file.path, &mut |finding| found(context, finding));
+                let Some(callback) = callback else { return };
+                report(finding, &file.path, &mut |finding| callback(context, finding));
             })?;
             if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { issues: verdict.damage }.into()) }
         })
     }
 }
 
-/// Calls `found` with the finding in C's form.
-fn tell(finding: &Finding, file: &CString, found: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
-    let (mut field, mut expected, mut what) = (FixedString::<32>::new(), FixedString::<64>::new(), FixedString::<64>::new());
-    let mut text = FixedString::<{ TEXT_SIZE }>::new();
+/// Calls `report` with the finding in C's form.
+fn report(finding: &Finding, path: &CString, report: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
+    let (mut field, mut expected, mut actual) = (FixedString::<32>::new(), FixedString::<64>::new(), FixedString::<64>::new());
+    let mut message = FixedString::<TEXT_SIZE>::new();
     _ = write!(field, "{}", finding.field);
     _ = write!(expected, "{}", finding.expected);
-    _ = write!(what, "{}", finding.found);
-    _ = write!(text, "{finding}");
-    found(&fdckpt_fti_file_issue_t {
-        file: file.as_ptr(),
-        variable: finding.variable.map_or(FDCKPT_FTI_NO_ID, i64::from),
-        container: finding.container.map_or(FDCKPT_FTI_NO_ID, i64::from),
+    _ = write!(actual, "{}", finding.found);
+    _ = write!(message, "{finding}");
+    report(&fdckpt_fti_file_issue_t {
+        struct_size: size_of::<fdckpt_fti_file_issue_t>(),
+        path: path.as_ptr(),
+        variable_id: finding.variable.map_or(FDCKPT_FTI_NO_ID, i64::from),
+        container_index: finding.container.map_or(FDCKPT_FTI_NO_ID, i64::from),
         offset: finding.offset,
         severity: match finding.severity {
             Severity::Remark => FDCKPT_FTI_SEVERITY_NOTE,
@@ -342,81 +478,123 @@ fn tell(finding: &Finding, file: &CString, found: &mut dyn FnMut(*const fdckpt_f
         },
         field: field.as_c_str().as_ptr(),
         expected: expected.as_c_str().as_ptr(),
-        found: what.as_c_str().as_ptr(),
-        text: text.as_c_str().as_ptr(),
+        actual: actual.as_c_str().as_ptr(),
+        message: message.as_c_str().as_ptr(),
+        reserved: 0,
     });
 }
 
-/// fdckpt_fti_file_diff compares the variables of two files, whatever their generations. Calls found, which may be NULL, with context for
-/// each difference. Hashes are not checked.
+/// Compares the variables of two files of any format. Hashes are not verified.
 ///
-/// Returns FDCKPT_OK and sets *_cnt to the number of differences, or FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param first      first file
+/// @param second     second file
+/// @param callback   called on this thread for each difference; may be NULL
+/// @param context    passed to the callback
+/// @param out_count  number of differences; written on success
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///
+/// Thread safety: several threads may use the files at the same time.
+///
+/// # Safety
+/// Both files are live handles; `callback` is NULL or can be called with `context`; `out_count` is an out parameter
+/// (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_diff(
     first: *const fdckpt_fti_file_t,
     second: *const fdckpt_fti_file_t,
-    found: fdckpt_fti_file_difference_fn_t,
+    callback: fdckpt_fti_file_difference_fn_t,
     context: *mut c_void,
-    _cnt: *mut u64,
+    out_count: *mut u64,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: both files are NULL or live handles, `out_count` is NULL or writable; `callback` can be called with
+    // `context` and a difference that lives until it returns (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_diff", first, |first| {
-            ffi::ensure_non_null(_cnt, ffi::ERR_NULL_OUT_PARAM)?;
+            ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
             ffi::with_ref(second, |second| {
                 let count = fti::diff(&first.checkpoint, &second.checkpoint, &mut |difference| {
-                    let Some(found) = found else { return };
-                    let (kind, id, first, second) = match *difference {
+                    let Some(callback) = callback else { return };
+                    let (kind, variable_id, first, second) = match *difference {
                         Difference::OnlyInFirst { id } => (FDCKPT_FTI_DIFF_ONLY_IN_FIRST, id, 0, 0),
                         Difference::OnlyInSecond { id } => (FDCKPT_FTI_DIFF_ONLY_IN_SECOND, id, 0, 0),
                         Difference::Size { id, first, second } => (FDCKPT_FTI_DIFF_SIZE, id, first, second),
                         Difference::Data { id, offset, bytes } => (FDCKPT_FTI_DIFF_DATA, id, offset, bytes),
                         Difference::Unreadable { id } => (FDCKPT_FTI_DIFF_UNREADABLE, id, 0, 0),
                     };
-                    found(context, &fdckpt_fti_file_difference_t { kind, id, first, second });
+                    let struct_size = size_of::<fdckpt_fti_file_difference_t>();
+                    callback(context, &fdckpt_fti_file_difference_t { struct_size, kind, variable_id, first, second });
                 });
-                _cnt.write_unaligned(count);
+                out_count.write_unaligned(count);
                 Ok(())
             })
         })
     }
 }
 
-/// fdckpt_fti_file_convert writes a file with the variables and containers of this one, of the generation that the options have. What
-/// is known of other ranks is not taken over, as their files have other sizes then. path is written as by fdckpt_fti_checkpoint, and
-/// may be the file itself.
+/// Writes a file with the same variables and containers in another format. Sizes of files of other
+/// ranks are not taken over, as these files have other sizes in that format.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_CORRUPT, the file is damaged, and as fdckpt_fti_checkpoint.
+/// @param file     file
+/// @param path     path of the file to write, NUL-terminated; written as by fdckpt_fti_checkpoint;
+///                 may be the file itself
+/// @param options  copied
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_CORRUPT           the file is corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, an option is invalid, or the format
+///                                      cannot store a size
+///         FDCKPT_ERR_IO                writing failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: several threads may use one file at the same time.
+///
+/// # Safety
+/// `file` is a live handle, `path` a C string, `options` an input struct (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_convert(
     file: *const fdckpt_fti_file_t,
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `file` is NULL or a live handle, `path` NULL or a C string, `options` NULL or readable for its
+    // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_convert", file, |file| {
-            Ok(fti::convert(&file.checkpoint, self::path(path)?, &fdckpt_fti_options_t::read(options)?)?)
+            Ok(fti::convert(&file.checkpoint, ffi::path_from_c(path)?, &fdckpt_fti_options_t::read(options)?)?)
         })
     }
 }
 
-/// fdckpt_fti_file_repair makes of a file whose data is sound one that is as it should be: sets the checksum to the one that FTI demands,
-/// the header's sizes and hash to those that belong to the file, hashes that the checksum shows to be wrong to what they should
-/// be, and cuts what is behind the end (from generation C on). No byte of data is changed. The file is replaced as by
-/// fdckpt_fti_checkpoint, with durability one of FDCKPT_SYNC_*.
+/// Repairs a file whose data is intact, so that FTI accepts it: corrects the checksum, sizes and
+/// hash of the header, corrects hashes that the checksum proves wrong, and from format 1.3 on
+/// removes what follows the end. No byte of data is changed. The file is replaced as by
+/// fdckpt_fti_checkpoint.
 ///
-/// Returns FDCKPT_OK, and *_cnt is how much was set right; where that is 0 the file stays. On failure the file stays, and *_cnt is
-/// untouched: FDCKPT_ERR_CORRUPT, something else is damaged; FDCKPT_ERR_FORMAT; FDCKPT_ERR_IO; FDCKPT_ERR_INVALID_ARGUMENT;
-/// FDCKPT_ERR_NO_MEMORY.
+/// @param path       path of the file, NUL-terminated
+/// @param sync       durability, FDCKPT_SYNC_*
+/// @param out_count  number of corrections; 0: the file is left alone. Written on success.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_CORRUPT           the file is corrupt in another way
+///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
+///                                      the file
+///         FDCKPT_ERR_FORMAT            not a file of FTI
+///         FDCKPT_ERR_IO                reading or writing failed
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or sync is invalid
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         If the call fails, the file is left alone.
+///
+/// Thread safety: any thread, at any time.
+///
+/// # Safety
+/// `path` is a C string, `out_count` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_file_repair(path: *const c_char, sync: c_int, _cnt: *mut u64) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_file_repair(path: *const c_char, sync: c_int, out_count: *mut u64) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_file_repair", || {
-        ffi::ensure_non_null(_cnt, ffi::ERR_NULL_OUT_PARAM)?;
-        // SAFETY: the caller keeps to the comment above.
-        let count = fti::repair(unsafe { self::path(path) }?, self::sync(sync)?)?;
-        // SAFETY: not NULL, so good for a write.
-        unsafe { _cnt.write_unaligned(count) };
+        ffi::ensure_non_null(out_count, ffi::ERR_NULL_OUT_PARAM)?;
+        // SAFETY: `path` is NULL or a C string (caller).
+        let count = fti::repair(unsafe { ffi::path_from_c(path) }?, options::sync(sync)?)?;
+        // SAFETY: not NULL (checked above), so writable (caller).
+        unsafe { out_count.write_unaligned(count) };
         Ok(())
     })
 }

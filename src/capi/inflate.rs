@@ -3,63 +3,130 @@
 #![allow(non_camel_case_types)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::ptr;
+use std::{mem, ptr};
 
-use super::error_code::{FDCKPT_ERR_CORRUPT, FDCKPT_ERR_INVALID_ARGUMENT, FDCKPT_OK};
-use super::ffi;
+use super::error_code::{FDCKPT_ERR_CORRUPT, FDCKPT_OK};
 use super::fixed_string::FixedString;
-use super::log;
+use super::struct_size::{self, Output, growable};
+use super::{ffi, log};
 use crate::error_base::InvalidArgument;
 use crate::inflate::{CHECKPOINT_MAX, CheckpointEncoding, DataError, Error, Format, Inflate, Position, Progress, Status};
 
-/// Formats, for fdckpt_inflate_init: raw Deflate (method 8 of zip files), raw Deflate64 (method 9), zlib, and gzip with one or more
-/// members.
-pub const FDCKPT_INFLATE_DEFLATE: c_int = 0;
-pub const FDCKPT_INFLATE_DEFLATE64: c_int = 1;
-pub const FDCKPT_INFLATE_ZLIB: c_int = 2;
-pub const FDCKPT_INFLATE_GZIP: c_int = 3;
+/// Formats of compressed streams.
+#[repr(C)]
+pub enum fdckpt_inflate_format_t {
+    /// Raw Deflate (method 8 of zip files).
+    FDCKPT_INFLATE_DEFLATE = 0,
+    /// Raw Deflate64 (method 9 of zip files).
+    FDCKPT_INFLATE_DEFLATE64 = 1,
+    /// zlib.
+    FDCKPT_INFLATE_ZLIB = 2,
+    /// gzip, with one or more members.
+    FDCKPT_INFLATE_GZIP = 3,
+}
 
-/// What fdckpt_inflate returns beside FDCKPT_OK (progress was made: go on with more input, or more room for output) and FDCKPT_ERR_*.
-/// The stream has ended, and all output was given. What avail_in still counts lies behind the end.
-pub const FDCKPT_INFLATE_STREAM_END: c_int = 1;
-/// No progress is possible without more input or more room. Nothing is lost: call again with more. (What zlib calls Z_BUF_ERROR.)
-pub const FDCKPT_INFLATE_NEED_MORE: c_int = 2;
+constants! { fdckpt_inflate_format_t:
+    FDCKPT_INFLATE_DEFLATE FDCKPT_INFLATE_DEFLATE64 FDCKPT_INFLATE_ZLIB FDCKPT_INFLATE_GZIP
+}
 
-/// Forms of a checkpoint. FULL says everything: the format, and exactly where input and output are. COMPACT is the same with the
-/// window compressed (by LZ4): smaller, but slower. BLOB and BLOB_0X1001 are the layouts of the crate deflate64, for raw streams
-/// only: they can stand some bytes before what was taken of the input, and don't say whether it is Deflate or Deflate64.
-pub const FDCKPT_INFLATE_CHECKPOINT_FULL: c_int = 0;
-pub const FDCKPT_INFLATE_CHECKPOINT_COMPACT: c_int = 1;
-pub const FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0: c_int = 2;
-pub const FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0X1001: c_int = 3;
+/// Results of fdckpt_inflate that are no errors, beside FDCKPT_OK.
+#[repr(C)]
+pub enum fdckpt_inflate_status_t {
+    /// The stream, or a gzip member, has ended, and all output was returned. avail_in counts the
+    /// input that follows. (zlib: Z_STREAM_END)
+    FDCKPT_INFLATE_STREAM_END = 1,
+    /// No progress is possible without more input or output space; call again with more. (zlib:
+    /// Z_BUF_ERROR)
+    FDCKPT_INFLATE_NEED_MORE = 2,
+}
 
-/// No checkpoint is larger than this. (A usual one has less than 66300 bytes, one near the start of a stream less than 1000.)
+constants! { fdckpt_inflate_status_t: FDCKPT_INFLATE_STREAM_END FDCKPT_INFLATE_NEED_MORE }
+
+/// Encodings of a checkpoint of a stream.
+#[repr(C)]
+pub enum fdckpt_inflate_checkpoint_encoding_t {
+    /// Self-describing: stores the format and the exact positions of input and output. The default.
+    FDCKPT_INFLATE_CHECKPOINT_FULL = 0,
+    /// As FULL, with the window compressed by LZ4: smaller, but slower.
+    FDCKPT_INFLATE_CHECKPOINT_COMPACT = 1,
+    /// Layout of the crate deflate64, for raw streams. Its position may be some bytes before the
+    /// input that was consumed. Does not store whether the stream is Deflate or Deflate64.
+    FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0 = 2,
+    /// As DEFLATE64_V0, layout version 0x1001.
+    FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0X1001 = 3,
+}
+
+constants! { fdckpt_inflate_checkpoint_encoding_t:
+    FDCKPT_INFLATE_CHECKPOINT_FULL FDCKPT_INFLATE_CHECKPOINT_COMPACT FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0
+    FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0X1001
+}
+
+/// Maximum size of a checkpoint in bytes. (Usual are less than 66300, near the start of a stream
+/// less than 1000.)
 pub const FDCKPT_INFLATE_CHECKPOINT_MAX: usize = 262900;
 
-/// What is wrong with compressed data: fault in fdckpt_inflate_t after FDCKPT_ERR_CORRUPT. 0 if nothing is.
-pub const FDCKPT_INFLATE_ERR_BLOCK_TYPE: c_int = 1;
-pub const FDCKPT_INFLATE_ERR_STORED_LENGTH: c_int = 2;
-pub const FDCKPT_INFLATE_ERR_TOO_MANY_CODES: c_int = 3;
-pub const FDCKPT_INFLATE_ERR_LENGTH_CODES: c_int = 4;
-pub const FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT: c_int = 5;
-pub const FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS: c_int = 6;
-pub const FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK: c_int = 7;
-pub const FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED: c_int = 8;
-pub const FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE: c_int = 9;
-pub const FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED: c_int = 10;
-pub const FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE: c_int = 11;
-pub const FDCKPT_INFLATE_ERR_LITERAL_CODE: c_int = 12;
-pub const FDCKPT_INFLATE_ERR_DISTANCE_CODE: c_int = 13;
-pub const FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR: c_int = 14;
-pub const FDCKPT_INFLATE_ERR_ZLIB_HEADER: c_int = 15;
-pub const FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY: c_int = 16;
-pub const FDCKPT_INFLATE_ERR_ZLIB_WINDOW: c_int = 17;
-pub const FDCKPT_INFLATE_ERR_GZIP_HEADER: c_int = 18;
-pub const FDCKPT_INFLATE_ERR_GZIP_METHOD: c_int = 19;
-pub const FDCKPT_INFLATE_ERR_GZIP_FLAGS: c_int = 20;
-pub const FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM: c_int = 21;
-pub const FDCKPT_INFLATE_ERR_CHECKSUM: c_int = 22;
-pub const FDCKPT_INFLATE_ERR_LENGTH: c_int = 23;
+/// What is wrong with compressed data: fdckpt_inflate_t.error_code after FDCKPT_ERR_CORRUPT; 0
+/// before.
+#[repr(C)]
+pub enum fdckpt_inflate_error_t {
+    /// Invalid block type.
+    FDCKPT_INFLATE_ERR_BLOCK_TYPE = 1,
+    /// Length of a stored block and its complement do not match.
+    FDCKPT_INFLATE_ERR_STORED_LENGTH = 2,
+    /// More literal or distance codes than the format has.
+    FDCKPT_INFLATE_ERR_TOO_MANY_CODES = 3,
+    /// The code of the code lengths is invalid.
+    FDCKPT_INFLATE_ERR_LENGTH_CODES = 4,
+    /// A code length is repeated where there is none before.
+    FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT = 5,
+    /// More code lengths than codes.
+    FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS = 6,
+    /// No code for the end of the block.
+    FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK = 7,
+    /// The literal codes are over-subscribed.
+    FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED = 8,
+    /// The literal codes are incomplete.
+    FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE = 9,
+    /// The distance codes are over-subscribed.
+    FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED = 10,
+    /// The distance codes are incomplete.
+    FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE = 11,
+    /// Invalid literal or length code.
+    FDCKPT_INFLATE_ERR_LITERAL_CODE = 12,
+    /// Invalid distance code.
+    FDCKPT_INFLATE_ERR_DISTANCE_CODE = 13,
+    /// A distance reaches before the start of the output.
+    FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR = 14,
+    /// Invalid zlib header.
+    FDCKPT_INFLATE_ERR_ZLIB_HEADER = 15,
+    /// The zlib stream needs a preset dictionary.
+    FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY = 16,
+    /// Invalid zlib window size.
+    FDCKPT_INFLATE_ERR_ZLIB_WINDOW = 17,
+    /// Invalid gzip header.
+    FDCKPT_INFLATE_ERR_GZIP_HEADER = 18,
+    /// Unknown gzip compression method.
+    FDCKPT_INFLATE_ERR_GZIP_METHOD = 19,
+    /// Reserved gzip flags are set.
+    FDCKPT_INFLATE_ERR_GZIP_FLAGS = 20,
+    /// The checksum of the gzip header does not match.
+    FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM = 21,
+    /// The checksum of the output does not match.
+    FDCKPT_INFLATE_ERR_CHECKSUM = 22,
+    /// The stored size of the output does not match.
+    FDCKPT_INFLATE_ERR_LENGTH = 23,
+}
+
+constants! { fdckpt_inflate_error_t:
+    FDCKPT_INFLATE_ERR_BLOCK_TYPE FDCKPT_INFLATE_ERR_STORED_LENGTH FDCKPT_INFLATE_ERR_TOO_MANY_CODES
+    FDCKPT_INFLATE_ERR_LENGTH_CODES FDCKPT_INFLATE_ERR_NOTHING_TO_REPEAT FDCKPT_INFLATE_ERR_TOO_MANY_LENGTHS
+    FDCKPT_INFLATE_ERR_NO_END_OF_BLOCK FDCKPT_INFLATE_ERR_LITERAL_CODES_OVERSUBSCRIBED
+    FDCKPT_INFLATE_ERR_LITERAL_CODES_INCOMPLETE FDCKPT_INFLATE_ERR_DISTANCE_CODES_OVERSUBSCRIBED
+    FDCKPT_INFLATE_ERR_DISTANCE_CODES_INCOMPLETE FDCKPT_INFLATE_ERR_LITERAL_CODE FDCKPT_INFLATE_ERR_DISTANCE_CODE
+    FDCKPT_INFLATE_ERR_DISTANCE_TOO_FAR FDCKPT_INFLATE_ERR_ZLIB_HEADER FDCKPT_INFLATE_ERR_ZLIB_DICTIONARY
+    FDCKPT_INFLATE_ERR_ZLIB_WINDOW FDCKPT_INFLATE_ERR_GZIP_HEADER FDCKPT_INFLATE_ERR_GZIP_METHOD FDCKPT_INFLATE_ERR_GZIP_FLAGS
+    FDCKPT_INFLATE_ERR_GZIP_HEADER_CHECKSUM FDCKPT_INFLATE_ERR_CHECKSUM FDCKPT_INFLATE_ERR_LENGTH
+}
 
 const _: () = {
     let faults = [
@@ -93,7 +160,7 @@ const _: () = {
         index += 1;
     }
     let formats = [FDCKPT_INFLATE_DEFLATE, FDCKPT_INFLATE_DEFLATE64, FDCKPT_INFLATE_ZLIB, FDCKPT_INFLATE_GZIP];
-    let forms = [
+    let encodings = [
         FDCKPT_INFLATE_CHECKPOINT_FULL,
         FDCKPT_INFLATE_CHECKPOINT_COMPACT,
         FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0,
@@ -101,113 +168,144 @@ const _: () = {
     ];
     index = 0;
     while index < formats.len() {
-        assert!(formats[index] == Format::ALL[index] as c_int && forms[index] == CheckpointEncoding::ALL[index] as c_int);
+        assert!(formats[index] == Format::ALL[index] as c_int && encodings[index] == CheckpointEncoding::ALL[index] as c_int);
         index += 1;
     }
     assert!(FDCKPT_INFLATE_CHECKPOINT_MAX == CHECKPOINT_MAX);
 };
 
-/// Where a checkpoint stands, in bytes from the start of the stream.
+/// Position of a checkpoint in its stream. Its layout is frozen.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fdckpt_inflate_position_t {
-    /// Input is to be given from here on.
-    pub input: u64,
-    /// So much output was given before.
-    pub output: u64,
+    /// Offset in bytes in the compressed stream: input continues here.
+    pub in_offset: u64,
+    /// Offset in bytes in the output: output continues here.
+    pub out_offset: u64,
 }
 
-/// The library's part of a fdckpt_inflate_t.
+/// The library's state of a stream.
 pub struct fdckpt_inflate_state_t {
     inflate: Inflate,
-    /// Of a call that failed.
-    text: FixedString<256>,
+    /// Message of the last call, if it failed.
+    message: FixedString<256>,
     /// After a defect of the library, only reset, restore and end are possible.
-    broken: bool,
-    /// The error of the stream was told to the log.
-    told: bool,
+    is_broken: bool,
+    /// The error of the stream was logged.
+    is_logged: bool,
 }
 
-/// A stream that is being decompressed, in the manner of zlib's z_stream. The caller sets next_in, avail_in, next_out and avail_out
-/// before calls of fdckpt_inflate, which advances them; all else belongs to the library. It may be moved between calls, but not
-/// copied and both used.
+/// A stream that is decompressed, like zlib's z_stream. Initialise with FDCKPT_INFLATE_INIT.
+///
+/// The caller sets next_in, avail_in, next_out and avail_out before each call of fdckpt_inflate,
+/// which advances them; all other fields are the library's. A stream may be moved between calls; of
+/// a copy, only one may be used.
 #[repr(C)]
 pub struct fdckpt_inflate_t {
-    /// The next byte of input, and how many there are. The library reads them only during calls of fdckpt_inflate.
+    /// Size in bytes of this struct in the caller.
+    pub struct_size: usize,
+    /// Next byte of input. Read during calls of fdckpt_inflate only.
     pub next_in: *const u8,
+    /// Number of bytes at next_in.
     pub avail_in: usize,
-    /// How many bytes of the stream were taken so far.
+    /// Number of bytes of input consumed so far.
     pub total_in: u64,
-    /// Where the next byte of output goes, and how many there is room for.
+    /// Destination of the next byte of output.
     pub next_out: *mut u8,
+    /// Number of bytes at next_out.
     pub avail_out: usize,
-    /// How many bytes of output were given so far.
+    /// Number of bytes of output produced so far.
     pub total_out: u64,
-    /// Why the last call failed, in words; NULL if it did not. Valid until the next call with this stream.
+    /// Error message of the last call; NULL if it succeeded. Valid until the next call with this
+    /// stream.
     pub msg: *const c_char,
-    /// After FDCKPT_ERR_CORRUPT of fdckpt_inflate: where the data is damaged, in bits from the start of the stream (bit 0 is
-    /// the lowest of the first byte), and FDCKPT_INFLATE_ERR_*. It is the first bit of the symbol, block header or field that is wrong.
-    pub error_bit: u64,
-    pub fault: c_int,
     /// The library's; NULL if the stream is not initialised.
     pub state: *mut fdckpt_inflate_state_t,
+    /// After FDCKPT_ERR_CORRUPT of fdckpt_inflate: offset in bits of the invalid symbol, block header
+    /// or field, from the start of the stream (bit 0 is the lowest bit of the first byte).
+    pub error_bit_offset: u64,
+    /// After FDCKPT_ERR_CORRUPT of fdckpt_inflate: FDCKPT_INFLATE_ERR_*, else 0.
+    pub error_code: c_int,
+    /// 0.
+    pub reserved: c_int,
 }
 
-/// Makes strm a stream of a format (FDCKPT_INFLATE_DEFLATE and so on), at its start. Of strm, only what belongs to the library is
-/// written; what was there before does not matter. Takes about 24 KB of memory, and up to 256 KiB more as output comes.
+growable! { fdckpt_inflate_t { first_size: 88, last: reserved: c_int, init: "FDCKPT_INFLATE_INIT" } }
+
+/// Initialises a stream at its start. Takes about 24 KB of memory, and up to 256 KiB more as output
+/// is produced.
 ///
-/// Returns FDCKPT_OK; then fdckpt_inflate_end is to be called some time. Or FDCKPT_ERR_INVALID_ARGUMENT: strm is NULL or misaligned, or there
-/// is no such format; FDCKPT_ERR_NO_MEMORY. Then there is nothing to end, but ending it does no harm.
+/// @param strm    stream; of its fields, struct_size must be set (FDCKPT_INFLATE_INIT)
+/// @param format  FDCKPT_INFLATE_DEFLATE, _DEFLATE64, _ZLIB or _GZIP
+/// @return FDCKPT_OK: fdckpt_inflate_end must be called eventually
+///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or without a valid struct_size, or
+///                                      format is invalid
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         After a failure fdckpt_inflate_end need not be called, but may be.
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an output struct (see [`crate::capi`]); a state that it already has is not freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format: c_int) -> c_int {
     const NAME: &CStr = c"fdckpt_inflate_init";
-    let made = ffi::check_handle(strm).map_err(Error::from).and_then(|mut strm| {
-        // SAFETY: it is the caller's struct, not NULL and aligned; nobody else uses it. Its fields of ours are written before any is read.
-        let strm = unsafe {
-            let it = strm.as_ptr();
-            (&raw mut (*it).state).write(ptr::null_mut());
-            (&raw mut (*it).msg).write(ptr::null());
-            strm.as_mut()
-        };
-        ffi::catch_panic(|| {
+    let initialised = ffi::check_handle(strm).map_err(Error::from).and_then(|strm| {
+        // SAFETY: not NULL (checked), so readable and writable for its struct_size (caller).
+        let (mut stream, out) = unsafe { (struct_size::read(strm.as_ptr())?, Output::required(strm.as_ptr())?) };
+        let result = ffi::catch_panic(|| {
+            (stream.state, stream.msg) = (ptr::null_mut(), ptr::null());
+            (stream.total_in, stream.total_out, stream.error_bit_offset, stream.error_code) = (0, 0, 0, 0);
             let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
             let inflate = Inflate::new(format.ok_or(InvalidArgument("unknown format"))?)?;
-            strm.state =
-                ffi::try_box_raw(fdckpt_inflate_state_t { inflate, text: FixedString::new(), broken: false, told: false })?;
-            (strm.total_in, strm.total_out, strm.error_bit, strm.fault) = (0, 0, 0, 0);
+            let (message, is_broken, is_logged) = (FixedString::new(), false, false);
+            stream.state = ffi::try_box_raw(fdckpt_inflate_state_t { inflate, message, is_broken, is_logged })?;
             Ok(())
-        })
+        });
+        out.write(stream);
+        result
     });
-    match made {
+    match initialised {
         Ok(()) => FDCKPT_OK,
         Err(error) => log::report(NAME, &error.into()),
     }
 }
 
-/// Decompresses as far as input and room go, like inflate( strm, Z_NO_FLUSH ) of zlib. Output that was not given yet, for want of
-/// room, is given first. How input and output are cut into pieces makes no difference to what comes out. Bytes behind what was
-/// given, within avail_out, may be changed. Input and output must not overlap.
+/// Decompresses as far as input and output space go, like inflate( strm, Z_NO_FLUSH ) of zlib. How
+/// input and output are split into calls makes no difference to the output. Bytes of the output
+/// space after the output may be changed. Input and output must not overlap.
 ///
-/// Returns
-/// FDCKPT_OK                   progress was made;
-/// FDCKPT_INFLATE_STREAM_END   the stream has ended and all output was given. Of gzip, a member has ended: if there is more input, call
-///                             again. A member that follows goes on with the same totals; if what follows does not begin with the byte
-///                             0x1f it is none, nothing of it is taken and the same code returned again. So a file has ended when this
-///                             code comes with avail_in not 0, or with no more input to give;
-/// FDCKPT_INFLATE_NEED_MORE   no progress is possible; nothing is lost, call again with more input or room. If there is no more
-///                             input, the stream is truncated;
-/// FDCKPT_ERR_CORRUPT          the data is damaged: msg, error_bit and fault say how and where. What was decompressed before the damage
-///                             was given. Each further call returns the same;
-/// FDCKPT_ERR_NO_MEMORY        memory is short; the call can be repeated;
-/// FDCKPT_ERR_INVALID_ARGUMENT         strm is NULL, misaligned or not initialised, or a buffer is NULL although there are bytes in it, or larger
-///                             than memory can be, or input and output overlap.
+/// A gzip file may have several members: after FDCKPT_INFLATE_STREAM_END, call again if there is
+/// more input. A further member continues with the same totals. Input that does not begin with the
+/// byte 0x1f is no member: it is not consumed, and FDCKPT_INFLATE_STREAM_END is returned again. So a
+/// file has ended if that code is returned with avail_in not 0, or when there is no more input.
+///
+/// @param strm  initialised stream
+/// @return FDCKPT_OK: progress was made
+///         FDCKPT_INFLATE_STREAM_END    the stream has ended and all output was returned
+///         FDCKPT_INFLATE_NEED_MORE     no progress is possible: call again with more input or
+///                                      output space; without more input, the stream is truncated
+///         FDCKPT_ERR_CORRUPT           the data is corrupt: see msg, error_bit_offset and
+///                                      error_code. The output before was returned; each further
+///                                      call fails alike.
+///         FDCKPT_ERR_NO_MEMORY         allocation failed; the call may be retried
+///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or not initialised; or a buffer is
+///                                      NULL though its size is not 0, or too large; or input and
+///                                      output overlap
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an initialised stream that no other thread uses; its `next_in` is readable for `avail_in` bytes, its
+/// `next_out` writable for `avail_out` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, with a readable input and a writable output
+    // (caller).
     unsafe {
         call(c"fdckpt_inflate", strm, |strm, state| {
-            let (from, room) = (strm.next_in as usize, strm.next_out as usize);
-            if from < room.saturating_add(strm.avail_out) && room < from.saturating_add(strm.avail_in) {
+            let (from, to) = (strm.next_in as usize, strm.next_out as usize);
+            if from < to.saturating_add(strm.avail_out) && to < from.saturating_add(strm.avail_in) {
                 return Err(InvalidArgument("input and output overlap").into());
             }
             let input = ffi::slice_from_raw(strm.next_in.cast(), strm.avail_in)?;
@@ -216,7 +314,7 @@ pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
             strm.next_in = strm.next_in.wrapping_add(consumed);
             strm.next_out = strm.next_out.wrapping_add(produced);
             (strm.avail_in, strm.avail_out) = (strm.avail_in - consumed, strm.avail_out - produced);
-            strm.take_positions(&state.inflate);
+            strm.set_totals(&state.inflate);
             match result? {
                 Status::Done => Ok(FDCKPT_INFLATE_STREAM_END),
                 Status::NeedsInput | Status::NeedsOutput if consumed > 0 || produced > 0 => Ok(FDCKPT_OK),
@@ -226,51 +324,77 @@ pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
     }
 }
 
-/// Returns how many bytes a checkpoint of this form takes at most if it is taken now, never more than FDCKPT_INFLATE_CHECKPOINT_MAX;
-/// 0 if strm is not a stream or there is no such form.
+/// Returns an upper bound of the size of a checkpoint taken now.
+///
+/// @param strm      initialised stream
+/// @param encoding  FDCKPT_INFLATE_CHECKPOINT_*
+/// @return bound in bytes, at most FDCKPT_INFLATE_CHECKPOINT_MAX; 0 if an argument is invalid
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an initialised stream that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_inflate_checkpoint_bound(strm: *mut fdckpt_inflate_t, form: c_int) -> usize {
+pub unsafe extern "C" fn fdckpt_inflate_checkpoint_bound(strm: *mut fdckpt_inflate_t, encoding: c_int) -> usize {
     let mut bound = 0;
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone (caller).
     let result = unsafe {
         call(c"fdckpt_inflate_checkpoint_bound", strm, |_, state| {
-            bound = state.inflate.checkpoint_bound(known(form)?);
+            bound = state.inflate.checkpoint_bound(parse_encoding(encoding)?);
             Ok(FDCKPT_OK)
         })
     };
     if result == FDCKPT_OK { bound } else { 0 }
 }
 
-/// Saves the state of the stream, at whatever point it is, in the cap bytes at buf, from which fdckpt_inflate_restore goes on in
-/// another stream or process. form is FDCKPT_INFLATE_CHECKPOINT_FULL unless you know better. strm goes on as if nothing had been.
+/// Saves the state of a stream, at any point between calls. fdckpt_inflate_restore continues from it
+/// in another stream or process. The stream itself continues as if nothing had happened.
 ///
-/// Returns FDCKPT_OK, and *len is the size of the checkpoint, *position (unless position is NULL) where input and output go on
-/// from it: for FULL and COMPACT these are total_in and total_out, the other forms can stand earlier in the input.
-/// Or FDCKPT_ERR_BUFFER_TOO_SMALL: cap is too small, *len is what would be enough; FDCKPT_ERR_INVALID_ARGUMENT: strm or another argument is bad, or the
-/// form is not for this format; FDCKPT_ERR_INVALID_STATE: the stream has failed; FDCKPT_ERR_NO_MEMORY (only COMPACT takes memory).
+/// @param strm          initialised stream
+/// @param encoding      FDCKPT_INFLATE_CHECKPOINT_*; FULL is the one for ordinary use
+/// @param buffer        destination
+/// @param capacity      number of bytes at buffer
+/// @param out_size      size of the checkpoint in bytes; after FDCKPT_ERR_BUFFER_TOO_SMALL, the
+///                      required capacity
+/// @param out_position  where input and output continue: total_in and total_out for FULL and
+///                      COMPACT; others may continue earlier in the input. Written on success. May
+///                      be NULL.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_BUFFER_TOO_SMALL  capacity is too small
+///         FDCKPT_ERR_INVALID_STATE     the stream has failed
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is invalid, or the encoding is not for this
+///                                      format
+///         FDCKPT_ERR_NO_MEMORY         allocation failed (COMPACT only)
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an initialised stream that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter, `out_position` NULL or an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     strm: *mut fdckpt_inflate_t,
-    form: c_int,
-    buf: *mut c_void,
-    cap: usize,
-    len: *mut usize,
-    position: *mut fdckpt_inflate_position_t,
+    encoding: c_int,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
+    out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `buffer` writable by this call alone; the
+    // out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_inflate_checkpoint", strm, |_, state| {
-            ffi::ensure_non_null(len, "the pointer to the size is NULL")?;
-            let (form, room) = (known(form)?, ffi::slice_from_raw_mut(buf, cap)?);
-            match state.inflate.checkpoint_into(form, room) {
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let (encoding, buffer) = (parse_encoding(encoding)?, ffi::slice_from_raw_mut(buffer, capacity)?);
+            match state.inflate.checkpoint_into(encoding, buffer) {
                 Ok((size, at)) => {
-                    len.write_unaligned(size);
-                    put_position(position, at);
+                    out_size.write_unaligned(size);
+                    write_position(out_position, at);
                     Ok(FDCKPT_OK)
                 }
                 Err(error) => {
                     if let Error::BufferTooSmall { needed, .. } = error {
-                        len.write_unaligned(needed as usize);
+                        out_size.write_unaligned(needed as usize);
                     }
                     Err(error)
                 }
@@ -279,142 +403,190 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     }
 }
 
-/// Goes on from the checkpoint of len bytes at buf, of any form, whatever the stream did before: it has to be initialised for the
-/// format of the checkpoint, which the forms FULL and COMPACT know and the blobs don't.
+/// Restores the state of a stream, whatever it did before. Then move input and output to the
+/// position, and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
 ///
-/// Returns FDCKPT_OK, and total_in and total_out, and *position (unless position is NULL), are where input and output go on:
-/// move both there, and set next_in, avail_in, next_out and avail_out before fdckpt_inflate is called.
-/// Or FDCKPT_ERR_CORRUPT: it is no checkpoint of this format, or damaged in any way; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_INVALID_ARGUMENT. Then the stream is as it was before.
+/// @param strm          stream, initialised for the format of the checkpoint (which the encodings
+///                      FULL and COMPACT verify)
+/// @param data          checkpoint of any encoding
+/// @param size          number of bytes at data
+/// @param out_position  where input and output continue, as total_in and total_out; written on
+///                      success. May be NULL.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_CORRUPT           not a checkpoint of this format, or corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  an argument is invalid
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         If the call fails, the stream is as it was.
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an initialised stream that no other thread uses, `data` readable for `size` bytes, `out_position` NULL or
+/// an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_restore(
     strm: *mut fdckpt_inflate_t,
-    buf: *const c_void,
-    len: usize,
-    position: *mut fdckpt_inflate_position_t,
+    data: *const c_void,
+    size: usize,
+    out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `data` readable, `out_position` NULL or
+    // writable (caller).
     unsafe {
-        recover(c"fdckpt_inflate_restore", strm, |strm, state| {
-            let at = state.inflate.restore(ffi::slice_from_raw(buf, len)?)?;
-            (state.broken, state.told) = (false, false);
-            strm.take_positions(&state.inflate);
-            (strm.error_bit, strm.fault) = (0, 0);
-            put_position(position, at);
+        call_even_if_broken(c"fdckpt_inflate_restore", strm, |strm, state| {
+            let at = state.inflate.restore(ffi::slice_from_raw(data, size)?)?;
+            (state.is_broken, state.is_logged) = (false, false);
+            strm.set_totals(&state.inflate);
+            (strm.error_bit_offset, strm.error_code) = (0, 0);
+            write_position(out_position, at);
             Ok(FDCKPT_OK)
         })
     }
 }
 
-/// Goes back to the start of a stream of the same format, whatever happened before. Memory is kept.
-/// Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT if strm is NULL, misaligned or not initialised.
+/// Resets a stream to its start, whatever happened before. Format and memory are kept.
+///
+/// @param strm  initialised stream
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or not initialised
+///
+/// Thread safety: one thread at a time per stream.
+///
+/// # Safety
+/// `strm` is an initialised stream that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_reset(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `strm` is NULL or an initialised stream of this thread alone (caller).
     unsafe {
-        recover(c"fdckpt_inflate_reset", strm, |strm, state| {
+        call_even_if_broken(c"fdckpt_inflate_reset", strm, |strm, state| {
             state.inflate.reset();
-            (state.broken, state.told) = (false, false);
-            strm.take_positions(&state.inflate);
-            (strm.error_bit, strm.fault) = (0, 0);
+            (state.is_broken, state.is_logged) = (false, false);
+            strm.set_totals(&state.inflate);
+            (strm.error_bit_offset, strm.error_code) = (0, 0);
             Ok(FDCKPT_OK)
         })
     }
 }
 
-/// Frees what the library allocated for the stream. strm can then be initialised again; ending it twice does no harm.
-/// Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT if strm is NULL, misaligned or not initialised.
+/// Frees what the library allocated for a stream. The stream may be initialised again. Ending it
+/// twice is an error without effect.
+///
+/// @param strm  initialised stream
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  strm is NULL, misaligned or not initialised
+///
+/// Thread safety: any thread that is the last to use the stream.
+///
+/// # Safety
+/// `strm` is NULL, or an output struct whose `state` is NULL or was set by [`fdckpt_inflate_init`], and that no other
+/// thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_end(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: the caller keeps to the comment above. The state is what init made, and is not used again.
-    unsafe {
-        recover(c"fdckpt_inflate_end", strm, |strm, _| {
-            strm.msg = ptr::null();
-            Ok(FDCKPT_OK)
-        });
-        match ffi::check_handle(strm) {
-            Ok(mut strm) if !strm.as_ref().state.is_null() => {
-                let state = std::mem::replace(&mut strm.as_mut().state, ptr::null_mut());
-                drop(ffi::box_from_raw(state));
-                FDCKPT_OK
-            }
-            _ => FDCKPT_ERR_INVALID_ARGUMENT,
-        }
-    }
+    const NAME: &CStr = c"fdckpt_inflate_end";
+    let mut state = ptr::null_mut();
+    // SAFETY: `strm` is NULL or a stream of this thread alone (caller).
+    let code = unsafe {
+        with_stream(NAME, strm, |stream| {
+            stream.msg = ptr::null();
+            state = mem::replace(&mut stream.state, ptr::null_mut());
+            if state.is_null() { Err(NOT_INITIALISED.into()) } else { Ok(FDCKPT_OK) }
+        })
+    };
+    // SAFETY: NULL, or what `fdckpt_inflate_init` made (caller); nothing refers to it any more.
+    unsafe { ffi::free(NAME, state) };
+    code
 }
 
 impl fdckpt_inflate_t {
-    fn take_positions(&mut self, inflate: &Inflate) {
+    fn set_totals(&mut self, inflate: &Inflate) {
         (self.total_in, self.total_out) = (inflate.total_in(), inflate.total_out());
     }
 }
 
-/// Calls `body` with a stream and its state, unless the state is broken.
+const NOT_INITIALISED: InvalidArgument = InvalidArgument("the stream is not initialised");
+
+/// Calls `body` with a copy of the caller's stream, of which the fields that the caller has are written back.
 ///
 /// # Safety
-/// `strm` may be NULL or misaligned; otherwise it is the caller's struct, its state is NULL or what init made, and nobody else uses them
-/// during the call.
+/// `strm` is NULL, misaligned, or valid for reads and writes of the number of bytes in its struct_size, and no other
+/// thread uses it.
+unsafe fn with_stream(
+    function: &'static CStr,
+    strm: *mut fdckpt_inflate_t,
+    body: impl FnOnce(&mut fdckpt_inflate_t) -> Result<c_int, Error>,
+) -> c_int {
+    let result = ffi::check_handle(strm).map_err(Error::from).and_then(|strm| {
+        // SAFETY: not NULL (checked), so valid for its struct_size (required).
+        let (mut stream, out) = unsafe { (struct_size::read(strm.as_ptr())?, Output::required(strm.as_ptr())?) };
+        let result = body(&mut stream);
+        out.write(stream);
+        result
+    });
+    result.unwrap_or_else(|error| log::report(function, &error.into()))
+}
+
+/// Calls `body` with a stream and its state, unless a defect of the library broke the state.
+///
+/// # Safety
+/// `strm` is NULL, misaligned, or an initialised stream that no other thread uses.
 unsafe fn call(
     function: &'static CStr,
     strm: *mut fdckpt_inflate_t,
     body: impl FnOnce(&mut fdckpt_inflate_t, &mut fdckpt_inflate_state_t) -> Result<c_int, Error>,
 ) -> c_int {
     let unless_broken = |strm: &mut fdckpt_inflate_t, state: &mut fdckpt_inflate_state_t| {
-        if state.broken {
+        if state.is_broken {
             return Err(Error::Poisoned);
         }
         body(strm, state)
     };
-    // SAFETY: the caller's promise.
-    unsafe { recover(function, strm, unless_broken) }
+    // SAFETY: as required of `strm`.
+    unsafe { call_even_if_broken(function, strm, unless_broken) }
 }
 
-/// The same, also if the state is broken.
+/// As [`call`], also if the state is broken.
 ///
 /// # Safety
 /// As for [`call`].
-unsafe fn recover(
+unsafe fn call_even_if_broken(
     function: &'static CStr,
     strm: *mut fdckpt_inflate_t,
     body: impl FnOnce(&mut fdckpt_inflate_t, &mut fdckpt_inflate_state_t) -> Result<c_int, Error>,
 ) -> c_int {
-    let checked = ffi::check_handle(strm).map_err(Error::from).and_then(|mut strm| {
-        // SAFETY: the caller's promise.
-        let strm = unsafe { strm.as_mut() };
-        // SAFETY: the caller's promise; init made it, and end sets it to NULL.
-        let state = unsafe { strm.state.as_mut() };
-        Ok((strm, state.ok_or(InvalidArgument("the stream is not initialised"))?))
-    });
-    let (strm, state) = match checked {
-        Ok(checked) => checked,
-        Err(error) => return log::report(function, &error.into()),
-    };
-    strm.msg = ptr::null();
-    let error = match ffi::catch_panic(|| body(strm, state)) {
-        Ok(result) => return result,
-        Err(error) => error,
-    };
-    state.broken |= error == Error::Internal;
-    state.text.set(error);
-    strm.msg = state.text.as_c_str().as_ptr();
-    if let Error::Corrupt { error: fault, bit } = error {
-        (strm.error_bit, strm.fault) = (bit, fault as c_int);
-        if std::mem::replace(&mut state.told, true) {
-            return FDCKPT_ERR_CORRUPT;
-        }
+    // SAFETY: as required of `strm`.
+    unsafe {
+        with_stream(function, strm, |stream| {
+            // SAFETY: NULL, or what `fdckpt_inflate_init` made, which nobody else uses (required of `strm`).
+            let state = stream.state.as_mut().ok_or(NOT_INITIALISED)?;
+            stream.msg = ptr::null();
+            let error = match ffi::catch_panic(|| body(stream, state)) {
+                Ok(result) => return Ok(result),
+                Err(error) => error,
+            };
+            state.is_broken |= error == Error::Internal;
+            state.message.set(error);
+            stream.msg = state.message.as_c_str().as_ptr();
+            if let Error::Corrupt { error: data_error, bit } = error {
+                (stream.error_bit_offset, stream.error_code) = (bit, data_error as c_int);
+                if mem::replace(&mut state.is_logged, true) {
+                    return Ok(FDCKPT_ERR_CORRUPT);
+                }
+            }
+            Err(error)
+        })
     }
-    log::report(function, &error.into())
 }
 
-fn known(form: c_int) -> Result<CheckpointEncoding, InvalidArgument> {
-    let form = CheckpointEncoding::ALL.into_iter().find(|known| *known as c_int == form);
-    form.ok_or(InvalidArgument("unknown form of checkpoint"))
+fn parse_encoding(encoding: c_int) -> Result<CheckpointEncoding, InvalidArgument> {
+    let found = CheckpointEncoding::ALL.into_iter().find(|known| *known as c_int == encoding);
+    found.ok_or(InvalidArgument("unknown encoding of a checkpoint"))
 }
 
 /// # Safety
-/// `position` is NULL, or is writable.
-unsafe fn put_position(position: *mut fdckpt_inflate_position_t, at: Position) {
-    if !position.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { position.write_unaligned(fdckpt_inflate_position_t { input: at.in_offset, output: at.out_offset }) }
+/// `out_position` is NULL or valid for a write, at any alignment.
+unsafe fn write_position(out_position: *mut fdckpt_inflate_position_t, at: Position) {
+    if !out_position.is_null() {
+        // SAFETY: not NULL, so valid for a write (required).
+        unsafe { out_position.write_unaligned(fdckpt_inflate_position_t { in_offset: at.in_offset, out_offset: at.out_offset }) }
     }
 }

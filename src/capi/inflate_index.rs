@@ -13,48 +13,59 @@ use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
 
-/// In place of the size of a compressed stream: it goes to the end of the file.
+/// Size of a compressed stream: up to the end of the file.
 pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 
-/// An index of a compressed stream, with which its output can be read from any offset on, together with the file that the stream is
-/// in. docs/format/inflate-index.md specifies how it is saved.
+/// An inflate index: random access to the output of a compressed stream, together with the file of
+/// the stream. docs/format/inflate-index.md specifies the saved form.
 ///
-/// It is made by fdckpt_inflate_index_build or _load and freed by fdckpt_inflate_index_free. It is used by one thread at a time;
-/// several threads that read the same stream load an index each.
+/// Created by fdckpt_inflate_index_build or fdckpt_inflate_index_load, freed by
+/// fdckpt_inflate_index_free. Threads that read the same stream load an index each.
 pub struct fdckpt_inflate_index_t {
-    /// What it borrows is the map. (First, so that it is dropped first.)
+    /// Borrows the map, so it is the first field: dropped first.
     index: Index<'static>,
-    cursor: IndexCursor<Part<'static>>,
+    cursor: IndexCursor<FdRange<'static>>,
     _map: Option<Mmap>,
 }
 
-/// fdckpt_inflate_index_build decompresses a stream and makes an index of it: a point for each every bytes of output, from which
-/// decompression can begin, at a cost of some 10 to 40 KB, for Deflate64 up to twice that. A usual value for every is 4 MiB; half
-/// of it is decompressed before the first byte comes, on average.
+/// Decompresses a stream and builds an index with one access point every `interval` bytes of output.
+/// An access point takes 10 to 40 KB, up to twice that for Deflate64. On average, half an interval
+/// is decompressed before the first byte of a read.
 ///
-/// The stream is in the file that the descriptor fd is open for, from byte start on: size bytes, or FDCKPT_UNTIL_EOF. (What follows
-/// the stream within size does not matter, but belongs to what the index is of.) fd's position does not matter and stays; fd must
-/// stay open until the index is freed, or is used for reading no more. format is one of FDCKPT_INFLATE_DEFLATE and so on. The output is
-/// written to the descriptor out_fd, or nowhere if that is -1.
+/// @param fd            descriptor of the file of the stream; not closed, its position is neither
+///                      used nor changed; must stay open until the index is freed
+/// @param start_offset  offset in bytes of the stream in the file
+/// @param size          size of the stream in bytes, or FDCKPT_UNTIL_EOF. What follows the stream
+///                      within that size is ignored, but belongs to what the index is compared with.
+/// @param format        FDCKPT_INFLATE_DEFLATE, _DEFLATE64, _ZLIB or _GZIP
+/// @param interval      bytes of output per access point, not 0; 4 MiB is a usual value
+/// @param output_fd     descriptor to which the output is written; -1: nowhere
+/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the
+///         code:
+///         FDCKPT_ERR_CORRUPT           the stream is corrupt or truncated
+///         FDCKPT_ERR_INVALID_STATE     fd has no size (a pipe, for example)
+///         FDCKPT_ERR_INVALID_ARGUMENT  interval is 0, format is invalid, a descriptor is negative,
+///                                      or the stream lies outside of the file
+///         FDCKPT_ERR_IO                reading or writing failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// On failure returns NULL. Reasons, by fdckpt_last_error: FDCKPT_ERR_CORRUPT, the stream is damaged or cut off;
-/// FDCKPT_ERR_INVALID_ARGUMENT, every is 0, or there is no such format; FDCKPT_ERR_INVALID_STATE, fd has no size (it is a pipe, say);
-/// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+/// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_inflate_index_build(
     fd: c_int,
-    start: u64,
+    start_offset: u64,
     size: u64,
     format: c_int,
-    every: u64,
-    out_fd: c_int,
+    interval: u64,
+    output_fd: c_int,
 ) -> *mut fdckpt_inflate_index_t {
     ffi::ffi_new(c"fdckpt_inflate_index_build", || {
         let format = Format::ALL.into_iter().find(|known| *known as c_int == format);
         let format = format.ok_or(InvalidArgument("unknown format"))?;
-        let output = Output { fd: if out_fd == -1 { None } else { Some(ffi::borrow_fd(out_fd)?) }, written: 0, failed: None };
-        let (mut input, mut output) = (Part::new(fd, start, size)?, output);
-        let index = Index::try_build(&mut input, &mut output, format, every).map_err(|failure| match output.failed {
+        let output =
+            Output { fd: if output_fd == -1 { None } else { Some(ffi::borrow_fd(output_fd)?) }, written: 0, failed: None };
+        let (mut input, mut output) = (FdRange::new(fd, start_offset, size)?, output);
+        let index = Index::try_build(&mut input, &mut output, format, interval).map_err(|failure| match output.failed {
             Some(errno) => IoOperation::Write.failed_at(output.written)(errno).into(),
             None => input.reason(failure),
         })?;
@@ -62,13 +73,22 @@ pub extern "C" fn fdckpt_inflate_index_build(
     })
 }
 
-/// fdckpt_inflate_index_save writes the index to the descriptor index_fd, which must be open for an empty file: a container in
-/// the "CKPT" format with sections of types 128 and 129. Nothing is synced.
+/// Saves an index: a CKPT container with sections of types 128 and 129. Nothing is synced.
 ///
-/// Returns FDCKPT_OK, or on failure FDCKPT_ERR_INVALID_ARGUMENT; FDCKPT_ERR_NO_MEMORY; FDCKPT_ERR_IO, and then the file has a part of it.
+/// @param index     index
+/// @param index_fd  descriptor of an empty file open for writing; not closed
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_IO                writing failed; the file is incomplete
+///         FDCKPT_ERR_INVALID_ARGUMENT  index is NULL, or index_fd is negative
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: one thread at a time per index.
+///
+/// # Safety
+/// `index` is a live handle that no other thread changes; `index_fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_index_t, index_fd: c_int) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `index` is NULL or a live handle that nobody changes (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| {
             Ok(handle.index.write_to(ffi::borrow_fd(index_fd)?).map(drop)?)
@@ -76,68 +96,115 @@ pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_
     }
 }
 
-/// fdckpt_inflate_index_load returns the index that is in the file of the descriptor index_fd, which is mapped into memory, and
-/// can be closed right after: nobody may change or shorten the file until the index is freed, as for fdckpt_container_open. The
-/// other arguments are as for fdckpt_inflate_index_build: they are to name the same stream.
+/// Loads a saved index by mapping its file, which must not be modified or truncated until the index
+/// is freed. The other arguments must name the stream for which the index was built.
 ///
-/// On failure returns NULL. Reasons: FDCKPT_ERR_FORMAT, the file is no index; FDCKPT_ERR_CORRUPT, it is damaged;
-/// FDCKPT_ERR_INVALID_STATE, the stream has another size than the one that the index was made of, or fd has none; FDCKPT_ERR_INVALID_ARGUMENT;
-/// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+/// @param index_fd      descriptor of the file of the index open for reading; not closed; not needed
+///                      after the call
+/// @param fd            as for fdckpt_inflate_index_build
+/// @param start_offset  as for fdckpt_inflate_index_build
+/// @param size          as for fdckpt_inflate_index_build
+/// @return index, to be freed with fdckpt_inflate_index_free; or NULL, fdckpt_last_error() has the
+///         code:
+///         FDCKPT_ERR_FORMAT            not an inflate index
+///         FDCKPT_ERR_CORRUPT           the index is corrupt
+///         FDCKPT_ERR_INVALID_STATE     the size of the stream differs from the one in the index, or
+///                                      fd has no size
+///         FDCKPT_ERR_INVALID_ARGUMENT  a descriptor is negative, or the stream lies outside of the
+///                                      file
+///         FDCKPT_ERR_IO                a file cannot be read or mapped
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///
+/// Thread safety: any thread, at any time.
 #[unsafe(no_mangle)]
-pub extern "C" fn fdckpt_inflate_index_load(index_fd: c_int, fd: c_int, start: u64, size: u64) -> *mut fdckpt_inflate_index_t {
+pub extern "C" fn fdckpt_inflate_index_load(
+    index_fd: c_int,
+    fd: c_int,
+    start_offset: u64,
+    size: u64,
+) -> *mut fdckpt_inflate_index_t {
     ffi::ffi_new(c"fdckpt_inflate_index_load", || {
-        // SAFETY: the index is dropped before the map; the caller promises that nobody changes the file.
+        // SAFETY: the index is dropped before the map (order of the fields); nobody changes the file (documented
+        // above).
         let (map, file) = unsafe { ffi::map_fd(index_fd) }?;
         let index = Index::parse(file)?;
-        let input = Part::new(fd, start, size)?;
+        let input = FdRange::new(fd, start_offset, size)?;
         Ok(fdckpt_inflate_index_t { cursor: cursor(&index, input)?, index, _map: Some(map) })
     })
 }
 
-/// fdckpt_inflate_index_read reads output from the byte offset on, counted from 0, to the sz bytes at buf. Reading on where the
-/// last call ended, or a little further, goes on from there; else decompression begins at the nearest point.
+/// Reads output from any offset. Reading on from where the last call ended, or a little further,
+/// continues there; otherwise decompression begins at the nearest access point before the offset.
 ///
-/// Before anything of a part of the stream is returned, from one point to the next, it is compared by checksum with what the index
-/// was made of.
+/// The compressed data between two access points is compared by checksum with the data for which the
+/// index was built before any of its output is returned.
 ///
-/// On success returns FDCKPT_OK, and *_got is how many bytes were read: less than sz, or 0, only at the end of the output. On
-/// failure *_got is untouched, the bytes at buf can be changed, and another call begins anew. Reasons: FDCKPT_ERR_INVALID_STATE, the stream
-/// is not the one that the index was made of, or has changed; FDCKPT_ERR_CORRUPT, the index is damaged; FDCKPT_ERR_INVALID_ARGUMENT;
-/// FDCKPT_ERR_IO; FDCKPT_ERR_NO_MEMORY.
+/// @param index     index
+/// @param offset    offset in bytes in the output
+/// @param buffer    destination; contents unspecified if the call fails. May be NULL if capacity is
+///                  0.
+/// @param capacity  number of bytes at buffer
+/// @param out_size  number of bytes read; less than capacity only at the end of the output. Written
+///                  on success.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_STATE     the stream is not the one for which the index was built, or
+///                                      has changed
+///         FDCKPT_ERR_CORRUPT           the index is corrupt
+///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
+///         FDCKPT_ERR_IO                reading failed
+///         FDCKPT_ERR_NO_MEMORY         allocation failed
+///         After a failure the next call starts anew.
+///
+/// Thread safety: one thread at a time per index.
+///
+/// # Safety
+/// `index` is a live handle that no other thread uses, `buffer` writable for `capacity` bytes, `out_size` an out
+/// parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_read(
     index: *mut fdckpt_inflate_index_t,
     offset: u64,
-    buf: *mut c_void,
-    sz: usize,
-    _got: *mut usize,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `index` is NULL or a live handle of this thread alone, `buffer` writable by this call alone, `out_size`
+    // NULL or writable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_inflate_index_read", index, |handle| {
-            ffi::ensure_non_null(_got, "the pointer for a result is NULL")?;
-            let buf = ffi::slice_from_raw_mut(buf, sz)?;
-            let read = handle.cursor.read_at(&handle.index, offset, buf);
-            _got.write_unaligned(read.map_err(|failure| handle.cursor.input().reason(failure))?);
+            ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
+            let buffer = ffi::slice_from_raw_mut(buffer, capacity)?;
+            let read = handle.cursor.read_at(&handle.index, offset, buffer);
+            out_size.write_unaligned(read.map_err(|failure| handle.cursor.input().reason(failure))?);
             Ok(())
         })
     }
 }
 
-/// fdckpt_inflate_index_info tells the size of the output in *output, and in *points how many points the index has. Either may be
-/// NULL.
+/// Returns the size of the output and the number of access points.
 ///
-/// Returns FDCKPT_OK, or FDCKPT_ERR_INVALID_ARGUMENT.
+/// @param index            index
+/// @param out_output_size  size of the output in bytes; written on success. May be NULL.
+/// @param out_point_count  number of access points; written on success. May be NULL.
+/// @return FDCKPT_OK
+///         FDCKPT_ERR_INVALID_ARGUMENT  index is NULL
+///
+/// Thread safety: one thread at a time per index.
+///
+/// # Safety
+/// `index` is a live handle that no other thread changes, the others are NULL or out parameters (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_info(
     index: *const fdckpt_inflate_index_t,
-    output: *mut u64,
-    points: *mut u64,
+    out_output_size: *mut u64,
+    out_point_count: *mut u64,
 ) -> c_int {
-    // SAFETY: the caller keeps to the comment above.
+    // SAFETY: `index` is NULL or a live handle that nobody changes; the out parameters are NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_info", index, |handle| {
-            for (pointer, value) in [(output, handle.index.output_size()), (points, handle.index.access_point_count() as u64)] {
+            for (pointer, value) in
+                [(out_output_size, handle.index.output_size()), (out_point_count, handle.index.point_count() as u64)]
+            {
                 if !pointer.is_null() {
                     pointer.write_unaligned(value);
                 }
@@ -147,31 +214,39 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
     }
 }
 
-/// fdckpt_inflate_index_free frees the index. It may be NULL. No descriptor is closed.
+/// Frees an index. No descriptor is closed.
+///
+/// @param index  index; may be NULL
+///
+/// Thread safety: any thread that is the last to use the index.
+///
+/// # Safety
+/// `index` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see
+/// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_index_t) {
-    // SAFETY: the caller has it from one of the functions above, and uses it no more.
+    // SAFETY: NULL or a live handle that nobody else uses (caller).
     unsafe { ffi::free(c"fdckpt_inflate_index_free", index) }
 }
 
-fn cursor(index: &Index<'_>, input: Part<'static>) -> Result<IndexCursor<Part<'static>>, Error> {
+fn cursor(index: &Index<'_>, input: FdRange<'static>) -> Result<IndexCursor<FdRange<'static>>, Error> {
     let reason = |failure| match failure {
         InputError::Library(error) => error,
-        // A part has no failures of its own for what this does.
+        // A range fails only when it is read, which this does not.
         InputError::Input(_) => Error::Internal,
     };
     IndexCursor::new(index, input).map_err(reason)
 }
 
-/// A part of a file.
-pub(super) struct Part<'f> {
+/// A range of a file, read by its descriptor.
+pub(super) struct FdRange<'f> {
     fd: BorrowedFd<'f>,
     start: u64,
     size: u64,
     at: u64,
 }
 
-impl Part<'_> {
+impl FdRange<'_> {
     fn new(fd: c_int, start: u64, size: u64) -> Result<Self, Error> {
         let fd = ffi::borrow_fd(fd)?;
         let (all, _) = fd::size_and_position(fd).ok_or(Error::NotSeekable)?;
@@ -187,12 +262,12 @@ impl Part<'_> {
     fn reason(&self, failure: InputError) -> Error {
         match failure {
             InputError::Library(error) => error,
-            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::of(&error)).into(),
+            InputError::Input(error) => IoOperation::Read.failed_at(self.start + self.at)(Errno::from_io_error(&error)).into(),
         }
     }
 }
 
-impl Read for Part<'_> {
+impl Read for FdRange<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let count = to.len().min(usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX));
         if count == 0 {
@@ -205,7 +280,7 @@ impl Read for Part<'_> {
     }
 }
 
-impl Seek for Part<'_> {
+impl Seek for FdRange<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
@@ -217,7 +292,7 @@ impl Seek for Part<'_> {
     }
 }
 
-/// Where output goes, if anywhere.
+/// The destination of the output, if any.
 struct Output<'f> {
     fd: Option<BorrowedFd<'f>>,
     written: u64,

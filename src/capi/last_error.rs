@@ -1,4 +1,4 @@
-//! The last error of each thread, in the form in which C sees it.
+//! The last error of each thread, in the form in which C sees it. The comments of its type are those of the header.
 //!
 //! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
 
@@ -13,36 +13,38 @@ use super::fixed_string::FixedString;
 use crate::checkpoint::ErrorContext;
 use crate::sys::errno::Errno;
 
-/// In fdckpt_error_t: the failure is not a matter of a place.
+/// Value of an `offset` field: no offset is associated.
 pub const FDCKPT_NO_OFFSET: u64 = u64::MAX;
 
-/// In fdckpt_error_t: the failure is not a matter of a frame.
+/// Value of a `frame` field: no frame is associated.
 pub const FDCKPT_NO_FRAME: u64 = u64::MAX;
 
-/// What is known about a call that failed.
+/// Details of a failed call, filled by the library. Fields beyond struct_size do not exist.
 #[repr(C)]
 pub struct fdckpt_error_t {
-    /// The error as a code, also of functions that return NULL: a FD_CHECKPT_ERR_* for the functions of fd_checkpt.h, a
-    /// FDCKPT_ERR_* for those of this header. 0 if no call of this thread has failed yet.
+    /// Size in bytes of this struct in the library.
+    pub struct_size: usize,
+    /// FDCKPT_ERR_*, or FD_CHECKPT_ERR_* after a function of fd_checkpt.h; 0 if no call of this
+    /// thread has failed yet.
     pub code: c_int,
-    /// errno of the system call that failed, 0 if it was none.
+    /// errno of the failed system call, or 0.
     pub errnum: c_int,
-    /// Where it went wrong, in bytes: in the checkpoint when making one, in the file, stream or region when restoring. Or
-    /// FDCKPT_NO_OFFSET.
+    /// Offset in bytes of the error in the checkpoint that is written, or in the file, stream or
+    /// memory that is read; FDCKPT_NO_OFFSET if none is associated.
     pub offset: u64,
-    /// Name of the function that failed, "" if none did. Not NULL.
-    pub function: *const c_char,
-    /// The reason, in a sentence for people; it says offset and errno too, where there are any. Its wording may change. Not
-    /// NULL.
-    pub text: *const c_char,
-    /// The frame that it is about, counted from 0: of the frames given to fdckpt_frames_*, the first for which it failed; of a checkpoint, its
-    /// number. Or FDCKPT_NO_FRAME.
+    /// Index of the frame, counted from 0: for fdckpt_frames_* the first of the given frames that
+    /// failed, for a checkpoint its number in the file; FDCKPT_NO_FRAME if none is associated.
     pub frame: u64,
-    /// Of fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage_file: the file, as the caller named it. Else, or if it was not named, NULL. It and
-    /// name are cut after 511 bytes.
-    pub file: *const c_char,
-    /// The region or attribute that it is about, or NULL.
-    pub name: *const c_char,
+    /// Name of the function that failed; "" if none did. Never NULL.
+    pub function: *const c_char,
+    /// The error in words, one line, with offset and errno if known. The wording may change.
+    /// Never NULL.
+    pub message: *const c_char,
+    /// Path of the file as the caller gave it, at most 511 bytes of it, or NULL. Set by
+    /// fdckpt_writer_*, fdckpt_reader_* and fdckpt_salvage_file.
+    pub path: *const c_char,
+    /// Name of the region or attribute, at most 511 bytes of it, or NULL.
+    pub region: *const c_char,
 }
 
 /// Size in bytes of messages and names with their NUL. Longer ones are truncated.
@@ -65,22 +67,29 @@ thread_local! {
 
 struct LastError {
     error: UnsafeCell<fdckpt_error_t>,
-    text: UnsafeCell<FixedString<TEXT_SIZE>>,
-    file: UnsafeCell<FixedString<TEXT_SIZE>>,
-    name: UnsafeCell<FixedString<TEXT_SIZE>>,
+    message: UnsafeCell<FixedString<TEXT_SIZE>>,
+    path: UnsafeCell<FixedString<TEXT_SIZE>>,
+    region: UnsafeCell<FixedString<TEXT_SIZE>>,
 }
 
 impl LastError {
     const fn none() -> Self {
-        let (function, text) = (c"".as_ptr(), c"no call has failed".as_ptr());
-        let (file, name, frame) = (ptr::null(), ptr::null(), FDCKPT_NO_FRAME);
-        let error = fdckpt_error_t { code: SUCCESS, errnum: 0, offset: FDCKPT_NO_OFFSET, function, text, file, name, frame };
-        let (text, file, name) = (FixedString::new(), FixedString::new(), FixedString::new());
+        let error = fdckpt_error_t {
+            struct_size: size_of::<fdckpt_error_t>(),
+            code: SUCCESS,
+            errnum: 0,
+            offset: FDCKPT_NO_OFFSET,
+            frame: FDCKPT_NO_FRAME,
+            function: c"".as_ptr(),
+            message: c"no call has failed".as_ptr(),
+            path: ptr::null(),
+            region: ptr::null(),
+        };
         Self {
             error: UnsafeCell::new(error),
-            text: UnsafeCell::new(text),
-            file: UnsafeCell::new(file),
-            name: UnsafeCell::new(name),
+            message: UnsafeCell::new(FixedString::new()),
+            path: UnsafeCell::new(FixedString::new()),
+            region: UnsafeCell::new(FixedString::new()),
         }
     }
 
@@ -88,8 +97,8 @@ impl LastError {
         // SAFETY: `LAST` is thread-local and this function does not call itself, so nothing else in Rust refers to the cells;
         // C reads them through pointers only between calls (documented at fdckpt_last_error).
         unsafe {
-            let text = &mut *self.text.get();
-            text.set(report.message);
+            let message = &mut *self.message.get();
+            message.set(report.message);
             let copy = |to: &UnsafeCell<FixedString<TEXT_SIZE>>, text: Option<&str>| {
                 let to = &mut *to.get();
                 text.map_or(ptr::null(), |text| {
@@ -98,14 +107,15 @@ impl LastError {
                 })
             };
             *self.error.get() = fdckpt_error_t {
+                struct_size: size_of::<fdckpt_error_t>(),
                 code: report.code,
                 errnum: report.errno.map_or(0, |errno| errno.raw()),
                 offset: report.offset.unwrap_or(FDCKPT_NO_OFFSET),
-                function: function.as_ptr(),
-                text: text.as_c_str().as_ptr(),
-                file: copy(&self.file, report.context.file),
-                name: copy(&self.name, report.context.name),
                 frame: report.context.frame.unwrap_or(FDCKPT_NO_FRAME),
+                function: function.as_ptr(),
+                message: message.as_c_str().as_ptr(),
+                path: copy(&self.path, report.context.file),
+                region: copy(&self.region, report.context.name),
             };
         }
     }

@@ -1,4 +1,4 @@
-//! The log: one line for each failure.
+//! The log: one line for each failure. The comments of its types are those of the header.
 //!
 //! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
 
@@ -18,15 +18,28 @@ use super::fixed_string::FixedString;
 use super::last_error::{self, FailureReport, TEXT_SIZE};
 use crate::checkpoint::ErrorContext;
 use crate::frame;
-use crate::sys::process::{CancelGuard, environment_equals, write_stderr};
+use crate::sys::cancel::CancelGuard;
+use crate::sys::env::env_equals;
+use crate::sys::stderr::write_stderr;
 
-/// The level of a line that tells of a failure.
-pub const FDCKPT_LOG_WARNING: c_int = 3;
+/// Levels of log lines.
+#[repr(C)]
+pub enum fdckpt_log_level_t {
+    /// A call failed.
+    FDCKPT_LOG_WARNING = 3,
+}
 
-/// Receives log lines. context is what was given to fdckpt_set_log_callback, level is FDCKPT_LOG_WARNING, line is text without a newline
-/// at its end, valid until the function returns. Called by the thread whose call failed, by several at a time if it so happens.
-/// It may call the library (fdckpt_last_error() tells the failure that the line is about, and still does after calls of the
-/// callback's own have failed), but must return: no longjmp, no C++ exception.
+constants! { fdckpt_log_level_t: FDCKPT_LOG_WARNING }
+
+/// Receives log lines.
+///
+/// Called by the thread whose call failed, possibly by several threads at the same time. May call
+/// the library: fdckpt_last_error() describes the failure that is logged, and still does after a
+/// call made by the callback fails too. Must return: no longjmp, no C++ exception.
+///
+/// @param context  `context` of fdckpt_set_log_callback
+/// @param level    FDCKPT_LOG_WARNING
+/// @param line     text without a newline, valid until the callback returns
 pub type fdckpt_log_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, level: c_int, line: *const c_char)>;
 
 /// Remembers and logs that `function` of fd_checkpt.h failed, and returns the code for it.
@@ -52,7 +65,7 @@ pub(super) fn report(function: &'static CStr, error: &CallError) -> c_int {
 
 fn log(component: &str, function: &'static CStr, report: &FailureReport<'_>) -> c_int {
     // The callback may have cancellation points, and so has the write.
-    let _uncancelled = CancelGuard::begin();
+    let _uncancelled = CancelGuard::new();
     last_error::set(function, report);
 
     let mut line = FixedString::<TEXT_SIZE>::new();
@@ -122,7 +135,7 @@ fn is_silenced() -> bool {
     const DISABLED: u8 = 2;
     static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
-        let state = if environment_equals(c"FDCKPT_LOG", c"off") { DISABLED } else { ENABLED };
+        let state = if env_equals(c"FDCKPT_LOG", c"off") { DISABLED } else { ENABLED };
         STATE.store(state, Ordering::Relaxed);
     }
     STATE.load(Ordering::Relaxed) == DISABLED

@@ -4,9 +4,10 @@ use super::checksum;
 use super::error::ErrorKind;
 use crate::alloc::{try_collect, try_grow};
 use crate::frame::FrameStyle;
-use crate::frames::codec::{History, Maker, bound};
-use crate::sync::pipeline::{Made, Pipeline};
-use crate::sys::monitor::Monitor;
+use crate::frames::codec::{Maker, add_frame, bound};
+use crate::sync::pipeline::{JobOutput, Pipeline};
+use crate::sys::cond_mutex::CondMutex;
+use crate::sys::lz4::StreamOffset;
 
 /// A frame as it is to be written.
 pub(super) enum Stored<'m> {
@@ -25,9 +26,9 @@ pub(super) type Take<'t> = dyn FnMut(usize, Stored<'_>) -> Result<(), ErrorKind>
 /// What makes frames, one behind the other: their bytes depend on which have been made before.
 pub(super) struct Makers {
     threads: usize,
-    history: History,
+    history: StreamOffset,
     /// What no thread uses now; kept, as fresh memory takes long to come by.
-    spare: Monitor<Spare>,
+    spare: CondMutex<Spare>,
 }
 
 #[derive(Default)]
@@ -38,7 +39,7 @@ struct Spare {
 
 impl Makers {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, history: History::default(), spare: Monitor::new(Spare::default()) }
+        Self { threads, history: StreamOffset::default(), spare: CondMutex::new(Spare::default()) }
     }
 
     /// How many frames it takes for all threads to have enough to do. With one thread, none need wait.
@@ -59,7 +60,7 @@ impl Makers {
         if style == FrameStyle::Raw {
             return (0..parts.len()).try_for_each(|number| take(number, Stored::AsItIs).map_err(|error| (number, error)));
         }
-        let later = parts.iter().map(|part| self.history.add(style, std::iter::once(part.len() as u64)));
+        let later = parts.iter().map(|part| add_frame(&mut self.history, style, std::iter::once(part.len() as u64)));
         let later = try_collect(later).map_err(|error| (0, error.into()))?;
         let spare = &self.spare;
         let make = |maker: &mut Borrowed<'_>, number: usize| {
@@ -83,10 +84,11 @@ impl Makers {
         };
         if self.threads > 1 && parts.len() > 1 {
             // The jobs bring their own room.
-            let pipeline = Pipeline { threads: self.threads, jobs: parts.len(), room: 0 };
-            let make =
-                |maker: &mut Borrowed<'_>, number: usize, _: &mut [u8]| make(maker, number).map(|result| Made { len: 0, result });
-            let result = pipeline.in_order(|| Borrowed::new(spare), make, |number, _, frame| take(number, frame));
+            let pipeline = Pipeline { threads: self.threads, jobs: parts.len(), buffer_size: 0 };
+            let make = |maker: &mut Borrowed<'_>, number: usize, _: &mut [u8]| {
+                make(maker, number).map(|result| JobOutput { len: 0, result })
+            };
+            let result = pipeline.run_ordered(|| Borrowed::new(spare), make, |number, _, frame| take(number, frame));
             return result.map_err(|failed| (failed.job, failed.error));
         }
         let mut maker = Borrowed::new(spare).map_err(|error| (0, error))?;
@@ -107,11 +109,11 @@ struct Frame {
 /// A maker that goes back to the others.
 struct Borrowed<'m> {
     maker: Option<Maker>,
-    spare: &'m Monitor<Spare>,
+    spare: &'m CondMutex<Spare>,
 }
 
 impl<'m> Borrowed<'m> {
-    fn new(spare: &'m Monitor<Spare>) -> Result<Self, ErrorKind> {
+    fn new(spare: &'m CondMutex<Spare>) -> Result<Self, ErrorKind> {
         let maker = spare.lock().makers.pop();
         Ok(Self { maker: Some(maker.map_or_else(Maker::new, Ok)?), spare })
     }

@@ -33,6 +33,7 @@
 //! - [`Error`]: what went wrong, and with which file, frame and region.
 
 mod error;
+mod frame_decoder;
 mod frame_encoder;
 mod index_format;
 mod name_table;
@@ -48,8 +49,9 @@ mod writer;
 pub use crate::atomic_file::SyncMode;
 pub use error::{Error, ErrorKind};
 pub use options::{Progress, ReaderOptions, WriterOptions};
-pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request, Spooled};
+pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request};
 pub use salvage::{Salvaged, salvage};
+pub use source::Spooled;
 pub use verify::{Damage, Verdict};
 pub use writer::{Summary, Writer};
 

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
-use std::path::Path;
 
 use super::error::ErrorKind;
-use super::{Error, FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, Reader, SyncMode, Writer};
+use super::{FRAME_SIZE_DEFAULT, FRAME_SIZE_MAX, FRAME_SIZE_MIN, SyncMode};
 use crate::alloc::try_box;
 use crate::frame::FrameStyle;
 use crate::sys::threads;
@@ -57,7 +55,7 @@ impl<'w> WriterOptions<'w> {
     pub fn new() -> Self {
         Self {
             style: FrameStyle::default(),
-            threads: threads::allowed(),
+            threads: threads::max_threads(),
             frame_size: FRAME_SIZE_DEFAULT,
             checksums: true,
             sync: SyncMode::default(),
@@ -103,26 +101,6 @@ impl<'w> WriterOptions<'w> {
         self
     }
 
-    /// Begins a file that is to have the name `path`. It gets it in [`Writer::commit`]; until then it is a temporary file in the same
-    /// folder.
-    ///
-    /// Temporary files that were left there by processes that have died are removed.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Io`] where the file can't be made; [`ErrorKind::OutOfMemory`].
-    pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'w>, Error> {
-        Writer::begin_file(self, path.as_ref())
-    }
-
-    /// Begins a checkpoint that is written to `fd`: a file, pipe or socket, owned or borrowed, from its current position on, and without
-    /// going back. The checkpoint must be all that a file has, so write at its begin.
-    ///
-    /// # Errors
-    /// As for [`create`](Self::create).
-    pub fn write_to(self, fd: impl AsFd + Send + Sync + 'w) -> Result<Writer<'w>, Error> {
-        Writer::begin_fd(self, fd)
-    }
-
     pub(super) fn check(&self) -> Result<(), ErrorKind> {
         match self.frame_size {
             FRAME_SIZE_MIN..=FRAME_SIZE_MAX => self.observer.as_ref().map(drop).map_err(|error| *error),
@@ -163,7 +141,7 @@ impl ReaderOptions {
     /// As many threads as [`set_threads`](crate::set_threads) allows (one, unless it was called), all checksums verified, and what has
     /// to be spooled in memory up to 64 MiB, in a temporary file up to any size.
     pub fn new() -> Self {
-        Self { threads: threads::allowed(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
+        Self { threads: threads::max_threads(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
     }
 
     /// How many threads may read, the caller's among them. They are gone when a call returns.
@@ -189,31 +167,5 @@ impl ReaderOptions {
     pub fn spool_limit(mut self, bytes: u64) -> Self {
         self.spool_limit = bytes;
         self
-    }
-
-    /// Opens the file `path`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] where it is no such checkpoint, or one of a later version; [`ErrorKind::Corrupt`] where its
-    /// index is damaged ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Error> {
-        Reader::of_path(self, path.as_ref())
-    }
-
-    /// Opens the file of a descriptor, all of it, wherever its position is. What can't be mapped (a pipe, say) is read from there to
-    /// its end first: see [`spool_memory`](Self::spool_memory). The descriptor is not needed any more then.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open).
-    pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Error> {
-        Reader::of_fd(self, fd.as_fd())
-    }
-
-    /// Opens a checkpoint in memory, which is not copied.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open).
-    pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Error> {
-        Reader::of_bytes(self, bytes)
     }
 }

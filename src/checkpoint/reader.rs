@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use super::error::ErrorKind;
 use super::error::file_name;
+use super::frame_decoder::Loader;
 use super::index_format::{self, FRAMES, INDEX, Region, Table, View};
-use super::region_reader::Loader;
-use super::source::Source;
+use super::source::{Source, Spooled};
 use super::{Error, ReaderOptions};
 use crate::alloc::try_collect;
 use crate::container::Container;
 use crate::frame::FrameStyle;
-use crate::sys::monitor::Monitor;
+use crate::sys::cond_mutex::CondMutex;
 
 /// A checkpoint that describes itself, opened for reading.
 ///
@@ -36,17 +36,7 @@ pub struct Reader<'a> {
     /// Which frames were verified already.
     pub(super) verified: Vec<AtomicU64>,
     /// For reads that want a part of a frame: the next one most likely wants another part of it.
-    pub(super) spare: Monitor<Option<Loader>>,
-}
-
-/// Where something is kept that could not be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Spooled {
-    /// In memory.
-    InMemory,
-    /// In a temporary file without a name.
-    InFile,
+    pub(super) spare: CondMutex<Option<Loader>>,
 }
 
 /// A region that is to be read, and where to.
@@ -56,6 +46,34 @@ pub struct Request<'m> {
     pub number: usize,
     /// Memory of the region's size.
     pub to: &'m mut [u8],
+}
+
+impl ReaderOptions {
+    /// Opens the file `path`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] where it is no such checkpoint, or one of a later version; [`ErrorKind::Corrupt`] where its
+    /// index is damaged ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Error> {
+        Reader::of_path(self, path.as_ref())
+    }
+
+    /// Opens the file of a descriptor, all of it, wherever its position is. What can't be mapped (a pipe, say) is read from there to
+    /// its end first: see [`spool_memory`](Self::spool_memory). The descriptor is not needed any more then.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Error> {
+        Reader::of_fd(self, fd.as_fd())
+    }
+
+    /// Opens a checkpoint in memory, which is not copied.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Error> {
+        Reader::of_bytes(self, bytes)
+    }
 }
 
 impl Reader<'static> {
@@ -123,7 +141,7 @@ impl<'a> Reader<'a> {
     pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, ErrorKind> {
         let words = table.frame_count().div_ceil(64);
         let verified = try_collect((0..words).map(|_| AtomicU64::default()))?;
-        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: Monitor::new(None) })
+        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: CondMutex::new(None) })
     }
 
     /// How many regions there are.

@@ -1,33 +1,17 @@
 //! Loading: the data.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ErrorKind;
+use super::frame_decoder::Loader;
 use super::index_format::Frame;
 use super::reader::{Reader, Request};
 use super::{Entry, Error, Progress, checksum};
-use crate::alloc::{try_grow, try_with_capacity, try_zeroed};
-use crate::frame;
-use crate::frame::decoder::Decoder;
-use crate::frame::source::{Mmio, Source};
-use crate::frame::state::FrameState;
-use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
-use crate::sys::lz4::OwnedDecompressor;
-use crate::sys::monitor::Monitor;
-use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
-use crate::sys::threads;
-
-/// What a thread needs to restore frames.
-#[derive(Default)]
-pub(super) struct Loader {
-    lz4: Option<OwnedDecompressor>,
-    scratch: Vec<u8>,
-    /// Which frame is in it, from its begin on.
-    frame: Option<usize>,
-    /// How many bytes of it.
-    ready: usize,
-}
+use crate::alloc::{try_with_capacity, try_zeroed};
+use crate::frame::FrameStyle;
+use crate::sync::parallel_for::parallel_for_with;
+use crate::sys::cond_mutex::CondMutex;
 
 /// A part of a frame, and where it is to go.
 struct Part<'m> {
@@ -55,57 +39,6 @@ pub(super) enum Verified {
 const TOGETHER: u64 = 8 << 20;
 
 const CHANGED: &str = "the file has changed since it was opened";
-
-impl Loader {
-    /// Restores the first bytes of an LZ4 frame, as many as `to` has.
-    fn decode(&mut self, stored: &[u8], frame: &Frame, to: &mut [u8]) -> Result<(), ErrorKind> {
-        if self.lz4.is_none() {
-            self.lz4 = Some(OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?);
-        }
-        let lz4 = self.lz4.as_mut().ok_or(ErrorKind::Internal)?;
-        let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, 0);
-        let end = Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(stored) });
-        let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
-        let is_whole = to.len() as u64 == frame.data.end - frame.data.start;
-        let mut decode = |decoder: &mut Decoder<'_>| {
-            decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
-            decoder.get(Kind::Data, SharedBytesMut::new(to))?;
-            decoder.close(|| Ok(()))
-        };
-        let begin = frame.stored.start;
-        match decode(&mut decoder) {
-            Ok(end) if is_whole && end != stored.len() as u64 => {
-                Err(ErrorKind::Corrupt { offset: begin + end, reason: "the frame is longer than its data" })
-            }
-            Ok(_) => Ok(()),
-            Err(frame::Error::Corrupt { offset, reason }) => Err(ErrorKind::Corrupt { offset: begin + offset, reason }),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Restores at least the first `least` bytes of a frame to memory of its own: the frame of this number.
-    fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], ErrorKind> {
-        if self.frame != Some(number) || self.ready < least {
-            let size = (frame.data.end - frame.data.start) as usize;
-            // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
-            // nothing to what was asked for.
-            let least = least.next_multiple_of(CHUNK_MAX).min(size);
-            let mut ready = if self.frame == Some(number) { size } else { least };
-            self.frame = None;
-            let mut scratch = std::mem::take(&mut self.scratch);
-            try_grow(&mut scratch, ready)?;
-            let mut result = self.decode(stored, frame, &mut scratch[..ready]);
-            if result.is_err() && least < ready {
-                ready = least;
-                result = self.decode(stored, frame, &mut scratch[..ready]);
-            }
-            self.scratch = scratch;
-            result?;
-            (self.frame, self.ready) = (Some(number), ready);
-        }
-        Ok(&self.scratch[..self.ready])
-    }
-}
 
 impl Reader<'_> {
     /// Reads a region into memory of its size.
@@ -280,9 +213,9 @@ impl Reader<'_> {
         let total = parts.iter().map(|part| part.to.len() as u64).sum();
         let count = parts.chunk_by(|a, b| a.frame == b.frame).count();
         let mut jobs = try_with_capacity(count)?;
-        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(Monitor::new));
+        jobs.extend(parts.chunk_by_mut(|a, b| a.frame == b.frame).map(CondMutex::new));
         let (data, stored) = (AtomicU64::new(0), AtomicU64::new(0));
-        let outcome = self.spread(
+        let outcome = self.for_each_job(
             jobs.len(),
             &|number, loader| {
                 let mut parts = jobs[number].lock();
@@ -333,50 +266,26 @@ impl Reader<'_> {
         Ok(stored.len() as u64)
     }
 
-    /// Does so many jobs, from the lowest on, on the threads of the options; after each of its own the caller's thread calls `after`, and, as
-    /// others may be at it longer, once all are done. A failure ends it all; of several it is that of the lowest job that is returned.
-    pub(super) fn spread<E: Send>(
+    /// Runs `job` with each number below `jobs` on the threads of the options. The caller's thread calls `between` after each job of its own
+    /// and, if there are helpers, at the end; [`ControlFlow::Break`] cancels. Of several failures, returns that of the lowest job.
+    pub(super) fn for_each_job<E: Send>(
         &self,
         jobs: usize,
         job: &Job<'_, E>,
-        after: &mut dyn FnMut() -> ControlFlow<()>,
+        between: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<(), (Option<E>, ErrorKind)> {
-        let (next, stop, failure) = (AtomicUsize::new(0), AtomicBool::new(false), Monitor::new(None::<(usize, E, ErrorKind)>));
-        let work = |loader: &mut Loader, after: &mut dyn FnMut() -> ControlFlow<()>| {
-            while !stop.load(Ordering::Relaxed) {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= jobs {
-                    break;
-                }
-                if let Err((what, error)) = job(number, loader) {
-                    let mut failure = failure.lock();
-                    if failure.as_ref().is_none_or(|(other, ..)| number < *other) {
-                        *failure = Some((number, what, error));
-                    }
-                    stop.store(true, Ordering::Relaxed);
-                    break;
-                }
-                if after().is_break() {
-                    stop.store(true, Ordering::Relaxed);
-                    return Err(ErrorKind::Cancelled);
-                }
-            }
-            Ok(())
-        };
-        let help = || _ = work(&mut Loader::default(), &mut || ControlFlow::Continue(()));
-        let helpers = self.options.threads.min(jobs).saturating_sub(1);
-        let result = threads::with_helpers(helpers, &help, || {
-            let mut loader = self.spare.lock().take().unwrap_or_default();
-            let result = work(&mut loader, after);
-            *self.spare.lock() = Some(loader);
-            result
-        });
-        let mut failure = failure;
-        match failure.get_mut().take() {
-            Some((_, what, error)) => Err((Some(what), error)),
-            None if result.is_ok() && helpers > 0 && after().is_break() => Err((None, ErrorKind::Cancelled)),
-            None => result.map_err(|error| (None, error)),
-        }
+        let mut loader = self.spare.lock().take().unwrap_or_default();
+        let result = parallel_for_with(
+            self.options.threads,
+            jobs,
+            |number| number,
+            &mut loader,
+            || Some(Loader::default()),
+            |loader, number| job(number, loader).map_err(|(what, error)| (Some(what), error)),
+            || if between().is_break() { Err((None, ErrorKind::Cancelled)) } else { Ok(()) },
+        );
+        *self.spare.lock() = Some(loader);
+        result
     }
 
     /// All data of a frame.
@@ -402,34 +311,4 @@ fn copy(parts: &mut [Part<'_>], data: &[u8]) -> Result<(), ErrorKind> {
         part.to.copy_from_slice(from);
         Ok(())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::checkpoint::ReaderOptions;
-
-    #[test]
-    fn of_several_failures_that_of_the_lowest_job_is_told() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/checkpoint/raw.ckpt");
-        let bytes = std::fs::read(path).unwrap();
-        let reader = ReaderOptions::new().threads(2).open_bytes(&bytes).unwrap();
-        let second = AtomicBool::new(false);
-        let job = |number, _: &mut Loader| {
-            // So that the second one fails first, if there is a thread for it.
-            let begin = Instant::now();
-            while number == 0 && !second.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(1) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            second.fetch_or(number == 1, Ordering::Relaxed);
-            Err((number, ErrorKind::Internal))
-        };
-        for _ in 0..5 {
-            second.store(false, Ordering::Relaxed);
-            let outcome = reader.spread(2, &job, &mut || ControlFlow::Continue(()));
-            assert_eq!(outcome, Err((Some(0), ErrorKind::Internal)));
-        }
-    }
 }

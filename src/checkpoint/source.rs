@@ -6,16 +6,26 @@ use std::path::Path;
 
 use super::ReaderOptions;
 use super::error::ErrorKind;
-use super::reader::Spooled;
 use crate::atomic_file::c_path;
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
+use crate::sys::dir;
 use crate::sys::fd;
-use crate::sys::file;
 use crate::sys::mmap::Mmap;
+use crate::sys::temp_file;
 
 /// So much is read at a time.
 const PIECE: usize = 1 << 20;
+
+/// Where something is kept that could not be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Spooled {
+    /// In memory.
+    InMemory,
+    /// In a temporary file without a name.
+    InFile,
+}
 
 /// All bytes of a file.
 pub(super) enum Source<'a> {
@@ -27,7 +37,7 @@ pub(super) enum Source<'a> {
 impl Source<'static> {
     /// The file of a path, and whether it was spooled.
     pub(super) fn of_path(path: &Path, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), ErrorKind> {
-        let file = file::open(&c_path(path.as_os_str().as_bytes())?).map_err(IoOperation::Open.failed())?;
+        let file = dir::open(&c_path(path.as_os_str().as_bytes())?).map_err(IoOperation::Open.failed())?;
         Self::of_fd(file.as_fd(), options)
     }
 
@@ -78,7 +88,7 @@ impl Spool {
             return Err(ErrorKind::InputTooLarge { limit: options.spool_limit });
         }
         if self.file.is_none() && self.size > options.spool_memory {
-            let unnamed = file::create_unnamed();
+            let unnamed = temp_file::create_anonymous();
             self.file = Some(unnamed.map_err(IoOperation::CreateTempFile.failed())?);
         }
         if let Some(file) = &self.file {

@@ -4,9 +4,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ErrorKind;
+use super::frame_decoder::Loader;
 use super::index_format::OfParts;
 use super::reader::Reader;
-use super::region_reader::{Loader, Verified};
+use super::region_reader::Verified;
 use super::{Error, Progress, checksum};
 use crate::alloc::try_collect;
 use crate::container::Container;
@@ -88,7 +89,7 @@ impl Reader<'_> {
             stored.fetch_add(bytes, Ordering::Relaxed);
             Ok(())
         };
-        let result = self.spread(frames, &job, &mut || match &mut observer {
+        let result = self.for_each_job(frames, &job, &mut || match &mut observer {
             None => ControlFlow::Continue(()),
             Some(observer) => observer(Progress {
                 data: data.load(Ordering::Relaxed),

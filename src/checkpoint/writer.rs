@@ -61,6 +61,28 @@ pub struct Summary {
     pub stored: u64,
 }
 
+impl<'w> WriterOptions<'w> {
+    /// Begins a file that is to have the name `path`. It gets it in [`Writer::commit`]; until then it is a temporary file in the same
+    /// folder.
+    ///
+    /// Temporary files that were left there by processes that have died are removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Io`] where the file can't be made; [`ErrorKind::OutOfMemory`].
+    pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'w>, Error> {
+        Writer::begin_file(self, path.as_ref())
+    }
+
+    /// Begins a checkpoint that is written to `fd`: a file, pipe or socket, owned or borrowed, from its current position on, and without
+    /// going back. The checkpoint must be all that a file has, so write at its begin.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn write_to(self, fd: impl AsFd + Send + Sync + 'w) -> Result<Writer<'w>, Error> {
+        Writer::begin_fd(self, fd)
+    }
+}
+
 impl Writer<'static> {
     /// Begins a file with all options as usual: as [`WriterOptions::create`].
     ///

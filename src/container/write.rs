@@ -11,7 +11,7 @@ use super::{Container, Source};
 use crate::alloc::try_with_capacity;
 use crate::error_base::IoOperation;
 use crate::sys::fd;
-use crate::sys::shared_bytes::prefer_large_pages;
+use crate::sys::mmap::advise_huge_pages_for;
 
 /// Pieces smaller than this are gathered before they are written to a descriptor.
 const GATHERED: usize = 65_536;
@@ -38,7 +38,7 @@ impl Container<'_> {
     pub fn serialize(&self) -> Result<Vec<u8>, Error> {
         let size = usize::try_from(self.serialized_size()?).map_err(|_| Error::OutOfMemory)?;
         let mut file = try_with_capacity(size)?;
-        prefer_large_pages(file.spare_capacity_mut());
+        advise_huge_pages_for(file.spare_capacity_mut());
         self.each_piece(|piece| {
             file.extend_from_slice(piece);
             Ok(())
@@ -139,7 +139,7 @@ impl Container<'_> {
             .and_then(|()| gather.flush());
         if result.is_err() {
             // The first error is the one to tell.
-            _ = fd::truncate(fd, before as i64);
+            _ = fd::ftruncate(fd, before as i64);
         }
         result
     }

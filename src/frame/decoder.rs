@@ -6,8 +6,9 @@ use super::source::{Ready, SIZE_MAX, Source, chunk_size};
 use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{readahead, small_block};
+use crate::sys::copy::copy_prefix;
 use crate::sys::lz4::Decompressor;
-use crate::sys::shared_bytes::{SharedBytesMut, copy};
+use crate::sys::shared_bytes::SharedBytesMut;
 
 /// The engine that restores a checkpoint.
 pub(crate) type Decoder<'h> = Engine<'h, Decompressor<'h>, Source<'h>>;
@@ -45,7 +46,7 @@ impl Decoder<'_> {
     /// bytes are at hand. In any other case does nothing, and returns false.
     #[inline(always)]
     pub(crate) fn get_raw_at_hand(&mut self, buffer: &mut SharedBytesMut<'_>) -> bool {
-        match (buffer.up_to(META_MAX as u64), &mut self.end) {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Raw) => false,
             (Some(bytes), Source::Stream(stream)) => take(stream, bytes),
             (Some(bytes), Source::Mmio(mmio)) => take(mmio, bytes),
@@ -56,7 +57,7 @@ impl Decoder<'_> {
     /// The same for an LZ4 frame and a tiny buffer. Returning false, may have spoiled the buffer's content.
     #[inline(always)]
     pub(crate) fn get_tiny_at_hand(&mut self, buffer: &mut SharedBytesMut<'_>) -> bool {
-        match (buffer.up_to(small_block::DECOMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
+        match (buffer.get_if_at_most(small_block::DECOMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
             (Some(bytes), Some(lz4), Source::Stream(stream)) => take_tiny_chunk(stream, lz4, self.ring_cursor, bytes),
             (Some(bytes), Some(lz4), Source::Mmio(mmio)) => take_tiny_chunk(mmio, lz4, self.ring_cursor, bytes),
@@ -67,7 +68,7 @@ impl Decoder<'_> {
     /// The same for an LZ4 frame, with calls of LZ4 alone.
     #[inline(always)]
     pub(crate) fn get_lz4_at_hand(&mut self, buffer: &mut SharedBytesMut<'_>) -> bool {
-        match (buffer.up_to(META_MAX as u64), &mut self.lz4, &mut self.end) {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.lz4, &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
             (Some(bytes), Some(lz4), Source::Stream(stream)) => take_chunk(stream, lz4, self.ring_cursor, bytes),
             (Some(bytes), Some(lz4), Source::Mmio(mmio)) => take_chunk(mmio, lz4, self.ring_cursor, bytes),
@@ -95,14 +96,14 @@ impl Decoder<'_> {
     /// Restores a buffer of more than one chunk without the way through the ring. False, with nothing done, where that is not possible.
     fn get_in_place(&mut self, buffer: &mut [u8]) -> Result<bool, Error> {
         let Some(mut lz4) = self.lz4.as_mut().ok_or(Error::Internal)?.in_place(buffer) else { return Ok(false) };
-        while lz4.left() > 0 {
+        while lz4.remaining() > 0 {
             if let Source::Stream(stream) = &mut self.end
-                && readahead::is_worth_it(stream, lz4.left(), self.threads)
+                && readahead::is_worth_it(stream, lz4.remaining(), self.threads)
             {
                 readahead::decompress(stream, &mut lz4, CORRUPT)?;
                 break;
             }
-            let len = lz4.left().min(CHUNK_MAX);
+            let len = lz4.remaining().min(CHUNK_MAX);
             self.end.read_chunk(chunk_bound(len), |compressed| lz4.decompress(len, compressed).ok_or(CORRUPT))?;
         }
         *self.ring_cursor = lz4.finish() as u64;
@@ -126,7 +127,7 @@ const CORRUPT: &str = "an LZ4 chunk does not decompress to the size of the buffe
 fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
     // The copy comes last, since it may be a call.
     let Some(ready) = from.take_ready(bytes.len()) else { return false };
-    copy(bytes, ready);
+    copy_prefix(bytes, ready);
     true
 }
 
@@ -134,7 +135,8 @@ fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
 fn take_tiny_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
     let Some((block, size)) = ready_block(from, chunk.len()) else { return false };
     let len = chunk.len() as u64;
-    if !lz4.follow(*ring_cursor as usize, chunk, |before, chunk| small_block::decompress(before, block, chunk).is_some()) {
+    if !lz4.continue_prefix(*ring_cursor as usize, chunk, |before, chunk| small_block::decompress(before, block, chunk).is_some())
+    {
         return false;
     }
     *ring_cursor += len;
@@ -148,7 +150,7 @@ fn take_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &m
     let mut cursor = *ring_cursor;
     let at = next_in_ring(&mut cursor, chunk.len());
     let Some(decompressed) = lz4.decompress(at, chunk.len(), block) else { return false };
-    copy(chunk, decompressed);
+    copy_prefix(chunk, decompressed);
     *ring_cursor = cursor;
     from.advance(size);
     true

@@ -7,8 +7,9 @@ use super::style::FrameStyle;
 use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
 use super::{parallel_compress, small_block};
 use crate::bytes::put_u24;
+use crate::sys::copy::copy_prefix;
 use crate::sys::lz4::Compressor;
-use crate::sys::shared_bytes::{SharedBytes, copy};
+use crate::sys::shared_bytes::SharedBytes;
 use crate::sys::threads;
 
 /// The engine that makes a checkpoint.
@@ -35,7 +36,7 @@ impl Encoder<'_> {
     /// is room for it at hand. In any other case does nothing, and returns false.
     #[inline(always)]
     pub(crate) fn put_raw_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.up_to(META_MAX as u64), &mut self.end) {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Raw) => false,
             (Some(bytes), Sink::Stream(stream)) => bytes.len() < WRITE_NOW && append(stream, bytes),
             (Some(bytes), Sink::Mmio(mmio)) => append(mmio, bytes),
@@ -46,7 +47,7 @@ impl Encoder<'_> {
     /// The same for an LZ4 frame and a tiny buffer.
     #[inline(always)]
     pub(crate) fn put_tiny_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.up_to(small_block::COMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
+        match (buffer.get_if_at_most(small_block::COMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
             (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_tiny_chunk(stream, lz4, self.ring_cursor, bytes),
             (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_tiny_chunk(mmio, lz4, self.ring_cursor, bytes),
@@ -57,7 +58,7 @@ impl Encoder<'_> {
     /// The same for an LZ4 frame, with calls of LZ4 alone.
     #[inline(always)]
     pub(crate) fn put_lz4_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.up_to(META_MAX as u64), &mut self.lz4, &mut self.end) {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.lz4, &mut self.end) {
             _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
             (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_chunk(stream, lz4, self.ring_cursor, bytes),
             (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_chunk(mmio, lz4, self.ring_cursor, bytes),
@@ -86,14 +87,14 @@ impl Encoder<'_> {
         let Some(mut lz4) = lz4.in_place(buffer, done, *self.ring_cursor as usize) else { return Ok(0) };
         // Where several threads give up, this one goes on for a while, longer each time.
         let (mut alone, mut patience) = (0, parallel_compress::PATIENCE);
-        while lz4.left() > 0 {
+        while lz4.remaining() > 0 {
             if alone == 0 {
-                parallel_compress::compress(&mut lz4, &mut self.end, threads::number(self.threads))?;
+                parallel_compress::compress(&mut lz4, &mut self.end, threads::resolve_thread_count(self.threads))?;
                 (alone, patience) = (patience, patience * 2);
                 continue;
             }
             alone -= 1;
-            let len = lz4.left().min(CHUNK_MAX);
+            let len = lz4.remaining().min(CHUNK_MAX);
             let room = self.end.make_room(chunk_bound(len))?;
             // Where the region ends, LZ4 is to judge what fits, as ever.
             let Some((header, room)) =
@@ -105,7 +106,7 @@ impl Encoder<'_> {
             put_u24(header, size as u32);
             self.end.add_chunk(Some(CHUNK_HEADER + size))?;
         }
-        let added = buffer.len() - done - lz4.left();
+        let added = buffer.len() - done - lz4.remaining();
         *self.ring_cursor = lz4.finish() as u64;
         Ok(added)
     }
@@ -122,7 +123,7 @@ impl Encoder<'_> {
 fn append(to: &mut impl Room, bytes: &[u8]) -> bool {
     // The copy comes last, since it may be a call.
     let Some(room) = to.take_room(bytes.len()) else { return false };
-    copy(room, bytes);
+    copy_prefix(room, bytes);
     true
 }
 
@@ -141,7 +142,9 @@ fn append_tiny_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: 
     else {
         return false;
     };
-    let (Some(room), Some(following)) = (room.first_chunk_mut(), lz4.follow(*ring_cursor as usize, chunk)) else { return false };
+    let (Some(room), Some(following)) = (room.first_chunk_mut(), lz4.continue_prefix(*ring_cursor as usize, chunk)) else {
+        return false;
+    };
     let size = small_block::compress(following, chunk, room);
     put_u24(header, size as u32);
     *ring_cursor += chunk.len() as u64;

@@ -37,7 +37,7 @@ pub use writer::Checkpt;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::alloc::try_zeroed;
-use crate::sys::lz4::{RING_SIZE, place_in_ring};
+use crate::sys::lz4::{RING_SIZE, ring_position};
 
 /// The largest chunk in bytes that a buffer in an LZ4 frame is cut into.
 pub(crate) const CHUNK_MAX: usize = 65_536;
@@ -83,7 +83,7 @@ impl<F: AsFd + Send + Sync> Descriptor for [F; 1] {
 #[inline]
 pub(crate) fn next_in_ring(cursor: &mut u64, size: usize) -> usize {
     let at = match usize::try_from(*cursor) {
-        Ok(at) if at <= RING_SIZE => place_in_ring(at, size),
+        Ok(at) if at <= RING_SIZE => ring_position(at, size),
         _ => 0,
     };
     *cursor = (at + size) as u64;

@@ -21,9 +21,10 @@ use super::sink::Sink;
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::alloc::try_with_capacity;
 use crate::bytes::put_u24;
-use crate::sys::lz4::{Ahead, CompressInPlace, RING_SIZE, Snapshot, place_in_ring};
+use crate::sync::on_drop::OnDrop;
+use crate::sys::cond_mutex::{CondMutex, CondMutexGuard};
+use crate::sys::lz4::{CompressInPlace, RING_SIZE, Snapshot, SpeculativeCompressor, ring_position};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
-use crate::sys::monitor::{Held, Monitor};
 use crate::sys::threads;
 
 /// In chunks, how often a segment's state is noted, so that what follows can still be used where its beginning can't.
@@ -43,7 +44,7 @@ pub(super) const PATIENCE: usize = 2 * SEGMENT_MAX;
 /// file by an I/O buffer of at least 258 KiB. The threads are started by the call and are gone when it returns; if they can't be,
 /// there are fewer. Each takes up to 20 MiB of memory, of which what is compressed is used. Holds for all of the process.
 pub fn set_threads(threads: usize) {
-    threads::allow(threads);
+    threads::set_max_threads(threads);
 }
 
 /// What was done on several threads since the process began.
@@ -83,7 +84,7 @@ impl ParallelStats {
 /// Compresses full chunks of what is left of the buffer on `threads` threads, as far as that is worth it and goes well; what is left
 /// then is for the caller. Memory: two segments for each thread, of at most 9.1 MiB, of which what is compressed is used.
 pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, threads: usize) -> Result<(), Error> {
-    let chunks = main.left() / CHUNK_MAX;
+    let chunks = main.remaining() / CHUNK_MAX;
     if threads < 2 || chunks < WORTH_IT {
         return Ok(());
     }
@@ -95,8 +96,8 @@ pub(super) fn compress(main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>, t
         return Ok(());
     }
     let Some(board) = Board::new(main, plan(chunks, threads), threads) else { return Ok(()) };
-    let result = threads::with_helpers(board.helpers, &|| board.help(), || {
-        let _stop = StopAtEnd(&board);
+    let result = threads::scope_with_helpers(board.helpers, &|| board.help(), || {
+        let _stop = OnDrop::new(|| board.stop());
         board.write_in_order(main, end)
     });
     board.learn();
@@ -112,7 +113,7 @@ const SKIP_MAX: usize = 16;
 /// Where in the ring the next chunk goes after `chunks` full ones.
 fn cursor_after(mut cursor: usize, mut chunks: usize) -> usize {
     while chunks > 0 {
-        cursor = place_in_ring(cursor, CHUNK_MAX) + CHUNK_MAX;
+        cursor = ring_position(cursor, CHUNK_MAX) + CHUNK_MAX;
         chunks -= 1;
         if cursor == CHUNK_MAX {
             chunks %= RING_SIZE / CHUNK_MAX;
@@ -139,7 +140,7 @@ struct Board<'b> {
     /// Of so many segments in a row nothing could be taken of what helpers made of them.
     useless: AtomicUsize,
     stop: AtomicBool,
-    state: Monitor<State>,
+    state: CondMutex<State>,
 }
 
 struct State {
@@ -211,7 +212,7 @@ impl Output {
         Some(Self { bytes: map_anonymous(chunks * chunk_bound(CHUNK_MAX))?, len: 0, marks, marked: 0 })
     }
 
-    fn mark(&mut self, ahead: &Ahead<'_>) -> Option<()> {
+    fn mark(&mut self, ahead: &SpeculativeCompressor<'_>) -> Option<()> {
         let (snapshot, len) = self.marks.get_mut(self.marked)?;
         ahead.snapshot(snapshot);
         *len = self.len;
@@ -248,7 +249,7 @@ impl<'b> Board<'b> {
             right: AtomicBool::new(false),
             useless: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-            state: Monitor::new(State { written: 0, busy: 0, is_proven: false, slots, spare, unmade }),
+            state: CondMutex::new(State { written: 0, busy: 0, is_proven: false, slots, spare, unmade }),
         })
     }
 
@@ -257,8 +258,16 @@ impl<'b> Board<'b> {
         (segment.checked_sub(1).map_or(0, |before| self.segments[before]), self.segments[segment])
     }
 
-    fn lock(&self) -> Held<'_, State> {
+    fn lock(&self) -> CondMutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Ends the work of the helpers.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Under the lock, so that no helper is between checking and waiting.
+        let _state = self.lock();
+        self.state.notify_all();
     }
 
     fn stopped(&self) -> bool {
@@ -268,13 +277,15 @@ impl<'b> Board<'b> {
     /// What the thread does that made the call. Stops early where the data does not lend itself to it (nothing of a segment could be
     /// used), where a region gets full, and where memory is short.
     fn write_in_order(&self, main: &mut CompressInPlace<'_, '_>, end: &mut Sink<'_>) -> Result<(), Error> {
-        let (Some(mut exact), Some(mut truth)) = (Ahead::new(self.buffer), Snapshot::new()) else { return Ok(()) };
+        let (Some(mut exact), Some(mut truth)) = (SpeculativeCompressor::new(self.buffer), Snapshot::new()) else {
+            return Ok(());
+        };
         main.snapshot(&mut truth);
         let (mut written, mut patient) = (0, true);
         for segment in 0..self.segments.len() {
             let (first, last) = self.chunks(segment);
             let mut output = self.arrive(segment, &mut patient);
-            exact.resume(self.base + first * CHUNK_MAX, cursor_after(self.cursor, first), &truth);
+            exact.seek_with_state(self.base + first * CHUNK_MAX, cursor_after(self.cursor, first), &truth);
             written = self.write(segment, &mut output, &mut exact, &mut truth, end)?;
             let mut state = self.lock();
             state.is_proven |= self.right.load(Ordering::Relaxed);
@@ -282,7 +293,7 @@ impl<'b> Board<'b> {
             // If a helper was through too late, its memory is free too.
             let late = state.take(segment);
             state.spare.extend(output.into_iter().chain(late));
-            self.state.tell();
+            self.state.notify_all();
             // Where guesses have been right, one that is no use says little: of small segments there are some.
             if written < last || self.useless.load(Ordering::Relaxed) > usize::from(state.is_proven) {
                 break;
@@ -306,7 +317,7 @@ impl<'b> Board<'b> {
         }
         while *patient && self.trusted.load(Ordering::Relaxed) && matches!(state.slots[segment], Slot::Begun) {
             let before = self.progress.load(Ordering::Relaxed);
-            state.wait_at_most(STANDSTILL);
+            state.wait_timeout(STANDSTILL);
             *patient = self.progress.load(Ordering::Relaxed) != before || !matches!(state.slots[segment], Slot::Begun);
         }
         state.take(segment)
@@ -324,7 +335,7 @@ impl<'b> Board<'b> {
         &self,
         segment: usize,
         output: &mut Option<Output>,
-        exact: &mut Ahead<'_>,
+        exact: &mut SpeculativeCompressor<'_>,
         truth: &mut Snapshot,
         end: &mut Sink<'_>,
     ) -> Result<usize, Error> {
@@ -404,7 +415,7 @@ impl<'b> Board<'b> {
 
     /// What the other threads do.
     fn help(&self) {
-        let Some(mut ahead) = Ahead::new(self.buffer) else { return };
+        let Some(mut ahead) = SpeculativeCompressor::new(self.buffer) else { return };
         while let Some((begun, spare)) = self.begin() {
             let (first, last) = self.chunks(begun.segment);
             let output = spare.or_else(|| Output::new(SEGMENT_MAX + SEGMENT_MIN));
@@ -415,9 +426,15 @@ impl<'b> Board<'b> {
     }
 
     /// Compresses chunks from `first` to `last` without knowing the state that they begin with. `None` where the call comes to its end.
-    fn compress_ahead(&self, mut output: Output, ahead: &mut Ahead<'_>, first: usize, last: usize) -> Option<Output> {
+    fn compress_ahead(
+        &self,
+        mut output: Output,
+        ahead: &mut SpeculativeCompressor<'_>,
+        first: usize,
+        last: usize,
+    ) -> Option<Output> {
         let begin = first.saturating_sub(self.warm_up.load(Ordering::Relaxed));
-        ahead.start(self.base + begin * CHUNK_MAX, cursor_after(self.cursor, begin));
+        ahead.seek_cold(self.base + begin * CHUNK_MAX, cursor_after(self.cursor, begin));
         (output.len, output.marked) = (0, 0);
         for _ in begin..first {
             if self.stopped() {
@@ -471,28 +488,16 @@ impl<'b> Board<'b> {
             None => {}
         }
         drop(state);
-        self.state.tell();
+        self.state.notify_all();
     }
 }
 
 /// Compresses the next chunk to the start of `room`. Returns its size with header.
-fn compress_chunk(ahead: &mut Ahead<'_>, room: &mut [u8]) -> Option<usize> {
+fn compress_chunk(ahead: &mut SpeculativeCompressor<'_>, room: &mut [u8]) -> Option<usize> {
     let (header, room) = room.split_first_chunk_mut()?;
     let size = ahead.compress(CHUNK_MAX, room)?;
     put_u24(header, size as u32);
     Some(CHUNK_HEADER + size)
-}
-
-/// Nobody goes on when the call comes to its end, however it does.
-struct StopAtEnd<'b>(&'b Board<'b>);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::Relaxed);
-        // Under the lock, so that nobody is between looking and waiting.
-        let _state = self.0.lock();
-        self.0.state.tell();
-    }
 }
 
 /// A segment that a helper has begun.
@@ -550,7 +555,7 @@ mod tests {
     fn guess<'b>(board: &'b Board<'b>) -> (Begun<'b>, Output) {
         let (begun, _) = board.begin().unwrap();
         let (first, last) = board.chunks(begun.segment);
-        let (output, mut ahead) = (Output::new(last - first).unwrap(), Ahead::new(board.buffer).unwrap());
+        let (output, mut ahead) = (Output::new(last - first).unwrap(), SpeculativeCompressor::new(board.buffer).unwrap());
         let output = board.compress_ahead(output, &mut ahead, first, last).unwrap();
         (begun, output)
     }
@@ -589,7 +594,7 @@ mod tests {
             board.help();
             assert!(matches!(board.lock().slots[..], [Slot::Kept, Slot::Done(_)]));
             board.write_in_order(main, end).unwrap();
-            assert!(board.right.load(Ordering::Relaxed) && board.lock().is_proven && main.left() == 0);
+            assert!(board.right.load(Ordering::Relaxed) && board.lock().is_proven && main.remaining() == 0);
             assert_eq!(board.warm_up.load(Ordering::Relaxed), WARM_UP);
         });
         assert!(alone == together);
@@ -607,7 +612,7 @@ mod tests {
             spoil(&mut output.marks[..2]);
             begun.done(output);
             board.write_in_order(main, end).unwrap();
-            assert!(!board.right.load(Ordering::Relaxed) && main.left() == 0);
+            assert!(!board.right.load(Ordering::Relaxed) && main.remaining() == 0);
             assert_eq!(board.useless.load(Ordering::Relaxed), 0);
             assert!(board.warm_up.load(Ordering::Relaxed) > WARM_UP, "later ones begin earlier");
         });
@@ -668,10 +673,10 @@ mod tests {
     fn helpers_do_no_more_when_the_call_ends() {
         with_board(2 * WORTH_IT, 2, |board, _, _| {
             let output = || Output::new(SEGMENT_MAX + SEGMENT_MIN).unwrap();
-            let mut ahead = Ahead::new(board.buffer).unwrap();
+            let mut ahead = SpeculativeCompressor::new(board.buffer).unwrap();
             assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_some());
             assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
-            drop(StopAtEnd(board));
+            board.stop();
             assert!(board.compress_ahead(output(), &mut ahead, 20, 22).is_none());
             assert_eq!(board.progress.load(Ordering::Relaxed), WARM_UP + 2);
         });
@@ -706,9 +711,9 @@ mod tests {
                 })
                 .collect();
             let help = || assert!(board.begin().is_none(), "until the call ends");
-            threads::with_helpers(1, &help, || {
-                let _stop = StopAtEnd(board);
-                board.lock().wait_at_most(Duration::from_millis(20));
+            threads::scope_with_helpers(1, &help, || {
+                let _stop = OnDrop::new(|| board.stop());
+                board.lock().wait_timeout(Duration::from_millis(20));
             });
             drop(late);
         });

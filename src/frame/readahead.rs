@@ -13,10 +13,11 @@ use super::source::{NOT_SEEKABLE, Stream, chunk_size};
 use super::{CHUNK_HEADER, CHUNK_MAX, chunk_bound};
 use crate::bytes::end_of;
 use crate::error_base::IoOperation;
+use crate::sync::on_drop::OnDrop;
+use crate::sys::cond_mutex::CondMutex;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::lz4::DecompressInPlace;
-use crate::sys::monitor::Monitor;
 use crate::sys::threads;
 
 /// Room in front of a piece for what is left of the one before: less than a chunk.
@@ -75,7 +76,7 @@ pub(super) fn is_worth_it(stream: &Stream<'_>, left: usize, threads: usize) -> b
         && stream.buffer.len() >= BUFFER_MIN
         // What was read before is used first.
         && *stream.ready < FRONT as u64
-        && threads::number(threads) > 1
+        && threads::resolve_thread_count(threads) > 1
 }
 
 /// Decompresses all that is left of a buffer.
@@ -94,13 +95,16 @@ pub(super) fn decompress(
     let (first, second) = stream.buffer.split_at_mut(half);
     let mut current = Piece { bytes: first, second: false, lo: 0, hi: ready, end: None };
     let empty = Piece { bytes: &mut second[..half], second: true, lo: 0, hi: 0, end: None };
-    let mut shared = Monitor::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
+    let mut shared = CondMutex::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
     let (fd, offset) = (stream.fd, &mut *stream.offset);
 
-    let result = threads::with_helpers(1, &|| read_ahead(&shared, fd), || {
-        let _stop = StopAtEnd(&shared);
-        while lz4.left() > 0 {
-            let len = lz4.left().min(CHUNK_MAX);
+    let result = threads::scope_with_helpers(1, &|| read_ahead(&shared, fd), || {
+        let _stop = OnDrop::new(|| {
+            shared.lock().stop = true;
+            shared.notify_all();
+        });
+        while lz4.remaining() > 0 {
+            let len = lz4.remaining().min(CHUNK_MAX);
             let damaged = |what| Error::Corrupt { offset: *offset, reason: what };
             make_ready(&mut current, &shared, fd, CHUNK_HEADER, *offset)?;
             let size = chunk_size(&current.bytes[current.lo..current.hi], chunk_bound(len)).map_err(damaged)?;
@@ -144,7 +148,7 @@ fn join(buffer: &mut [u8], half: usize, in_second: bool, left: Range<usize>, oth
 /// Sees to it that the current piece has `size` bytes, which the file has from `offset` on.
 fn make_ready<'b>(
     current: &mut Piece<'b>,
-    shared: &Monitor<Shared<'b>>,
+    shared: &CondMutex<Shared<'b>>,
     fd: std::os::fd::BorrowedFd<'_>,
     size: usize,
     offset: u64,
@@ -164,13 +168,13 @@ fn make_ready<'b>(
         let mut shared_now = shared.lock();
         shared_now.empty = Some(used);
         drop(shared_now);
-        shared.tell();
+        shared.notify_all();
     }
     Ok(())
 }
 
 /// The piece that the other thread has filled. If it has not begun, or there is none, this one does.
-fn next_piece<'b>(shared: &Monitor<Shared<'b>>, fd: std::os::fd::BorrowedFd<'_>) -> Result<Piece<'b>, Error> {
+fn next_piece<'b>(shared: &CondMutex<Shared<'b>>, fd: std::os::fd::BorrowedFd<'_>) -> Result<Piece<'b>, Error> {
     let mut now = shared.lock();
     loop {
         if let Some(full) = now.full.take() {
@@ -189,7 +193,7 @@ fn next_piece<'b>(shared: &Monitor<Shared<'b>>, fd: std::os::fd::BorrowedFd<'_>)
 }
 
 /// What the other thread does.
-fn read_ahead(shared: &Monitor<Shared<'_>>, fd: std::os::fd::BorrowedFd<'_>) {
+fn read_ahead(shared: &CondMutex<Shared<'_>>, fd: std::os::fd::BorrowedFd<'_>) {
     let mut now = shared.lock();
     while !now.stop {
         let Some(mut piece) = now.empty.take() else {
@@ -197,37 +201,23 @@ fn read_ahead(shared: &Monitor<Shared<'_>>, fd: std::os::fd::BorrowedFd<'_>) {
             continue;
         };
         drop(now);
-        let begun = Begun(shared);
+        let lose = OnDrop::new(|| lose_piece(shared));
         piece.fill(fd);
-        std::mem::forget(begun);
+        lose.disarm();
         let ended = piece.end.is_some();
         now = shared.lock();
         now.full = Some(piece);
-        shared.tell();
+        shared.notify_all();
         if ended {
             return;
         }
     }
 }
 
-/// The other thread is at a piece. Dropped by a panic alone.
-struct Begun<'s, 'b>(&'s Monitor<Shared<'b>>);
-
-impl Drop for Begun<'_, '_> {
-    fn drop(&mut self) {
-        self.0.lock().lost = true;
-        self.0.tell();
-    }
-}
-
-/// The other thread does not go on when the call comes to its end, however it does.
-struct StopAtEnd<'s, 'b>(&'s Monitor<Shared<'b>>);
-
-impl Drop for StopAtEnd<'_, '_> {
-    fn drop(&mut self) {
-        self.0.lock().stop = true;
-        self.0.tell();
-    }
+/// Reports that the other thread has panicked.
+fn lose_piece(shared: &CondMutex<Shared<'_>>) {
+    shared.lock().lost = true;
+    shared.notify_all();
 }
 
 #[cfg(test)]
@@ -267,7 +257,7 @@ mod tests {
         file.rewind().unwrap();
         let mut bytes = vec![0; FRONT + 100];
         let empty = Piece { bytes: &mut bytes, second: false, lo: 0, hi: 0, end: None };
-        let shared = Monitor::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
+        let shared = CondMutex::new(Shared { empty: Some(empty), full: None, stop: false, lost: false });
         read_ahead(&shared, file.as_fd());
         let full = shared.lock().full.take().unwrap();
         assert_eq!((&full.bytes[full.lo..full.hi], full.end), (&[7; 10][..], Some(None)));
@@ -276,8 +266,8 @@ mod tests {
     #[test]
     fn a_panic_of_the_other_thread_is_noticed() {
         let file = tempfile::tempfile().unwrap();
-        let shared = Monitor::new(Shared { empty: None, full: None, stop: false, lost: false });
-        drop(Begun(&shared));
+        let shared = CondMutex::new(Shared { empty: None, full: None, stop: false, lost: false });
+        lose_piece(&shared);
         assert!(matches!(next_piece(&shared, file.as_fd()), Err(Error::Internal)));
     }
 

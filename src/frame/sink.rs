@@ -7,9 +7,10 @@ use super::codec::End;
 use super::error::Error;
 use crate::bytes::end_of;
 use crate::error_base::IoOperation;
+use crate::sys::copy::copy_prefix;
 use crate::sys::errno::Errno;
 use crate::sys::fd;
-use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut, copy};
+use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
 /// Buffers of at least so many bytes go out at once together with what waits, as the copy to the buffer costs more than the call.
 /// The first one waits: what failed before anything else was added or closed is to leave no traces in the file.
@@ -175,7 +176,7 @@ impl Stream<'_> {
         match self.free() {
             // A full buffer goes out at once, so there must be more room than is taken.
             Some(room) if bytes.len() < room.len() && !goes_out => {
-                copy(room, bytes);
+                copy_prefix(room, bytes);
                 *self.used += bytes.len() as u64;
             }
             // Straight from the caller's memory, together with what waits.

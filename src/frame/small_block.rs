@@ -5,8 +5,8 @@
 //! turns at any chunk.
 
 use super::{CHUNK_HEADER, chunk_bound};
-use crate::sys::lz4::{Following, HASH_BITS, HashTable};
-use crate::sys::shared_bytes::copy;
+use crate::sys::copy::copy_prefix;
+use crate::sys::lz4::{HASH_BITS, HashTable, PrefixContext};
 
 /// The largest chunk in bytes that is compressed here: two words, at most four positions for a match to begin.
 pub(super) const COMPRESS_MAX: usize = 16;
@@ -34,18 +34,18 @@ const NIBBLE_MAX: usize = 15;
 
 /// Compresses `chunk`, which `following` ends with, and which has at most [`COMPRESS_MAX`] bytes. Returns the block's size.
 #[inline(always)]
-pub(super) fn compress(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
+pub(super) fn compress(following: PrefixContext<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
     if chunk.len() > MATCH_LIMIT {
         return find_matches(following, chunk, out);
     }
     out[0] = (chunk.len() << 4) as u8;
-    copy(&mut out[1..], chunk);
+    copy_prefix(&mut out[1..], chunk);
     1 + chunk.len()
 }
 
 /// The same, where there can be a match.
-fn find_matches(following: Following<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
-    let Following { table, bytes, start, index } = following;
+fn find_matches(following: PrefixContext<'_>, chunk: &[u8], out: &mut [u8; BLOCK_ROOM]) -> usize {
+    let PrefixContext { table, bytes, start, index } = following;
     let mut search = Search { table, bytes, start, index, first: word(chunk, 0), fifth: word(chunk, 4) };
     let mut block = Block { out, len: 0 };
     let mut anchor = 0;
@@ -200,7 +200,7 @@ pub(super) fn decompress(before: &[u8], block: &[u8], chunk: &mut [u8]) -> Optio
     match block {
         // Nothing but literals.
         [token, literals @ ..] if literals.len() == chunk.len() && usize::from(*token) == chunk.len() << 4 => {
-            copy(chunk, literals);
+            copy_prefix(chunk, literals);
             Some(())
         }
         _ => decompress_matches(before, block, chunk),
@@ -213,7 +213,7 @@ fn decompress_matches(before: &[u8], mut block: &[u8], chunk: &mut [u8]) -> Opti
         let token = *block.split_off_first()?;
         let count = length(&mut block, token >> 4)?;
         let literals = block.split_off(..count)?;
-        copy(chunk.get_mut(done..)?.get_mut(..literals.len())?, literals);
+        copy_prefix(chunk.get_mut(done..)?.get_mut(..literals.len())?, literals);
         done += literals.len();
         if block.is_empty() {
             return (done == chunk.len()).then_some(());
@@ -236,7 +236,7 @@ fn copy_match(before: &[u8], chunk: &mut [u8], mut at: usize, distance: usize, l
         let first = before.len().checked_sub(distance - at)?;
         let there = &before[first..];
         let there = &there[..there.len().min(len)];
-        copy(&mut chunk[at..], there);
+        copy_prefix(&mut chunk[at..], there);
         at += there.len();
     }
     // What is copied may be what was just copied.
@@ -244,7 +244,7 @@ fn copy_match(before: &[u8], chunk: &mut [u8], mut at: usize, distance: usize, l
         let (there, here) = chunk.split_at_mut(at);
         let there = &there[at - distance..];
         let some = there.len().min(end - at);
-        copy(here, &there[..some]);
+        copy_prefix(here, &there[..some]);
         at += some;
     }
     Some(end)
@@ -308,7 +308,7 @@ mod tests {
         for chunk in chunks {
             let at = next_in_ring(&mut cursor, chunk.len());
             let mut out = vec![0; chunk.len() + chunk.len() / 255 + BLOCK_ROOM];
-            let following = (chunk.len() <= COMPRESS_MAX).then(|| lz4.follow(at, chunk)).flatten();
+            let following = (chunk.len() <= COMPRESS_MAX).then(|| lz4.continue_prefix(at, chunk)).flatten();
             let size = match following {
                 Some(following) => {
                     here += 1;
@@ -412,7 +412,7 @@ mod tests {
                 let mut got = vec![0; chunk.len()];
                 let tiny = chunk.len() <= DECOMPRESS_MAX;
                 let expected = lz4.decompress(at, chunk.len(), block).map(<[u8]>::to_vec);
-                if tiny && ours.follow(at, &mut got, |before, got| decompress(before, block, got).is_some()) {
+                if tiny && ours.continue_prefix(at, &mut got, |before, got| decompress(before, block, got).is_some()) {
                     here.set(here.get() + 1);
                     prop_assert_eq!(Some(got), expected);
                 } else if !damaged {

@@ -290,7 +290,7 @@ fn read_at_least(
     }
     let len = first.len().min(most);
     let (first, ahead) = (&mut first[..len], second.len().min(most - len));
-    match fd::read_at_least_from(fd, Some(offset).filter(|_| at_offset), first, &mut second[..ahead], least) {
+    match fd::pread_at_least(fd, Some(offset).filter(|_| at_offset), first, &mut second[..ahead], least) {
         Ok(got) if got < least => {
             Err(Error::UnexpectedEof { offset: offset.saturating_add(got as u64), missing: (least - got) as u64 })
         }

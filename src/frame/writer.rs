@@ -101,7 +101,7 @@ impl<'a> Checkpt<'a> {
     /// # Errors
     /// [`Error::Io`] where the system can't map the file (it is a pipe, say); [`Error::OutOfMemory`].
     pub fn map(file: &File) -> Result<Self, Error> {
-        let map = MmapMut::of(file).map_err(IoOperation::Mmap.failed_at(0))?;
+        let map = MmapMut::map_file(file).map_err(IoOperation::Mmap.failed_at(0))?;
         Self::new(Target::Map(map))
     }
 

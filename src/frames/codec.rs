@@ -11,75 +11,17 @@ use crate::frame::sink::Sink;
 use crate::frame::source::{self, Source};
 use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
-use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor};
+use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor, StreamOffset};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
-/// How much a writer of frames has compressed so far, which shows in the bytes of LZ4 frames to come: the first one with content begins
-/// with an empty table, all later ones with a used one; until LZ4 finds that it has counted more than 1 GiB, and empties it
-/// (docs/format/frame.md, "History").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct History {
-    /// LZ4's count; 0 is that of an empty table.
-    count: u64,
-}
-
-/// Where LZ4 empties its table when it starts a stream, and where it goes back to [`GAP`] in one.
-const EMPTIED_BEYOND: u64 = 1 << 30;
-const COUNT_MAX: u64 = 1 << 31;
-
-/// What LZ4 adds between streams.
-const GAP: u64 = 65_536;
-
-impl History {
-    /// Adds a frame that has buffers of these sizes. Returns whether, to LZ4, it is a later one.
-    pub(crate) fn add(&mut self, style: FrameStyle, sizes: impl Iterator<Item = u64>) -> bool {
-        if style != FrameStyle::Lz4 {
-            return false;
-        }
-        if self.count > EMPTIED_BEYOND {
-            self.count = 0;
-        }
-        let later = self.count > 0;
-        if later {
-            self.count += GAP;
-        }
-        for size in sizes {
-            self.add_buffer(size);
-        }
-        later
+/// Adds a frame that has buffers of these sizes to those made so far. Returns whether LZ4 compresses it with a used table.
+pub(crate) fn add_frame(offset: &mut StreamOffset, style: FrameStyle, sizes: impl Iterator<Item = u64>) -> bool {
+    if style != FrameStyle::Lz4 {
+        return false;
     }
-
-    fn add_buffer(&mut self, mut size: u64) {
-        const CHUNK: u64 = CHUNK_MAX as u64;
-        while size > 0 {
-            // So many full chunks at once as do not take the count beyond its limit.
-            let fit = ((COUNT_MAX - self.count) / CHUNK).min(size / CHUNK);
-            if fit > 0 {
-                self.count += fit * CHUNK;
-                size -= fit * CHUNK;
-                continue;
-            }
-            let chunk = size.min(CHUNK);
-            if self.count + chunk > COUNT_MAX {
-                self.count = GAP;
-            }
-            self.count += chunk;
-            size -= chunk;
-        }
-    }
-
-    /// As a number: 0 for the begin of a checkpoint.
-    pub(crate) fn to_number(self) -> u64 {
-        self.count
-    }
-
-    /// Back from the number.
-    pub(crate) fn from_number(number: u64) -> Result<Self, Error> {
-        if number > COUNT_MAX {
-            return Err(Error::InvalidArgument("invalid cursor state: not one that a call has returned"));
-        }
-        Ok(Self { count: number })
-    }
+    let reuses_table = offset.start_stream();
+    sizes.for_each(|size| offset.add_buffer(size, CHUNK_MAX as u64));
+    reuses_table
 }
 
 /// The most bytes that a frame takes that has buffers of these sizes. An error where that is more than there can be.
@@ -109,7 +51,7 @@ impl Maker {
     }
 
     /// Makes a frame at the start of `room`, which has as many bytes as [`bound`] says; with fewer, LZ4 judges what fits. Returns how many
-    /// it took. `later` is what [`History::add`] said.
+    /// it took. `later` is what [`add_frame`] said.
     pub(crate) fn make<'b>(
         &mut self,
         style: FrameStyle,
@@ -133,7 +75,7 @@ impl Maker {
         threads: usize,
     ) -> Result<u64, Error> {
         let mut lz4 = self.0.borrow();
-        lz4.renew(later);
+        lz4.start_stream(later);
         let (mut phase, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
         let mut encoder = Encoder { phase: &mut phase, lz4: Some(lz4), ring_cursor: &mut ring_cursor, end, threads };
         encoder.open(style as i32, || Ok(()))?;
@@ -249,11 +191,11 @@ mod tests {
                 ends.push(one.close().unwrap() as usize);
             }
             drop(one);
-            let (mut history, mut begin, mut differing) = (History::default(), 0, 0);
+            let (mut history, mut begin, mut differing) = (StreamOffset::default(), 0, 0);
             let mut maker = Maker::new().unwrap();
             for ((style, buffers), &end) in frames.iter().zip(&ends) {
                 let sizes = || buffers.iter().map(|buffer| buffer.len() as u64);
-                let later = history.add(*style, sizes());
+                let later = add_frame(&mut history, *style, sizes());
                 let bound = bound(*style, sizes()).unwrap() as usize;
                 let mut make = |later| {
                     let mut room = vec![0; bound];
@@ -270,40 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn history_knows_when_lz4_empties_its_table() {
-        let gibibyte = 1 << 30;
-        let lz4 = |history: &mut History, size| history.add(FrameStyle::Lz4, [size].into_iter());
-        let mut history = History::default();
-        assert!(!lz4(&mut history, 0) && !history.add(FrameStyle::Raw, [5].into_iter()));
-        assert!(!lz4(&mut history, gibibyte));
-        // Exactly so much is not too much.
-        assert!(lz4(&mut history, 1));
-        assert!(!lz4(&mut history, 1));
-        assert!(lz4(&mut history, 1));
-        // Beyond 2 GiB the count goes back to 64 KiB.
-        let mut history = History::default();
-        assert!(!lz4(&mut history, 2 * gibibyte + 1));
-        assert_eq!(history.to_number(), 65_537);
-        assert!(lz4(&mut history, 1));
-        let mut history = History::default();
-        for _ in 0..3 * gibibyte / 65_536 {
-            history.add_buffer(65_536);
-        }
-        let mut at_once = History::default();
-        at_once.add_buffer(3 * gibibyte);
-        assert_eq!(history, at_once);
-        // The last byte that is not beyond.
-        let mut history = History::default();
-        [1, 2 * gibibyte - 1].into_iter().for_each(|size| history.add_buffer(size));
-        assert_eq!(history.to_number(), COUNT_MAX);
-        assert_eq!(History::from_number(history.to_number()), Ok(history));
-        assert!(History::from_number(COUNT_MAX + 1).is_err());
-        [1, 65_536, 65_536].into_iter().for_each(|size| history.add_buffer(size));
-        assert_eq!(history.to_number(), GAP + 1 + 2 * 65_536);
-        // And where full chunks do not end at the limit.
-        let mut history = History::default();
-        [1, 2 * gibibyte].into_iter().for_each(|size| history.add_buffer(size));
-        assert_eq!(history.to_number(), GAP + 65_536);
+    fn only_lz4_frames_count() {
+        let mut offset = StreamOffset::default();
+        assert!(!add_frame(&mut offset, FrameStyle::Lz4, [0].into_iter()));
+        assert!(!add_frame(&mut offset, FrameStyle::Raw, [5].into_iter()));
+        assert!(!add_frame(&mut offset, FrameStyle::Lz4, [5].into_iter()));
+        assert!(add_frame(&mut offset, FrameStyle::Lz4, [5].into_iter()));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::codec::{History, bound};
-use super::{Frame, FrameError};
+use super::codec::{add_frame, bound};
+use super::error::FrameError;
+use super::request::Frame;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
+use crate::sys::lz4::StreamOffset;
 
 /// What is made in memory is about so much for each job.
 const GATHERED: u64 = 512 << 10;
@@ -51,18 +53,18 @@ pub(super) struct Plan {
     /// Of each frame, whether it is a later one to LZ4.
     pub(super) later: Vec<bool>,
     /// The history after all of them.
-    pub(super) history: History,
+    pub(super) history: StreamOffset,
 }
 
 impl Plan {
     /// The jobs for these frames, in order. Fails with the number of a frame that can't be; 0, where memory is short.
-    pub(super) fn new(frames: &[Frame<'_>], history: History) -> Result<Self, FrameError> {
+    pub(super) fn new(frames: &[Frame<'_>], history: StreamOffset) -> Result<Self, FrameError> {
         let mut plan = Self { jobs: Vec::new(), room: 0, later: Vec::new(), history };
         plan.later.try_reserve_exact(frames.len()).map_err(Error::from)?;
         // Frames from here on are to be made together, and take so much.
         let (mut first, mut together) = (0, 0);
         for (number, frame) in frames.iter().enumerate() {
-            plan.later.push(plan.history.add(frame.style, frame.sizes()));
+            plan.later.push(add_frame(&mut plan.history, frame.style, frame.sizes()));
             let bound = bound(frame.style, frame.sizes()).map_err(|error| FrameError { frame: number, error })?;
             let apart = bound > GATHERED && (frame.style == FrameStyle::Raw || bound > ALONE);
             if apart || together + bound > GATHERED {
@@ -152,7 +154,7 @@ mod tests {
             Frame::new(RAW, &[]),
             Frame::new(LZ4, &one),
         ];
-        let plan = Plan::new(&frames, History::default()).unwrap();
+        let plan = Plan::new(&frames, StreamOffset::default()).unwrap();
         let part = |from: usize, to: usize| Job::Part(5, 2, from << 20..to << 20);
         let buffers = 32_768;
         let expected = [
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(plan.jobs, expected);
         assert_eq!(plan.later, [false, false, true, false, true, false, true, true, false, true]);
         assert_eq!(plan.room as u64, bound(LZ4, large.iter().map(|buffer| buffer.len() as u64)).unwrap());
-        let none = Plan::new(&[], History::default()).unwrap();
+        let none = Plan::new(&[], StreamOffset::default()).unwrap();
         assert!(none.jobs.is_empty() && none.room == 0);
     }
 }

@@ -1,16 +1,51 @@
 //! Restoring many frames on several threads.
 
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use crate::mapped_file::map_file;
 use std::cmp::Reverse;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::batch::Frames;
 use super::codec::{From, Restorer};
+use super::error::FrameError;
 use super::plan::PART;
-use super::{FrameError, FrameReadRequest};
+use super::request::FrameReadRequest;
 use crate::bytes::end_of;
 use crate::frame::Error;
 use crate::frame::FrameStyle;
-use crate::sync::pipeline::{Failed, each};
+use crate::sync::parallel_for::parallel_for_with;
+use crate::sys::threads;
+
+impl Frames {
+    /// Restores frames from memory, in any order and on several threads.
+    ///
+    /// # Errors
+    /// That of the first frame for which restoring fails: [`Error::UnexpectedEof`]; [`Error::Corrupt`]; [`Error::SeekPastEnd`];
+    /// [`Error::OutOfMemory`]. What is in the buffers of any frame then, is undefined.
+    pub fn read_from_slice(&self, frames: &mut [FrameReadRequest<'_, '_>], region: &[u8]) -> Result<(), FrameError> {
+        restore(self.threads, frames, From::Memory(region))
+    }
+
+    /// Restores frames from a file, by reading at their offsets: where the file stands does not matter, and does not change.
+    ///
+    /// # Errors
+    /// As for [`read_from_slice`](Self::read_from_slice), and [`Error::Io`] where reading fails.
+    pub fn read_from_file(&self, frames: &mut [FrameReadRequest<'_, '_>], file: impl AsFd) -> Result<(), FrameError> {
+        restore(self.threads, frames, From::File(file.as_fd()))
+    }
+
+    /// Restores frames from a file by a memory map. Nobody may shorten the file meanwhile: a process that touches a part of a map that
+    /// its file no longer has is ended by the system (SIGBUS).
+    ///
+    /// # Errors
+    /// As for [`read_from_slice`](Self::read_from_slice), and [`Error::Io`] where the file can't be mapped.
+    pub fn read_from_mmap(&self, frames: &mut [FrameReadRequest<'_, '_>], file: &File) -> Result<(), FrameError> {
+        let map = map_file(file).map_err(Error::from)?;
+        self.read_from_slice(frames, map.bytes())
+    }
+}
 
 /// Small frames, and small buffers of a RAW frame, are restored together up to about this size.
 const TOGETHER: u64 = 256 << 10;
@@ -30,8 +65,6 @@ struct Numbered<'j, 'f, 'b> {
     frame: usize,
     size: u64,
     job: Mutex<Option<Job<'j, 'f, 'b>>>,
-    /// Which of its frames failed.
-    failed: AtomicUsize,
 }
 
 /// Restores frames on up to `threads` threads, 0: as many as are allowed.
@@ -41,23 +74,24 @@ pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], f
     let mut jobs = jobs.0;
     // The large ones first, so that no thread is left with one when the others are through; else in order.
     jobs.sort_unstable_by_key(|job| (Reverse(job.size.checked_ilog2()), job.rank));
-    let result = each(
-        threads,
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let mut restorer = Restorer::new(from).map_err(|error| FrameError { frame: 0, error })?;
+    parallel_for_with(
+        threads::resolve_thread_count(threads),
         jobs.len(),
         |number| jobs[number].rank,
-        || Restorer::new(from),
+        &mut restorer,
+        || Restorer::new(from).ok(),
         |restorer, number| {
-            let job = jobs[number].job.lock().unwrap_or_else(PoisonError::into_inner).take();
-            job.ok_or(Error::Internal)?.run(restorer).map_err(|FrameError { frame, error }| {
-                jobs[number].failed.store(frame, Ordering::Relaxed);
-                error
-            })
+            let Numbered { frame: first, job, .. } = &jobs[number];
+            let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let job = job.ok_or(FrameError { frame: *first, error: Error::Internal })?;
+            job.run(restorer).map_err(|FrameError { frame, error }| FrameError { frame: first + frame, error })
         },
-    );
-    result.map_err(|Failed { job, error }| {
-        let frame = jobs.iter().find(|other| other.rank == job).map_or(0, |job| job.frame + job.failed.load(Ordering::Relaxed));
-        FrameError { frame, error }
-    })
+        || Ok(()),
+    )
 }
 
 impl Job<'_, '_, '_> {
@@ -114,7 +148,7 @@ impl<'j, 'f, 'b> Jobs<'j, 'f, 'b> {
 
     fn push(&mut self, frame: usize, size: u64, job: Job<'j, 'f, 'b>) -> Result<(), Error> {
         self.0.try_reserve(1)?;
-        self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)), failed: AtomicUsize::new(0) });
+        self.0.push(Numbered { rank: self.0.len(), frame, size, job: Mutex::new(Some(job)) });
         Ok(())
     }
 

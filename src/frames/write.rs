@@ -1,21 +1,59 @@
 //! Making many frames on several threads.
 
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::batch::Frames;
 use super::codec::Maker;
+use super::error::FrameError;
 use super::plan::{Job, Plan};
-use super::{Frame, FrameError, Frames};
+use super::request::Frame;
 use crate::alloc::{try_collect, try_zeroed};
 use crate::bytes::end_of;
 use crate::error_base::IoOperation;
 use crate::frame::Error;
 use crate::frame::sink::{Mmio, Sink, Stream};
 use crate::frame::{BUFFER_MIN, CHUNK_MAX, FrameStyle, chunk_bound};
-use crate::sync::pipeline::{Failed, Made, Pipeline};
+use crate::sync::pipeline::{JobError, JobOutput, Pipeline};
 use crate::sys::fd;
 use crate::sys::shared_bytes::SharedBytesMut;
+
+impl Frames {
+    /// Makes frames in memory. Returns the offset one past the last; [`Frame::range`] tells where each is. A further call goes on with the
+    /// checkpoint: it begins at that offset, and its frames are to LZ4 such that follow those of the calls before.
+    ///
+    /// Memory of the size that [`bound`](Self::bound) says is always enough. With less, the same frame fails as if they were made
+    /// one after the other. Bytes behind the last frame may be changed too.
+    ///
+    /// # Errors
+    /// [`Error::BufferFull`] where the memory is too small; [`Error::SeekPastEnd`] where it ends before the first offset;
+    /// [`Error::OutOfMemory`]. The frames before the one named are made then, and a further call begins as this one did.
+    pub fn write_to_slice(&mut self, frames: &mut [Frame<'_>], region: &mut [u8]) -> Result<u64, FrameError> {
+        to_memory(self, frames, region)
+    }
+
+    /// Makes frames and writes them to `fd` in order: a file, from its position on, a pipe, a socket. Otherwise as
+    /// [`write_to_slice`](Self::write_to_slice).
+    ///
+    /// # Errors
+    /// [`Error::Io`] where writing fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also a part
+    /// of what follows.
+    pub fn write_to_stream(&mut self, frames: &mut [Frame<'_>], fd: impl AsFd) -> Result<u64, FrameError> {
+        to_stream(self, frames, fd.as_fd())
+    }
+
+    /// Makes frames and writes them to `file`, several at a time and each at its offset: where the file stands does not matter, and does
+    /// not change. Otherwise as [`write_to_slice`](Self::write_to_slice).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where the file is open for appending, so that there is no writing at offsets; [`Error::Io`] where writing
+    /// fails; [`Error::OutOfMemory`]. The frames before the one named are written then, perhaps also parts of others.
+    pub fn write_to_file(&mut self, frames: &mut [Frame<'_>], file: impl AsFd) -> Result<u64, FrameError> {
+        to_file(self, frames, file.as_fd())
+    }
+}
 
 /// What is to be made, and how.
 struct Work<'w, 'b> {
@@ -52,7 +90,7 @@ impl Ranges<'_> {
 /// Where frames go to.
 trait Destination {
     /// Makes these jobs, of which none is alone.
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>>;
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>>;
 
     /// Makes a frame alone.
     fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error>;
@@ -84,7 +122,7 @@ impl Work<'_, '_> {
             let together = jobs.iter().position(|job| matches!(job, Job::Alone(_))).unwrap_or(jobs.len());
             let (now, rest) = jobs.split_at(together);
             to.make(self, now, ranges)
-                .map_err(|Failed { job, error }| FrameError { frame: Self::culprit(&now[job], &error, ranges), error })?;
+                .map_err(|JobError { job, error }| FrameError { frame: Self::culprit(&now[job], &error, ranges), error })?;
             jobs = rest;
             if let Some((&Job::Alone(frame), rest)) = jobs.split_first() {
                 let begin = ranges.next;
@@ -110,7 +148,7 @@ impl Work<'_, '_> {
     }
 
     /// Does what of a job can be done before it is known where it goes.
-    fn make(&self, maker: &mut Maker, job: &Job, room: &mut [u8]) -> Result<Made<()>, Error> {
+    fn make(&self, maker: &mut Maker, job: &Job, room: &mut [u8]) -> Result<JobOutput<()>, Error> {
         let mut len = 0;
         match job {
             Job::Frames(frames) => {
@@ -129,7 +167,7 @@ impl Work<'_, '_> {
             }
             Job::Part(..) | Job::Alone(_) => {}
         }
-        Ok(Made { len, result: () })
+        Ok(JobOutput { len, result: () })
     }
 
     /// Says where a job goes that is made and takes `len` bytes in memory. Returns where it begins.
@@ -157,7 +195,7 @@ impl Work<'_, '_> {
     }
 
     fn pipeline(&self, jobs: &[Job]) -> Pipeline {
-        Pipeline { threads: self.threads, jobs: jobs.len(), room: self.plan.room }
+        Pipeline { threads: self.threads, jobs: jobs.len(), buffer_size: self.plan.room }
     }
 }
 
@@ -257,9 +295,9 @@ impl<'m> Memory<'m> {
 }
 
 impl Destination for Memory<'_> {
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>> {
         let mut near_the_end = None;
-        work.pipeline(jobs).settled(
+        work.pipeline(jobs).run_placed(
             Maker::new,
             |maker, job, room| work.make(maker, &jobs[job], room),
             |job, made| self.settle(&mut near_the_end, work, &jobs[job], made.len, ranges),
@@ -285,7 +323,7 @@ pub(super) fn to_stream(settings: &mut Frames, frames: &mut [Frame<'_>], fd: Bor
 
 /// Makes frames and writes them where they belong, several at a time.
 pub(super) fn to_file(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
-    if fd::appends(fd) {
+    if fd::is_append_only(fd) {
         // Frames would come in the order in which they are done.
         return Err(Error::InvalidArgument("the file is open with O_APPEND; writing at offsets needs it without").into());
     }
@@ -299,17 +337,17 @@ struct Written<'f> {
 }
 
 impl Destination for Written<'_> {
-    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), Failed<Error>> {
+    fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>> {
         let (pipeline, fd) = (work.pipeline(jobs), self.fd);
         let make = |maker: &mut Maker, job: usize, room: &mut [u8]| work.make(maker, &jobs[job], room);
         let writing = |offset| IoOperation::Write.failed_at(offset);
         if !self.at_offset {
-            return pipeline.in_order(Maker::new, make, |job, made, ()| {
+            return pipeline.run_ordered(Maker::new, make, |job, made, ()| {
                 let offset = work.settle(&jobs[job], made.len(), ranges)?;
                 Ok(fd::write_all(fd, work.bytes(&jobs[job], made), &[]).map_err(writing(offset))?)
             });
         }
-        pipeline.settled(
+        pipeline.run_placed(
             Maker::new,
             make,
             |job, made| {

@@ -4,10 +4,9 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
-use super::layout::{Layout, Slot};
-use super::write::Chunk;
+use super::layout::{Chunk, Layout, Slot};
 use crate::alloc::{try_with_capacity, try_zeroed};
-use crate::sys::threads;
+use crate::sync::parallel_for::parallel_for;
 
 /// By which hash it is told whether a block has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,11 +113,12 @@ impl Hashes {
                 jobs.push((bytes, Mutex::new(to)));
             }
         }
-        threads::each(threads, jobs.len(), &|number| {
+        parallel_for(threads, jobs.len(), |number| {
             let (bytes, to) = &jobs[number];
             let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
             bytes.chunks(size).zip(to.chunks_exact_mut(width)).for_each(|(block, hash)| kind.put(block, hash));
-        });
+            Ok::<_, Error>(())
+        })?;
         drop(jobs);
         Ok(hashes)
     }

@@ -12,7 +12,8 @@ use super::{Checkpoint, SyncMode};
 use crate::atomic_file::{self, AtomicFile};
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
-use crate::sys::file::{self, FileId};
+use crate::sys::dir;
+use crate::sys::fd::{self, FileId};
 use crate::sys::mmap::Mmap;
 
 /// Where two checkpoints differ.
@@ -217,8 +218,8 @@ pub(crate) fn open(path: &Path) -> Result<Mmap, Error> {
 /// The same, and which file it is.
 pub(crate) fn open_known(path: &Path) -> Result<(Mmap, FileId), Error> {
     super::finish_update(path)?;
-    let file = file::open(&c_path(path)?).map_err(IoOperation::Open.failed())?;
-    let id = file::id(file.as_fd()).map_err(IoOperation::Open.failed())?;
+    let file = dir::open(&c_path(path)?).map_err(IoOperation::Open.failed())?;
+    let id = fd::file_id(file.as_fd()).map_err(IoOperation::Open.failed())?;
     Ok((map_file(file)?, id))
 }
 

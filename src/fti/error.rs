@@ -116,7 +116,7 @@ impl fmt::Display for Error {
                 if let Some(container) = container {
                     write!(f, "container {container}, ")?;
                 }
-                write!(f, "{field} at offset {offset} contradicts the rest of the file; verify has the details")
+                write!(f, "{field} at offset {offset} is inconsistent; verify reports the details")
             }
             Self::VariableNotFound { id } => write!(f, "no variable {id} in the checkpoint"),
             Self::IndexNotFound { index } => write!(f, "no entry with index {index} (from 0)"),

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::journal::{self, Beside, Identity, Place};
 use super::layout::Layout;
 use crate::container::Container;
-use crate::sys::file::Locked;
+use crate::sys::lock::FileLock;
 
 /// The types of the container's sections.
 const DESCRIPTION: u8 = 130;
@@ -39,7 +39,7 @@ fn describe(hashes: &Hashes, identity: &Identity) -> [u8; SIZE] {
 
 /// Keeps the hashes of a file in this state. They are written over those of the last one, and not synced: what a crash makes of them, is
 /// noticed. `None` if that failed: then the next update writes more.
-pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity, file: Option<&Locked>) -> Option<()> {
+pub(super) fn keep(place: &Place, hashes: &Hashes, identity: &Identity, file: Option<&FileLock>) -> Option<()> {
     let description = describe(hashes, identity);
     let mut container = Container::new();
     container.set(DESCRIPTION, &description[..]).ok()?;

@@ -16,9 +16,10 @@ use crate::atomic_file;
 use crate::bytes::u64_at;
 use crate::error_base::IoOperation;
 use crate::mapped_file::map_file;
-use crate::sys::file::{FileId, Locked};
+use crate::sys::fd::FileId;
+use crate::sys::lock::FileLock;
 use crate::sys::mmap::Mmap;
-use crate::sys::{fd, file};
+use crate::sys::{dir, fd};
 
 const MAGIC: [u8; 8] = *b"FDCKREDO";
 const VERSION: u8 = 1;
@@ -60,7 +61,7 @@ impl Identity {
     }
 
     fn of_file(file: BorrowedFd<'_>) -> Result<Self, Error> {
-        let size = file::size(file).map_err(IoOperation::Mmap.failed())?;
+        let size = fd::size(file).map_err(IoOperation::Mmap.failed())?;
         let mut tail = [0; TAIL];
         let tail = &mut tail[..size.min(TAIL as u64) as usize];
         let at = size - tail.len() as u64;
@@ -104,19 +105,19 @@ impl Place {
             Ok::<_, Error>(atomic_file::c_path(&beside)?)
         };
         let (name, journal, hashes) = (atomic_file::c_path(name)?, beside(b".journal")?, beside(b".hashes")?);
-        let folder = file::open_folder(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
+        let folder = dir::open_dir(&parent, to_sync).map_err(IoOperation::OpenDirectory.failed())?;
         Ok(Self { folder, name, journal, hashes })
     }
 
     /// Opens the file, if it is there, keeps others from changing it in place at the same time, and tells which state it is in.
-    pub(super) fn open(&self, to_change: bool) -> Result<Option<(Locked, Identity)>, Error> {
-        let open = if to_change { file::open_to_change } else { file::open_in };
+    pub(super) fn open(&self, to_change: bool) -> Result<Option<(FileLock, Identity)>, Error> {
+        let open = if to_change { dir::open_rw_nofollow } else { dir::open_read };
         loop {
             let file = match open(self.folder.as_fd(), &self.name) {
-                Err(errno) if errno.is_missing() => return Ok(None),
+                Err(errno) if errno.is_not_found() => return Ok(None),
                 result => result.map_err(IoOperation::Open.failed())?,
             };
-            let file = Locked::try_new(file).ok_or(Error::FileBusy)?;
+            let file = FileLock::try_new(file).ok_or(Error::FileBusy)?;
             // Another one can have taken its place before it was locked.
             if self.is_current(file.as_fd())? {
                 let identity = Identity::of_file(file.as_fd())?;
@@ -132,12 +133,12 @@ impl Place {
 
     /// Which file has the name.
     fn id(&self) -> Result<Option<FileId>, Error> {
-        Ok(file::id_in(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
+        Ok(dir::file_id_at(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
     }
 
     /// Makes the file that is not there.
     fn create(&self) -> Result<OwnedFd, Error> {
-        Ok(file::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
+        Ok(dir::create_new(self.folder.as_fd(), &self.name).map_err(IoOperation::CreateTempFile.failed())?)
     }
 
     fn name_of(&self, which: Beside) -> &CString {
@@ -148,12 +149,12 @@ impl Place {
     }
 
     /// A file beside it, to be written; a new one is for those that `file` is for, if that is there.
-    pub(super) fn open_or_create(&self, which: Beside, file: Option<&Locked>) -> Result<OwnedFd, Error> {
+    pub(super) fn open_or_create(&self, which: Beside, file: Option<&FileLock>) -> Result<OwnedFd, Error> {
         let name = self.name_of(which);
-        let made = match file::create_new(self.folder.as_fd(), name) {
-            Err(errno) if errno.is_exists() => file::open_to_change(self.folder.as_fd(), name),
+        let made = match dir::create_new(self.folder.as_fd(), name) {
+            Err(errno) if errno.is_already_exists() => dir::open_rw_nofollow(self.folder.as_fd(), name),
             Ok(made) => match file {
-                Some(file) => file::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
+                Some(file) => fd::copy_permissions(file.as_fd(), made.as_fd()).map(|()| made),
                 None => Ok(made),
             },
             result => result,
@@ -162,7 +163,7 @@ impl Place {
     }
 
     /// An empty journal, which others leave alone, for an update of this file (which is locked), or of none.
-    pub(super) fn begin_journal(&self, file: Option<&(Locked, Identity)>) -> Result<Locked, Error> {
+    pub(super) fn begin_journal(&self, file: Option<&(FileLock, Identity)>) -> Result<FileLock, Error> {
         let journal = self.open_or_create(Beside::Journal, file.map(|(file, _)| file))?;
         let journal = self.lock_journal(journal, file.is_some())?;
         self.check_unbegun_in(&journal, file)?;
@@ -172,20 +173,20 @@ impl Place {
 
     /// Keeps others from the journal. A file that is there is locked before; where it is not there, this lock alone keeps others from
     /// making it.
-    fn lock_journal(&self, journal: OwnedFd, file_is_there: bool) -> Result<Locked, Error> {
-        let journal = Locked::try_new(journal).ok_or(Error::FileBusy)?;
+    fn lock_journal(&self, journal: OwnedFd, file_is_there: bool) -> Result<FileLock, Error> {
+        let journal = FileLock::try_new(journal).ok_or(Error::FileBusy)?;
         if self.id()?.is_some() == file_is_there { Ok(journal) } else { Err(Error::FileBusy) }
     }
 
     /// Fails if somebody has begun an update of this file, which is locked now, after [`finish`](Self::finish) has looked.
-    pub(super) fn check_unbegun(&self, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
+    pub(super) fn check_unbegun(&self, file: Option<&(FileLock, Identity)>) -> Result<(), Error> {
         match self.open_filled(Beside::Journal)? {
             None => Ok(()),
             Some(journal) => self.check_unbegun_in(&self.lock_journal(journal, file.is_some())?, file),
         }
     }
 
-    fn check_unbegun_in(&self, journal: &Locked, file: Option<&(Locked, Identity)>) -> Result<(), Error> {
+    fn check_unbegun_in(&self, journal: &FileLock, file: Option<&(FileLock, Identity)>) -> Result<(), Error> {
         let begun = |journal: &Journal<'_>| if journal.prepared { Error::TransactionInDoubt } else { Error::FileBusy };
         self.unfinished_in(journal, file, |journal, _| Err(begun(journal))).map(|_: Option<()>| ())
     }
@@ -203,9 +204,9 @@ impl Place {
 
     /// A file beside it, if it is there.
     fn open_beside(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
-        match file::open_in(self.folder.as_fd(), self.name_of(which)) {
+        match dir::open_read(self.folder.as_fd(), self.name_of(which)) {
             // Nobody can have made one whose name would be too long.
-            Err(errno) if errno.is_missing() || errno.is_name_too_long() => Ok(None),
+            Err(errno) if errno.is_not_found() || errno.is_name_too_long() => Ok(None),
             result => Ok(Some(result.map_err(IoOperation::Open.failed())?)),
         }
     }
@@ -213,7 +214,7 @@ impl Place {
     /// A file beside it, if it is there and has something in it.
     fn open_filled(&self, which: Beside) -> Result<Option<OwnedFd>, Error> {
         let Some(file) = self.open_beside(which)? else { return Ok(None) };
-        let size = file::size(file.as_fd()).map_err(IoOperation::Mmap.failed())?;
+        let size = fd::size(file.as_fd()).map_err(IoOperation::Mmap.failed())?;
         Ok(Some(file).filter(|_| size > 0))
     }
 
@@ -224,7 +225,7 @@ impl Place {
 
     /// Empties the journal.
     fn discard_journal(&self) -> Result<(), Error> {
-        let journal = file::open_to_change(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
+        let journal = dir::open_rw_nofollow(self.folder.as_fd(), &self.journal).map_err(IoOperation::Open.failed())?;
         discard(journal.as_fd())?;
         sync(journal.as_fd())
     }
@@ -233,7 +234,7 @@ impl Place {
     /// the file, which is locked meanwhile.
     fn unfinished<R>(
         &self,
-        found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
+        found: impl FnOnce(&Journal<'_>, Option<&(FileLock, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
         // Most often there is none. Should there be one, only who has locked file and journal reads it: others could empty it meanwhile.
         let Some(journal) = self.open_filled(Beside::Journal)? else { return Ok(None) };
@@ -245,11 +246,11 @@ impl Place {
     /// The same for a file and a journal that are locked.
     fn unfinished_in<R>(
         &self,
-        journal: &Locked,
-        file: Option<&(Locked, Identity)>,
-        found: impl FnOnce(&Journal<'_>, Option<&(Locked, Identity)>) -> Result<R, Error>,
+        journal: &FileLock,
+        file: Option<&(FileLock, Identity)>,
+        found: impl FnOnce(&Journal<'_>, Option<&(FileLock, Identity)>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        if file::size(journal.as_fd()).map_err(IoOperation::Mmap.failed())? == 0 {
+        if fd::size(journal.as_fd()).map_err(IoOperation::Mmap.failed())? == 0 {
             return Ok(None);
         }
         let map = map_file(journal)?;
@@ -270,7 +271,7 @@ impl Place {
             let size = file.map_or(0, |(_, identity)| identity.size);
             let to_change = match file {
                 None => self.create()?,
-                Some(_) => file::open_to_change(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
+                Some(_) => dir::open_rw_nofollow(self.folder.as_fd(), &self.name).map_err(IoOperation::Open.failed())?,
             };
             let to_change = to_change.as_fd();
             // A checkpoint that has taken the place of the file since it was locked is not to be touched.
@@ -431,7 +432,7 @@ impl<'j> Journal<'j> {
 
     /// Whether the file is in the state before or after the update, or between them: not in another one that is sound, which somebody
     /// else has made since.
-    fn is_for(&self, file: Option<&(Locked, Identity)>) -> Result<bool, Error> {
+    fn is_for(&self, file: Option<&(FileLock, Identity)>) -> Result<bool, Error> {
         let Some((file, identity)) = file else { return Ok(self.before == Identity::none()) };
         if [self.before, self.after].contains(identity) {
             return Ok(true);
@@ -469,7 +470,7 @@ fn is_sound(file: &[u8]) -> Result<bool, Error> {
 
 /// Which file is open.
 pub(super) fn id(file: BorrowedFd<'_>) -> Result<FileId, Error> {
-    Ok(file::id(file).map_err(IoOperation::Open.failed())?)
+    Ok(fd::file_id(file).map_err(IoOperation::Open.failed())?)
 }
 
 /// Empties a journal.
@@ -484,15 +485,15 @@ pub(super) fn write_at(file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Resul
 }
 
 pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
-    Ok(fd::truncate(file, size as i64).map_err(IoOperation::Write.failed_at(size))?)
+    Ok(fd::ftruncate(file, size as i64).map_err(IoOperation::Write.failed_at(size))?)
 }
 
 /// Sees to it that a file which is to grow from one size to another one finds room on the device.
 pub(super) fn reserve(file: BorrowedFd<'_>, from: u64, to: u64) -> Result<(), Error> {
-    let room = if to > from { file::reserve(file, from, to - from) } else { Ok(()) };
+    let room = if to > from { fd::fallocate(file, from, to - from) } else { Ok(()) };
     Ok(room.map_err(IoOperation::Write.failed_at(from))?)
 }
 
 pub(super) fn sync(file: BorrowedFd<'_>) -> Result<(), Error> {
-    Ok(file::sync(file).map_err(IoOperation::Fsync.failed())?)
+    Ok(fd::fsync(file).map_err(IoOperation::Fsync.failed())?)
 }

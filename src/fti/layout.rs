@@ -154,6 +154,9 @@ impl Layout {
     }
 }
 
+/// Where the bytes of a slot's chunk are.
+pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
+
 #[cfg(test)]
 mod tests {
     use super::*;

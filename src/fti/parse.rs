@@ -15,6 +15,11 @@ type Place = (FormatVersion, usize);
 const HEADER_LAST: [FormatVersion; 3] = [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3];
 
 impl<'a> Checkpoint<'a> {
+    /// Whether `file` has the header of a generation, with the right hash, in its place.
+    pub fn is_format(file: &[u8]) -> bool {
+        sound_header(file).is_some()
+    }
+
     /// Reads the checkpoint that `file` is, of whatever generation.
     ///
     /// Takes time and memory in proportion to what describes the data (memory: at most 30 times its size and 16 KiB), whatever the size

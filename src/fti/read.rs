@@ -2,15 +2,13 @@
 
 use std::cmp::Reverse;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
 use super::format::HASH;
-use super::write::Outcome;
 use super::{Checkpoint, Container, Field, Finding, FormatVersion, Severity, Value};
 use crate::alloc::{try_collect, try_with_capacity};
-use crate::sys::threads;
+use crate::sync::parallel_for::parallel_for;
 
 /// So much is copied and hashed at a time.
 const PIECE: usize = 256 << 10;
@@ -278,21 +276,18 @@ impl<'a> Checkpoint<'a> {
     /// Copies chunks to their places, and fails where one has another hash.
     fn copy_chunks(&self, mut chunks: Vec<Chunk<'_>>, threads: usize, with_checksum: bool) -> Result<Hashed, Error> {
         let hashed = Hashed::new(self.containers.len())?;
-        let outcome = Outcome::default();
         chunks.sort_unstable_by_key(|chunk| (Reverse(self.containers[chunk.at].chunk_size), chunk.at));
         let first = usize::from(with_checksum && self.generation.is_header_first());
-        threads::each(threads, chunks.len() + first, &|number| {
+        parallel_for(threads, chunks.len() + first, |number| {
             if number < first {
-                return hashed.note_checksum(self, None);
+                hashed.note_checksum(self, None);
+                return Ok(());
             }
             let Chunk { at, to } = &chunks[number - first];
-            if outcome.failed.load(Ordering::Relaxed) {
-                return;
-            }
             let container = &self.containers[*at];
             let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(from) = self.chunk(container).filter(|from| from.len() == to.len()) else {
-                return outcome.note(Err(self.damaged(container, Field::Data)));
+                return Err(self.damaged(container, Field::Data));
             };
             let mut md5 = fast_md5::Md5::new();
             for (to, from) in to.chunks_mut(PIECE).zip(from.chunks(PIECE)) {
@@ -302,11 +297,11 @@ impl<'a> Checkpoint<'a> {
             }
             let hash = md5.finalize();
             if hash != container.hash {
-                outcome.note(Err(self.damaged(container, Field::Data)));
+                return Err(self.damaged(container, Field::Data));
             }
             _ = hashed.of[*at].set(hash);
-        });
-        outcome.result()?;
+            Ok(())
+        })?;
         Ok(hashed)
     }
 
@@ -317,9 +312,10 @@ impl<'a> Checkpoint<'a> {
         jobs.extend((0..self.containers.len()).filter(|&at| self.containers[at].has_chunk()));
         jobs.sort_unstable_by_key(|&at| (Reverse(self.containers[at].chunk_size), at));
         let first = usize::from(self.generation.is_header_first());
-        threads::each(threads, jobs.len() + first, &|number| {
+        parallel_for(threads, jobs.len() + first, |number| {
             if number < first {
-                return hashed.note_checksum(self, progress);
+                hashed.note_checksum(self, progress);
+                return Ok(());
             }
             let at = jobs[number - first];
             if let Some(chunk) = self.chunk(&self.containers[at]) {
@@ -327,7 +323,8 @@ impl<'a> Checkpoint<'a> {
                 hash(&mut md5, chunk, progress);
                 _ = hashed.of[at].set(md5.finalize());
             }
-        });
+            Ok::<_, Error>(())
+        })?;
         Ok(hashed)
     }
 

@@ -7,15 +7,17 @@ use std::sync::OnceLock;
 use super::block_hash::{BlockHash, Hashes, Run, SIZES};
 use super::error::Error;
 use super::journal::{self, Head, Identity, Place};
-use super::layout::{Layout, Slot};
-use super::write::{self, Memory, Meta, Outcome, PIECE, Writer};
-use super::{Checkpoint, Options, Protected, SyncMode, hash_file};
+use super::layout::{Chunk, Layout, Slot};
+use super::state::{Base, Bases};
+use super::write::{self, Memory, Meta, PIECE, Writer};
+use super::{Options, Protected, SyncMode, hash_file};
 use crate::alloc::{try_collect, try_with_capacity};
 use crate::atomic_file::AtomicFile;
 use crate::error_base::{IoError, IoOperation};
 use crate::mapped_file::map_file;
-use crate::sys::file::{self, FileId, Locked};
-use crate::sys::threads;
+use crate::sync::parallel_for::parallel_for;
+use crate::sys::fd;
+use crate::sys::lock::FileLock;
 
 /// How a file is updated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,35 +84,6 @@ pub enum Decision {
     Commit,
     /// The file keeps its old state.
     Abandon,
-}
-
-/// A state that the file may be in.
-#[derive(Debug)]
-struct Base {
-    identity: Identity,
-    layout: Layout,
-    /// Nothing after a restart.
-    hashes: Option<Hashes>,
-    /// The file that was found to be sound after a restart, if it is known which one that is: a copy in the same state may be damaged.
-    sound: Option<FileId>,
-}
-
-/// States that the file may be in, none without an update: the last one; where an update has failed or was prepared, also that which it
-/// was to lead to.
-#[derive(Debug, Default)]
-pub(super) struct Bases([Option<Base>; 2]);
-
-impl Bases {
-    /// That of a file that is read.
-    pub(super) fn resumed(checkpoint: &Checkpoint<'_>, sound: Option<FileId>) -> Result<Self, Error> {
-        let (identity, layout) = (Identity::of(checkpoint.file), Layout::of(checkpoint)?);
-        Ok(Self([Some(Base { identity, layout, hashes: None, sound }), None]))
-    }
-
-    fn take(&mut self, identity: &Identity) -> Option<Base> {
-        let found = self.0.iter_mut().find(|base| base.as_ref().is_some_and(|base| base.identity == *identity));
-        found.and_then(Option::take)
-    }
 }
 
 /// When the file changes.
@@ -329,7 +302,7 @@ pub fn finish_update(path: impl AsRef<Path>) -> Result<bool, Error> {
 /// Nothing, where there is no folder: there is no file then, and no journal.
 fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Place) -> Result<R, Error>) -> Result<R, Error> {
     match place {
-        Err(Error::Io(IoError { op: IoOperation::OpenDirectory, errno, .. })) if errno.is_missing() => Ok(R::default()),
+        Err(Error::Io(IoError { op: IoOperation::OpenDirectory, errno, .. })) if errno.is_not_found() => Ok(R::default()),
         place => job(&place?),
     }
 }
@@ -338,7 +311,7 @@ fn where_there_is<R: Default>(place: Result<Place, Error>, job: impl FnOnce(&Pla
 fn hash_chunks(
     layout: &mut Layout,
     before: Option<&Layout>,
-    chunk: &write::Chunk<'_>,
+    chunk: &Chunk<'_>,
     runs: &[Run],
     threads: usize,
 ) -> Result<(), Error> {
@@ -358,14 +331,12 @@ fn hash_chunks(
     }
     // The longest first, so that no thread is left with one at the end.
     jobs.sort_unstable_by_key(|&(at, size)| (std::cmp::Reverse(size), at));
-    let outcome = Outcome::default();
     let slots = &layout.slots;
-    threads::each(threads, jobs.len(), &|number| {
-        outcome.note(chunk(&slots[jobs[number].0]).ok_or(Error::Internal).map(|bytes| {
-            _ = done[number].set(fast_md5::digest(bytes));
-        }));
-    });
-    outcome.result()?;
+    parallel_for(threads, jobs.len(), |number| {
+        let bytes = chunk(&slots[jobs[number].0]).ok_or(Error::Internal)?;
+        _ = done[number].set(fast_md5::digest(bytes));
+        Ok::<_, Error>(())
+    })?;
     for ((at, _), hash) in jobs.into_iter().zip(done) {
         layout.slots[at].hash = hash.into_inner().ok_or(Error::Internal)?;
     }
@@ -414,12 +385,12 @@ fn replace(
     pieces: &[Piece<'_>],
     layout: &Layout,
     fptrs: &[u64],
-    old: Option<(&Locked, bool)>,
+    old: Option<(&FileLock, bool)>,
     size: u64,
 ) -> Result<(), Error> {
     let file = AtomicFile::begin(path, options.sync)?;
     if let Some((old, _)) = old {
-        let copied = file::copy_permissions(old.as_fd(), file.as_fd());
+        let copied = fd::copy_permissions(old.as_fd(), file.as_fd());
         copied.map_err(IoOperation::CreateTempFile.failed())?;
     }
     file.set_size(size)?;
@@ -431,19 +402,8 @@ fn replace(
             file.write_at(slack, fptr + slot.chunk)?;
         }
     }
-    each(options.threads, pieces, &|piece| Ok(file.write_at(piece.bytes, piece.offset)?))?;
+    parallel_for(options.threads, pieces.len(), |number| file.write_at(pieces[number].bytes, pieces[number].offset))?;
     Ok(file.commit()?)
-}
-
-/// Calls `put` for each piece, on up to so many threads.
-fn each(threads: usize, pieces: &[Piece<'_>], put: &(dyn Fn(&Piece<'_>) -> Result<(), Error> + Sync)) -> Result<(), Error> {
-    let outcome = Outcome::default();
-    threads::each(threads, pieces.len(), &|number| {
-        if !outcome.failed.load(std::sync::atomic::Ordering::Relaxed) {
-            outcome.note(put(&pieces[number]));
-        }
-    });
-    outcome.result()
 }
 
 /// What is in front of a journal's data.
@@ -465,7 +425,7 @@ fn describe(head: &Head, hashes: &Hashes, runs: &[Run], pieces: &[Piece<'_>]) ->
 struct Change<'c> {
     place: &'c Place,
     options: &'c Options,
-    file: Option<&'c (Locked, Identity)>,
+    file: Option<&'c (FileLock, Identity)>,
     pieces: &'c [Piece<'c>],
 }
 
@@ -474,7 +434,10 @@ impl Change<'_> {
     fn apply(&self, size: u64) -> Result<(), Error> {
         let (file, before) = self.file.ok_or(Error::Internal)?;
         let file = file.as_fd();
-        each(self.options.threads, self.pieces, &|piece| journal::write_at(file, piece.bytes, piece.offset))?;
+        parallel_for(self.options.threads, self.pieces.len(), |number| {
+            let Piece { offset, bytes } = self.pieces[number];
+            journal::write_at(file, bytes, offset)
+        })?;
         if before.size > size {
             journal::set_size(file, size)?;
         }
@@ -496,7 +459,10 @@ impl Change<'_> {
                 placed.push(Piece { offset, bytes: piece.bytes });
                 offset += piece.bytes.len() as u64;
             }
-            each(self.options.threads, &placed, &|piece| journal::write_at(journal, piece.bytes, piece.offset))?;
+            parallel_for(self.options.threads, placed.len(), |number| {
+                let Piece { offset, bytes } = placed[number];
+                journal::write_at(journal, bytes, offset)
+            })?;
             journal::write_at(journal, description, 0)?;
             if is_durable {
                 journal::sync(journal)?;

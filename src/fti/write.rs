@@ -2,19 +2,18 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::Error;
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
-use super::layout::{Layout, Slot};
-use super::update::Bases;
+use super::layout::{Chunk, Layout, Slot};
+use super::state::Bases;
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
 use crate::error_base::{IoError, IoOperation};
-use crate::sys::file::FileId;
-use crate::sys::threads;
+use crate::sync::parallel_for::parallel_for;
+use crate::sys::fd::FileId;
 
 /// So much is hashed and written at a time.
 pub(super) const PIECE: usize = 256 << 10;
@@ -213,9 +212,6 @@ const GROUP_FS_MORE: u64 = 8;
 
 pub(super) const TOO_LARGE: Error = Error::OffsetOverflow { size: u64::MAX };
 
-/// Where the bytes of a slot's chunk are.
-pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
-
 /// Writes the file, and notes the hashes in the layout.
 fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<(), Error> {
     Ok(prepare(path, options, layout, chunk)?.commit()?)
@@ -286,68 +282,39 @@ fn put_chunks(
     jobs.sort_unstable_by_key(|job| (std::cmp::Reverse(job.size), job.slot));
     hashes.resize_with(slots.len(), OnceLock::new);
     let checksum = OnceLock::new();
-    let outcome = Outcome::default();
     let with_checksum = usize::from(options.generation == FormatVersion::V1_2);
-    threads::each(threads, jobs.len() + with_checksum, &|number| {
+    parallel_for(threads, jobs.len() + with_checksum, |number| {
+        let mut md5 = fast_md5::Md5::new();
         if number < with_checksum {
-            let mut md5 = fast_md5::Md5::new();
-            outcome.note(slots.iter().filter(|slot| slot.has_content).try_for_each(|slot| {
+            for slot in slots.iter().filter(|slot| slot.has_content) {
                 md5.update(chunk(slot).ok_or(Error::Internal)?);
-                Ok(())
-            }));
+            }
             _ = checksum.set(md5.finalize());
-            return;
+            return Ok(());
         }
         let job = &jobs[number - with_checksum];
-        if outcome.failed.load(Ordering::Relaxed) {
-            return;
-        }
-        outcome.note(chunk(&slots[job.slot]).ok_or(Error::Internal).and_then(|bytes| {
-            let mut md5 = fast_md5::Md5::new();
-            let mut offset = fptrs[job.slot];
-            for piece in bytes.chunks(PIECE) {
-                if job.hashes {
-                    md5.update(piece);
-                }
-                if job.writes {
-                    file.write_at(piece, offset)?;
-                }
-                offset += piece.len() as u64;
-                if let Some(progress) = options.progress.filter(|_| job.hashes) {
-                    progress(piece.len() as u64);
-                }
-            }
+        let mut offset = fptrs[job.slot];
+        for piece in chunk(&slots[job.slot]).ok_or(Error::Internal)?.chunks(PIECE) {
             if job.hashes {
-                _ = hashes[job.slot].set(md5.finalize());
+                md5.update(piece);
             }
-            Ok(())
-        }));
-    });
-    outcome.result()?;
+            if job.writes {
+                file.write_at(piece, offset)?;
+            }
+            offset += piece.len() as u64;
+            if let Some(progress) = options.progress.filter(|_| job.hashes) {
+                progress(piece.len() as u64);
+            }
+        }
+        if job.hashes {
+            _ = hashes[job.slot].set(md5.finalize());
+        }
+        Ok::<_, Error>(())
+    })?;
     for (slot, hash) in layout.slots.iter_mut().zip(hashes) {
         slot.hash = hash.into_inner().unwrap_or(slot.hash);
     }
     Ok(checksum.into_inner().unwrap_or_default())
-}
-
-/// The first error of jobs done by several threads.
-#[derive(Default)]
-pub(super) struct Outcome {
-    pub(super) failed: AtomicBool,
-    error: OnceLock<Error>,
-}
-
-impl Outcome {
-    pub(super) fn note(&self, result: Result<(), Error>) {
-        if let Err(error) = result {
-            _ = self.error.set(error);
-            self.failed.store(true, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn result(self) -> Result<(), Error> {
-        self.error.into_inner().map_or(Ok(()), Err)
-    }
 }
 
 /// All of a file but its data.

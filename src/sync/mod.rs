@@ -1,3 +1,5 @@
-//! Work on several threads: no file formats here.
+//! Work on several threads. Knows no file formats.
 
+pub(crate) mod on_drop;
+pub(crate) mod parallel_for;
 pub(crate) mod pipeline;

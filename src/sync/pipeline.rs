@@ -1,188 +1,159 @@
-//! Jobs of several threads, whose results are those of one.
+//! Jobs that produce bytes on several threads, with the results of one thread: each job's output is consumed, or given
+//! its offset, in the order of the jobs.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::on_drop::OnDrop;
 use crate::error_base::{Internal, OutOfMemory};
+use crate::sys::cond_mutex::{CondMutex, CondMutexGuard};
 use crate::sys::mmap::{AnonymousMap, map_anonymous};
-use crate::sys::monitor::{Held, Monitor};
-use crate::sys::threads;
+use crate::sys::threads::{resolve_thread_count, scope_with_helpers};
 
-/// Why jobs were not all done: the error of the lowest one that failed.
+/// The error of a pipeline: that of the lowest job that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failed<E> {
+pub(crate) struct JobError<E> {
     pub(crate) job: usize,
     pub(crate) error: E,
 }
 
-/// What a job can fail with.
-pub(crate) trait JobError: Copy + Send + From<OutOfMemory> + From<Internal> {}
+/// The errors of jobs, which can express those of the pipeline itself.
+pub(crate) trait PipelineError: Copy + Send + From<OutOfMemory> + From<Internal> {}
 
-impl<E: Copy + Send + From<OutOfMemory> + From<Internal>> JobError for E {}
+impl<E: Copy + Send + From<OutOfMemory> + From<Internal>> PipelineError for E {}
 
-/// Calls `job` with each number below `jobs`, from the lowest on, on up to `threads` threads (0: as many as are allowed), the caller's among
-/// them. Each has a `worker` of its own, say, memory to work with; threads that can't have one are done without, but for the caller's.
-///
-/// After a failure, jobs that come after the failed one in order of `rank` are not begun any more; those before it are. So what is reported
-/// is the failure of the lowest rank there is.
-pub(crate) fn each<W, E: JobError>(
-    threads: usize,
-    jobs: usize,
-    rank: impl Fn(usize) -> usize + Sync,
-    worker: impl Fn() -> Result<W, E> + Sync,
-    job: impl Fn(&mut W, usize) -> Result<(), E> + Sync,
-) -> Result<(), Failed<E>> {
-    if jobs == 0 {
-        return Ok(());
-    }
-    let (next, lowest, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX), Monitor::new(None::<Failed<E>>));
-    let work = |mut worker: W| {
-        loop {
-            // Above `jobs` it grows by one for each thread at most.
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= jobs {
-                return;
-            }
-            if rank(number) > lowest.load(Ordering::Relaxed) {
-                continue;
-            }
-            if let Err(error) = job(&mut worker, number) {
-                let this = Failed { job: rank(number), error };
-                let mut failed = failed.lock();
-                if failed.is_none_or(|other| this.job < other.job) {
-                    *failed = Some(this);
-                    lowest.store(this.job, Ordering::Relaxed);
-                }
-            }
-        }
-    };
-    let own = worker().map_err(|error| Failed { job: rank(0), error })?;
-    let helpers = threads::number(threads).min(jobs) - 1;
-    threads::with_helpers(helpers, &|| _ = worker().map(work), || work(own));
-    let mut failed = failed;
-    match failed.get_mut().take() {
-        None => Ok(()),
-        Some(failed) => Err(failed),
-    }
-}
-
-/// Jobs that each make bytes, which are taken in the order of the jobs.
+/// A number of jobs, and the resources for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pipeline {
-    /// The most threads at work, the caller's among them; 0: as many as are allowed.
+    /// Maximum number of threads, the caller's included; 0 is the default ([`resolve_thread_count`]).
     pub(crate) threads: usize,
-    /// How many jobs there are.
+    /// Number of jobs.
     pub(crate) jobs: usize,
-    /// How many bytes a job makes at most. Memory for so many is there up to three times for each thread, of which what is
-    /// written to is used.
-    pub(crate) room: usize,
+    /// Size of a job's buffer in bytes: the maximum that a job produces. There are up to three buffers per thread; only
+    /// pages that are written to become resident.
+    pub(crate) buffer_size: usize,
 }
 
-/// What a job made, but for the bytes.
-pub(crate) struct Made<R> {
-    /// How many of the bytes that it was given it has written.
+/// What a job has produced.
+pub(crate) struct JobOutput<R> {
+    /// Number of bytes that it has written to the start of its buffer.
     pub(crate) len: usize,
-    /// Anything else that is to be known.
+    /// Any other result.
     pub(crate) result: R,
 }
 
 impl Pipeline {
-    /// Calls `make` for each job, on several threads, and `take` with what it made, on this one and in order.
+    /// Calls `produce` for each job, on several threads, and `consume` with the number, bytes and result of each, on
+    /// this thread, in order.
     ///
-    /// An error is that of the lowest job that failed, in either: for those below it `take` was called, for it and those above it was not,
-    /// or it was `take` that failed.
-    pub(crate) fn in_order<W, R: Send, E: JobError>(
+    /// Each thread has a worker of its own, which `new_worker` returns. Helpers without one are done without.
+    ///
+    /// # Errors
+    /// The error of the lowest job for which `produce` or `consume` failed. `consume` was called for all lower jobs,
+    /// and for no higher one.
+    pub(crate) fn run_ordered<W, R: Send, E: PipelineError>(
         &self,
-        worker: impl Fn() -> Result<W, E> + Sync,
-        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E> + Sync,
-        mut take: impl FnMut(usize, &[u8], R) -> Result<(), E>,
-    ) -> Result<(), Failed<E>> {
-        let Some(board) = Board::<R, (), E>::new(self) else { return Err(Failed { job: 0, error: OutOfMemory.into() }) };
-        let mut own = worker().map_err(|error| Failed { job: 0, error })?;
+        new_worker: impl Fn() -> Result<W, E> + Sync,
+        produce: impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E> + Sync,
+        mut consume: impl FnMut(usize, &[u8], R) -> Result<(), E>,
+    ) -> Result<(), JobError<E>> {
+        let Some(queue) = JobQueue::<R, (), E>::new(self) else { return Err(JobError { job: 0, error: OutOfMemory.into() }) };
+        let mut local_worker = new_worker().map_err(|error| JobError { job: 0, error })?;
         let help = || {
-            if let Ok(mut worker) = worker() {
-                board.make_all(&mut worker, &make);
+            if let Ok(mut worker) = new_worker() {
+                queue.producer_loop(&mut worker, &produce);
             }
         };
-        threads::with_helpers(board.helpers, &help, || {
-            let _end = StopAtEnd(&board);
-            board.take_all(&mut own, &make, &mut take)
+        scope_with_helpers(queue.helpers, &help, || {
+            let _stop = OnDrop::new(|| queue.stop());
+            queue.consumer_loop(&mut local_worker, &produce, &mut consume)
         })
     }
 
-    /// Calls `make` for each job, on several threads; in order `settle`, with the number of bytes that it made, which says where they go, and is
-    /// to be quick, as others wait; and `put` with these and the bytes, on several threads and in any order.
+    /// Calls `produce` for each job, on several threads; `place` with the number and output of each, in order; and
+    /// `write` with the number, what `place` returned (such as an offset), and the bytes, on several threads, in any
+    /// order.
     ///
-    /// An error is that of the lowest job that failed.
-    pub(crate) fn settled<W, R: Send, P: Send, E: JobError>(
+    /// `place` should be quick: the other threads wait for it.
+    ///
+    /// # Errors
+    /// The error of the lowest job that failed.
+    pub(crate) fn run_placed<W, R: Send, P: Send, E: PipelineError>(
         &self,
-        worker: impl Fn() -> Result<W, E> + Sync,
-        make: impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E> + Sync,
-        settle: impl FnMut(usize, &Made<R>) -> Result<P, E> + Send,
-        put: impl Fn(usize, P, &[u8]) -> Result<(), E> + Sync,
-    ) -> Result<(), Failed<E>> {
-        let Some(mut board) = Board::new(self) else { return Err(Failed { job: 0, error: OutOfMemory.into() }) };
-        let own = worker().map_err(|error| Failed { job: 0, error })?;
-        let settle = Monitor::new(settle);
+        new_worker: impl Fn() -> Result<W, E> + Sync,
+        produce: impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E> + Sync,
+        place: impl FnMut(usize, &JobOutput<R>) -> Result<P, E> + Send,
+        write: impl Fn(usize, P, &[u8]) -> Result<(), E> + Sync,
+    ) -> Result<(), JobError<E>> {
+        let Some(mut queue) = JobQueue::new(self) else { return Err(JobError { job: 0, error: OutOfMemory.into() }) };
+        let local_worker = new_worker().map_err(|error| JobError { job: 0, error })?;
+        let place = CondMutex::new(place);
         let work = |mut worker: W| {
-            let _end = StopAtPanic(&board);
-            board.settle_all(&mut worker, &make, &settle, &put);
+            let stop = OnDrop::new(|| queue.stop_after_panic());
+            queue.placed_loop(&mut worker, &produce, &place, &write);
+            stop.disarm();
         };
-        threads::with_helpers(board.helpers, &|| _ = worker().map(work), || work(own));
-        let state = board.state.get_mut();
-        match state.failed {
-            Some(failed) => Err(failed),
-            None if state.done == board.jobs => Ok(()),
-            None => Err(Failed { job: state.settled, error: OutOfMemory.into() }),
+        scope_with_helpers(queue.helpers, &|| _ = new_worker().map(work), || work(local_worker));
+        let state = queue.state.get_mut();
+        match state.failure {
+            Some(failure) => Err(failure),
+            None if state.finished == queue.jobs => Ok(()),
+            None => Err(JobError { job: state.placed, error: OutOfMemory.into() }),
         }
     }
 }
 
 /// What the threads of one call share.
-struct Board<R, P, E> {
+struct JobQueue<R, P, E> {
     jobs: usize,
-    room: usize,
+    buffer_size: usize,
     helpers: usize,
-    state: Monitor<State<R, P, E>>,
+    state: CondMutex<State<R, P, E>>,
 }
 
 struct State<R, P, E> {
-    /// So many jobs are begun, are settled, and are through.
-    begun: usize,
-    settled: usize,
-    done: usize,
-    /// What has become of the jobs that are begun and not through: of job n, in place n modulo the number of places.
-    slots: Vec<Slot<R, P, E>>,
-    /// Memory that waits to be used again.
-    spare: Vec<AnonymousMap>,
-    /// Nothing more is to be begun.
+    /// Number of jobs that were started, were placed (or failed before that), and are finished: the lowest jobs each,
+    /// except the finished ones of `run_placed`.
+    started: usize,
+    placed: usize,
+    finished: usize,
+    /// States of the jobs that are started and not finished: of job n, the one at n modulo the length.
+    slots: Vec<JobState<R, P, E>>,
+    /// Buffers for reuse.
+    free_buffers: Vec<AnonymousMap>,
+    /// No more jobs are to be started.
     stop: bool,
-    failed: Option<Failed<E>>,
+    failure: Option<JobError<E>>,
 }
 
-enum Slot<R, P, E> {
+enum JobState<R, P, E> {
     Free,
-    /// A thread is at it.
-    Begun,
-    Made(Made<R>, Memory),
-    Settled(usize, P, Memory, usize),
+    /// A thread produces or writes its bytes.
+    Running,
+    Produced(JobOutput<R>, JobBuffer),
+    Placed {
+        job: usize,
+        place: P,
+        buffer: JobBuffer,
+        len: usize,
+    },
     Failed(E),
 }
 
-/// Memory for what a job makes; none where jobs make no bytes.
-struct Memory(Option<AnonymousMap>);
+/// The buffer of a job; empty if jobs produce no bytes.
+struct JobBuffer(Option<AnonymousMap>);
 
-impl Memory {
-    fn new(room: usize) -> Option<Self> {
-        if room == 0 { Some(Self(None)) } else { map_anonymous(room).map(|memory| Self(Some(memory))) }
+impl JobBuffer {
+    /// `None` if the allocation failed.
+    fn new(size: usize) -> Option<Self> {
+        if size == 0 { Some(Self(None)) } else { map_anonymous(size).map(|buffer| Self(Some(buffer))) }
     }
 
-    fn room(&mut self) -> &mut [u8] {
+    fn as_mut_slice(&mut self) -> &mut [u8] {
         self.0.as_deref_mut().unwrap_or_default()
     }
 }
 
-impl Deref for Memory {
+impl Deref for JobBuffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -190,132 +161,170 @@ impl Deref for Memory {
     }
 }
 
-impl<R, P, E: JobError> State<R, P, E> {
-    fn slot(&mut self, job: usize) -> &mut Slot<R, P, E> {
-        let places = self.slots.len();
-        &mut self.slots[job % places]
+impl<R, P, E: PipelineError> State<R, P, E> {
+    fn slot(&mut self, job: usize) -> &mut JobState<R, P, E> {
+        let len = self.slots.len();
+        &mut self.slots[job % len]
     }
 
-    fn take(&mut self, job: usize) -> Slot<R, P, E> {
-        std::mem::replace(self.slot(job), Slot::Free)
+    fn take(&mut self, job: usize) -> JobState<R, P, E> {
+        std::mem::replace(self.slot(job), JobState::Free)
     }
 
-    /// Whether another job can be begun.
-    fn can_begin(&mut self, jobs: usize) -> bool {
-        let next = self.begun;
-        !self.stop && next < jobs && matches!(self.slot(next), Slot::Free)
+    /// Returns whether the next job can be started.
+    fn can_start(&mut self, jobs: usize) -> bool {
+        let next = self.started;
+        !self.stop && next < jobs && matches!(self.slot(next), JobState::Free)
     }
 
-    fn note(&mut self, job: usize, error: E) {
+    fn record_failure(&mut self, job: usize, error: E) {
         self.stop = true;
-        if self.failed.is_none_or(|other| job < other.job) {
-            self.failed = Some(Failed { job, error });
+        if self.failure.is_none_or(|other| job < other.job) {
+            self.failure = Some(JobError { job, error });
         }
     }
 }
 
-impl<R, P, E: JobError> Board<R, P, E> {
-    /// `None` where memory is short.
+impl<R, P, E: PipelineError> JobQueue<R, P, E> {
+    /// `None` if the allocation failed.
     fn new(pipeline: &Pipeline) -> Option<Self> {
-        let threads = threads::number(pipeline.threads).min(pipeline.jobs).max(1);
-        // Jobs that need no memory from here can run further ahead: a thread that the system stops for a while does not stop the others.
-        let places = if pipeline.room == 0 { 16 } else { 2 } * threads;
-        let (mut slots, mut spare) = (Vec::new(), Vec::new());
-        slots.try_reserve_exact(places).ok()?;
-        slots.resize_with(places, || Slot::Free);
-        // All that there can be: in the places, and one with each thread.
-        spare.try_reserve_exact(places + threads).ok()?;
-        let state = State { begun: 0, settled: 0, done: 0, slots, spare, stop: false, failed: None };
-        Some(Self { jobs: pipeline.jobs, room: pipeline.room, helpers: threads - 1, state: Monitor::new(state) })
+        let threads = resolve_thread_count(pipeline.threads).min(pipeline.jobs).max(1);
+        // Jobs without buffers may run further ahead, so that a thread that is descheduled for a while does not stop
+        // the others.
+        let len = if pipeline.buffer_size == 0 { 16 } else { 2 } * threads;
+        let (mut slots, mut free_buffers) = (Vec::new(), Vec::new());
+        slots.try_reserve_exact(len).ok()?;
+        slots.resize_with(len, || JobState::Free);
+        // All buffers that there can be: one per slot, and one that each thread is about to use.
+        free_buffers.try_reserve_exact(len + threads).ok()?;
+        let state = State { started: 0, placed: 0, finished: 0, slots, free_buffers, stop: false, failure: None };
+        Some(Self { jobs: pipeline.jobs, buffer_size: pipeline.buffer_size, helpers: threads - 1, state: CondMutex::new(state) })
     }
 
-    /// Memory for a job, `None` where it is short. It is asked for before a job is begun, so that one that is begun can be done.
-    fn memory<'b>(&'b self, mut state: Held<'b, State<R, P, E>>) -> (Option<Memory>, Held<'b, State<R, P, E>>) {
-        if let Some(spare) = state.spare.pop() {
-            return (Some(Memory(Some(spare))), state);
+    /// Ends the loops of all threads.
+    fn stop(&self) {
+        self.state.lock().stop = true;
+        self.state.notify_all();
+    }
+
+    /// Ends the loops of all threads, which no longer wait for jobs to be placed.
+    fn stop_after_panic(&self) {
+        let mut state = self.state.lock();
+        state.stop = true;
+        state.placed = state.started;
+        self.state.notify_all();
+    }
+
+    /// Returns a buffer, `None` if the allocation failed. Called before a job is started, so that each started job can
+    /// be done.
+    fn acquire_buffer<'q>(
+        &'q self,
+        mut state: CondMutexGuard<'q, State<R, P, E>>,
+    ) -> (Option<JobBuffer>, CondMutexGuard<'q, State<R, P, E>>) {
+        if let Some(buffer) = state.free_buffers.pop() {
+            return (Some(JobBuffer(Some(buffer))), state);
         }
         drop(state);
-        let memory = Memory::new(self.room);
-        (memory, self.state.lock())
+        let buffer = JobBuffer::new(self.buffer_size);
+        (buffer, self.state.lock())
     }
 
-    /// Does the next job and hands it in. The state is one in which it can be begun.
-    fn make_next<'b, W>(
-        &'b self,
-        mut state: Held<'b, State<R, P, E>>,
-        mut memory: Memory,
-        worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
-    ) -> Held<'b, State<R, P, E>> {
-        let job = state.begun;
-        state.begun += 1;
-        *state.slot(job) = Slot::Begun;
+    /// Runs `call` for a job without the lock. If it panics, the job fails.
+    fn run_unlocked<'q, T>(
+        &'q self,
+        state: CondMutexGuard<'q, State<R, P, E>>,
+        job: usize,
+        call: impl FnOnce() -> T,
+    ) -> (T, CondMutexGuard<'q, State<R, P, E>>) {
         drop(state);
-        let begun = Begun { board: self, job };
-        let made = make(worker, job, memory.room());
-        std::mem::forget(begun);
-        let mut state = self.state.lock();
-        *state.slot(job) = match made {
-            Ok(made) if made.len <= memory.len() => Slot::Made(made, memory),
-            Ok(_) => Slot::Failed(Internal.into()),
+        let fail = OnDrop::new(|| {
+            let mut state = self.state.lock();
+            *state.slot(job) = JobState::Failed(Internal.into());
+            state.stop = true;
+            self.state.notify_all();
+        });
+        let result = call();
+        fail.disarm();
+        (result, self.state.lock())
+    }
+
+    /// Runs the next job, which can be started.
+    fn run_next_job<'q, W>(
+        &'q self,
+        mut state: CondMutexGuard<'q, State<R, P, E>>,
+        mut buffer: JobBuffer,
+        worker: &mut W,
+        produce: &impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E>,
+    ) -> CondMutexGuard<'q, State<R, P, E>> {
+        let job = state.started;
+        state.started += 1;
+        *state.slot(job) = JobState::Running;
+        let (output, mut state) = self.run_unlocked(state, job, || produce(worker, job, buffer.as_mut_slice()));
+        *state.slot(job) = match output {
+            Ok(output) if output.len <= buffer.len() => JobState::Produced(output, buffer),
+            Ok(_) => JobState::Failed(Internal.into()),
             Err(error) => {
-                // What comes after it need not be begun.
+                // Later jobs need not be started.
                 state.stop = true;
-                Slot::Failed(error)
+                JobState::Failed(error)
             }
         };
-        self.state.tell();
+        self.state.notify_all();
         state
     }
 
-    /// What a helper does where this thread takes.
-    fn make_all<W>(&self, worker: &mut W, make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>) {
+    /// The loop of the helpers of `run_ordered`.
+    fn producer_loop<W>(&self, worker: &mut W, produce: &impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E>) {
         let mut state = self.state.lock();
-        while !state.stop && state.begun < self.jobs {
-            if !state.can_begin(self.jobs) {
+        while !state.stop && state.started < self.jobs {
+            if !state.can_start(self.jobs) {
                 state.wait();
                 continue;
             }
-            let memory;
-            (memory, state) = self.memory(state);
-            let Some(memory) = memory else { return };
-            if state.can_begin(self.jobs) {
-                state = self.make_next(state, memory, worker, make);
+            let buffer;
+            (buffer, state) = self.acquire_buffer(state);
+            let Some(buffer) = buffer else { return };
+            if state.can_start(self.jobs) {
+                state = self.run_next_job(state, buffer, worker, produce);
             } else {
-                state.spare.extend(memory.0);
+                state.free_buffers.extend(buffer.0);
             }
         }
     }
 
-    /// What the thread does that made the call.
-    fn take_all<W>(
+    /// The loop of the caller's thread of `run_ordered`.
+    fn consumer_loop<W>(
         &self,
         worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
-        take: &mut impl FnMut(usize, &[u8], R) -> Result<(), E>,
-    ) -> Result<(), Failed<E>> {
+        produce: &impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E>,
+        consume: &mut impl FnMut(usize, &[u8], R) -> Result<(), E>,
+    ) -> Result<(), JobError<E>> {
         let mut state = self.state.lock();
-        while state.done < self.jobs {
-            let job = state.done;
-            if let Slot::Failed(error) = *state.slot(job) {
-                return Err(Failed { job, error });
+        while state.finished < self.jobs {
+            let job = state.finished;
+            if let JobState::Failed(error) = *state.slot(job) {
+                return Err(JobError { job, error });
             }
-            if matches!(state.slot(job), Slot::Made(..)) {
-                let Slot::Made(made, memory) = state.take(job) else { continue };
+            if matches!(state.slot(job), JobState::Produced(..)) {
+                let JobState::Produced(output, buffer) = state.take(job) else { continue };
                 drop(state);
-                take(job, &memory[..made.len], made.result).map_err(|error| Failed { job, error })?;
+                consume(job, &buffer[..output.len], output.result).map_err(|error| JobError { job, error })?;
                 state = self.state.lock();
-                state.spare.extend(memory.0);
-                state.done += 1;
-                self.state.tell();
-            } else if state.can_begin(self.jobs) {
-                let memory;
-                (memory, state) = self.memory(state);
-                match memory {
-                    Some(memory) if state.can_begin(self.jobs) => state = self.make_next(state, memory, worker, make),
-                    Some(memory) => state.spare.extend(memory.0),
-                    None if state.begun == job => return Err(Failed { job, error: OutOfMemory.into() }),
-                    None => state.wait_for(job),
+                state.free_buffers.extend(buffer.0);
+                state.finished += 1;
+                self.state.notify_all();
+            } else if state.can_start(self.jobs) {
+                let buffer;
+                (buffer, state) = self.acquire_buffer(state);
+                match buffer {
+                    Some(buffer) if state.can_start(self.jobs) => state = self.run_next_job(state, buffer, worker, produce),
+                    Some(buffer) => state.free_buffers.extend(buffer.0),
+                    None if state.started == job => return Err(JobError { job, error: OutOfMemory.into() }),
+                    None => {
+                        while matches!(state.slot(job), JobState::Running) {
+                            state.wait();
+                        }
+                    }
                 }
             } else {
                 state.wait();
@@ -324,44 +333,42 @@ impl<R, P, E: JobError> Board<R, P, E> {
         Ok(())
     }
 
-    /// What each thread does where all of them put.
-    fn settle_all<W>(
+    /// The loop of all threads of `run_placed`.
+    fn placed_loop<W>(
         &self,
         worker: &mut W,
-        make: &impl Fn(&mut W, usize, &mut [u8]) -> Result<Made<R>, E>,
-        settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, E>>,
-        put: &impl Fn(usize, P, &[u8]) -> Result<(), E>,
+        produce: &impl Fn(&mut W, usize, &mut [u8]) -> Result<JobOutput<R>, E>,
+        place: &CondMutex<impl FnMut(usize, &JobOutput<R>) -> Result<P, E>>,
+        write: &impl Fn(usize, P, &[u8]) -> Result<(), E>,
     ) {
         let mut state = self.state.lock();
         loop {
-            self.settle(&mut state, settle);
-            let ready = state.slots.iter_mut().find(|slot| matches!(slot, Slot::Settled(..)));
+            self.place_ready(&mut state, place);
+            let ready = state.slots.iter_mut().find(|slot| matches!(slot, JobState::Placed { .. }));
             if let Some(ready) = ready {
-                // As long as it is being put, its place is taken.
-                let Slot::Settled(job, place, memory, len) = std::mem::replace(ready, Slot::Begun) else { continue };
-                drop(state);
-                let begun = Begun { board: self, job };
-                let result = put(job, place, &memory[..len]);
-                std::mem::forget(begun);
-                state = self.state.lock();
+                // The slot is occupied while the bytes are written.
+                let running = std::mem::replace(ready, JobState::Running);
+                let JobState::Placed { job, place, buffer, len } = running else { continue };
+                let result;
+                (result, state) = self.run_unlocked(state, job, || write(job, place, &buffer[..len]));
                 state.take(job);
-                state.spare.extend(memory.0);
-                state.done += 1;
+                state.free_buffers.extend(buffer.0);
+                state.finished += 1;
                 if let Err(error) = result {
-                    state.note(job, error);
+                    state.record_failure(job, error);
                 }
-                self.state.tell();
-            } else if state.can_begin(self.jobs) {
-                let memory;
-                (memory, state) = self.memory(state);
-                match memory {
-                    Some(memory) if state.can_begin(self.jobs) => state = self.make_next(state, memory, worker, make),
-                    Some(memory) => state.spare.extend(memory.0),
-                    // Others are at work, who may get on; the last one who does not ends it.
+                self.state.notify_all();
+            } else if state.can_start(self.jobs) {
+                let buffer;
+                (buffer, state) = self.acquire_buffer(state);
+                match buffer {
+                    Some(buffer) if state.can_start(self.jobs) => state = self.run_next_job(state, buffer, worker, produce),
+                    Some(buffer) => state.free_buffers.extend(buffer.0),
+                    // Other threads may have buffers; if the last one returns here, the call fails.
                     None => return,
                 }
-            } else if state.settled == state.begun && (state.stop || state.begun == self.jobs) {
-                // Whoever puts yet needs no help.
+            } else if state.placed == state.started && (state.stop || state.started == self.jobs) {
+                // Threads that still write need no help.
                 return;
             } else {
                 state.wait();
@@ -369,82 +376,34 @@ impl<R, P, E: JobError> Board<R, P, E> {
         }
     }
 
-    /// Settles all jobs that are made and have nothing before them that is not.
-    fn settle(&self, state: &mut State<R, P, E>, settle: &Monitor<impl FnMut(usize, &Made<R>) -> Result<P, E>>) {
-        while state.settled < state.begun {
-            let job = state.settled;
+    /// Places all jobs that have produced their bytes and follow placed ones only.
+    fn place_ready(&self, state: &mut State<R, P, E>, place: &CondMutex<impl FnMut(usize, &JobOutput<R>) -> Result<P, E>>) {
+        while state.placed < state.started {
+            let job = state.placed;
             let slot = state.slot(job);
-            if !matches!(slot, Slot::Made(..) | Slot::Failed(_)) {
+            if !matches!(slot, JobState::Produced(..) | JobState::Failed(_)) {
                 return;
             }
-            let settled = match std::mem::replace(slot, Slot::Free) {
-                _ if state.failed.is_some() => None,
-                Slot::Made(made, memory) => match settle.lock()(job, &made) {
-                    Ok(place) => Some(Slot::Settled(job, place, memory, made.len)),
+            let placed = match std::mem::replace(slot, JobState::Free) {
+                _ if state.failure.is_some() => None,
+                JobState::Produced(output, buffer) => match place.lock()(job, &output) {
+                    Ok(place) => Some(JobState::Placed { job, place, buffer, len: output.len }),
                     Err(error) => {
-                        state.note(job, error);
+                        state.record_failure(job, error);
                         None
                     }
                 },
-                Slot::Failed(error) => {
-                    state.note(job, error);
+                JobState::Failed(error) => {
+                    state.record_failure(job, error);
                     None
                 }
                 _ => None,
             };
-            state.settled += 1;
-            if let Some(settled) = settled {
-                *state.slot(job) = settled;
+            state.placed += 1;
+            if let Some(placed) = placed {
+                *state.slot(job) = placed;
             }
-            self.state.tell();
-        }
-    }
-}
-
-impl<R, P, E: JobError> Held<'_, State<R, P, E>> {
-    /// Waits until a job is done that is begun.
-    fn wait_for(&mut self, job: usize) {
-        while matches!(self.slot(job), Slot::Begun) {
-            self.wait();
-        }
-    }
-}
-
-/// A job that is begun. Dropped by a panic alone, which is then known to those that wait for the job.
-struct Begun<'b, R, P, E: JobError> {
-    board: &'b Board<R, P, E>,
-    job: usize,
-}
-
-impl<R, P, E: JobError> Drop for Begun<'_, R, P, E> {
-    fn drop(&mut self) {
-        let mut state = self.board.state.lock();
-        *state.slot(self.job) = Slot::Failed(Internal.into());
-        state.stop = true;
-        self.board.state.tell();
-    }
-}
-
-/// Nobody goes on when the call comes to its end, however it does.
-struct StopAtEnd<'b, R, P, E: JobError>(&'b Board<R, P, E>);
-
-impl<R, P, E: JobError> Drop for StopAtEnd<'_, R, P, E> {
-    fn drop(&mut self) {
-        self.0.state.lock().stop = true;
-        self.0.state.tell();
-    }
-}
-
-/// Nobody goes on when one panics.
-struct StopAtPanic<'b, R, P, E: JobError>(&'b Board<R, P, E>);
-
-impl<R, P, E: JobError> Drop for StopAtPanic<'_, R, P, E> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut state = self.0.state.lock();
-            state.stop = true;
-            state.settled = state.begun;
-            self.0.state.tell();
+            self.state.notify_all();
         }
     }
 }
@@ -453,23 +412,24 @@ impl<R, P, E: JobError> Drop for StopAtPanic<'_, R, P, E> {
 mod tests {
     use super::*;
     use crate::file_error::FileError as Error;
+    use crate::sync::parallel_for::parallel_for;
     use std::collections::BTreeSet;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     const CUT: Error = Error::InvalidArgument("on purpose");
     const BAD: Error = Error::Internal;
 
-    fn worker() -> Result<(), Error> {
+    fn new_worker() -> Result<(), Error> {
         Ok(())
     }
 
-    /// Job n makes n % 7 bytes, and the number.
-    fn make(_: &mut (), job: usize, room: &mut [u8]) -> Result<Made<usize>, Error> {
+    /// Job n produces n % 7 bytes, and its number.
+    fn produce(_: &mut (), job: usize, buffer: &mut [u8]) -> Result<JobOutput<usize>, Error> {
         let len = job % 7;
-        room[..len].fill(job as u8);
-        Ok(Made { len, result: job })
+        buffer[..len].fill(job as u8);
+        Ok(JobOutput { len, result: job })
     }
 
     fn expected(jobs: usize) -> Vec<u8> {
@@ -477,251 +437,232 @@ mod tests {
     }
 
     fn pipelines() -> impl Iterator<Item = Pipeline> {
-        let of = |threads| [0, 1, 2, 3, 5, 30, 500].map(|jobs| Pipeline { threads, jobs, room: 7 });
+        let of = |threads| [0, 1, 2, 3, 5, 30, 500].map(|jobs| Pipeline { threads, jobs, buffer_size: 7 });
         [1, 2, 3, 8].into_iter().flat_map(of)
     }
 
     #[test]
-    fn bytes_are_taken_in_order() {
+    fn ordered_consumes_in_order() {
         for pipeline in pipelines() {
             let mut all = Vec::new();
-            let take = |job, bytes: &[u8], result| {
+            let consume = |job, bytes: &[u8], result| {
                 assert_eq!(job, result);
                 all.extend_from_slice(bytes);
                 Ok(())
             };
-            assert_eq!(pipeline.in_order(worker, make, take), Ok(()));
+            assert_eq!(pipeline.run_ordered(new_worker, produce, consume), Ok(()));
             assert!(all == expected(pipeline.jobs), "{pipeline:?}");
         }
     }
 
     #[test]
-    fn bytes_are_put_where_it_was_settled_in_order() {
+    fn placed_assigns_places_in_order() {
         for pipeline in pipelines() {
             let (mut next, mut end) = (0, 0);
-            let settle = |job, made: &Made<usize>| {
-                assert!(job == next && job == made.result);
+            let place = |job, output: &JobOutput<usize>| {
+                assert!(job == next && job == output.result);
                 next += 1;
-                end += made.len;
-                Ok(end - made.len)
+                end += output.len;
+                Ok(end - output.len)
             };
-            let all = Monitor::new(vec![0; expected(pipeline.jobs).len()]);
-            let put = |_, at: usize, bytes: &[u8]| {
+            let all = CondMutex::new(vec![0; expected(pipeline.jobs).len()]);
+            let write = |_, at: usize, bytes: &[u8]| {
                 all.lock()[at..at + bytes.len()].copy_from_slice(bytes);
                 Ok(())
             };
-            assert_eq!(pipeline.settled(worker, make, settle, put), Ok(()));
+            assert_eq!(pipeline.run_placed(new_worker, produce, place, write), Ok(()));
             assert!(*all.lock() == expected(pipeline.jobs), "{pipeline:?}");
         }
     }
 
     #[test]
-    fn the_lowest_failure_is_reported_and_nothing_is_taken_behind_it() {
+    fn lowest_failure_is_returned_and_nothing_after_it_is_consumed() {
         for pipeline in pipelines().filter(|pipeline| pipeline.jobs == 30) {
-            for (made, taken) in [(3, 9), (9, 3), (7, 7), (29, 28), (30, 0)] {
-                let failing = |worker: &mut (), job, room: &mut [u8]| {
-                    if job >= made { Err(BAD) } else { make(worker, job, room) }
+            for (produced, consumed) in [(3, 9), (9, 3), (7, 7), (29, 28), (30, 0)] {
+                let failing = |worker: &mut (), job, buffer: &mut [u8]| {
+                    if job >= produced { Err(BAD) } else { produce(worker, job, buffer) }
                 };
-                let expected = if made <= taken { Failed { job: made, error: BAD } } else { Failed { job: taken, error: CUT } };
+                let expected = if produced <= consumed {
+                    JobError { job: produced, error: BAD }
+                } else {
+                    JobError { job: consumed, error: CUT }
+                };
                 let mut last = 0;
-                let take = |job, _: &[u8], _| {
+                let consume = |job, _: &[u8], _| {
                     last = job;
-                    if job >= taken { Err(CUT) } else { Ok(()) }
+                    if job >= consumed { Err(CUT) } else { Ok(()) }
                 };
-                assert_eq!(pipeline.in_order(worker, failing, take), Err(expected));
+                assert_eq!(pipeline.run_ordered(new_worker, failing, consume), Err(expected));
                 assert!(last <= expected.job);
 
-                let done = Monitor::new(BTreeSet::new());
-                let put = |job, _: usize, _: &[u8]| {
+                let done = CondMutex::new(BTreeSet::new());
+                let write = |job, _: usize, _: &[u8]| {
                     done.lock().insert(job);
-                    if job >= taken { Err(CUT) } else { Ok(()) }
+                    if job >= consumed { Err(CUT) } else { Ok(()) }
                 };
-                let result = pipeline.settled(worker, failing, |job, _: &Made<usize>| Ok(job), put);
+                let result = pipeline.run_placed(new_worker, failing, |job, _: &JobOutput<usize>| Ok(job), write);
                 assert_eq!(result, Err(expected), "{pipeline:?}");
                 assert!((0..expected.job).all(|job| done.lock().contains(&job)));
-                let settle = |job, _: &Made<usize>| if job >= taken { Err(CUT) } else { Ok(()) };
-                assert_eq!(pipeline.settled(worker, failing, settle, |_, (), _| Ok(())), Err(expected));
+                let place = |job, _: &JobOutput<usize>| if job >= consumed { Err(CUT) } else { Ok(()) };
+                assert_eq!(pipeline.run_placed(new_worker, failing, place, |_, (), _| Ok(())), Err(expected));
             }
         }
     }
 
     #[test]
-    fn no_more_is_begun_than_there_is_memory_for() {
-        let pipeline = Pipeline { threads: 3, jobs: 200, room: 8 };
-        let (begun, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let count = |worker: &mut (), job, room: &mut [u8]| {
-            begun.fetch_add(1, Ordering::SeqCst);
-            assert!(begun.load(Ordering::SeqCst) - taken.load(Ordering::SeqCst) <= 6 + 1);
-            make(worker, job, room)
+    fn no_more_jobs_are_started_than_there_are_buffers() {
+        let pipeline = Pipeline { threads: 3, jobs: 200, buffer_size: 8 };
+        let (started, consumed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let count = |worker: &mut (), job, buffer: &mut [u8]| {
+            started.fetch_add(1, Ordering::SeqCst);
+            assert!(started.load(Ordering::SeqCst) - consumed.load(Ordering::SeqCst) <= 6 + 1);
+            produce(worker, job, buffer)
         };
-        let take = |_, _: &[u8], _| {
-            taken.fetch_add(1, Ordering::SeqCst);
+        let consume = |_, _: &[u8], _| {
+            consumed.fetch_add(1, Ordering::SeqCst);
             Ok(())
         };
-        assert_eq!(pipeline.in_order(worker, count, take), Ok(()));
+        assert_eq!(pipeline.run_ordered(new_worker, count, consume), Ok(()));
     }
 
     #[test]
-    fn threads_without_memory_are_done_without() {
+    fn helpers_without_worker_are_done_without() {
         // The caller's worker is the first one.
         let first = AtomicBool::new(true);
         let only_one = || if first.swap(false, Ordering::SeqCst) { Ok(()) } else { Err(Error::OutOfMemory) };
-        let pipeline = Pipeline { threads: 4, jobs: 50, room: 8 };
-        assert_eq!(pipeline.in_order(only_one, make, |_, _, _| Ok(())), Ok(()));
+        let pipeline = Pipeline { threads: 4, jobs: 50, buffer_size: 8 };
+        assert_eq!(pipeline.run_ordered(only_one, produce, |_, _, _| Ok(())), Ok(()));
         first.store(true, Ordering::SeqCst);
-        assert_eq!(pipeline.settled(only_one, make, |_, _| Ok(()), |_, (), _| Ok(())), Ok(()));
-        let failed = Failed { job: 0, error: Error::OutOfMemory };
-        assert_eq!(pipeline.in_order(only_one, make, |_, _, _| Ok(())), Err(failed));
-        let huge = Pipeline { threads: 4, jobs: 50, room: 1 << 60 };
-        assert_eq!(huge.in_order(worker, make, |_, _, _| Ok(())), Err(failed));
-        assert_eq!(huge.settled(worker, make, |_, _| Ok(()), |_, (), _| Ok(())), Err(failed));
+        assert_eq!(pipeline.run_placed(only_one, produce, |_, _| Ok(()), |_, (), _| Ok(())), Ok(()));
+        let failed = JobError { job: 0, error: Error::OutOfMemory };
+        assert_eq!(pipeline.run_ordered(only_one, produce, |_, _, _| Ok(())), Err(failed));
+        let huge = Pipeline { threads: 4, jobs: 50, buffer_size: 1 << 60 };
+        assert_eq!(huge.run_ordered(new_worker, produce, |_, _, _| Ok(())), Err(failed));
+        assert_eq!(huge.run_placed(new_worker, produce, |_, _| Ok(()), |_, (), _| Ok(())), Err(failed));
     }
 
-    /// Waits until as many have come here as are to: `false` where they don't, for a long time.
-    fn all_come(here: &Monitor<usize>, all: usize) -> bool {
-        let mut come = here.lock();
-        *come += 1;
-        here.tell();
+    /// Waits until `all` threads have arrived. Returns false if they do not for a long time.
+    fn all_arrive(arrived: &CondMutex<usize>, all: usize) -> bool {
+        let mut count = arrived.lock();
+        *count += 1;
+        arrived.notify_all();
         (0..1000).any(|_| {
-            *come >= all || {
-                come.wait_at_most(Duration::from_millis(20));
+            *count >= all || {
+                count.wait_timeout(Duration::from_millis(20));
                 false
             }
         })
     }
 
     #[test]
-    fn as_many_jobs_at_a_time_as_threads() {
-        let pipeline = Pipeline { threads: 3, jobs: 3, room: 7 };
-        let here = || Monitor::new(0);
-        let meet = |here: &Monitor<usize>| if all_come(here, 3) { Ok(()) } else { Err(BAD) };
-        let (each_one, made, settled, put) = (here(), here(), here(), here());
-        assert_eq!(each(3, 3, |number| number, worker, |(), _| meet(&each_one)), Ok(()));
-        let meet_and_make = |here, worker: &mut (), job, room: &mut [u8]| meet(here).and_then(|()| make(worker, job, room));
-        assert_eq!(pipeline.in_order(worker, |w, job, room| meet_and_make(&made, w, job, room), |_, _, _| Ok(())), Ok(()));
-        let make_settled = |w: &mut (), job, room: &mut [u8]| meet_and_make(&settled, w, job, room);
-        assert_eq!(pipeline.settled(worker, make_settled, |_, _| Ok(()), |_, (), _| meet(&put)), Ok(()));
+    fn as_many_jobs_run_at_a_time_as_there_are_threads() {
+        let pipeline = Pipeline { threads: 3, jobs: 3, buffer_size: 7 };
+        let counter = || CondMutex::new(0);
+        let meet = |counter: &CondMutex<usize>| if all_arrive(counter, 3) { Ok(()) } else { Err(BAD) };
+        let (each_one, produced, placed, written) = (counter(), counter(), counter(), counter());
+        assert_eq!(parallel_for(3, 3, |_| meet(&each_one)), Ok(()));
+        let meet_and_produce =
+            |counter, worker: &mut (), job, buffer: &mut [u8]| meet(counter).and_then(|()| produce(worker, job, buffer));
+        assert_eq!(
+            pipeline.run_ordered(new_worker, |w, job, buffer| meet_and_produce(&produced, w, job, buffer), |_, _, _| Ok(())),
+            Ok(())
+        );
+        let produce_placed = |w: &mut (), job, buffer: &mut [u8]| meet_and_produce(&placed, w, job, buffer);
+        assert_eq!(pipeline.run_placed(new_worker, produce_placed, |_, _| Ok(()), |_, (), _| meet(&written)), Ok(()));
     }
 
     #[test]
-    fn no_more_threads_than_were_asked_for() {
+    fn uses_no_more_threads_than_requested() {
         for (threads, jobs) in [(1, 9), (2, 9), (3, 9), (9, 2)] {
             let workers = AtomicUsize::new(0);
             let counted = || {
                 workers.fetch_add(1, Ordering::SeqCst);
                 Ok(())
             };
-            let job = |_: &mut (), _| Ok(());
-            assert_eq!(each(threads, jobs, |number| number, counted, job), Ok(()));
+            let pipeline = Pipeline { threads, jobs, buffer_size: 8 };
+            assert_eq!(pipeline.run_ordered(counted, produce, |_, _, _| Ok(())), Ok(()));
             assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
-            let pipeline = Pipeline { threads, jobs, room: 8 };
-            assert_eq!(pipeline.in_order(counted, make, |_, _, _| Ok(())), Ok(()));
-            assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
-            assert_eq!(pipeline.settled(counted, make, |_, _| Ok(()), |_, (), _| Ok(())), Ok(()));
+            assert_eq!(pipeline.run_placed(counted, produce, |_, _| Ok(()), |_, (), _| Ok(())), Ok(()));
             assert!(workers.swap(0, Ordering::SeqCst) <= threads.min(jobs));
         }
     }
 
     #[test]
-    fn who_gets_no_memory_waits_for_what_others_make_with_theirs() {
-        let pipeline = Pipeline { threads: 2, jobs: 3, room: 0 };
-        let mut board = Board::<usize, (), Error>::new(&pipeline).unwrap();
-        // There is memory for one.
-        board.room = 1 << 60;
-        let state = board.state.get_mut();
-        state.begun = 1;
-        *state.slot(0) = Slot::Begun;
+    fn consumer_without_buffer_waits_for_running_jobs() {
+        let pipeline = Pipeline { threads: 2, jobs: 3, buffer_size: 0 };
+        let mut queue = JobQueue::<usize, (), Error>::new(&pipeline).unwrap();
+        // From here on, allocations fail.
+        queue.buffer_size = 1 << 60;
+        let state = queue.state.get_mut();
+        state.started = 1;
+        *state.slot(0) = JobState::Running;
         let other = || {
-            // Meanwhile the first one finds that there is none.
-            board.state.lock().wait_at_most(Duration::from_millis(20));
-            let mut memory = Memory::new(7).unwrap();
-            let made = make(&mut (), 0, memory.room()).unwrap();
-            *board.state.lock().slot(0) = Slot::Made(made, memory);
-            board.state.tell();
+            // Meanwhile the consumer finds that there is no buffer.
+            queue.state.lock().wait_timeout(Duration::from_millis(20));
+            let mut buffer = JobBuffer::new(7).unwrap();
+            let output = produce(&mut (), 0, buffer.as_mut_slice()).unwrap();
+            *queue.state.lock().slot(0) = JobState::Produced(output, buffer);
+            queue.state.notify_all();
         };
-        let mut taken = Vec::new();
-        let mut take = |job, _: &[u8], _| {
-            taken.push(job);
+        let mut consumed = Vec::new();
+        let mut consume = |job, _: &[u8], _| {
+            consumed.push(job);
             Ok(())
         };
-        let result = threads::with_helpers(1, &other, || board.take_all(&mut (), &make, &mut take));
+        let result = scope_with_helpers(1, &other, || queue.consumer_loop(&mut (), &produce, &mut consume));
         assert_eq!(result, Ok(()));
-        assert_eq!(taken, [0, 1, 2]);
+        assert_eq!(consumed, [0, 1, 2]);
     }
 
     #[test]
-    fn a_panic_of_another_thread_is_noticed() {
+    fn panic_of_a_helper_ends_the_consumer() {
         let first = AtomicBool::new(true);
         let is_helper = || Ok::<_, Error>(!first.swap(false, Ordering::SeqCst));
-        let came = Monitor::new(0);
-        let pipeline = Pipeline { threads: 2, jobs: 50, room: 8 };
-        // The one that made the call goes on once the other has begun a job.
+        let arrived = CondMutex::new(0);
+        let pipeline = Pipeline { threads: 2, jobs: 50, buffer_size: 8 };
+        // The caller's thread continues when the helper has started a job.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let make = |is_helper: &mut bool, _: usize, _: &mut [u8]| {
-                assert!(all_come(&came, 2) && !*is_helper, "on purpose");
-                Ok(Made { len: 0, result: () })
+            let produce = |is_helper: &mut bool, _: usize, _: &mut [u8]| {
+                assert!(all_arrive(&arrived, 2) && !*is_helper, "on purpose");
+                Ok(JobOutput { len: 0, result: () })
             };
-            pipeline.in_order(is_helper, make, |_, _, ()| Ok(()))
+            pipeline.run_ordered(is_helper, produce, |_, _, ()| Ok(()))
         }));
         assert!(result.is_err() && !first.into_inner());
     }
 
     #[test]
-    fn a_panic_while_others_wait_to_settle_is_noticed() {
-        let pipeline = Pipeline { threads: 4, jobs: 50, room: 8 };
+    fn panic_in_place_ends_all_threads() {
+        let pipeline = Pipeline { threads: 4, jobs: 50, buffer_size: 8 };
         for job in [0, 1, 20] {
-            let settle = |number, _: &Made<usize>| {
+            let place = |number, _: &JobOutput<usize>| {
                 assert!(number != job, "on purpose");
                 Ok(())
             };
-            let result = catch_unwind(AssertUnwindSafe(|| pipeline.settled(worker, make, settle, |_, (), _| Ok(()))));
+            let result = catch_unwind(AssertUnwindSafe(|| pipeline.run_placed(new_worker, produce, place, |_, (), _| Ok(()))));
             assert!(result.is_err());
         }
     }
 
     #[test]
-    fn a_panic_ends_all() {
-        let pipeline = Pipeline { threads: 4, jobs: 50, room: 8 };
-        let panics = |worker: &mut (), job, room: &mut [u8]| {
+    fn panic_in_any_stage_ends_all_threads() {
+        let pipeline = Pipeline { threads: 4, jobs: 50, buffer_size: 8 };
+        let panics = |worker: &mut (), job, buffer: &mut [u8]| {
             assert!(job != 20, "on purpose");
-            make(worker, job, room)
+            produce(worker, job, buffer)
         };
         for _ in 0..20 {
-            let result = catch_unwind(AssertUnwindSafe(|| pipeline.in_order(worker, panics, |_, _, _| Ok(()))));
+            let result = catch_unwind(AssertUnwindSafe(|| pipeline.run_ordered(new_worker, panics, |_, _, _| Ok(()))));
             assert!(!matches!(result, Ok(Ok(()))));
-            let result = catch_unwind(AssertUnwindSafe(|| pipeline.settled(worker, panics, |_, _| Ok(()), |_, (), _| Ok(()))));
+            let result =
+                catch_unwind(AssertUnwindSafe(|| pipeline.run_placed(new_worker, panics, |_, _| Ok(()), |_, (), _| Ok(()))));
             assert!(!matches!(result, Ok(Ok(()))));
-            let put = |job, (), _: &[u8]| {
+            let write = |job, (), _: &[u8]| {
                 assert!(job != 20, "on purpose");
                 Ok(())
             };
-            let result = catch_unwind(AssertUnwindSafe(|| pipeline.settled(worker, make, |_, _| Ok(()), put)));
+            let result = catch_unwind(AssertUnwindSafe(|| pipeline.run_placed(new_worker, produce, |_, _| Ok(()), write)));
             assert!(!matches!(result, Ok(Ok(()))));
-        }
-    }
-
-    #[test]
-    fn each_reports_the_failure_of_the_lowest_rank() {
-        for threads in [1, 2, 8] {
-            // From the last job on, and all that are divisible by 3 fail.
-            let rank = |number| 99 - number;
-            let job = |_: &mut (), number| if number % 3 == 0 { Err(CUT) } else { Ok(()) };
-            assert_eq!(each(threads, 100, rank, worker, job), Err(Failed { job: 0, error: CUT }));
-            let rank = |number| number;
-            assert_eq!(each(threads, 100, rank, worker, job), Err(Failed { job: 0, error: CUT }));
-            let late = |_: &mut (), number| if number == 57 || number == 80 { Err(CUT) } else { Ok(()) };
-            assert_eq!(each(threads, 100, rank, worker, late), Err(Failed { job: 57, error: CUT }));
-            let done = AtomicUsize::new(0);
-            let count = |_: &mut (), _| {
-                done.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            };
-            assert_eq!(each(threads, 100, rank, worker, count), Ok(()));
-            assert_eq!(done.swap(0, Ordering::Relaxed), 100);
-            // What comes behind a failure is not begun, but for what others are at.
-            let count_late = |worker: &mut (), number| count(worker, number).and_then(|()| late(worker, number));
-            assert_eq!(each(threads, 100, rank, worker, count_late), Err(Failed { job: 57, error: CUT }));
-            assert!(threads > 1 || done.into_inner() == 58);
         }
     }
 }

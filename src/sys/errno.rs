@@ -1,42 +1,42 @@
-//! The system's error numbers.
+//! Error numbers of the system.
 
 use std::ffi::c_int;
 use std::fmt;
 
 /// An error number of the system (`errno`).
 ///
-/// Displayed as what it means, in English. Converts into a [`std::io::Error`].
+/// Displays as its English description. Converts into [`std::io::Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub(super) c_int);
 
 impl Errno {
-    /// The number that the last failed call of this thread left.
+    /// Returns the error number of the last failed call of this thread.
     pub(super) fn last() -> Self {
-        // SAFETY: the pointer is to this thread's errno, which lives as long as the thread.
+        // SAFETY: the C library returns a valid pointer to the `errno` of this thread.
         Self(unsafe { *libc::__errno_location() })
     }
 
-    /// Makes this the thread's `errno`.
+    /// Sets the `errno` of this thread.
     pub(super) fn set(self) {
-        // SAFETY: as in `last`.
+        // SAFETY: as in `last`; only this thread accesses its `errno`.
         unsafe { *libc::__errno_location() = self.0 }
     }
 
-    /// The number that is in `error`.
-    pub(crate) fn of(error: &std::io::Error) -> Self {
-        error.raw_os_error().map_or(Self::NO_PROGRESS, Self)
+    /// Returns the error number in `error`, EIO if it has none.
+    pub(crate) fn from_io_error(error: &std::io::Error) -> Self {
+        error.raw_os_error().map_or(Self::WRITE_ZERO, Self)
     }
 
-    /// A write that wrote nothing and gave no reason: retrying could go on for ever.
-    pub(super) const NO_PROGRESS: Self = Self(libc::EIO);
+    /// A write(2) that returned 0: retrying could loop forever.
+    pub(super) const WRITE_ZERO: Self = Self(libc::EIO);
 
     /// Out of memory, as reported by calls that have no error number of their own.
     pub(crate) const OUT_OF_MEMORY: Self = Self(libc::ENOMEM);
 
-    /// There is such a file.
-    pub(crate) const EXISTS: Self = Self(libc::EEXIST);
+    /// A file of this name exists.
+    pub(crate) const ALREADY_EXISTS: Self = Self(libc::EEXIST);
 
-    /// The number itself, as in `<errno.h>`.
+    /// Returns the number, as in `<errno.h>`.
     pub fn raw(self) -> i32 {
         self.0
     }
@@ -45,11 +45,11 @@ impl Errno {
         self.0 == libc::EINTR
     }
 
-    pub(crate) fn is_exists(self) -> bool {
+    pub(crate) fn is_already_exists(self) -> bool {
         self.0 == libc::EEXIST
     }
 
-    pub(crate) fn is_missing(self) -> bool {
+    pub(crate) fn is_not_found(self) -> bool {
         self.0 == libc::ENOENT
     }
 
@@ -57,11 +57,11 @@ impl Errno {
         self.0 == libc::ENAMETOOLONG
     }
 
-    pub(super) fn is_full(self) -> bool {
+    pub(super) fn is_storage_full(self) -> bool {
         self.0 == libc::ENOSPC || self.0 == libc::EDQUOT
     }
 
-    pub(crate) fn is_invalid(self) -> bool {
+    pub(crate) fn is_invalid_input(self) -> bool {
         self.0 == libc::EINVAL
     }
 
@@ -79,8 +79,9 @@ impl fmt::Display for Errno {
     }
 }
 
-/// The numbers that calls of this library can give. Not strerror: that allocates, and translates where the host has set a
-/// locale, but failures are logged in one language, and also when memory is short.
+/// Returns the text of an error number that calls of this library can return.
+///
+/// Unlike strerror it does not allocate, and does not depend on the locale of the program.
 fn text(errno: c_int) -> Option<&'static str> {
     Some(match errno {
         libc::EPERM => "Operation not permitted",
@@ -143,9 +144,8 @@ impl From<Errno> for std::io::Error {
 mod tests {
     use super::*;
 
-    /// The system's own texts, where they are not translated.
     #[test]
-    fn says_what_the_system_says() {
+    fn texts_are_those_of_the_c_library() {
         let mut known = 0;
         for number in (1..200).filter(|&number| text(number).is_some()) {
             known += 1;
@@ -156,15 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn what_to_do_about_it() {
-        let such = |test: fn(Errno) -> bool| (1..200).filter(|&number| test(Errno(number))).collect::<Vec<_>>();
-        assert_eq!(such(Errno::is_interrupted), [libc::EINTR]);
-        assert_eq!(such(Errno::is_full), [libc::ENOSPC, libc::EDQUOT]);
-        assert_eq!(such(Errno::is_would_block), [libc::EAGAIN]);
+    fn predicates_hold_for_their_numbers_only() {
+        let matching = |test: fn(Errno) -> bool| (1..200).filter(|&number| test(Errno(number))).collect::<Vec<_>>();
+        assert_eq!(matching(Errno::is_interrupted), [libc::EINTR]);
+        assert_eq!(matching(Errno::is_storage_full), [libc::ENOSPC, libc::EDQUOT]);
+        assert_eq!(matching(Errno::is_would_block), [libc::EAGAIN]);
     }
 
     #[test]
-    fn says_what_it_means() {
+    fn formats_known_and_unknown_numbers() {
         assert_eq!(Errno(libc::ENOSPC).to_string(), "No space left on device");
         assert_eq!(format!("{:?}", Errno(libc::EIO)), "Errno(5: Input/output error)");
         assert_eq!(Errno(123_456).to_string(), "system error 123456");

@@ -1,13 +1,12 @@
-//! Memory that belongs to the caller: buffers, and regions that checkpoints are written to and restored from.
+//! Memory of the caller: buffers, and regions that frames are written to and read from.
 //!
-//! A C host says "here is memory from this address on, of this size", and may go on using parts of it that the library
-//! does not touch, or name a size beyond what any object can have. So memory is kept as an address and a size, and a
-//! slice exists only of the part in use, only while it is in use.
+//! A C program passes an address and a size. It may access parts of the memory that the library does not touch, and may
+//! give a size beyond that of any object. So the memory is kept as address and size; a slice exists only of the part in
+//! use, while it is in use.
 
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 
-/// A region that is written to.
+/// Memory that is written to.
 pub(crate) struct SharedBytesMut<'m> {
     address: *mut u8,
     size: u64,
@@ -16,8 +15,8 @@ pub(crate) struct SharedBytesMut<'m> {
 
 impl<'m> SharedBytesMut<'m> {
     /// # Safety
-    /// The bytes from `address` on that are asked for by [`get`](Self::get) must be valid for writes, and used by nobody
-    /// else while what `get` returned is in use. `address` may be NULL if `size` is 0.
+    /// The ranges that are requested by [`get`](Self::get) must be valid for reads and writes for `'m`, and not be
+    /// accessed otherwise while a slice that `get` returned is in use. `address` may be NULL if `size` is 0.
     pub(crate) unsafe fn from_raw(address: *mut u8, size: u64) -> Self {
         Self { address, size, memory: PhantomData }
     }
@@ -36,28 +35,28 @@ impl<'m> SharedBytesMut<'m> {
         self.address.is_null()
     }
 
-    /// All of it, if that is at least one byte and at most `most`.
+    /// Returns all bytes if their number is at least 1 and at most `max`.
     #[inline(always)]
-    pub(crate) fn up_to(&mut self, most: u64) -> Option<&mut [u8]> {
-        if self.address.is_null() || self.size > most {
+    pub(crate) fn get_if_at_most(&mut self, max: u64) -> Option<&mut [u8]> {
+        if self.address.is_null() || self.size > max {
             return None;
         }
         self.get(0, self.size)
     }
 
-    /// The `len` bytes at `offset`, if the region has them.
+    /// Returns the `len` bytes at `offset`; `None` if they are out of bounds, or `len` is 0.
     #[inline]
     pub(crate) fn get(&mut self, offset: u64, len: u64) -> Option<&mut [u8]> {
-        if !fits(self.size, offset, len) {
+        if !range_in_bounds(self.size, offset, len) {
             return None;
         }
-        // SAFETY: offset + len lies within the region, which is valid by the constructor's contract; the exclusive borrow
-        // of self keeps the slices that the library makes apart.
+        // SAFETY: the range lies within the memory, for which the caller of `from_raw` guarantees validity and
+        // exclusive access; the borrow of `self` prevents overlapping slices.
         Some(unsafe { std::slice::from_raw_parts_mut(self.address.add(offset as usize), len as usize) })
     }
 }
 
-/// A region that is read from.
+/// Memory that is read.
 pub(crate) struct SharedBytes<'m> {
     address: *const u8,
     size: u64,
@@ -66,8 +65,8 @@ pub(crate) struct SharedBytes<'m> {
 
 impl<'m> SharedBytes<'m> {
     /// # Safety
-    /// The bytes from `address` on that are asked for by [`get`](Self::get) must be valid for reads, and not change for
-    /// `'m`. `address` may be NULL if `size` is 0.
+    /// The ranges that are requested by [`get`](Self::get) must be valid for reads, and not change, for `'m`. `address`
+    /// may be NULL if `size` is 0.
     pub(crate) unsafe fn from_raw(address: *const u8, size: u64) -> Self {
         Self { address, size, memory: PhantomData }
     }
@@ -86,95 +85,32 @@ impl<'m> SharedBytes<'m> {
         self.address.is_null()
     }
 
-    /// All of it, if that is at least one byte and at most `most`.
+    /// Returns all bytes if their number is at least 1 and at most `max`.
     #[inline(always)]
-    pub(crate) fn up_to(&self, most: u64) -> Option<&'m [u8]> {
-        if self.address.is_null() || self.size > most {
+    pub(crate) fn get_if_at_most(&self, max: u64) -> Option<&'m [u8]> {
+        if self.address.is_null() || self.size > max {
             return None;
         }
         self.get(0, self.size)
     }
 
-    /// The `len` bytes at `offset`, if the region has them.
+    /// Returns the `len` bytes at `offset`; `None` if they are out of bounds, or `len` is 0.
     #[inline]
     pub(crate) fn get(&self, offset: u64, len: u64) -> Option<&'m [u8]> {
-        if !fits(self.size, offset, len) {
+        if !range_in_bounds(self.size, offset, len) {
             return None;
         }
-        // SAFETY: offset + len lies within the region, which is valid by the constructor's contract.
+        // SAFETY: the range lies within the memory, which the caller of `from_raw` guarantees to be valid and constant
+        // for `'m`.
         Some(unsafe { std::slice::from_raw_parts(self.address.add(offset as usize), len as usize) })
     }
 }
 
-/// Copies `from` to the start of `to`, or as much of it as there is room for. Up to 64 bytes are copied in place: the call would take
-/// longer than that.
-#[inline(always)]
-pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
-    let from = &from[..from.len().min(to.len())];
-    // SAFETY: there is room for so much; and what is borrowed mutably does not overlap anything.
-    unsafe { copy_raw(to.as_mut_ptr(), from) }
-}
-
-/// As [`copy`].
-///
-/// # Safety
-/// At `to` there are as many bytes as `from` has, valid for writes, and not part of `from`.
-#[inline(always)]
-pub(super) unsafe fn copy_raw(to: *mut u8, from: &[u8]) {
-    let len = from.len();
-    // SAFETY: each length is at least N of its copy, and the caller answers for as many bytes.
-    unsafe {
-        if len > 64 {
-            std::ptr::copy_nonoverlapping(from.as_ptr(), to, len);
-        } else if len >= 32 {
-            copy_ends::<16>(to, &from[..32]);
-            copy_ends::<16>(to.add(len - 32), &from[len - 32..]);
-        } else if len >= 16 {
-            copy_ends::<16>(to, from);
-        } else if len >= 8 {
-            copy_ends::<8>(to, from);
-        } else if len >= 4 {
-            copy_ends::<4>(to, from);
-        } else if len >= 2 {
-            copy_ends::<2>(to, from);
-        } else if len == 1 {
-            copy_ends::<1>(to, from);
-        }
-    }
-}
-
-/// Copies the first `N` bytes and the last `N`, which may be the same in part.
-///
-/// # Safety
-/// As for [`copy_raw`], and `from` has at least `N` bytes.
-#[inline(always)]
-unsafe fn copy_ends<const N: usize>(to: *mut u8, from: &[u8]) {
-    let (first, last) = (from.as_ptr().cast::<[u8; N]>(), from.as_ptr_range().end.cast::<[u8; N]>());
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (first, last) = (first.read_unaligned(), last.sub(1).read_unaligned());
-        to.cast::<[u8; N]>().write_unaligned(first);
-        to.add(from.len()).cast::<[u8; N]>().sub(1).write_unaligned(last);
-    }
-}
-
-/// A slice of length 0 is refused at NULL (a slice never is), hence the caller sees "not there" for an empty region.
+/// Returns whether `len` bytes at `offset` lie within `size` bytes. An empty range does not: a slice must not be NULL,
+/// which empty memory may be.
 #[inline]
-fn fits(size: u64, offset: u64, len: u64) -> bool {
+fn range_in_bounds(size: u64, offset: u64, len: u64) -> bool {
     len > 0 && len <= isize::MAX as u64 && offset <= size && len <= size - offset
-}
-
-/// Asks the system for large pages below memory that is about to be filled: touching fresh memory page by page takes several
-/// times as long as copying to it. A hint, which the system may not follow.
-pub(crate) fn prefer_large_pages(memory: &mut [MaybeUninit<u8>]) {
-    const LARGE: usize = 2 << 20;
-    let begin = memory.as_mut_ptr();
-    let skipped = begin.align_offset(LARGE);
-    let size = memory.len().saturating_sub(skipped) / LARGE * LARGE;
-    if size > 0 {
-        // SAFETY: these are whole pages inside of the memory, and the advice changes no content.
-        unsafe { libc::madvise(begin.add(skipped).cast(), size, libc::MADV_HUGEPAGE) };
-    }
 }
 
 #[cfg(test)]
@@ -182,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_what_lies_inside_and_nothing_else() {
+    fn get_rejects_ranges_out_of_bounds() {
         let bytes = [1, 2, 3, 4];
         let region = SharedBytes::new(&bytes);
         assert_eq!(region.get(1, 3), Some(&bytes[1..]));
@@ -192,40 +128,29 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_every_length() {
-        let from: Vec<u8> = (0..200).collect();
-        for len in 0..200 {
-            let mut to = vec![255; 200];
-            copy(&mut to, &from[..len]);
-            assert_eq!(to[..len], from[..len], "{len}");
-            assert!(to[len..].iter().all(|&byte| byte == 255), "{len}");
-        }
-    }
-
-    #[test]
-    fn up_to_a_size() {
+    fn get_if_at_most_rejects_larger_and_empty_memory() {
         let mut bytes = [1, 2, 3];
-        assert_eq!(SharedBytes::new(&bytes).up_to(3), Some(&bytes[..]));
-        assert_eq!(SharedBytes::new(&bytes).up_to(2), None);
-        assert_eq!(SharedBytes::new(&[]).up_to(3), None);
-        assert_eq!(SharedBytesMut::new(&mut bytes).up_to(3).map(|got| got.len()), Some(3));
-        assert_eq!(SharedBytesMut::new(&mut bytes).up_to(2), None);
-        // SAFETY: nothing at NULL is asked for.
-        assert_eq!(unsafe { SharedBytesMut::from_raw(std::ptr::null_mut(), 1) }.up_to(3), None);
+        assert_eq!(SharedBytes::new(&bytes).get_if_at_most(3), Some(&bytes[..]));
+        assert_eq!(SharedBytes::new(&bytes).get_if_at_most(2), None);
+        assert_eq!(SharedBytes::new(&[]).get_if_at_most(3), None);
+        assert_eq!(SharedBytesMut::new(&mut bytes).get_if_at_most(3).map(|got| got.len()), Some(3));
+        assert_eq!(SharedBytesMut::new(&mut bytes).get_if_at_most(2), None);
+        // SAFETY: `get_if_at_most` refuses NULL before any range is requested.
+        assert_eq!(unsafe { SharedBytesMut::from_raw(std::ptr::null_mut(), 1) }.get_if_at_most(3), None);
     }
 
     #[test]
-    fn an_empty_region_may_be_nowhere() {
-        // SAFETY: the size is 0.
+    fn empty_memory_may_be_null() {
+        // SAFETY: NULL is allowed with size 0.
         let mut region = unsafe { SharedBytesMut::from_raw(std::ptr::null_mut(), 0) };
         assert_eq!(region.get(0, 1), None);
         assert_eq!(region.get(0, 0), None);
     }
 
     #[test]
-    fn a_region_without_end_is_used_as_far_as_it_is_asked_for() {
+    fn memory_of_unlimited_size_is_accessed_where_requested() {
         let mut bytes = [0u8; 8];
-        // SAFETY: only the 8 bytes that are there are asked for.
+        // SAFETY: only the 8 bytes of `bytes` are requested.
         let mut region = unsafe { SharedBytesMut::from_raw(bytes.as_mut_ptr(), u64::MAX) };
         region.get(4, 4).unwrap().fill(7);
         assert_eq!(bytes, [0, 0, 0, 0, 7, 7, 7, 7]);

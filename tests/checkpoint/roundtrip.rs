@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
 
 use crate::common;
 use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
@@ -792,30 +791,4 @@ fn foreign_container_rejected() {
     let small = named(&[100, 0, 300, 50]);
     assert!(write_to(&folder.join("a"), options(), &small) == by_the_specification(&small, &[450]));
     assert!(write_to(&folder.join("a"), options(), &[]) == by_the_specification(&[], &[]));
-}
-
-/// The program in the README, as it is there.
-#[test]
-fn readme_example_runs() {
-    let readme = fs::read_to_string(common::root().join("README.md")).unwrap();
-    let section = readme.split("## Checkpoints that describe themselves").nth(1).unwrap();
-    let example = section.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(example.lines().count() < 60, "{} lines", example.lines().count());
-    let folder = common::temp_dir("index-readme");
-    fs::write(folder.join("example.c"), example).unwrap();
-    let library = common::LIBRARY_DIR.display();
-    let mut cc = common::cc();
-    cc.args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(common::root().join("include"));
-    cc.arg(folder.join("example.c")).arg("-o").arg(folder.join("example"));
-    cc.args([format!("-L{library}"), "-lfdckpt".to_owned(), format!("-Wl,-rpath,{library}")]);
-    common::run(&mut cc);
-    let path = folder.join("state.ckpt");
-    let said = common::run(Command::new(folder.join("example")).arg(&path));
-    assert_eq!(said, "cell 17: 37 degrees, number 289\n");
-    // What it says of a failure is what went wrong.
-    let failed = Command::new(folder.join("example")).arg("/no/such/folder/file").env("FDCKPT_LOG", "off").output().unwrap();
-    let said = String::from_utf8(failed.stderr).unwrap();
-    assert!(!failed.status.success() && said.contains("/no/such/folder/file: opening the directory"), "{said}");
-    let reader = Reader::open(&path).unwrap();
-    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "cell"]);
 }

@@ -19,7 +19,7 @@ main( void ) {
   static uint8_t ckpt[ FDCKPT_INFLATE_CHECKPOINT_MAX ];
   uint8_t          out[ 100 ];
   size_t           ckpt_size;
-  fdckpt_inflate_t strm;
+  fdckpt_inflate_t strm = FDCKPT_INFLATE_INIT;
   assert( !fdckpt_inflate_init( &strm, FDCKPT_INFLATE_GZIP ) );
   strm.next_in  = gz;  strm.avail_in  = 20;
   strm.next_out = out; strm.avail_out = sizeof(out);

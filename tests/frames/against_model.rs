@@ -116,7 +116,7 @@ fn frame_past_1_gib() {
         ends[0], sizes[0], sizes[2], sizes[3]
     );
     let mut bench = Bench::new();
-    assert!(bench.checkpt_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
+    assert!(bench.write_to_file(&ops, 69_632) == (answers.clone(), model.bytes.clone()), "file");
     assert!(bench.checkpt_region(&ops, model.bytes.len() + 70_000) == (answers.clone(), model.bytes.clone()), "region");
     let reference = Bench::of(*REFERENCE).checkpt_region(&ops, model.bytes.len() + 70_000);
     assert!(reference == (answers, model.bytes.clone()), "reference");

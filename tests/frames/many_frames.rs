@@ -91,7 +91,7 @@ fn one_handle(contents: &[Content], room: usize) -> Result<Made, (FrameError, Ma
     match failed {
         None => Ok((region, ends)),
         Some((number, error)) => {
-            let described = Frames::new().checkpt_mmio(&mut frames(&slices(&contents[..=number])), &mut vec![0; room]);
+            let described = Frames::new().write_to_slice(&mut frames(&slices(&contents[..=number])), &mut vec![0; room]);
             let described = described.expect_err("fails here too");
             assert_eq!((described.frame, described.error), (number, error));
             Err((described, (region, ends)))
@@ -128,7 +128,7 @@ fn check_making(contents: &[Content], threads: usize, expected: &[u8], ends: &[u
 
     let mut made = frames(&slices);
     let mut region = vec![0; Frames::bound(&made).unwrap() as usize];
-    assert_eq!(Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region), Ok(expected.len() as u64));
+    assert_eq!(Frames::new().threads(threads).write_to_slice(&mut made, &mut region), Ok(expected.len() as u64));
     assert!(&region[..expected.len()] == expected, "memory, {threads} threads");
     check_ranges(&made, 0);
 
@@ -138,8 +138,8 @@ fn check_making(contents: &[Content], threads: usize, expected: &[u8], ends: &[u
     file.write_all(b"before").unwrap();
     let mut calls = Frames::new().threads(threads).at(6);
     let (first, second) = made.split_at_mut(contents.len() / 3);
-    calls.checkpt_file(first, &file).unwrap();
-    assert_eq!(calls.checkpt_file(second, &file), Ok(6 + expected.len() as u64));
+    calls.write_to_file(first, &file).unwrap();
+    assert_eq!(calls.write_to_file(second, &file), Ok(6 + expected.len() as u64));
     assert_eq!(calls.offset(), 6 + expected.len() as u64);
     assert_eq!(file.stream_position().unwrap(), 6, "where it stood");
     check_ranges(&made, 6);
@@ -147,7 +147,7 @@ fn check_making(contents: &[Content], threads: usize, expected: &[u8], ends: &[u
 
     let mut made = frames(&slices);
     let file = tempfile::tempfile().unwrap();
-    assert_eq!(Frames::new().threads(threads).checkpt_stream(&mut made, &file), Ok(expected.len() as u64));
+    assert_eq!(Frames::new().threads(threads).write_to_stream(&mut made, &file), Ok(expected.len() as u64));
     assert_eq!((&file).stream_position().unwrap(), expected.len() as u64);
     check_ranges(&made, 0);
     assert!(bytes_of(&file) == expected, "stream, {threads} threads");
@@ -174,9 +174,9 @@ fn check_restoring(contents: &[Content], threads: usize, checkpoint: &[u8], ends
                 .collect();
             let settings = Frames::new().threads(threads);
             let result = match way {
-                0 => settings.restore_mmio(&mut wanted, checkpoint),
-                1 => settings.restore_file(&mut wanted, &file),
-                _ => settings.restore_map(&mut wanted, &file),
+                0 => settings.read_from_slice(&mut wanted, checkpoint),
+                1 => settings.read_from_file(&mut wanted, &file),
+                _ => settings.read_from_mmap(&mut wanted, &file),
             };
             assert!(result == Ok(()) || (way == 2 && checkpoint.is_empty()), "{result:?}");
             for (frame, &n) in wanted.iter().zip(&chosen) {
@@ -257,7 +257,7 @@ fn check_room(contents: &[Content], room: usize, threads: &[usize]) {
     for &threads in threads {
         let slices = slices(contents);
         let (mut made, mut region) = (frames(&slices), vec![0; room]);
-        let result = Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region);
+        let result = Frames::new().threads(threads).write_to_slice(&mut made, &mut region);
         match &alone {
             Ok((bytes, _)) => {
                 assert_eq!(result, Ok(bytes.len() as u64));
@@ -282,7 +282,7 @@ fn rejects_file_offsets_that_overflow() {
     for threads in [1, 2] {
         for (begin, expected) in [(i64::MAX as u64 - 99, 100), (i64::MAX as u64 - 1, 100)] {
             let mut made = [Frame::new(FrameStyle::Raw, &buffers)];
-            let failed = Frames::new().at(begin).threads(threads).checkpt_file(&mut made, &file).unwrap_err();
+            let failed = Frames::new().at(begin).threads(threads).write_to_file(&mut made, &file).unwrap_err();
             assert_eq!((failed.frame, failed.error), (0, Error::OffsetOverflow { size: expected }));
         }
     }
@@ -290,7 +290,7 @@ fn rejects_file_offsets_that_overflow() {
     let large = vec![0; 33 << 20];
     let buffers = [&large[..]];
     let mut made = [Frame::new(FrameStyle::Lz4, &buffers)];
-    let failed = Frames::new().at(i64::MAX as u64 - 1000).checkpt_file(&mut made, &file).unwrap_err();
+    let failed = Frames::new().at(i64::MAX as u64 - 1000).write_to_file(&mut made, &file).unwrap_err();
     assert!(failed.frame == 0 && matches!(failed.error, Error::OffsetOverflow { size: 1001.. }), "{failed}");
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
@@ -302,7 +302,7 @@ fn pools_and_errors_are_printable() {
     assert_eq!(pool.threads(), 3);
     assert_eq!(format!("{pool:?}"), "ThreadPool { threads: 3, .. }");
     assert_eq!(Frames::new().at(7).threads(2).offset(), 7);
-    let failed = Frames::new().checkpt_mmio(&mut [Frame::new(FrameStyle::Raw, &[b"data"])], &mut []).unwrap_err();
+    let failed = Frames::new().write_to_slice(&mut [Frame::new(FrameStyle::Raw, &[b"data"])], &mut []).unwrap_err();
     assert_eq!(failed.source().unwrap().to_string(), failed.error.to_string());
 }
 
@@ -347,7 +347,7 @@ fn golden_checkpoints_are_written_and_restored() {
             let slices = slices(&contents);
             let mut made = frames(&slices);
             let mut region = vec![0; Frames::bound(&made).unwrap() as usize];
-            let end = Frames::new().threads(threads).checkpt_mmio(&mut made, &mut region).unwrap() as usize;
+            let end = Frames::new().threads(threads).write_to_slice(&mut made, &mut region).unwrap() as usize;
             let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
             let made = (end, region[..end].iter().fold(0xcbf2_9ce4_8422_2325, fnv));
             assert_eq!(made, (size, hash), "{}, {threads} threads", path.display());
@@ -375,7 +375,7 @@ fn reports_frame_and_offset_of_corruption() {
         file.write_all(&bytes).unwrap();
         let first = damaged[0].min(damaged[1]);
         let expected = FrameError::clone(
-            &restore_all(&contents, &ends, |wanted| Frames::new().threads(1).restore_mmio(wanted, &bytes)).unwrap_err(),
+            &restore_all(&contents, &ends, |wanted| Frames::new().threads(1).read_from_slice(wanted, &bytes)).unwrap_err(),
         );
         assert_eq!((expected.frame, expected.error.offset()), (first, Some(ends[first])));
         assert!(matches!(expected.error, Error::Corrupt { .. }));
@@ -385,9 +385,9 @@ fn reports_frame_and_offset_of_corruption() {
         )));
         for threads in 1..=8 {
             let settings = Frames::new().threads(threads);
-            let by_memory = restore_all(&contents, &ends, |wanted| settings.restore_mmio(wanted, &bytes));
+            let by_memory = restore_all(&contents, &ends, |wanted| settings.read_from_slice(wanted, &bytes));
             assert_eq!(by_memory, Err(expected));
-            assert_eq!(restore_all(&contents, &ends, |wanted| settings.restore_file(wanted, &file)), Err(expected));
+            assert_eq!(restore_all(&contents, &ends, |wanted| settings.read_from_file(wanted, &file)), Err(expected));
         }
     }
     // Damage before a frame that can be nowhere, whatever its size.
@@ -407,8 +407,11 @@ fn reports_frame_and_offset_of_corruption() {
                     FrameReadRequest::new(FrameStyle::Raw, at, &mut second),
                 ];
                 let settings = Frames::new().threads(2);
-                let result =
-                    if way == 0 { settings.restore_mmio(&mut wanted, &bytes) } else { settings.restore_file(&mut wanted, &file) };
+                let result = if way == 0 {
+                    settings.read_from_slice(&mut wanted, &bytes)
+                } else {
+                    settings.read_from_file(&mut wanted, &file)
+                };
                 let failed = result.unwrap_err();
                 assert_eq!(failed.frame, usize::from(!damaged), "{failed}");
                 match (damaged, way) {
@@ -427,8 +430,8 @@ fn reports_frame_and_offset_of_corruption() {
         let first = ends.iter().position(|&end| end > cut as u64).unwrap() - 1;
         for threads in [1, 4] {
             let settings = Frames::new().threads(threads);
-            let by_memory = restore_all(&contents, &ends, |wanted| settings.restore_mmio(wanted, bytes)).unwrap_err();
-            let by_file = restore_all(&contents, &ends, |wanted| settings.restore_file(wanted, &file)).unwrap_err();
+            let by_memory = restore_all(&contents, &ends, |wanted| settings.read_from_slice(wanted, bytes)).unwrap_err();
+            let by_file = restore_all(&contents, &ends, |wanted| settings.read_from_file(wanted, &file)).unwrap_err();
             assert_eq!((by_memory.frame, by_file.frame), (first, first));
             assert!(matches!(by_file.error, Error::UnexpectedEof { offset, .. } if offset == cut as u64), "{by_file}");
         }
@@ -459,29 +462,29 @@ fn io_error_names_first_missing_frame() {
     for threads in [1, 4] {
         let settings = || Frames::new().threads(threads);
         for result in
-            [settings().checkpt_stream(&mut frames(&slices), &full), settings().checkpt_file(&mut frames(&slices), &full)]
+            [settings().write_to_stream(&mut frames(&slices), &full), settings().write_to_file(&mut frames(&slices), &full)]
         {
             let failed = result.unwrap_err();
             assert!(failed.frame <= 1 && matches!(failed.error, Error::Io(_)), "{failed}");
         }
         // A pipe has no offsets.
-        let failed = settings().checkpt_file(&mut frames(&slices), &to).unwrap_err();
+        let failed = settings().write_to_file(&mut frames(&slices), &to).unwrap_err();
         assert!(matches!(failed.error, Error::Io(_)), "{failed}");
         // Nor has what appends: nothing is written.
         let appended = tempfile::NamedTempFile::new().unwrap();
         let append = std::fs::File::options().append(true).open(appended.path()).unwrap();
-        let failed = settings().checkpt_file(&mut frames(&slices), &append).unwrap_err();
+        let failed = settings().write_to_file(&mut frames(&slices), &append).unwrap_err();
         assert!(failed.frame == 0 && matches!(failed.error, Error::InvalidArgument(_)), "{failed}");
         assert_eq!(append.metadata().unwrap().len(), 0);
-        assert!(settings().checkpt_stream(&mut frames(&slices), &append).is_ok());
+        assert!(settings().write_to_stream(&mut frames(&slices), &append).is_ok());
         let mut one = [&mut [0; 4][..]];
         let mut wanted = [FrameReadRequest::new(FrameStyle::Raw, 0, &mut one)];
-        assert!(matches!(settings().restore_file(&mut wanted, &from).unwrap_err().error, Error::Io(_)));
-        let beyond = settings().at(11).checkpt_mmio(&mut frames(&slices), &mut [0; 10]);
+        assert!(matches!(settings().read_from_file(&mut wanted, &from).unwrap_err().error, Error::Io(_)));
+        let beyond = settings().at(11).write_to_slice(&mut frames(&slices), &mut [0; 10]);
         assert_eq!(beyond.unwrap_err().error, Error::SeekPastEnd { offset: 11, size: 10 });
-        let far = settings().at(u64::MAX - 5).checkpt_stream(&mut frames(&slices), &full).unwrap_err();
+        let far = settings().at(u64::MAX - 5).write_to_stream(&mut frames(&slices), &full).unwrap_err();
         assert!(matches!(far.error, Error::OffsetOverflow { .. } | Error::Io(_)), "{far}");
-        let far = settings().at(i64::MAX as u64).checkpt_file(&mut frames(&slices), &full).unwrap_err();
+        let far = settings().at(i64::MAX as u64).write_to_file(&mut frames(&slices), &full).unwrap_err();
         assert!(matches!(far.error, Error::OffsetOverflow { .. } | Error::Io(_)), "{far}");
     }
     // A pipe as a stream, while another thread reads.
@@ -490,7 +493,7 @@ fn io_error_names_first_missing_frame() {
         let mut bytes = Vec::new();
         (&from).read_to_end(&mut bytes).map(|_| bytes)
     });
-    assert_eq!(Frames::new().threads(3).checkpt_stream(&mut frames(&slices), &to), Ok(expected.len() as u64));
+    assert_eq!(Frames::new().threads(3).write_to_stream(&mut frames(&slices), &to), Ok(expected.len() as u64));
     drop(to);
     assert!(reader.join().unwrap().unwrap() == expected);
 }
@@ -520,7 +523,7 @@ fn frames_past_1_gib() {
     let mut second = vec![0; 400 << 20];
     let mut calls = Frames::new().threads(2);
     for frames in made.chunks_mut(7) {
-        calls.checkpt_mmio(frames, &mut second).unwrap();
+        calls.write_to_slice(frames, &mut second).unwrap();
     }
     assert!(region == second);
     let sizes: BTreeSet<u64> = made

@@ -61,7 +61,7 @@ fn reads_any_range() {
                 assert!(output == plain, "{format:?}");
                 let sizes = (index.format(), index.interval(), index.input_size(), index.output_size());
                 assert_eq!(sizes, (format, every, stream.len() as u64, plain.len() as u64));
-                assert_eq!(index.access_point_count() as u64, 1 + (plain.len() as u64 - 1) / every, "{format:?} {every}");
+                assert_eq!(index.point_count() as u64, 1 + (plain.len() as u64 - 1) / every, "{format:?} {every}");
 
                 let file = index.to_container().expect("memory").serialize().expect("memory");
                 let index = Index::parse(&file).expect("it was just written");
@@ -277,7 +277,7 @@ fn rejects_corrupt_and_foreign_indexes() {
     };
     let unchanged = with(table, checkpoints);
     Index::parse(&unchanged).expect("it is").verify().expect("it is sound");
-    assert_eq!(Index::parse(&unchanged).expect("in any order").access_point_count(), index.access_point_count());
+    assert_eq!(Index::parse(&unchanged).expect("in any order").point_count(), index.point_count());
 
     // Each byte of the table.
     for place in 0..table.len() {
@@ -333,7 +333,7 @@ fn rejects_corrupt_and_foreign_indexes() {
         let index = Index::parse(&file).expect("the table is right");
         assert!(matches!(index.verify(), Err(Error::InvalidCheckpoint(_))), "byte {place} of the checkpoints");
         let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
-        let errors = (0..index.access_point_count() as u64)
+        let errors = (0..index.point_count() as u64)
             .filter_map(|point| reader.read_at(point * index.interval(), &mut [0]).err())
             .filter(|error| matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(Error::InvalidCheckpoint(_))));
         assert_eq!(errors.count(), 1, "byte {place} of the checkpoints");

@@ -252,7 +252,7 @@ fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
     let start = now();
     let index = Index::build(stream, std::io::sink(), format, every).expect("it is sound");
     let build = data.len() as f64 / 1e6 / (now() - start);
-    let size = index.to_container().and_then(|container| container.serialized_size()).expect("memory");
+    let size = index.to_container().expect("memory").serialized_size().expect("memory");
     let mut reader = index.reader(Cursor::new(stream)).expect("its input");
     let (mut part, mut place) = ([0; 1000], 0);
     let mut next = || {
@@ -279,7 +279,7 @@ fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
         "{:10} {:4} MiB  {size:13} {:10} {build:4.0} MB/s {:13.2} % {:10.3} {:15.1}",
         format!("{format:?}"),
         every >> 20,
-        size / index.access_point_count() as u64,
+        size / index.point_count() as u64,
         size as f64 / data.len() as f64 * 100.0,
         with * 1e3,
         without * 1e3

@@ -84,7 +84,7 @@ Examples:
     /// Save files and directories as regions of a self-describing checkpoint
     #[command(after_help = "\
 Examples:
-  fdckpt save -o state.ckpt run/                         # one region per file: run/grid, run/log, ...
+  fdckpt save -o state.ckpt run/                         # one region per file
   fdckpt save -o state.ckpt grid=/dev/shm/grid.bin notes.txt
   simulate | fdckpt save -o state.ckpt output=- --style raw
   fdckpt save -o - data/ | ssh host fdckpt restore -     # from one machine to another
@@ -257,6 +257,10 @@ impl From<Style> for FrameStyle {
     }
 }
 
+/// The default frame size of the library.
+const FRAME_SIZE: &str = "256K";
+const _: () = assert!(FRAME_SIZE_DEFAULT == 256 << 10);
+
 /// How a checkpoint is written.
 #[derive(Args)]
 pub struct WriteArgs {
@@ -269,7 +273,7 @@ pub struct WriteArgs {
     pub threads: Option<usize>,
 
     /// Maximum frame size, 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = FRAME_SIZE, value_parser = parse_size)]
     pub frame_size: u64,
 
     /// Disable checksums (corruption is not detected)
@@ -345,7 +349,7 @@ pub struct BenchArgs {
     pub threads: Option<usize>,
 
     /// Maximum frame size, 64K to 1G
-    #[arg(long, value_name = "SIZE", default_value_t = FRAME_SIZE_DEFAULT as u64, value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = FRAME_SIZE, value_parser = parse_size)]
     pub frame_size: u64,
 
     /// Number of runs; the best is reported

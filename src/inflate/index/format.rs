@@ -245,7 +245,7 @@ impl<'a> Index<'a> {
     }
 
     /// Number of access points, including the one at the start of the stream.
-    pub fn access_point_count(&self) -> usize {
+    pub fn point_count(&self) -> usize {
         self.encoded_points().len()
     }
 

@@ -45,7 +45,7 @@ pub fn round_trip(bench: &mut Bench, case: &[u8], pipes: bool) {
             .iter()
             .map(|op| if let Op::Meta(data) | Op::Data(data) = op { data.len() + data.len() / 200 + 1_000 } else { 0 })
             .sum::<usize>();
-    assert_same(&bench.checkpt_file(&ops, buffer_size), &model, "file", &ops, show);
+    assert_same(&bench.write_to_file(&ops, buffer_size), &model, "file", &ops, show);
     assert_same(&bench.checkpt_region(&ops, most), &model, "region", &ops, show);
     if pipes {
         assert_same(&bench.checkpt_pipe(&ops, buffer_size), &model, "pipe", &ops, show);

@@ -106,7 +106,7 @@ impl Bench {
 
     /// Makes a checkpoint in a file, by a buffer of this size. Returns the answers and the bytes of the frames that
     /// were closed.
-    pub fn checkpt_file(&mut self, ops: &[Op], buffer_size: usize) -> (Vec<Answer>, Vec<u8>) {
+    pub fn write_to_file(&mut self, ops: &[Op], buffer_size: usize) -> (Vec<Answer>, Vec<u8>) {
         let api = self.api;
         self.empty_file();
         // SAFETY: handle and buffer are large enough and used by this call alone.

@@ -24,7 +24,9 @@ pub fn restore(args: &RestoreArgs) -> Result<u8, CliError> {
     let file = Input::open(&args.file)?;
     let content = Content::detect(&file).with_file(&args.file)?;
     let Content::Checkpoint(reader) = &content else {
-        return Err(content.unsupported("use `fdckpt extract` to extract its parts").with_file(&args.file));
+        let error = content.unsupported("not a self-describing checkpoint").with_file(&args.file);
+        let has_parts = matches!(content, Content::Container(_) | Content::Fti(_));
+        return Err(if has_parts { error.with_hint("`fdckpt extract` extracts its parts") } else { error });
     };
     let numbers = select_regions(args, reader)?;
     let total = sum_sizes(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));

@@ -231,16 +231,16 @@ pub fn diff(a: &Reader<'_>, b: &Reader<'_>) -> Result<Vec<Difference>, CliError>
 impl Comparison<'_> {
     fn attributes(&mut self) {
         let (a, b) = (self.a, self.b);
-        let text =
-            |value: Option<&[u8]>| value.map_or_else(|| "none".to_owned(), |value| escape_for_terminal(&attribute_text(value)));
+        let text = |value: &[u8]| escape_for_terminal(&attribute_text(value));
         let only_in_b = b.attributes().filter(|(key, _)| a.attribute(key).is_none());
         for (key, _) in a.attributes().chain(only_in_b) {
-            let values = [a, b].map(|reader| reader.attribute(key));
-            if values[0] != values[1] {
-                let subject = Subject::new(format!("attribute {}", escape_for_terminal(key)), json!({"attribute": key}));
-                let [a, b] = values.map(text);
-                self.found.push(subject.difference(format_args!("{a} and {b}"), json!({})));
-            }
+            let subject = Subject::new(format!("attribute {}", escape_for_terminal(key)), json!({"attribute": key}));
+            self.found.extend(match (a.attribute(key), b.attribute(key)) {
+                (Some(a), Some(b)) if a != b => Some(subject.difference(format_args!("{} and {}", text(a), text(b)), json!({}))),
+                (Some(_), None) => Some(subject.only_in(Side::First)),
+                (None, Some(_)) => Some(subject.only_in(Side::Second)),
+                _ => None,
+            });
         }
     }
 

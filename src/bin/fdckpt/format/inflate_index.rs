@@ -16,10 +16,7 @@ pub fn print_info(out: &mut TextOutput, index: &Index<'_>) -> io::Result<()> {
     out.field("stream", stream_name(index.format()))?;
     out.field("input", size_with_unit(index.input_size()))?;
     out.field("output", size_with_unit(index.output_size()))?;
-    out.field(
-        "access points",
-        format!("{}, one every {} of output", index.access_point_count(), size_with_unit(index.interval())),
-    )
+    out.field("access points", format!("{}, one every {} of output", index.point_count(), size_with_unit(index.interval())))
 }
 
 pub fn write_json(object: &mut JsonObjectWriter, index: &Index<'_>) -> io::Result<()> {
@@ -28,13 +25,12 @@ pub fn write_json(object: &mut JsonObjectWriter, index: &Index<'_>) -> io::Resul
         "input_size": index.input_size(),
         "output_size": index.output_size(),
         "interval": index.interval(),
-        "point_count": index.access_point_count(),
+        "point_count": index.point_count(),
     }))
 }
 
 pub fn verify(index: &Index<'_>, size: &str) -> Report {
-    let mut report =
-        Report::new(Format::InflateIndex, &format!("{}, {size}", pluralize(index.access_point_count(), "access point")));
+    let mut report = Report::new(Format::InflateIndex, &format!("{}, {size}", pluralize(index.point_count(), "access point")));
     if let Err(error) = index.verify() {
         report.add_issue(Severity::Damage, error.to_string(), json!({}));
     }

@@ -1,5 +1,0 @@
-#ifdef __cplusplus
-}
-#endif
-
-#endif /* FDCKPT_H */
