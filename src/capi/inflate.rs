@@ -10,7 +10,7 @@ use super::fixed_string::FixedString;
 use super::struct_size::{self, Output, growable};
 use super::{ffi, log};
 use crate::error_base::InvalidArgument;
-use crate::inflate::{CHECKPOINT_MAX, DataError, Error, Form, Format, Inflate, Position, Progress, Status};
+use crate::inflate::{CHECKPOINT_MAX, CheckpointEncoding, DataError, Error, Format, Inflate, Position, Progress, Status};
 
 /// Formats of compressed streams.
 #[repr(C)]
@@ -160,7 +160,7 @@ const _: () = {
         index += 1;
     }
     let formats = [FDCKPT_INFLATE_DEFLATE, FDCKPT_INFLATE_DEFLATE64, FDCKPT_INFLATE_ZLIB, FDCKPT_INFLATE_GZIP];
-    let forms = [
+    let encodings = [
         FDCKPT_INFLATE_CHECKPOINT_FULL,
         FDCKPT_INFLATE_CHECKPOINT_COMPACT,
         FDCKPT_INFLATE_CHECKPOINT_DEFLATE64_V0,
@@ -168,7 +168,7 @@ const _: () = {
     ];
     index = 0;
     while index < formats.len() {
-        assert!(formats[index] == Format::ALL[index] as c_int && forms[index] == Form::ALL[index] as c_int);
+        assert!(formats[index] == Format::ALL[index] as c_int && encodings[index] == CheckpointEncoding::ALL[index] as c_int);
         index += 1;
     }
     assert!(FDCKPT_INFLATE_CHECKPOINT_MAX == CHECKPOINT_MAX);
@@ -577,9 +577,9 @@ unsafe fn call_even_if_broken(
     }
 }
 
-fn parse_encoding(encoding: c_int) -> Result<Form, InvalidArgument> {
-    let form = Form::ALL.into_iter().find(|known| *known as c_int == encoding);
-    form.ok_or(InvalidArgument("unknown encoding of a checkpoint"))
+fn parse_encoding(encoding: c_int) -> Result<CheckpointEncoding, InvalidArgument> {
+    let found = CheckpointEncoding::ALL.into_iter().find(|known| *known as c_int == encoding);
+    found.ok_or(InvalidArgument("unknown encoding of a checkpoint"))
 }
 
 /// # Safety
@@ -587,6 +587,6 @@ fn parse_encoding(encoding: c_int) -> Result<Form, InvalidArgument> {
 unsafe fn write_position(out_position: *mut fdckpt_inflate_position_t, at: Position) {
     if !out_position.is_null() {
         // SAFETY: not NULL, so valid for a write (required).
-        unsafe { out_position.write_unaligned(fdckpt_inflate_position_t { in_offset: at.input, out_offset: at.output }) }
+        unsafe { out_position.write_unaligned(fdckpt_inflate_position_t { in_offset: at.in_offset, out_offset: at.out_offset }) }
     }
 }

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use super::ffi;
 use crate::error_base::{InvalidArgument, IoOperation};
-use crate::inflate::{Cursor, Error, Format, Index, InputError};
+use crate::inflate::{Error, Format, Index, IndexCursor, InputError};
 use crate::sys::errno::Errno;
 use crate::sys::fd;
 use crate::sys::mmap::Mmap;
@@ -24,7 +24,7 @@ pub const FDCKPT_UNTIL_EOF: u64 = u64::MAX;
 pub struct fdckpt_inflate_index_t {
     /// Borrows the map, so it is the first field: dropped first.
     index: Index<'static>,
-    cursor: Cursor<FdRange<'static>>,
+    cursor: IndexCursor<FdRange<'static>>,
     _map: Option<Mmap>,
 }
 
@@ -65,7 +65,7 @@ pub extern "C" fn fdckpt_inflate_index_build(
         let output =
             Output { fd: if output_fd == -1 { None } else { Some(ffi::borrow_fd(output_fd)?) }, written: 0, failed: None };
         let (mut input, mut output) = (FdRange::new(fd, start_offset, size)?, output);
-        let index = Index::make(&mut input, &mut output, format, interval).map_err(|failure| match output.failed {
+        let index = Index::try_build(&mut input, &mut output, format, interval).map_err(|failure| match output.failed {
             Some(errno) => IoOperation::Write.failed_at(output.written)(errno).into(),
             None => input.reason(failure),
         })?;
@@ -229,13 +229,13 @@ pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_in
     unsafe { ffi::free(c"fdckpt_inflate_index_free", index) }
 }
 
-fn cursor(index: &Index<'_>, input: FdRange<'static>) -> Result<Cursor<FdRange<'static>>, Error> {
+fn cursor(index: &Index<'_>, input: FdRange<'static>) -> Result<IndexCursor<FdRange<'static>>, Error> {
     let reason = |failure| match failure {
         InputError::Library(error) => error,
         // A range fails only when it is read, which this does not.
         InputError::Input(_) => Error::Internal,
     };
-    Cursor::new(index, input).map_err(reason)
+    IndexCursor::new(index, input).map_err(reason)
 }
 
 /// A range of a file, read by its descriptor.

@@ -1,67 +1,67 @@
-//! The bits of a stream, least significant first.
+//! Bit reader, least significant bit first (RFC 1951, section 3.1.1).
 
-/// A reader of bits over a piece of input. To go back, keep a copy.
+/// Reads bits from a slice of input. A copy saves the position: assigning it back undoes reads.
 #[derive(Clone, Copy)]
-pub(super) struct Bits<'a> {
-    /// What is not in `bits` yet.
-    pub(super) rest: &'a [u8],
-    /// The next bits, the first of them lowest; above `count` zeros.
+pub(super) struct BitReader<'a> {
+    /// Input bytes that are not loaded into `bits` yet.
+    pub(super) input: &'a [u8],
+    /// Loaded bits, the next one lowest; those at and above `bit_count` are 0.
     pub(super) bits: u64,
-    /// How many of them there are, at most 64.
-    pub(super) count: u32,
+    /// Number of loaded bits, at most 64.
+    pub(super) bit_count: u32,
 }
 
-impl<'a> Bits<'a> {
-    pub(super) fn new(rest: &'a [u8]) -> Self {
-        Self { rest, bits: 0, count: 0 }
+impl<'a> BitReader<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self { input, bits: 0, bit_count: 0 }
     }
 
-    /// Begins with the bits of `before` from bit `skip` (less than 8) of its first byte on: at most 64.
-    pub(super) fn after(before: &[u8], skip: u32, rest: &'a [u8]) -> Self {
+    /// Starts at bit `skip` (0 to 7) of `carried`, which `input` follows. At most 64 bits of `carried` may remain.
+    pub(super) fn with_carried(carried: &[u8], skip: u32, input: &'a [u8]) -> Self {
         let mut bits = 0;
-        for (index, &byte) in before.iter().enumerate() {
-            let place = 8 * index as i32 - skip as i32;
-            bits |= if place < 0 { u64::from(byte) >> -place } else { u64::from(byte) << place };
+        for (index, &byte) in carried.iter().enumerate() {
+            let shift = 8 * index as i32 - skip as i32;
+            bits |= if shift < 0 { u64::from(byte) >> -shift } else { u64::from(byte) << shift };
         }
-        Self { rest, bits, count: (8 * before.len() as u32).saturating_sub(skip) }
+        Self { input, bits, bit_count: (8 * carried.len() as u32).saturating_sub(skip) }
     }
 
-    /// Loads whole bytes as far as there is room and input: after that there are at least 57 bits, or all that is left.
+    /// Loads whole bytes until at least 57 bits are loaded or the input ends.
     #[inline]
     pub(super) fn refill(&mut self) {
-        while self.count <= 56 {
-            let Some((&byte, rest)) = self.rest.split_first() else { return };
-            self.bits |= u64::from(byte) << self.count;
-            self.count += 8;
-            self.rest = rest;
+        while self.bit_count <= 56 {
+            let Some((&byte, input)) = self.input.split_first() else { return };
+            self.bits |= u64::from(byte) << self.bit_count;
+            self.bit_count += 8;
+            self.input = input;
         }
     }
 
-    /// Drops bits that are known to be there, less than 64.
+    /// Skips `count` loaded bits, at most 63.
     #[inline]
-    pub(super) fn drop(&mut self, count: u32) {
-        debug_assert!(count <= self.count && count < 64);
+    pub(super) fn consume(&mut self, count: u32) {
+        debug_assert!(count <= self.bit_count && count < 64);
         self.bits >>= count;
-        self.count -= count;
+        self.bit_count -= count;
     }
 
-    /// Takes `count` bits, at most 32; `None` if the input ends before.
+    /// Reads `count` bits, at most 32. Returns `None`, and consumes nothing, if fewer remain.
     #[inline]
-    pub(super) fn take(&mut self, count: u32) -> Option<u32> {
-        if self.count < count {
+    pub(super) fn read_bits(&mut self, count: u32) -> Option<u32> {
+        if self.bit_count < count {
             self.refill();
-            if self.count < count {
+            if self.bit_count < count {
                 return None;
             }
         }
         let value = (self.bits & ((1 << count) - 1)) as u32;
-        self.drop(count);
+        self.consume(count);
         Some(value)
     }
 
-    /// How many bits there are.
-    pub(super) fn left(&self) -> u64 {
-        8 * self.rest.len() as u64 + u64::from(self.count)
+    /// Number of bits from the position to the end of the input.
+    pub(super) fn remaining_bits(&self) -> u64 {
+        8 * self.input.len() as u64 + u64::from(self.bit_count)
     }
 }
 
@@ -70,25 +70,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_come_lowest_first_and_over_the_seam() {
+    fn bits_are_read_lowest_first_across_carried_bytes_and_input() {
         let stream: Vec<u8> = (1..40).map(|byte: u8| byte.wrapping_mul(151)).collect();
-        let bit = |at: usize| u32::from(stream[at / 8] >> (at % 8) & 1);
+        let bit = |offset: usize| u32::from(stream[offset / 8] >> (offset % 8) & 1);
         for split in 0..=9 {
             for skip in 0..8.min(8 * split + 1) {
                 if 8 * split - skip > 64 {
                     continue;
                 }
-                let mut bits = Bits::after(&stream[..split], skip as u32, &stream[split..]);
-                assert_eq!(bits.left(), (8 * stream.len() - skip) as u64);
-                let mut at = skip;
+                let mut reader = BitReader::with_carried(&stream[..split], skip as u32, &stream[split..]);
+                assert_eq!(reader.remaining_bits(), (8 * stream.len() - skip) as u64);
+                let mut offset = skip;
                 for width in [1, 32, 7, 13, 3, 24, 31, 5, 17] {
-                    let expected = (0..width).map(|i| bit(at + i) << i).sum::<u32>();
-                    assert_eq!(bits.take(width as u32), Some(expected), "split {split}, skip {skip}, bit {at}");
-                    at += width;
+                    let expected = (0..width).map(|i| bit(offset + i) << i).sum::<u32>();
+                    assert_eq!(reader.read_bits(width as u32), Some(expected), "split {split}, skip {skip}, bit {offset}");
+                    offset += width;
                 }
             }
         }
-        let mut bits = Bits::new(&[0xa5]);
-        assert_eq!((bits.take(4), bits.take(5), bits.take(4), bits.take(1)), (Some(5), None, Some(0xa), None));
+    }
+
+    #[test]
+    fn incomplete_read_consumes_nothing() {
+        let mut reader = BitReader::new(&[0xa5]);
+        let reads = [4, 5, 4, 1].map(|count| reader.read_bits(count));
+        assert_eq!(reads, [Some(5), None, Some(0xa), None]);
     }
 }

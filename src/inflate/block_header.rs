@@ -1,132 +1,142 @@
-//! Block headers (RFC 1951, 3.2.3 to 3.2.7).
+//! Block headers (RFC 1951, sections 3.2.3 to 3.2.7).
 
-use super::bit_reader::Bits;
+use super::bit_reader::BitReader;
 use super::error::DataError;
-use super::huffman::{END, LITERALS, Lengths, Table};
+use super::huffman::{CodeLengths, DIST_SYMBOLS, END_OF_BLOCK, LITLEN_SYMBOLS, Table};
 
-/// A kind of block. Between blocks it is [`Stored`](Self::Stored), with nothing left of it.
+/// Type of a block (RFC 1951, BTYPE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum BlockKind {
-    /// Stored: uncompressed.
+    /// Stored, without compression. A checkpoint between two blocks has this kind, with no bytes remaining.
     Stored = 0,
-    /// Compressed with fixed codes.
+    /// Compressed with fixed Huffman codes.
     Fixed = 1,
-    /// Compressed with codes of its own.
+    /// Compressed with dynamic Huffman codes, which the block header defines.
     Dynamic = 2,
 }
 
-/// What a header announces.
+/// A parsed block header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Block {
-    /// So many bytes as they are.
-    Stored(u32),
-    Fixed,
-    Dynamic,
+pub(super) struct BlockHeader {
+    /// Whether it is the last block (BFINAL).
+    pub(super) is_last: bool,
+    pub(super) kind: BlockKind,
+    /// Number of bytes of a stored block (LEN); 0 in other blocks.
+    pub(super) stored_len: u32,
 }
 
-/// Reads a block's header, which is at bit `place` of the stream: whether it is the last block, and what it is. Fills `lengths` for a
-/// dynamic block. `None` if the input ends before.
+/// Parses the block header at bit offset `start` of the stream. Fills `code_lengths` if the block is dynamic. Returns
+/// `None` if the input ends inside the header.
 pub(super) fn parse(
-    bits: &mut Bits<'_>,
-    place: u64,
-    lengths: &mut Lengths,
+    reader: &mut BitReader<'_>,
+    start: u64,
+    code_lengths: &mut CodeLengths,
     deflate64: bool,
-) -> Result<Option<(bool, Block)>, DataError> {
-    macro_rules! take {
+) -> Result<Option<BlockHeader>, DataError> {
+    macro_rules! read {
         ($count:expr) => {
-            match bits.take($count) {
+            match reader.read_bits($count) {
                 Some(value) => value,
                 None => return Ok(None),
             }
         };
     }
-    let last = take!(1) != 0;
-    match take!(2) {
+    let is_last = read!(1) != 0;
+    let (kind, stored_len) = match read!(2) {
         0 => {
-            // The rest of the byte is not used.
-            take!(((8 - (place + 3) % 8) % 8) as u32);
-            let size = take!(16);
-            if take!(16) != size ^ 0xffff {
+            // Skip to the next byte boundary; the bits in between are unused.
+            read!(((8 - (start + 3) % 8) % 8) as u32);
+            let len = read!(16);
+            if read!(16) != len ^ 0xffff {
                 return Err(DataError::StoredLength);
             }
-            Ok(Some((last, Block::Stored(size))))
+            (BlockKind::Stored, len)
         }
-        1 => Ok(Some((last, Block::Fixed))),
-        2 => Ok(dynamic(bits, lengths, deflate64)?.then_some((last, Block::Dynamic))),
-        _ => Err(DataError::BlockType),
-    }
+        1 => (BlockKind::Fixed, 0),
+        2 => {
+            if !parse_code_lengths(reader, code_lengths, deflate64)? {
+                return Ok(None);
+            }
+            (BlockKind::Dynamic, 0)
+        }
+        _ => return Err(DataError::BlockType),
+    };
+    Ok(Some(BlockHeader { is_last, kind, stored_len }))
 }
 
-/// Reads the code lengths of a dynamic block; true if all of them are there.
-fn dynamic(bits: &mut Bits<'_>, lengths: &mut Lengths, deflate64: bool) -> Result<bool, DataError> {
-    macro_rules! take {
+/// Parses the code lengths of a dynamic block. Returns false if the input ends before the last one.
+fn parse_code_lengths(reader: &mut BitReader<'_>, code_lengths: &mut CodeLengths, deflate64: bool) -> Result<bool, DataError> {
+    macro_rules! read {
         ($count:expr) => {
-            match bits.take($count) {
+            match reader.read_bits($count) {
                 Some(value) => value as usize,
                 None => return Ok(false),
             }
         };
     }
-    let literals = 257 + take!(5);
-    let distances = 1 + take!(5);
-    // Deflate's symbols beyond these mean nothing. Deflate64 has all 32 distances, and its encoders may count symbols 286 and 287.
-    if !deflate64 && (literals > 286 || distances > 30) {
+    let litlen_count = 257 + read!(5);
+    let dist_count = 1 + read!(5);
+    // Deflate defines no symbols beyond these. Deflate64 uses all 32 distance symbols, and its encoders may count
+    // symbols 286 and 287.
+    if !deflate64 && (litlen_count > 286 || dist_count > 30) {
         return Err(DataError::TooManyCodes);
     }
-    let mut code_lengths = [0; 19];
-    const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-    for symbol in &ORDER[..4 + take!(4)] {
-        code_lengths[*symbol] = take!(3) as u8;
+    let mut precode_lengths = [0; 19];
+    const PRECODE_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+    for symbol in &PRECODE_ORDER[..4 + read!(4)] {
+        precode_lengths[*symbol] = read!(3) as u8;
     }
-    const SYMBOLS: [u32; 19] = {
-        let mut symbols = [0; 19];
+    const PRECODE_ENTRIES: [u32; 19] = {
+        let mut entries = [0; 19];
         let mut symbol = 0;
         while symbol < 19 {
-            symbols[symbol] = (symbol as u32) << 16;
+            entries[symbol] = (symbol as u32) << 16;
             symbol += 1;
         }
-        symbols
+        entries
     };
-    let mut table = Table::<7, 128>::new();
-    // A single code would be let pass, which only makes sense for distances.
-    if code_lengths.iter().filter(|&&length| length != 0).count() < 2 || table.build(&code_lengths, &SYMBOLS, false).is_err() {
+    let mut precode = Table::<7, 128>::new();
+    // `build` accepts a single code, which is valid for distances only.
+    let used = precode_lengths.iter().filter(|&&length| length != 0).count();
+    if used < 2 || precode.build(&precode_lengths, &PRECODE_ENTRIES, false).is_err() {
         return Err(DataError::LengthCodes);
     }
 
-    let mut both = [0u8; LITERALS + 32];
-    let count = literals + distances;
-    let mut at = 0;
-    while at < count {
-        bits.refill();
-        let entry = table.first(bits.bits);
-        if bits.count < entry & 0xff {
+    // Both alphabets are one sequence: a repetition may cross from the first to the second.
+    let mut lengths = [0u8; LITLEN_SYMBOLS + DIST_SYMBOLS];
+    let count = litlen_count + dist_count;
+    let mut filled = 0;
+    while filled < count {
+        reader.refill();
+        let entry = precode.lookup_root(reader.bits);
+        if reader.bit_count < entry & 0xff {
             return Ok(false);
         }
-        bits.drop(entry & 0xff);
+        reader.consume(entry & 0xff);
         let symbol = (entry >> 16) as u8;
         if symbol < 16 {
-            both[at] = symbol;
-            at += 1;
+            lengths[filled] = symbol;
+            filled += 1;
             continue;
         }
         let (value, times) = match symbol {
-            16 if at == 0 => return Err(DataError::NothingToRepeat),
-            16 => (both[at - 1], 3 + take!(2)),
-            17 => (0, 3 + take!(3)),
-            _ => (0, 11 + take!(7)),
+            16 if filled == 0 => return Err(DataError::NothingToRepeat),
+            16 => (lengths[filled - 1], 3 + read!(2)),
+            17 => (0, 3 + read!(3)),
+            _ => (0, 11 + read!(7)),
         };
-        if times > count - at {
+        if times > count - filled {
             return Err(DataError::TooManyLengths);
         }
-        both[at..at + times].fill(value);
-        at += times;
+        lengths[filled..filled + times].fill(value);
+        filled += times;
     }
-    if both[END] == 0 {
+    if lengths[END_OF_BLOCK] == 0 {
         return Err(DataError::NoEndOfBlock);
     }
-    lengths.fill(0);
-    lengths[..literals].copy_from_slice(&both[..literals]);
-    lengths[LITERALS..LITERALS + distances].copy_from_slice(&both[literals..count]);
+    code_lengths.fill(0);
+    code_lengths[..litlen_count].copy_from_slice(&lengths[..litlen_count]);
+    code_lengths[LITLEN_SYMBOLS..LITLEN_SYMBOLS + dist_count].copy_from_slice(&lengths[litlen_count..count]);
     Ok(true)
 }

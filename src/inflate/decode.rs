@@ -1,349 +1,367 @@
-//! The inside of compressed blocks: literals and matches.
+//! Symbols of compressed blocks: literals and matches.
 //!
-//! Two decoders do the same. [`run`] is the fast one: it goes on as long as it need not look whether there is enough input for a symbol or
-//! enough room for a match. [`step`] decodes one symbol, at the edges and wherever something is special.
+//! There are two decoders with the same result. [`decode_fast`] runs as long as no check is needed whether the input
+//! has a whole symbol and the output has space for a whole match. [`decode_symbol`] decodes one symbol near the ends of
+//! the buffers and in special cases.
 
-use super::bit_reader::Bits;
+use super::bit_reader::BitReader;
 use super::error::DataError;
 use super::huffman::{
-    BadCode, DEFLATE, DEFLATE64, DistanceTable, END_OF_BLOCK, FIXED, LITERAL, LITERALS, Lengths, LiteralTable, SECOND, SPECIAL,
+    CodeLengths, CodeSetError, DEFLATE_SYMBOLS, DEFLATE64_SYMBOLS, DistTable, END_OF_BLOCK_FLAG, FIXED_CODE_LENGTHS,
+    LITERAL_FLAG, LITLEN_SYMBOLS, LitLenTable, SPECIAL_FLAG, SUBTABLE_FLAG,
 };
 
-/// The tables of a block.
-pub(super) struct Tables {
-    literals: LiteralTable,
-    distances: DistanceTable,
+/// Decoding tables of a block.
+pub(super) struct CodeTables {
+    litlen: LitLenTable,
+    dist: DistTable,
     deflate64: bool,
-    /// Whether they are those of fixed blocks.
-    fixed: bool,
+    /// Whether they are the tables of the fixed codes.
+    is_fixed: bool,
 }
 
-impl Tables {
+impl CodeTables {
     pub(super) const fn new(deflate64: bool) -> Self {
-        Self { literals: LiteralTable::new(), distances: DistanceTable::new(), deflate64, fixed: false }
+        Self { litlen: LitLenTable::new(), dist: DistTable::new(), deflate64, is_fixed: false }
     }
 
     pub(super) fn deflate64(&self) -> bool {
         self.deflate64
     }
 
-    /// For the code lengths of a dynamic block.
-    pub(super) fn build(&mut self, lengths: &Lengths) -> Result<(), DataError> {
-        let symbols = if self.deflate64 { &DEFLATE64 } else { &DEFLATE };
-        let (literals, distances) = lengths.split_at(LITERALS);
-        self.fixed = false;
-        self.literals.build(literals, &symbols.literals, false).map_err(|bad| match bad {
-            BadCode::Oversubscribed => DataError::LiteralCodesOversubscribed,
-            BadCode::Incomplete => DataError::LiteralCodesIncomplete,
+    /// Builds the tables of a dynamic block.
+    pub(super) fn build(&mut self, code_lengths: &CodeLengths) -> Result<(), DataError> {
+        let symbols = if self.deflate64 { &DEFLATE64_SYMBOLS } else { &DEFLATE_SYMBOLS };
+        let (litlen, dist) = code_lengths.split_at(LITLEN_SYMBOLS);
+        self.is_fixed = false;
+        self.litlen.build(litlen, &symbols.litlen, false).map_err(|error| match error {
+            CodeSetError::Oversubscribed => DataError::LiteralCodesOversubscribed,
+            CodeSetError::Incomplete => DataError::LiteralCodesIncomplete,
         })?;
-        self.distances.build(distances, &symbols.distances, true).map_err(|bad| match bad {
-            BadCode::Oversubscribed => DataError::DistanceCodesOversubscribed,
-            BadCode::Incomplete => DataError::DistanceCodesIncomplete,
+        self.dist.build(dist, &symbols.dist, true).map_err(|error| match error {
+            CodeSetError::Oversubscribed => DataError::DistanceCodesOversubscribed,
+            CodeSetError::Incomplete => DataError::DistanceCodesIncomplete,
         })
     }
 
-    /// For fixed blocks.
+    /// Builds the tables of the fixed codes, unless they are already present.
     pub(super) fn build_fixed(&mut self) {
-        if !self.fixed {
-            let built = self.build(&FIXED);
-            debug_assert!(built.is_ok());
-            self.fixed = true;
+        if !self.is_fixed {
+            let result = self.build(&FIXED_CODE_LENGTHS);
+            debug_assert!(result.is_ok());
+            self.is_fixed = true;
         }
     }
 }
 
-/// What [`step`] did.
+/// Result of [`decode_symbol`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Decoded a symbol.
-    Done,
-    /// Found the code of so many bits that ends the block. It is still there.
+pub(super) enum DecodeOutcome {
+    /// A literal or match was decoded.
+    Decoded,
+    /// The end-of-block code is next. It has this many bits and was not consumed.
     EndOfBlock(u32),
-    /// Nothing: the input ends inside the symbol.
+    /// The input ends inside the symbol. Nothing was consumed.
     NeedsInput,
-    /// Nothing: the symbol makes output, and there is no room for all of it.
-    NeedsRoom,
+    /// The output has no space for the literal or the whole match. Nothing was consumed.
+    NeedsOutput,
 }
 
-/// Room behind the position that [`run`] wants: a few literals, a match of 258 bytes, what is written beyond its end.
-pub(super) const SLACK: usize = 3 + 258 + 32;
+/// Free output in bytes that [`decode_fast`] requires: up to three literals, a match of 258 bytes, and what
+/// [`copy_match_fast`] writes beyond its end.
+pub(super) const OUTPUT_SLACK: usize = 3 + 258 + 32;
 
-/// Input that [`run`] wants: two loads of 8 bytes.
-pub(super) const MARGIN: usize = 16;
+/// Input in bytes that [`decode_fast`] requires: two loads of 8 bytes.
+pub(super) const INPUT_MARGIN: usize = 16;
 
-/// Decodes one symbol into `out` at `*at`, with `out[..*at]` as history. Of `out` as much may be used as the symbol needs, unless `*at` has
-/// reached `limit`. Unless a symbol is decoded, nothing changes; `Err` has what is wrong with it.
-pub(super) fn step(
-    tables: &Tables,
-    bits: &mut Bits<'_>,
+/// Decodes one symbol to `out[*pos..]`; `out[..*pos]` is the history. A symbol is only started if `*pos < limit`, but a
+/// match may extend beyond `limit`, up to the end of `out`. Nothing changes unless the result is
+/// [`DecodeOutcome::Decoded`].
+pub(super) fn decode_symbol(
+    tables: &CodeTables,
+    reader: &mut BitReader<'_>,
     out: &mut [u8],
-    at: &mut usize,
+    pos: &mut usize,
     limit: usize,
-) -> Result<Step, DataError> {
-    let mut ahead = *bits;
+) -> Result<DecodeOutcome, DataError> {
+    let mut ahead = *reader;
     ahead.refill();
-    let mut entry = tables.literals.first(ahead.bits);
-    if entry & SECOND != 0 {
-        if ahead.count < LiteralTable::ROOT as u32 {
-            return Ok(Step::NeedsInput);
+    let mut entry = tables.litlen.lookup_root(ahead.bits);
+    if entry & SUBTABLE_FLAG != 0 {
+        if ahead.bit_count < LitLenTable::ROOT_BITS as u32 {
+            return Ok(DecodeOutcome::NeedsInput);
         }
-        ahead.drop(LiteralTable::ROOT as u32);
-        entry = tables.literals.second(entry, ahead.bits);
+        ahead.consume(LitLenTable::ROOT_BITS as u32);
+        entry = tables.litlen.lookup_subtable(entry, ahead.bits);
     }
-    // With fewer bits than the entry's code has, it was looked up by zeros that are not of the stream.
-    let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
-    if entry & SPECIAL != 0 {
-        if entry & END_OF_BLOCK == 0 {
+    // If fewer bits remain than the entry's code has, the lookup used zeros that are not part of the stream.
+    let Some((base, extra)) = read_entry(&mut ahead, entry) else { return Ok(DecodeOutcome::NeedsInput) };
+    if entry & SPECIAL_FLAG != 0 {
+        if entry & END_OF_BLOCK_FLAG == 0 {
             return Err(DataError::LiteralCode);
         }
-        return Ok(Step::EndOfBlock((bits.left() - ahead.left()) as u32));
+        return Ok(DecodeOutcome::EndOfBlock((reader.remaining_bits() - ahead.remaining_bits()) as u32));
     }
-    if entry & LITERAL != 0 {
-        if *at >= limit {
-            return Ok(Step::NeedsRoom);
+    if entry & LITERAL_FLAG != 0 {
+        if *pos >= limit {
+            return Ok(DecodeOutcome::NeedsOutput);
         }
-        let Some(place) = out.get_mut(*at) else { return Ok(Step::NeedsRoom) };
-        *place = (entry >> 16) as u8;
-        *at += 1;
-        *bits = ahead;
-        return Ok(Step::Done);
+        let Some(byte) = out.get_mut(*pos) else { return Ok(DecodeOutcome::NeedsOutput) };
+        *byte = (entry >> 16) as u8;
+        *pos += 1;
+        *reader = ahead;
+        return Ok(DecodeOutcome::Decoded);
     }
-    let length = (base + taken) as usize;
+    let length = (base + extra) as usize;
 
     ahead.refill();
-    let mut entry = tables.distances.first(ahead.bits);
-    if entry & SECOND != 0 {
-        if ahead.count < DistanceTable::ROOT as u32 {
-            return Ok(Step::NeedsInput);
+    let mut entry = tables.dist.lookup_root(ahead.bits);
+    if entry & SUBTABLE_FLAG != 0 {
+        if ahead.bit_count < DistTable::ROOT_BITS as u32 {
+            return Ok(DecodeOutcome::NeedsInput);
         }
-        ahead.drop(DistanceTable::ROOT as u32);
-        entry = tables.distances.second(entry, ahead.bits);
+        ahead.consume(DistTable::ROOT_BITS as u32);
+        entry = tables.dist.lookup_subtable(entry, ahead.bits);
     }
-    let Some((base, taken)) = take_entry(&mut ahead, entry) else { return Ok(Step::NeedsInput) };
-    if entry & SPECIAL != 0 {
+    let Some((base, extra)) = read_entry(&mut ahead, entry) else { return Ok(DecodeOutcome::NeedsInput) };
+    if entry & SPECIAL_FLAG != 0 {
         return Err(DataError::DistanceCode);
     }
-    let distance = (base + taken) as usize;
-    if distance > *at {
+    let distance = (base + extra) as usize;
+    if distance > *pos {
         return Err(DataError::DistanceTooFar);
     }
-    if *at >= limit || out.len() - *at < length {
-        return Ok(Step::NeedsRoom);
+    if *pos >= limit || out.len() - *pos < length {
+        return Ok(DecodeOutcome::NeedsOutput);
     }
-    copy_careful(out, *at, distance, length);
-    *at += length;
-    *bits = ahead;
-    Ok(Step::Done)
+    copy_match_exact(out, *pos, distance, length);
+    *pos += length;
+    *reader = ahead;
+    Ok(DecodeOutcome::Decoded)
 }
 
-/// Takes the code and the extra bits of an entry: its base, and the value of the extra bits.
-fn take_entry(bits: &mut Bits<'_>, entry: u32) -> Option<(u32, u32)> {
-    let (all, code) = (entry & 0xff, entry >> 8 & 15);
-    if bits.count < all {
+/// Reads the code and the extra bits of an entry. Returns its base value and the value of the extra bits, or `None` if
+/// fewer bits remain.
+fn read_entry(reader: &mut BitReader<'_>, entry: u32) -> Option<(u32, u32)> {
+    let (total_bits, code_length) = (entry & 0xff, entry >> 8 & 15);
+    if reader.bit_count < total_bits {
         return None;
     }
-    let taken = (bits.bits & ((1 << all) - 1)) >> code;
-    bits.drop(all);
-    Some((entry >> 16, taken as u32))
+    let extra = (reader.bits & ((1 << total_bits) - 1)) >> code_length;
+    reader.consume(total_bits);
+    Some((entry >> 16, extra as u32))
 }
 
-/// Copies a match of any length, and nothing beyond it.
-fn copy_careful(out: &mut [u8], at: usize, distance: usize, length: usize) {
+/// Copies a match of any length and writes nothing beyond its end.
+fn copy_match_exact(out: &mut [u8], pos: usize, distance: usize, length: usize) {
     if distance == 1 {
-        let byte = out[at - 1];
-        out[at..at + length].fill(byte);
+        let byte = out[pos - 1];
+        out[pos..pos + length].fill(byte);
         return;
     }
-    // What was copied is a longer piece to copy from: the same bytes over and over.
-    let from = at - distance;
-    let mut done = 0;
-    while done < length {
-        let piece = (distance + done).min(length - done);
-        out.copy_within(from..from + piece, at + done);
-        done += piece;
+    // A match that overlaps its own output repeats `distance` bytes. Each copy lengthens the source of the next one.
+    let from = pos - distance;
+    let mut copied = 0;
+    while copied < length {
+        let count = (distance + copied).min(length - copied);
+        out.copy_within(from..from + count, pos + copied);
+        copied += count;
     }
 }
 
-/// Decodes symbols into `out` from `at` on, with `out[..at]` as history, until something is special or an edge is near: less than
-/// [`MARGIN`] bytes of input, `limit` reached, or less than [`SLACK`] bytes of `out`. Returns the new position.
+/// Decodes symbols to `out[pos..]`; `out[..pos]` is the history. Stops before a special symbol, when `limit` is
+/// reached, or when fewer than [`INPUT_MARGIN`] bytes of input or [`OUTPUT_SLACK`] bytes of `out` remain. Returns the
+/// new position.
 ///
-/// May change bytes of `out` behind that position.
+/// May overwrite bytes of `out` beyond the returned position.
 #[inline(never)]
-pub(super) fn run(tables: &Tables, input: &mut Bits<'_>, out: &mut [u8], mut at: usize, limit: usize) -> usize {
-    let limit = limit.min(out.len().saturating_sub(SLACK));
-    let Bits { mut rest, mut bits, mut count } = *input;
-    if count > 63 || at >= limit || rest.len() < MARGIN {
-        return at;
+pub(super) fn decode_fast(
+    tables: &CodeTables,
+    reader: &mut BitReader<'_>,
+    out: &mut [u8],
+    mut pos: usize,
+    limit: usize,
+) -> usize {
+    let limit = limit.min(out.len().saturating_sub(OUTPUT_SLACK));
+    let BitReader { mut input, mut bits, mut bit_count } = *reader;
+    if bit_count > 63 || pos >= limit || input.len() < INPUT_MARGIN {
+        return pos;
     }
 
-    // Of `count` only the lowest 6 bits mean something in here, as entries are subtracted whole. `bits` has bits beyond it that are right:
-    // loading the same ones again changes nothing.
+    // The loop keeps weaker invariants than `BitReader`, which the last lines of this function restore:
+    // - Only the low 6 bits of `bit_count` are valid. An entry is subtracted as a whole: its low 6 bits are the number
+    //   of bits to consume, the others are not masked off.
+    // - `bits` may contain bits above `bit_count`. They are the bits of `input` that follow, so the next refill ORs
+    //   equal bits.
     macro_rules! refill {
         (else $otherwise:block) => {
-            let Some(next) = rest.first_chunk::<8>() else $otherwise;
-            bits |= u64::from_le_bytes(*next) << (count & 63);
-            rest = &rest[((63 ^ (count & 63)) >> 3) as usize..];
-            count = count & 63 | 56;
+            let Some(next) = input.first_chunk::<8>() else $otherwise;
+            bits |= u64::from_le_bytes(*next) << (bit_count & 63);
+            input = &input[((63 ^ (bit_count & 63)) >> 3) as usize..];
+            bit_count = bit_count & 63 | 56;
         };
     }
-    macro_rules! drop_entry {
+    macro_rules! consume_entry {
         ($entry:ident) => {
             bits >>= $entry & 63;
-            count = count.wrapping_sub($entry);
+            bit_count = bit_count.wrapping_sub($entry);
         };
     }
-    macro_rules! literal {
+    macro_rules! write_literal {
         ($entry:ident) => {
-            out[at] = ($entry >> 16) as u8;
-            at += 1;
-            drop_entry!($entry);
+            out[pos] = ($entry >> 16) as u8;
+            pos += 1;
+            consume_entry!($entry);
         };
     }
 
-    refill!(else { return at });
-    let mut entry = tables.literals.first(bits);
+    refill!(else { return pos });
+    let mut entry = tables.litlen.lookup_root(bits);
     loop {
-        // Here are at least 56 bits, and the entry for the next of them.
-        macro_rules! next {
+        // At this point at least 56 bits are loaded, and `entry` is the entry of the next code.
+        macro_rules! prepare_next {
             () => {
-                if at >= limit || rest.len() < MARGIN {
+                if pos >= limit || input.len() < INPUT_MARGIN {
                     break;
                 }
                 refill!(else { break });
-                entry = tables.literals.first(bits);
+                entry = tables.litlen.lookup_root(bits);
             };
         }
-        if entry & LITERAL != 0 {
-            literal!(entry);
-            entry = tables.literals.first(bits);
-            if entry & LITERAL != 0 {
-                literal!(entry);
-                entry = tables.literals.first(bits);
-                if entry & LITERAL != 0 {
-                    literal!(entry);
-                    next!();
+        if entry & LITERAL_FLAG != 0 {
+            write_literal!(entry);
+            entry = tables.litlen.lookup_root(bits);
+            if entry & LITERAL_FLAG != 0 {
+                write_literal!(entry);
+                entry = tables.litlen.lookup_root(bits);
+                if entry & LITERAL_FLAG != 0 {
+                    write_literal!(entry);
+                    prepare_next!();
                     continue;
                 }
             }
         }
-        // Here are at least 56 - 22 bits: enough for a code with extra bits (of Deflate64's symbol 285: 15 + 16). But the state at this
-        // point must be kept: a symbol that can't be finished here is begun again by `step`.
-        let (kept_rest, kept_bits, kept_count) = (rest, bits, count);
-        macro_rules! leave {
+        // At least 56 - 22 bits are loaded: enough for a code with extra bits (15 + 16 for symbol 285 of Deflate64). A
+        // symbol that cannot be finished here is left to `decode_symbol`, so the state before it is saved.
+        let (saved_input, saved_bits, saved_bit_count) = (input, bits, bit_count);
+        macro_rules! stop_before_symbol {
             () => {{
-                (rest, bits, count) = (kept_rest, kept_bits, kept_count);
+                (input, bits, bit_count) = (saved_input, saved_bits, saved_bit_count);
                 break;
             }};
         }
-        if entry & SPECIAL != 0 {
-            if entry & SECOND == 0 {
+        if entry & SPECIAL_FLAG != 0 {
+            if entry & SUBTABLE_FLAG == 0 {
                 break;
             }
-            bits >>= LiteralTable::ROOT;
-            count = count.wrapping_sub(LiteralTable::ROOT as u32);
-            entry = tables.literals.second(entry, bits);
-            if entry & LITERAL != 0 {
-                literal!(entry);
-                next!();
+            bits >>= LitLenTable::ROOT_BITS;
+            bit_count = bit_count.wrapping_sub(LitLenTable::ROOT_BITS as u32);
+            entry = tables.litlen.lookup_subtable(entry, bits);
+            if entry & LITERAL_FLAG != 0 {
+                write_literal!(entry);
+                prepare_next!();
                 continue;
             }
-            if entry & SPECIAL != 0 {
-                leave!();
+            if entry & SPECIAL_FLAG != 0 {
+                stop_before_symbol!();
             }
         }
         let extra = (bits & ((1u64 << (entry & 63)) - 1)) >> (entry >> 8 & 15);
         let length = (entry >> 16) as usize + extra as usize;
-        drop_entry!(entry);
+        consume_entry!(entry);
 
-        // A distance takes at most 15 + 14 bits.
-        if count & 63 < 29 {
-            refill!(else { leave!() });
+        // A distance code and its extra bits have at most 15 + 14 bits.
+        if bit_count & 63 < 29 {
+            refill!(else { stop_before_symbol!() });
         }
-        let mut far = tables.distances.first(bits);
-        if far & SPECIAL != 0 {
-            if far & SECOND == 0 {
-                leave!();
+        let mut dist_entry = tables.dist.lookup_root(bits);
+        if dist_entry & SPECIAL_FLAG != 0 {
+            if dist_entry & SUBTABLE_FLAG == 0 {
+                stop_before_symbol!();
             }
-            bits >>= DistanceTable::ROOT;
-            count = count.wrapping_sub(DistanceTable::ROOT as u32);
-            far = tables.distances.second(far, bits);
-            if far & SPECIAL != 0 {
-                leave!();
+            bits >>= DistTable::ROOT_BITS;
+            bit_count = bit_count.wrapping_sub(DistTable::ROOT_BITS as u32);
+            dist_entry = tables.dist.lookup_subtable(dist_entry, bits);
+            if dist_entry & SPECIAL_FLAG != 0 {
+                stop_before_symbol!();
             }
         }
-        let extra = (bits & ((1u64 << (far & 63)) - 1)) >> (far >> 8 & 15);
-        let distance = (far >> 16) as usize + extra as usize;
-        drop_entry!(far);
-        if distance > at || length > 258 && length > out.len() - at {
-            leave!();
+        let extra = (bits & ((1u64 << (dist_entry & 63)) - 1)) >> (dist_entry >> 8 & 15);
+        let distance = (dist_entry >> 16) as usize + extra as usize;
+        consume_entry!(dist_entry);
+        if distance > pos || length > 258 && length > out.len() - pos {
+            stop_before_symbol!();
         }
 
-        // The entry that comes next is looked up before the match is copied, which takes a while.
-        let more = at + length < limit && rest.len() >= MARGIN;
+        // The next entry is looked up before the match is copied, so that its load overlaps with the copy.
+        let more = pos + length < limit && input.len() >= INPUT_MARGIN;
         if more {
-            refill!(else { leave!() });
-            entry = tables.literals.first(bits);
+            refill!(else { stop_before_symbol!() });
+            entry = tables.litlen.lookup_root(bits);
         }
         if length > 258 {
-            copy_careful(out, at, distance, length);
+            copy_match_exact(out, pos, distance, length);
         } else {
-            copy(out, at, distance, length);
+            copy_match_fast(out, pos, distance, length);
         }
-        at += length;
+        pos += length;
         if !more {
             break;
         }
     }
-    count &= 63;
-    *input = Bits { rest, bits: bits & ((1 << count) - 1), count };
-    at
+    bit_count &= 63;
+    *reader = BitReader { input, bits: bits & ((1 << bit_count) - 1), bit_count };
+    pos
 }
 
-/// Copies a match of at most 258 bytes, by pieces: up to 31 bytes more may be written.
+/// Copies a match of at most 258 bytes in chunks. Up to 31 bytes beyond its end may be overwritten.
 #[inline(always)]
-fn copy(out: &mut [u8], at: usize, distance: usize, length: usize) {
-    let from = at - distance;
-    if distance >= PIECE {
-        // One piece is enough for most.
-        let mut done = 0;
+fn copy_match_fast(out: &mut [u8], pos: usize, distance: usize, length: usize) {
+    let from = pos - distance;
+    if distance >= MATCH_CHUNK {
+        // One chunk is enough for most matches.
+        let mut copied = 0;
         loop {
-            copy_piece::<PIECE>(out, from + done, at + done);
-            done += PIECE;
-            if done >= length {
+            copy_match_chunk::<MATCH_CHUNK>(out, from + copied, pos + copied);
+            copied += MATCH_CHUNK;
+            if copied >= length {
                 break;
             }
         }
     } else if distance == 1 {
         let byte = out[from];
-        out[at..][..PIECE].fill(byte);
-        let mut done = PIECE;
-        while done < length {
-            out[at + done..][..PIECE].fill(byte);
-            done += PIECE;
+        out[pos..][..MATCH_CHUNK].fill(byte);
+        let mut copied = MATCH_CHUNK;
+        while copied < length {
+            out[pos + copied..][..MATCH_CHUNK].fill(byte);
+            copied += MATCH_CHUNK;
         }
     } else {
-        for place in at..at + 16 {
-            out[place] = out[place - distance];
+        for index in pos..pos + 16 {
+            out[index] = out[index - distance];
         }
         if length > 16 {
-            // The same bytes over and over: as well from some repetitions before, so that pieces don't overlap.
-            let before = distance * 8usize.div_ceil(distance);
-            let mut done = 16;
-            while done < length {
-                copy_piece::<8>(out, at + done - before, at + done);
-                done += 8;
+            // The output repeats every `distance` bytes. A source several periods back does not overlap with its
+            // destination.
+            let period = distance * 8usize.div_ceil(distance);
+            let mut copied = 16;
+            while copied < length {
+                copy_match_chunk::<8>(out, pos + copied - period, pos + copied);
+                copied += 8;
             }
         }
     }
 }
 
-const PIECE: usize = 32;
+/// Number of bytes that [`copy_match_fast`] copies at once.
+const MATCH_CHUNK: usize = 32;
 
+/// Copies `SIZE` bytes from `from` to `to`. The destination must not begin before the source ends.
 #[inline(always)]
-fn copy_piece<const SIZE: usize>(out: &mut [u8], from: usize, to: usize) {
-    let (history, room) = out.split_at_mut(to);
-    if let (Some(piece), Some(place)) = (history[from..].first_chunk::<SIZE>(), room.first_chunk_mut::<SIZE>()) {
-        *place = *piece;
+fn copy_match_chunk<const SIZE: usize>(out: &mut [u8], from: usize, to: usize) {
+    let (history, free) = out.split_at_mut(to);
+    if let (Some(source), Some(target)) = (history[from..].first_chunk::<SIZE>(), free.first_chunk_mut::<SIZE>()) {
+        *target = *source;
     }
 }
 
@@ -352,18 +370,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_ways_of_copying_do_the_same() {
+    fn fast_and_exact_copies_match_bytewise_copy() {
         for distance in 1..70 {
             for length in 3..=258 {
-                let mut out: Vec<u8> = (0..100 + 258 + 32).map(|i| (i * 7) as u8).collect();
-                let (mut careful, mut naive) = (out.clone(), out.clone());
-                for place in 100..100 + length {
-                    naive[place] = naive[place - distance];
+                let mut fast: Vec<u8> = (0..100 + 258 + 32).map(|i| (i * 7) as u8).collect();
+                let (mut exact, mut naive) = (fast.clone(), fast.clone());
+                for index in 100..100 + length {
+                    naive[index] = naive[index - distance];
                 }
-                copy(&mut out, 100, distance, length);
-                copy_careful(&mut careful, 100, distance, length);
-                assert_eq!(out[..100 + length], naive[..100 + length], "{distance} {length}");
-                assert_eq!(careful, naive, "{distance} {length}");
+                copy_match_fast(&mut fast, 100, distance, length);
+                copy_match_exact(&mut exact, 100, distance, length);
+                assert_eq!(fast[..100 + length], naive[..100 + length], "{distance} {length}");
+                assert_eq!(exact, naive, "{distance} {length}");
             }
         }
     }

@@ -1,160 +1,190 @@
-//! The engine: raw Deflate and Deflate64, in pieces of any size.
+//! Decoder of raw Deflate and Deflate64 streams, with input and output in pieces of any size.
 //!
-//! A stream is a run of *elements*: block headers (with all code lengths), the lengths and the bytes of stored blocks, and symbols. An
-//! element is decoded whole or not at all. Where the input ends inside of one, its bytes so far are *carried* over to the next call; so
-//! there is no state of half an element, and the position is always a bit between two of them.
+//! A stream consists of *elements*: block headers (including LEN or all code lengths), bytes of stored blocks, and
+//! symbols. An element is decoded as a whole or not at all. If the input ends inside an element, its bytes so far are
+//! *carried* to the next call. So there is no state inside an element, and the position is always a bit offset between
+//! two of them.
 //!
-//! Output goes into the [`Window`], and from there to the caller. Where there is much room, and the caller's buffer has all the history
-//! that matches can refer to, it goes there directly.
+//! Output goes to the [`Window`] and from there to the caller. If the caller's buffer is large enough and contains the
+//! whole history, output is written to it directly and the window is updated at the end of the call.
 
-use super::bit_reader::Bits;
-use super::block_header::{self, Block, BlockKind};
-use super::decode::{self, MARGIN, SLACK, Step, Tables};
+use super::bit_reader::BitReader;
+use super::block_header::{self, BlockKind};
+use super::decode::{self, CodeTables, DecodeOutcome, INPUT_MARGIN, OUTPUT_SLACK};
 use super::error::{DataError, Error};
-use super::huffman::{DISTANCES, LITERALS, Lengths};
+use super::huffman::{CodeLengths, DIST_SYMBOLS, LITLEN_SYMBOLS};
 use super::progress::{Progress, Status};
-use super::window::{HISTORY, Window};
+use super::window::{HISTORY_SIZE, Window};
 
-/// Bytes of an unfinished element: the longest is a dynamic block's header, 17 bits, 19 times 3 and 320 times 7, and the bits before.
+/// Maximum number of carried bytes. The longest element is the header of a dynamic block: up to 7 bits before it in the
+/// same byte, then 17 + 19 * 3 + 320 * 7 bits.
 pub(super) const CARRY_MAX: usize = 320;
 
 /// What comes next in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// A block's header.
-    Header,
-    /// So many bytes of a stored block, at least one.
+enum State {
+    /// A block header.
+    BlockHeader,
+    /// This many bytes of a stored block, at least one.
     Stored(u32),
     /// A symbol of a compressed block.
-    Codes,
+    Symbols,
     /// Nothing: the last block has ended.
     Done,
-    /// Nothing: there was an error.
+    /// Nothing: an earlier call failed.
     Failed(Error),
 }
 
-/// A position between two elements, with what is needed to go on from there.
+/// Position between two elements, with the state of the block that is needed to resume there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// How many bits of the stream are before it.
-    pub(super) bit: u64,
-    /// The bits of the byte in which it lies that are not before it, as a number; 0 where a byte begins.
-    pub(super) rest: u8,
+pub(super) struct ResumePoint {
+    /// Offset in bits in the stream.
+    pub(super) bit_offset: u64,
+    /// The bits of the byte at `bit_offset` from that bit on, moved to the lowest bit; 0 at a byte boundary.
+    pub(super) partial_byte: u8,
     pub(super) kind: BlockKind,
-    pub(super) last: bool,
-    /// Of a stored block, how many bytes of it are to come. 0: a block's header is next, or nothing if it was the last block.
-    pub(super) stored: u32,
+    pub(super) is_last: bool,
+    /// Number of bytes of a stored block not yet copied. If 0, a block header follows, or nothing after the last block.
+    pub(super) stored_remaining: u32,
 }
 
-/// Which of the positions that there are to choose from.
+/// Which position [`Decoder::resume_point`] returns. An event is a literal, a match, the header of a stored block, or
+/// copied bytes of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum At {
-    /// That after the last event, as the blob without version has it: a symbol, a stored block's lengths or bytes.
-    Event,
-    /// The same, but the end of a block is an event too, as the blob 0x1001 has it.
-    EventOrEnd,
-    /// Where the decoder is.
-    Here,
+pub(super) enum ResumeAt {
+    /// After the last event, as stored by the unversioned layout of crate deflate64.
+    LastEvent,
+    /// The same, but the end of a block is also an event, as in layout 0x1001.
+    LastEventOrBlockEnd,
+    /// The current position.
+    Current,
 }
 
-pub(super) struct Engine {
-    tables: Tables,
+/// State from which a decoder resumes: the content of a checkpoint.
+pub(super) struct Snapshot<'a> {
+    pub(super) point: ResumePoint,
+    /// Code lengths of the block, if it is dynamic.
+    pub(super) code_lengths: &'a CodeLengths,
+    /// Number of bytes of output, read by the caller or not.
+    pub(super) bytes_produced: u64,
+    /// The last output.
+    pub(super) window: &'a [u8],
+    /// Number of bytes at the end of `window` that the caller has not read yet.
+    pub(super) unread_len: usize,
+    /// Consumed bytes of the stream from the first byte boundary at or after `point`.
+    pub(super) read_ahead: &'a [u8],
+}
+
+pub(super) struct Decoder {
+    tables: CodeTables,
     window: Window,
-    /// All output so far.
-    written: u64,
+    /// Number of bytes of output so far, read by the caller or not.
+    bytes_produced: u64,
     state: State,
-    /// The position in the stream.
-    bit: u64,
-    /// The bytes from that in which `bit` lies on that were taken from the caller already.
+    /// Position in the stream in bits.
+    bit_offset: u64,
+    /// Consumed input from the byte of `bit_offset` on.
     carry: [u8; CARRY_MAX],
-    carried: usize,
-    /// The block that `state` is about, or the one that ended.
-    kind: BlockKind,
-    last: bool,
-    lengths: Lengths,
-    /// Where the block's first symbol is: there, its first event is still to come.
+    /// Number of valid bytes in `carry`.
+    carry_len: usize,
+    /// The current block, or the last one that ended.
+    block_kind: BlockKind,
+    is_last_block: bool,
+    code_lengths: CodeLengths,
+    /// Position of the first symbol of the block. At that position the block has no event yet.
     first_symbol: u64,
-    /// The last event before this block, and the code lengths that held then; none at the start.
-    event: Option<Place>,
-    event_lengths: Lengths,
-    /// Where the block's header is.
-    header: Place,
+    /// Position of the last event before the current block. `None` at the start of the stream.
+    last_event: Option<ResumePoint>,
+    /// Code lengths at `last_event`.
+    last_event_code_lengths: CodeLengths,
+    /// Position before the header of the current block.
+    block_start: ResumePoint,
 }
 
-const START: Place = Place { bit: 0, rest: 0, kind: BlockKind::Stored, last: false, stored: 0 };
+const STREAM_START: ResumePoint =
+    ResumePoint { bit_offset: 0, partial_byte: 0, kind: BlockKind::Stored, is_last: false, stored_remaining: 0 };
 
-impl Engine {
+impl Decoder {
     pub(super) fn new(deflate64: bool) -> Self {
         Self {
-            tables: Tables::new(deflate64),
+            tables: CodeTables::new(deflate64),
             window: Window::default(),
-            written: 0,
-            state: State::Header,
-            bit: 0,
+            bytes_produced: 0,
+            state: State::BlockHeader,
+            bit_offset: 0,
             carry: [0; CARRY_MAX],
-            carried: 0,
-            kind: BlockKind::Stored,
-            last: false,
-            lengths: [0; _],
+            carry_len: 0,
+            block_kind: BlockKind::Stored,
+            is_last_block: false,
+            code_lengths: [0; _],
             first_symbol: 0,
-            event: None,
-            event_lengths: [0; _],
-            header: START,
+            last_event: None,
+            last_event_code_lengths: [0; _],
+            block_start: STREAM_START,
         }
     }
 
-    /// Back to the start of a stream. The memory of the window stays.
+    /// Returns to the start of a stream. The memory of the window is kept.
     pub(super) fn reset(&mut self) {
-        // Can't fail: nothing is to be kept.
+        // Cannot fail: an empty window needs no memory.
         _ = self.window.restore(0, &[], 0);
-        (self.written, self.state, self.bit, self.carried) = (0, State::Header, 0, 0);
-        (self.kind, self.last, self.event, self.header) = (BlockKind::Stored, false, None, START);
+        (self.bytes_produced, self.state, self.bit_offset, self.carry_len) = (0, State::BlockHeader, 0, 0);
+        (self.block_kind, self.is_last_block) = (BlockKind::Stored, false);
+        (self.last_event, self.block_start) = (None, STREAM_START);
     }
 
     pub(super) fn deflate64(&self) -> bool {
         self.tables.deflate64()
     }
 
-    /// How many bytes of the stream were taken from the caller.
-    pub(super) fn taken(&self) -> u64 {
-        self.bit / 8 + self.carried as u64
+    /// Number of bytes of the stream consumed, including carried ones.
+    pub(super) fn bytes_consumed(&self) -> u64 {
+        self.bit_offset / 8 + self.carry_len as u64
     }
 
     pub(super) fn window(&self) -> &Window {
         &self.window
     }
 
-    pub(super) fn written(&self) -> u64 {
-        self.written
+    /// Number of bytes of output so far, read by the caller or not.
+    pub(super) fn bytes_produced(&self) -> u64 {
+        self.bytes_produced
     }
 
-    /// The bytes that were taken from the caller beyond the byte boundary after [`At::Here`].
-    pub(super) fn ahead(&self) -> &[u8] {
-        let partial = usize::from(!self.bit.is_multiple_of(8)).min(self.carried);
-        &self.carry[partial..self.carried]
+    /// Returns the consumed bytes from the first byte boundary at or after the current position.
+    pub(super) fn read_ahead(&self) -> &[u8] {
+        let partial = usize::from(!self.bit_offset.is_multiple_of(8)).min(self.carry_len);
+        &self.carry[partial..self.carry_len]
     }
 
-    /// Takes input and gives output, as far as both go.
-    pub(super) fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
-        let begin = self.taken();
-        let mut pass = Pass { end: begin + input.len() as u64, input, output, produced: 0, behind: false, no_direct: false };
-        let skip = (self.bit % 8) as u32;
-        let (bits, result) = if 8 * self.carried <= 64 + skip as usize {
-            let mut bits = Bits::after(&self.carry[..self.carried], skip, input);
-            let result = self.elements(&mut bits, &mut pass);
-            (bits, result)
-        } else {
-            self.finish_header(&mut pass)
+    /// Decompresses until the input or the space for output is used up, or the stream ends.
+    pub(super) fn decompress(&mut self, input: &[u8], output: &mut [u8]) -> Progress {
+        let start = self.bytes_consumed();
+        let mut call = Call {
+            input_end: start + input.len() as u64,
+            input,
+            output,
+            produced: 0,
+            window_is_stale: false,
+            match_does_not_fit: false,
         };
-        let produced = pass.produced;
-        if pass.behind {
-            self.window.replace(&pass.output[..produced]);
+        let skip = (self.bit_offset % 8) as u32;
+        let (reader, result) = if 8 * self.carry_len <= 64 + skip as usize {
+            let mut reader = BitReader::with_carried(&self.carry[..self.carry_len], skip, input);
+            let result = self.decode_elements(&mut reader, &mut call);
+            (reader, result)
+        } else {
+            self.decode_carried_header(&mut call)
+        };
+        let produced = call.produced;
+        if call.window_is_stale {
+            self.window.set_history(&call.output[..produced]);
         }
 
-        let place = pass.end * 8 - bits.left();
-        let taken = if result == Ok(Status::NeedsInput) { pass.end } else { place.div_ceil(8).max(begin) };
-        match self.keep(place, begin, taken, input) {
-            Ok(()) => Progress { consumed: (taken - begin) as usize, produced, result },
+        let bit_offset = call.bit_offset(&reader);
+        let end = if result == Ok(Status::NeedsInput) { call.input_end } else { bit_offset.div_ceil(8).max(start) };
+        match self.move_to(bit_offset, start, end, input) {
+            Ok(()) => Progress { consumed: (end - start) as usize, produced, result },
             Err(error) => {
                 self.state = State::Failed(error);
                 Progress { consumed: 0, produced, result: Err(error) }
@@ -162,334 +192,373 @@ impl Engine {
         }
     }
 
-    /// Moves to the position `bit`, and carries the bytes from there to `taken`. The input's first byte is the stream's byte `begin`.
-    fn keep(&mut self, bit: u64, begin: u64, taken: u64, input: &[u8]) -> Result<(), Error> {
-        let first = bit / 8;
-        let old = begin.saturating_sub(first) as usize;
-        let (from, to) = (first.saturating_sub(begin) as usize, (taken - begin) as usize);
+    /// Moves to `bit_offset` and carries the bytes of the stream from there to byte `end`. `input` begins at byte
+    /// `start` of the stream.
+    fn move_to(&mut self, bit_offset: u64, start: u64, end: u64, input: &[u8]) -> Result<(), Error> {
+        let first = bit_offset / 8;
+        let old_len = start.saturating_sub(first) as usize;
+        let (from, to) = (first.saturating_sub(start) as usize, (end - start) as usize);
         let new = input.get(from..to.max(from)).ok_or(Error::Internal)?;
-        let old_from = self.carried.checked_sub(old).ok_or(Error::Internal)?;
-        let place = self.carry.get_mut(..old + new.len()).ok_or(Error::Internal)?;
-        place.copy_within(old_from.min(place.len()).., 0);
-        place[old..].copy_from_slice(new);
-        (self.bit, self.carried) = (bit, place.len());
+        let old_from = self.carry_len.checked_sub(old_len).ok_or(Error::Internal)?;
+        let carry = self.carry.get_mut(..old_len + new.len()).ok_or(Error::Internal)?;
+        carry.copy_within(old_from.min(carry.len()).., 0);
+        carry[old_len..].copy_from_slice(new);
+        (self.bit_offset, self.carry_len) = (bit_offset, carry.len());
         Ok(())
     }
 
-    /// With the header of which a part is carried, and which is too long to be loaded at once.
-    fn finish_header<'a>(&mut self, pass: &mut Pass<'a, '_>) -> (Bits<'a>, Result<Status, Error>) {
+    /// Decodes the carried block header, which is too long for the bit buffer, then the elements after it. Returns the
+    /// reader at the new position.
+    fn decode_carried_header<'a>(&mut self, call: &mut Call<'a, '_>) -> (BitReader<'a>, Result<Status, Error>) {
         let mut joined = [0; 2 * CARRY_MAX];
-        let (old, new) = joined.split_at_mut(self.carried);
-        old.copy_from_slice(&self.carry[..self.carried]);
-        let count = new.len().min(pass.input.len());
-        new[..count].copy_from_slice(&pass.input[..count]);
-        let joined = &joined[..self.carried + count];
+        let (old, new) = joined.split_at_mut(self.carry_len);
+        old.copy_from_slice(&self.carry[..self.carry_len]);
+        let count = new.len().min(call.input.len());
+        new[..count].copy_from_slice(&call.input[..count]);
+        let joined = &joined[..self.carry_len + count];
 
-        let carried = 8 * self.carried as u32 - (self.bit % 8) as u32;
-        let mut bits = Bits::new(joined);
-        _ = bits.take((self.bit % 8) as u32);
-        let end = self.bit / 8 + joined.len() as u64;
+        let carried_bits = 8 * self.carry_len as u32 - (self.bit_offset % 8) as u32;
+        let mut joined_reader = BitReader::new(joined);
+        _ = joined_reader.read_bits((self.bit_offset % 8) as u32);
+        let joined_end = self.bit_offset / 8 + joined.len() as u64;
         let result = match self.state {
-            State::Header => self.block_header(&mut bits, end),
+            State::BlockHeader => self.read_block_header(&mut joined_reader, joined_end),
             _ => Err(Error::Internal),
         };
-        // The same position in the input alone. It lies there, since what was carried was not enough; but for errors.
-        let place = end * 8 - bits.left();
-        let into = place.saturating_sub(8 * (pass.end - pass.input.len() as u64));
-        let mut bits = Bits::new(pass.input.get((into / 8) as usize..).unwrap_or_default());
-        _ = bits.take((into % 8) as u32);
+        // The header ends in the input, because the carried part was not enough; unless there is an error.
+        let bit_offset = joined_end * 8 - joined_reader.remaining_bits();
+        let input_bit = bit_offset.saturating_sub(8 * (call.input_end - call.input.len() as u64));
+        let mut reader = BitReader::new(call.input.get((input_bit / 8) as usize..).unwrap_or_default());
+        _ = reader.read_bits((input_bit % 8) as u32);
+        // If nothing was consumed, only the position of the returned reader is used, not its bits.
+        let unchanged = BitReader { input: call.input, bits: 0, bit_count: carried_bits };
         match result {
             Ok(true) => {
-                let result = self.elements(&mut bits, pass);
-                (bits, result)
+                let result = self.decode_elements(&mut reader, call);
+                (reader, result)
             }
-            // Nothing was taken; what counts is the position alone.
-            Ok(false) => (Bits { rest: pass.input, bits: 0, count: carried }, Ok(Status::NeedsInput)),
-            Err(error) => (Bits { rest: pass.input, bits: 0, count: carried }, Err(error)),
+            Ok(false) => (unchanged, Ok(Status::NeedsInput)),
+            Err(error) => (unchanged, Err(error)),
         }
     }
 
-    /// Goes from element to element.
-    fn elements<'a>(&mut self, bits: &mut Bits<'a>, pass: &mut Pass<'a, '_>) -> Result<Status, Error> {
+    /// Decodes elements until the call ends.
+    fn decode_elements<'a>(&mut self, reader: &mut BitReader<'a>, call: &mut Call<'a, '_>) -> Result<Status, Error> {
         loop {
-            pass.produced += self.window.drain(&mut pass.output[pass.produced..]);
-            if self.window.unread() > 0 {
+            call.produced += self.window.read(&mut call.output[call.produced..]);
+            if self.window.unread_len() > 0 {
                 return Ok(Status::NeedsOutput);
             }
-            let paused = match self.state {
-                State::Header => {
-                    if self.block_header(bits, pass.end)? {
+            let status = match self.state {
+                State::BlockHeader => {
+                    if self.read_block_header(reader, call.input_end)? {
                         None
                     } else {
                         Some(Status::NeedsInput)
                     }
                 }
-                State::Stored(left) => self.stored(left, bits, pass)?,
-                State::Codes => self.codes(bits, pass)?,
+                State::Stored(remaining) => self.copy_stored(remaining, reader, call)?,
+                State::Symbols => self.decode_symbols(reader, call)?,
                 State::Done => Some(Status::Done),
                 State::Failed(error) => return Err(error),
             };
-            if let Some(status) = paused {
+            if let Some(status) = status {
                 return Ok(status);
             }
         }
     }
 
-    fn fail(&mut self, fault: DataError, bit: u64) -> Error {
-        let error = Error::Corrupt { error: fault, bit };
+    fn fail(&mut self, error: DataError, bit: u64) -> Error {
+        let error = Error::Corrupt { error, bit };
         self.state = State::Failed(error);
         error
     }
 
-    /// Takes a block's header, if all of it is there: true.
-    fn block_header(&mut self, bits: &mut Bits<'_>, end: u64) -> Result<bool, Error> {
-        let place = end * 8 - bits.left();
-        let mut ahead = *bits;
-        let mut lengths = [0; LITERALS + DISTANCES];
-        let header =
-            block_header::parse(&mut ahead, place, &mut lengths, self.deflate64()).map_err(|fault| self.fail(fault, place))?;
-        let Some((last, block)) = header else { return Ok(false) };
-        let before = Place { bit: place, rest: rest_of_byte(bits, place), kind: BlockKind::Stored, last: self.last, stored: 0 };
-        self.state = match block {
-            Block::Stored(0) => State::Header,
-            Block::Stored(size) => State::Stored(size),
-            Block::Fixed => {
+    /// Reads a block header. Returns false, and consumes nothing, if the input ends inside it, at byte `input_end` of
+    /// the stream.
+    fn read_block_header(&mut self, reader: &mut BitReader<'_>, input_end: u64) -> Result<bool, Error> {
+        let start = input_end * 8 - reader.remaining_bits();
+        let mut ahead = *reader;
+        let mut code_lengths = [0; LITLEN_SYMBOLS + DIST_SYMBOLS];
+        let header = block_header::parse(&mut ahead, start, &mut code_lengths, self.deflate64())
+            .map_err(|error| self.fail(error, start))?;
+        let Some(header) = header else { return Ok(false) };
+        let block_start = ResumePoint {
+            bit_offset: start,
+            partial_byte: partial_byte(reader, start),
+            kind: BlockKind::Stored,
+            is_last: self.is_last_block,
+            stored_remaining: 0,
+        };
+        self.state = match header.kind {
+            BlockKind::Stored if header.stored_len == 0 => State::BlockHeader,
+            BlockKind::Stored => State::Stored(header.stored_len),
+            BlockKind::Fixed => {
                 self.tables.build_fixed();
-                State::Codes
+                State::Symbols
             }
-            Block::Dynamic => {
-                self.tables.build(&lengths).map_err(|fault| self.fail(fault, place))?;
-                self.lengths = lengths;
-                State::Codes
+            BlockKind::Dynamic => {
+                self.tables.build(&code_lengths).map_err(|error| self.fail(error, start))?;
+                self.code_lengths = code_lengths;
+                State::Symbols
             }
         };
-        *bits = ahead;
-        self.header = before;
-        self.last = last;
-        self.first_symbol = end * 8 - bits.left();
-        self.kind = match block {
-            Block::Stored(_) => BlockKind::Stored,
-            Block::Fixed => BlockKind::Fixed,
-            Block::Dynamic => BlockKind::Dynamic,
-        };
-        if block == Block::Stored(0) {
-            self.end_stored(self.first_symbol);
+        *reader = ahead;
+        self.block_start = block_start;
+        self.is_last_block = header.is_last;
+        self.first_symbol = input_end * 8 - reader.remaining_bits();
+        self.block_kind = header.kind;
+        if header.kind == BlockKind::Stored && header.stored_len == 0 {
+            self.end_stored_block(self.first_symbol);
         }
         Ok(true)
     }
 
-    /// A stored block has ended, which is an event.
-    fn end_stored(&mut self, bit: u64) {
-        self.event = Some(Place { bit, rest: 0, kind: BlockKind::Stored, last: self.last, stored: 0 });
-        self.state = if self.last { State::Done } else { State::Header };
+    /// Ends a stored block, which is an event.
+    fn end_stored_block(&mut self, bit_offset: u64) {
+        self.last_event = Some(ResumePoint {
+            bit_offset,
+            partial_byte: 0,
+            kind: BlockKind::Stored,
+            is_last: self.is_last_block,
+            stored_remaining: 0,
+        });
+        self.state = if self.is_last_block { State::Done } else { State::BlockHeader };
     }
 
-    fn stored<'a>(&mut self, left: u32, bits: &mut Bits<'a>, pass: &mut Pass<'a, '_>) -> Result<Option<Status>, Error> {
-        // Whole bytes were loaded ahead: they are input again.
-        let from = pass.input.len().checked_sub(bits.rest.len() + bits.count as usize / 8).ok_or(Error::Internal)?;
-        *bits = Bits::new(&pass.input[from..]);
-        let space = pass.output.len() - pass.produced;
+    /// Copies bytes of a stored block. Returns a status if the call ends.
+    fn copy_stored<'a>(
+        &mut self,
+        remaining: u32,
+        reader: &mut BitReader<'a>,
+        call: &mut Call<'a, '_>,
+    ) -> Result<Option<Status>, Error> {
+        // Give the whole bytes in the bit buffer back to the input.
+        let from = call.input.len().checked_sub(reader.input.len() + reader.bit_count as usize / 8).ok_or(Error::Internal)?;
+        *reader = BitReader::new(&call.input[from..]);
+        let space = call.output.len() - call.produced;
         if space == 0 {
             return Ok(Some(Status::NeedsOutput));
         }
-        if bits.rest.is_empty() {
+        if reader.input.is_empty() {
             return Ok(Some(Status::NeedsInput));
         }
-        let mut count = bits.rest.len().min(left as usize).min(space);
-        if self.may_write_directly(pass)? {
-            pass.output[pass.produced..][..count].copy_from_slice(&bits.rest[..count]);
-            pass.produced += count;
+        let mut count = reader.input.len().min(remaining as usize).min(space);
+        if self.start_direct_output(call)? {
+            call.output[call.produced..][..count].copy_from_slice(&reader.input[..count]);
+            call.produced += count;
         } else {
-            self.catch_up(pass);
-            self.window.make_room(self.deflate64())?;
-            let (memory, at) = self.window.room();
-            count = count.min(memory.len() - at);
-            memory[at..][..count].copy_from_slice(&bits.rest[..count]);
-            self.window.advance(at + count);
+            self.sync_window(call);
+            self.window.reserve_match(self.deflate64())?;
+            let (buffer, pos) = self.window.buffer_mut();
+            count = count.min(buffer.len() - pos);
+            buffer[pos..][..count].copy_from_slice(&reader.input[..count]);
+            self.window.advance_to(pos + count);
         }
-        self.written += count as u64;
-        bits.rest = &bits.rest[count..];
-        let left = left - count as u32;
-        self.state = State::Stored(left);
-        if left == 0 {
-            self.end_stored(pass.end * 8 - bits.left());
+        self.bytes_produced += count as u64;
+        reader.input = &reader.input[count..];
+        let remaining = remaining - count as u32;
+        self.state = State::Stored(remaining);
+        if remaining == 0 {
+            self.end_stored_block(call.bit_offset(reader));
         }
         Ok(None)
     }
 
-    fn codes(&mut self, bits: &mut Bits<'_>, pass: &mut Pass<'_, '_>) -> Result<Option<Status>, Error> {
+    /// Decodes symbols of a compressed block. Returns a status if the call ends.
+    fn decode_symbols(&mut self, reader: &mut BitReader<'_>, call: &mut Call<'_, '_>) -> Result<Option<Status>, Error> {
         let result;
-        if self.may_write_directly(pass)? {
-            let before = pass.produced;
-            let limit = pass.output.len();
-            result = codes(&self.tables, bits, pass.output, &mut pass.produced, limit);
-            self.written += (pass.produced - before) as u64;
-            if result == Ok(Step::NeedsRoom) {
-                pass.no_direct = true;
+        if self.start_direct_output(call)? {
+            let before = call.produced;
+            let limit = call.output.len();
+            result = decode_block(&self.tables, reader, call.output, &mut call.produced, limit);
+            self.bytes_produced += (call.produced - before) as u64;
+            if result == Ok(DecodeOutcome::NeedsOutput) {
+                call.match_does_not_fit = true;
             }
         } else {
-            self.catch_up(pass);
-            self.window.make_room(self.deflate64())?;
-            let (memory, before) = self.window.room();
-            let (mut at, limit) = (before, before + (pass.output.len() - pass.produced));
-            result = codes(&self.tables, bits, memory, &mut at, limit);
-            self.window.advance(at);
-            self.written += (at - before) as u64;
-            pass.produced += self.window.drain(&mut pass.output[pass.produced..]);
+            self.sync_window(call);
+            self.window.reserve_match(self.deflate64())?;
+            let (buffer, before) = self.window.buffer_mut();
+            let (mut pos, limit) = (before, before + (call.output.len() - call.produced));
+            result = decode_block(&self.tables, reader, buffer, &mut pos, limit);
+            self.window.advance_to(pos);
+            self.bytes_produced += (pos - before) as u64;
+            call.produced += self.window.read(&mut call.output[call.produced..]);
         }
-        let bit = pass.end * 8 - bits.left();
+        let bit_offset = call.bit_offset(reader);
+        let has_unread = self.window.unread_len() > 0;
         match result {
-            Ok(Step::EndOfBlock(width)) => {
-                if bit != self.first_symbol {
-                    let (kind, last) = (self.kind, self.last);
-                    self.event = Some(Place { bit, rest: rest_of_byte(bits, bit), kind, last, stored: 0 });
-                    self.event_lengths = self.lengths;
+            Ok(DecodeOutcome::EndOfBlock(code_length)) => {
+                if bit_offset != self.first_symbol {
+                    self.last_event = Some(ResumePoint {
+                        bit_offset,
+                        partial_byte: partial_byte(reader, bit_offset),
+                        kind: self.block_kind,
+                        is_last: self.is_last_block,
+                        stored_remaining: 0,
+                    });
+                    self.last_event_code_lengths = self.code_lengths;
                 }
-                bits.refill();
-                bits.drop(width);
-                self.state = if self.last { State::Done } else { State::Header };
+                reader.refill();
+                reader.consume(code_length);
+                self.state = if self.is_last_block { State::Done } else { State::BlockHeader };
                 Ok(None)
             }
-            Ok(Step::NeedsInput) => Ok(Some(if self.window.unread() > 0 { Status::NeedsOutput } else { Status::NeedsInput })),
-            Ok(Step::NeedsRoom) if pass.produced == pass.output.len() => Ok(Some(Status::NeedsOutput)),
-            Ok(Step::NeedsRoom | Step::Done) => Ok(None),
-            // First what came before it is returned; then it is found again.
-            Err(_) if self.window.unread() > 0 => Ok(Some(Status::NeedsOutput)),
-            Err(fault) => Err(self.fail(fault, bit)),
+            Ok(DecodeOutcome::NeedsInput) => Ok(Some(if has_unread { Status::NeedsOutput } else { Status::NeedsInput })),
+            Ok(DecodeOutcome::NeedsOutput) if call.produced == call.output.len() => Ok(Some(Status::NeedsOutput)),
+            Ok(DecodeOutcome::NeedsOutput | DecodeOutcome::Decoded) => Ok(None),
+            // The output before the error is returned first; a later call finds the error again.
+            Err(_) if has_unread => Ok(Some(Status::NeedsOutput)),
+            Err(error) => Err(self.fail(error, bit_offset)),
         }
     }
 
-    /// Whether the caller's buffer has all the history, and enough room. If so, the window is behind from now on.
-    fn may_write_directly(&mut self, pass: &mut Pass<'_, '_>) -> Result<bool, Error> {
-        let complete = pass.produced >= HISTORY || pass.produced as u64 == self.written;
-        let worthwhile = pass.output.len() - pass.produced >= DIRECT_MIN;
-        if !complete || !worthwhile || pass.no_direct {
+    /// Decides whether output is written to the caller's buffer directly: it must contain the whole history and have
+    /// enough space. If so, the window is stale from now on.
+    fn start_direct_output(&mut self, call: &mut Call<'_, '_>) -> Result<bool, Error> {
+        let has_history = call.produced >= HISTORY_SIZE || call.produced as u64 == self.bytes_produced;
+        let has_space = call.output.len() - call.produced >= DIRECT_OUTPUT_MIN;
+        if !has_history || !has_space || call.match_does_not_fit {
             return Ok(false);
         }
-        if !pass.behind {
-            self.window.reserve(pass.output.len())?;
-            pass.behind = true;
+        if !call.window_is_stale {
+            self.window.reserve_history(call.output.len())?;
+            call.window_is_stale = true;
         }
         Ok(true)
     }
 
-    /// Gives the window what was written directly.
-    fn catch_up(&mut self, pass: &mut Pass<'_, '_>) {
-        if pass.behind {
-            self.window.replace(&pass.output[..pass.produced]);
-            pass.behind = false;
+    /// Copies output that was written directly to the window, if it is stale.
+    fn sync_window(&mut self, call: &mut Call<'_, '_>) {
+        if call.window_is_stale {
+            self.window.set_history(&call.output[..call.produced]);
+            call.window_is_stale = false;
         }
     }
 
-    /// The position to store in a checkpoint, with its code lengths if it is in a dynamic block. After an error there is none.
-    pub(super) fn place(&self, at: At) -> Result<(Place, &Lengths), Error> {
-        let rest = if self.bit.is_multiple_of(8) { 0 } else { self.carry[0] >> (self.bit % 8) };
-        let here = Place { bit: self.bit, rest, kind: BlockKind::Stored, last: self.last, stored: 0 };
+    /// Returns the position to store in a checkpoint, and the code lengths of the block there if it is dynamic.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] if an earlier call failed.
+    pub(super) fn resume_point(&self, at: ResumeAt) -> Result<(ResumePoint, &CodeLengths), Error> {
+        let bit_offset = self.bit_offset;
+        let partial_byte = if bit_offset.is_multiple_of(8) { 0 } else { self.carry[0] >> (bit_offset % 8) };
+        let current =
+            ResumePoint { bit_offset, partial_byte, kind: BlockKind::Stored, is_last: self.is_last_block, stored_remaining: 0 };
         match self.state {
             State::Failed(_) => Err(Error::Poisoned),
-            State::Stored(stored) => Ok((Place { stored, ..here }, &self.lengths)),
-            State::Codes if at == At::Here || self.bit != self.first_symbol => {
-                Ok((Place { kind: self.kind, ..here }, &self.lengths))
+            State::Stored(stored_remaining) => Ok((ResumePoint { stored_remaining, ..current }, &self.code_lengths)),
+            State::Symbols if at == ResumeAt::Current || bit_offset != self.first_symbol => {
+                Ok((ResumePoint { kind: self.block_kind, ..current }, &self.code_lengths))
             }
-            State::Codes if at == At::EventOrEnd => Ok((self.header, &self.lengths)),
-            // The end, if everything was returned: the blob's rules have nothing for it.
-            State::Header | State::Done if at != At::Event || (self.state == State::Done && self.window.unread() == 0) => {
-                Ok((here, &self.lengths))
+            State::Symbols if at == ResumeAt::LastEventOrBlockEnd => Ok((self.block_start, &self.code_lengths)),
+            State::BlockHeader | State::Done if at != ResumeAt::LastEvent => Ok((current, &self.code_lengths)),
+            // The rules of the unversioned layout define no position once all output was read; the end of the stream is
+            // used.
+            State::Done if self.window.unread_len() == 0 => Ok((current, &self.code_lengths)),
+            State::Symbols | State::BlockHeader | State::Done => {
+                Ok((self.last_event.unwrap_or(STREAM_START), &self.last_event_code_lengths))
             }
-            State::Codes | State::Header | State::Done => Ok((self.event.unwrap_or(START), &self.event_lengths)),
         }
     }
 
-    /// Goes on from a position, which must be sound: `lengths` are those of a dynamic block, `kept` is the last output, of which the last
-    /// `unread` bytes were not returned, `ahead` are the bytes of the stream from that after the position on that were taken already.
-    /// If it fails, nothing has changed.
-    pub(super) fn restore(&mut self, from: &Snapshot<'_>) -> Result<(), Error> {
-        let Place { bit, rest, kind, last, stored } = from.place;
-        let mut tables = Tables::new(self.deflate64());
+    /// Resumes from a snapshot, whose fields must be validated except that code lengths and read-ahead may not fit the
+    /// block. On failure, nothing has changed.
+    pub(super) fn restore(&mut self, snapshot: &Snapshot<'_>) -> Result<(), Error> {
+        let ResumePoint { bit_offset, partial_byte, kind, is_last, stored_remaining } = snapshot.point;
+        let mut tables = CodeTables::new(self.deflate64());
         if kind == BlockKind::Dynamic {
-            tables.build(from.lengths).map_err(|_| Error::InvalidCheckpoint("has invalid code lengths"))?;
+            tables.build(snapshot.code_lengths).map_err(|_| Error::InvalidCheckpoint("has invalid code lengths"))?;
         }
-        let partial = usize::from(!bit.is_multiple_of(8));
-        let carried = partial + from.ahead.len();
-        // As much as an unfinished header or symbol has; nothing of what is not decoded is ever read ahead.
-        let most = match kind {
-            BlockKind::Stored if stored > 0 || last => 0,
+        let partial_len = usize::from(!bit_offset.is_multiple_of(8));
+        let carry_len = partial_len + snapshot.read_ahead.len();
+        // Only bytes of an incomplete block header or symbol are read ahead.
+        let read_ahead_max = match kind {
+            BlockKind::Stored if stored_remaining > 0 || is_last => 0,
             BlockKind::Stored => CARRY_MAX - 1,
             BlockKind::Fixed | BlockKind::Dynamic => 7,
         };
-        if from.ahead.len() > most {
+        if snapshot.read_ahead.len() > read_ahead_max {
             return Err(Error::InvalidCheckpoint("has too many bytes of read-ahead"));
         }
-        let history = from.written.min(HISTORY as u64) as usize;
-        self.window.restore(history.saturating_sub(from.kept.len()), from.kept, from.unread)?;
-        self.written = from.written;
-        self.bit = bit;
-        self.carry[0] = rest << (bit % 8);
-        self.carry[partial..carried].copy_from_slice(from.ahead);
-        self.carried = carried;
-        (self.kind, self.last) = (kind, last);
-        self.header = Place { kind: BlockKind::Stored, stored: 0, ..from.place };
-        self.event = Some(from.place);
-        // No position is this one: an event has been.
+        let history_len = snapshot.bytes_produced.min(HISTORY_SIZE as u64) as usize;
+        let unknown_len = history_len.saturating_sub(snapshot.window.len());
+        self.window.restore(unknown_len, snapshot.window, snapshot.unread_len)?;
+        self.bytes_produced = snapshot.bytes_produced;
+        self.bit_offset = bit_offset;
+        self.carry[0] = partial_byte << (bit_offset % 8);
+        self.carry[partial_len..carry_len].copy_from_slice(snapshot.read_ahead);
+        self.carry_len = carry_len;
+        (self.block_kind, self.is_last_block) = (kind, is_last);
+        self.block_start = ResumePoint { kind: BlockKind::Stored, stored_remaining: 0, ..snapshot.point };
+        self.last_event = Some(snapshot.point);
+        // No position equals this one: at a restored position an event has already happened.
         self.first_symbol = u64::MAX;
         self.state = match kind {
-            BlockKind::Stored if stored > 0 => State::Stored(stored),
-            BlockKind::Stored if last => State::Done,
-            BlockKind::Stored => State::Header,
+            BlockKind::Stored if stored_remaining > 0 => State::Stored(stored_remaining),
+            BlockKind::Stored if is_last => State::Done,
+            BlockKind::Stored => State::BlockHeader,
             BlockKind::Fixed => {
                 self.tables.build_fixed();
-                State::Codes
+                State::Symbols
             }
             BlockKind::Dynamic => {
                 self.tables = tables;
-                (self.lengths, self.event_lengths) = (*from.lengths, *from.lengths);
-                State::Codes
+                (self.code_lengths, self.last_event_code_lengths) = (*snapshot.code_lengths, *snapshot.code_lengths);
+                State::Symbols
             }
         };
         Ok(())
     }
 }
 
-/// A checkpoint's content.
-pub(super) struct Snapshot<'a> {
-    pub(super) place: Place,
-    pub(super) lengths: &'a Lengths,
-    pub(super) written: u64,
-    pub(super) kept: &'a [u8],
-    pub(super) unread: usize,
-    pub(super) ahead: &'a [u8],
-}
+/// Minimum space in the caller's buffer for direct output. With less, copying the history to the window costs more than
+/// it saves.
+const DIRECT_OUTPUT_MIN: usize = 4096;
 
-/// With less room than this, it is not worth the while to write directly.
-const DIRECT_MIN: usize = 4096;
-
-/// One call.
-struct Pass<'a, 'b> {
+/// Buffers and state of one call of [`Decoder::decompress`].
+struct Call<'a, 'b> {
     input: &'a [u8],
-    /// The position in the stream of the input's end.
-    end: u64,
+    /// Offset in bytes in the stream of the end of `input`.
+    input_end: u64,
     output: &'b mut [u8],
+    /// Number of bytes of `output` written.
     produced: usize,
-    /// Whether there is output that the window does not have.
-    behind: bool,
-    /// The next match is longer than the rest of the caller's buffer.
-    no_direct: bool,
+    /// Whether `output` has bytes that are missing in the window.
+    window_is_stale: bool,
+    /// Whether the next match is longer than the rest of `output`, so that it must go through the window.
+    match_does_not_fit: bool,
 }
 
-/// The bits from `bit` to the end of its byte, which have been loaded.
-fn rest_of_byte(bits: &Bits<'_>, bit: u64) -> u8 {
-    (bits.bits & ((1 << ((8 - bit % 8) % 8)) - 1)) as u8
+impl Call<'_, '_> {
+    /// Position of `reader` in the stream in bits.
+    fn bit_offset(&self, reader: &BitReader<'_>) -> u64 {
+        self.input_end * 8 - reader.remaining_bits()
+    }
 }
 
-/// Decodes symbols until one can't be, or the block ends.
-fn codes(tables: &Tables, bits: &mut Bits<'_>, out: &mut [u8], at: &mut usize, limit: usize) -> Result<Step, DataError> {
+/// Returns the loaded bits from `bit_offset` to the end of its byte.
+fn partial_byte(reader: &BitReader<'_>, bit_offset: u64) -> u8 {
+    (reader.bits & ((1 << ((8 - bit_offset % 8) % 8)) - 1)) as u8
+}
+
+/// Decodes symbols to `out[*pos..]` until the block ends or no further symbol can be decoded. Never returns
+/// [`DecodeOutcome::Decoded`].
+fn decode_block(
+    tables: &CodeTables,
+    reader: &mut BitReader<'_>,
+    out: &mut [u8],
+    pos: &mut usize,
+    limit: usize,
+) -> Result<DecodeOutcome, DataError> {
     loop {
-        if *at < limit && bits.rest.len() >= MARGIN && out.len() - *at > SLACK {
-            *at = decode::run(tables, bits, out, *at, limit);
+        if *pos < limit && reader.input.len() >= INPUT_MARGIN && out.len() - *pos > OUTPUT_SLACK {
+            *pos = decode::decode_fast(tables, reader, out, *pos, limit);
         }
-        let step = decode::step(tables, bits, out, at, limit)?;
-        if step != Step::Done {
-            return Ok(step);
+        let outcome = decode::decode_symbol(tables, reader, out, pos, limit)?;
+        if outcome != DecodeOutcome::Decoded {
+            return Ok(outcome);
         }
     }
 }

@@ -19,8 +19,9 @@ pub enum Error {
     Corrupt {
         /// What is wrong with it.
         error: DataError,
-        /// Where, as an offset in bits from the first byte of the stream, the lowest bit of a byte being its first: the first
-        /// bit of the invalid symbol or block header, or of the invalid field of a zlib or gzip header or trailer.
+        /// Where, as an offset in bits from the first byte of the stream, the lowest bit of a byte being its first: the
+        /// first bit of the invalid symbol or block header, or of the invalid field of a zlib or gzip header or
+        /// trailer.
         bit: u64,
     },
     /// The input ends before the compressed stream does.

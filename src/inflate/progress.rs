@@ -1,30 +1,31 @@
-//! Results of a call of the decompressor.
+//! Result of a call of the decompressor.
 
 use super::error::Error;
 
-/// Why a call of [`Inflate::decompress`] came to its end.
+/// Why a call of [`Inflate::decompress`](super::Inflate::decompress) returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// All input was taken, and more is needed. If there is no more, the stream is truncated.
+    /// All input was consumed, and more is needed. If there is no more, the stream is truncated.
     NeedsInput,
-    /// There is no room left in the output.
+    /// The output buffer is full.
     NeedsOutput,
-    /// The stream has ended, and all output was returned. Input behind the end is not taken.
+    /// The stream has ended, and all output was returned. Input after the end is not consumed.
     ///
-    /// Of gzip: a member has ended. If more input is given and begins with the byte 0x1f, it is taken for another member; anything else
-    /// is left alone, and the call returns `Done` again.
+    /// In gzip, a member has ended. If the next input begins with the byte 0x1f, it is decompressed as another member.
+    /// Any other input is not consumed, and the call returns `Done` again.
     Done,
 }
 
-/// What a call of [`Inflate::decompress`] did. Also a call that fails can have taken input and returned output before.
+/// What a call of [`Inflate::decompress`](super::Inflate::decompress) did. A call that fails may have consumed input
+/// and produced output before the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Progress {
-    /// How many bytes of input were taken.
+    /// Number of bytes of input consumed.
     pub consumed: usize,
-    /// How many bytes of output were returned.
+    /// Number of bytes written to the output buffer.
     pub produced: usize,
-    /// Why it came to its end. After an [`Error::Corrupt`] each call fails in the same way; after an [`Error::OutOfMemory`] the call can be
-    /// repeated.
+    /// Why the call returned. After [`Error::Corrupt`] every further call fails with the same error; after
+    /// [`Error::OutOfMemory`] the call may be repeated.
     pub result: Result<Status, Error>,
 }

@@ -1,21 +1,25 @@
-//! Output as something that can be read from.
+//! Adapter that decompresses while it is read.
 
 use std::io::{self, BufRead, Read};
 
-use super::checkpoint::{Form, Position};
+use super::checkpoint::{CheckpointEncoding, Position};
 use super::error::Error;
 use super::format::Format;
 use super::progress::Status;
 use super::stream::Inflate;
 use crate::alloc::try_grow;
 
-/// Decompresses while it is read: of a [`BufRead`] with compressed data it makes a [`Read`] and [`BufRead`] of the output.
+/// Reads the output of a compressed stream: an adapter from a [`BufRead`] of compressed data to a [`Read`] and
+/// [`BufRead`] of output.
 ///
-/// Of gzip streams it reads all members. Input behind the end of the stream is not consumed. If the input ends before the stream does,
-/// reading fails with [`io::ErrorKind::UnexpectedEof`]; if it is not sound, with [`io::ErrorKind::InvalidData`] and an
-/// [`Error`](crate::Error) inside, which has the position. Input is asked for only if there is no output without it, so that one can read
-/// from a connection that stays open.
+/// Input after the end of the stream is not consumed. In gzip, all members are read. The inner reader is only called if
+/// no output can be produced without it, so a connection that stays open does not block available output.
 ///
+/// # Errors
+/// Those of the inner reader. [`io::ErrorKind::UnexpectedEof`] if the input ends before the stream does. If the stream
+/// is corrupt, [`io::ErrorKind::InvalidData`] with an [`Error`](crate::Error) inside, which has the position.
+///
+/// # Examples
 /// ```no_run
 /// use fdckpt::inflate::{Format, Reader};
 /// use std::{fs::File, io};
@@ -30,57 +34,59 @@ use crate::alloc::try_grow;
 pub struct Reader<R> {
     inner: R,
     inflate: Inflate,
-    /// Output for [`BufRead`], made when first needed, and the part of it that was not consumed yet.
+    /// Output for [`BufRead`], allocated when it is first needed.
     buffer: Vec<u8>,
-    from: usize,
-    to: usize,
+    /// Start of the bytes of `buffer` that were not consumed yet.
+    pos: usize,
+    /// End of the valid bytes of `buffer`.
+    end: usize,
 }
 
-/// The size of the buffer for [`BufRead`].
-const BUFFER: usize = 1 << 16;
+/// Size in bytes of the buffer for [`BufRead`].
+const BUFFER_SIZE: usize = 1 << 16;
 
 impl<R: BufRead> Reader<R> {
-    /// Decompresses `inner`, which stands at the start of a stream. Fails if memory is short.
+    /// Creates a reader of the stream that begins at the position of `inner`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
     pub fn new(inner: R, format: Format) -> Result<Self, Error> {
         Ok(Self::with_inflate(inner, Inflate::new(format)?))
     }
 
-    /// Goes on with `inflate`: `inner` stands at its [`Inflate::total_in`].
+    /// Creates a reader that continues with `inflate`, for example one that was restored. `inner` must be at its
+    /// [`Inflate::total_in`].
     pub fn with_inflate(inner: R, inflate: Inflate) -> Self {
-        Self { inner, inflate, buffer: Vec::new(), from: 0, to: 0 }
+        Self { inner, inflate, buffer: Vec::new(), pos: 0, end: 0 }
     }
 
-    /// Saves the state as [`Inflate::checkpoint`] does. It goes on after what was read; what [`BufRead::fill_buf`] gave and was not
-    /// consumed must not be there.
+    /// Saves the state as [`Inflate::checkpoint`] does. The checkpoint resumes after the output that was read.
     ///
-    /// Fails with [`Error::InvalidArgument`] if it is.
-    pub fn checkpoint(&self, form: Form) -> Result<(Vec<u8>, Position), Error> {
-        if self.from < self.to {
+    /// # Errors
+    /// Those of [`Inflate::checkpoint`], and [`Error::InvalidArgument`] if [`BufRead::fill_buf`] returned output that
+    /// is not consumed yet.
+    pub fn checkpoint(&self, encoding: CheckpointEncoding) -> Result<(Vec<u8>, Position), Error> {
+        if self.pos < self.end {
             return Err(Error::InvalidArgument("output has not been consumed yet; consume it first"));
         }
-        self.inflate.checkpoint(form)
+        self.inflate.checkpoint(encoding)
     }
 
-    /// The decompressor.
+    /// Returns the decompressor.
     pub fn inflate(&self) -> &Inflate {
         &self.inflate
     }
 
-    /// What compressed data is read from.
+    /// Returns the reader of compressed data.
     pub fn get_ref(&self) -> &R {
         &self.inner
     }
-
-    /// What compressed data is read from, and the decompressor.
-    pub fn into_parts(self) -> (R, Inflate) {
-        (self.inner, self.inflate)
-    }
 }
 
-/// Reads into `output`, which is not empty.
-fn read_on<R: BufRead>(inner: &mut R, inflate: &mut Inflate, output: &mut [u8]) -> io::Result<usize> {
+/// Reads at least one byte to `output`, which must not be empty. Returns 0 at the end of the stream.
+fn read_output<R: BufRead>(inner: &mut R, inflate: &mut Inflate, output: &mut [u8]) -> io::Result<usize> {
     loop {
-        // First without more input, for which one could wait for ever: what is there already, and whether the end was reached.
+        // First without input, because asking for more can block.
         let progress = inflate.decompress(&[], output);
         if progress.produced > 0 {
             return Ok(progress.produced);
@@ -89,18 +95,18 @@ fn read_on<R: BufRead>(inner: &mut R, inflate: &mut Inflate, output: &mut [u8]) 
             return Ok(0);
         }
         let input = inner.fill_buf()?;
-        let ended = input.is_empty();
+        let at_eof = input.is_empty();
         let progress = inflate.decompress(input, output);
-        let more = input.len() > progress.consumed;
+        let has_more = input.len() > progress.consumed;
         inner.consume(progress.consumed);
         if progress.produced > 0 {
-            // What else there is to say, the next call says.
+            // An error is returned by the next call.
             return Ok(progress.produced);
         }
         match progress.result? {
-            // Of gzip, what follows may be a further member.
-            Status::Done if ended || more => return Ok(0),
-            Status::NeedsInput if ended => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // In gzip, more input may be another member, which `decompress` would have consumed.
+            Status::Done if at_eof || has_more => return Ok(0),
+            Status::NeedsInput if at_eof => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => {}
         }
     }
@@ -111,26 +117,26 @@ impl<R: BufRead> Read for Reader<R> {
         if output.is_empty() {
             return Ok(0);
         }
-        if self.from < self.to {
-            let count = output.len().min(self.to - self.from);
-            output[..count].copy_from_slice(&self.buffer[self.from..][..count]);
-            self.from += count;
+        if self.pos < self.end {
+            let count = output.len().min(self.end - self.pos);
+            output[..count].copy_from_slice(&self.buffer[self.pos..][..count]);
+            self.pos += count;
             return Ok(count);
         }
-        read_on(&mut self.inner, &mut self.inflate, output)
+        read_output(&mut self.inner, &mut self.inflate, output)
     }
 }
 
 impl<R: BufRead> BufRead for Reader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.from == self.to {
-            try_grow(&mut self.buffer, BUFFER).map_err(Error::from)?;
-            (self.from, self.to) = (0, read_on(&mut self.inner, &mut self.inflate, &mut self.buffer)?);
+        if self.pos == self.end {
+            try_grow(&mut self.buffer, BUFFER_SIZE).map_err(Error::from)?;
+            (self.pos, self.end) = (0, read_output(&mut self.inner, &mut self.inflate, &mut self.buffer)?);
         }
-        Ok(&self.buffer[self.from..self.to])
+        Ok(&self.buffer[self.pos..self.end])
     }
 
     fn consume(&mut self, count: usize) {
-        self.from = (self.from + count).min(self.to);
+        self.pos = (self.pos + count).min(self.end);
     }
 }

@@ -1,209 +1,241 @@
-//! What is around raw streams: zlib (RFC 1950) and gzip (RFC 1952).
+//! Headers and trailers around raw streams: zlib (RFC 1950) and gzip (RFC 1952).
 
 use super::error::DataError;
 
-/// What comes next.
+/// Part of a zlib stream or gzip member that comes next. The numbers are stored in checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Stage {
-    /// The compressed data.
+    /// Compressed data.
     Body = 0,
-    /// The header's fields of fixed size.
-    Fixed = 1,
-    /// gzip: the size of the extra field, the field, the file's name, the comment, the header's checksum.
-    ExtraSize = 2,
+    /// Header fields of fixed size: 2 bytes in zlib, 10 in gzip.
+    FixedHeader = 1,
+    /// gzip: length of the extra field (XLEN).
+    ExtraLen = 2,
+    /// gzip: extra field.
     Extra = 3,
+    /// gzip: file name, NUL-terminated.
     Name = 4,
+    /// gzip: comment, NUL-terminated.
     Comment = 5,
-    HeaderChecksum = 6,
-    /// The checksum, and of gzip the length, of the data.
+    /// gzip: checksum of the header (CRC16).
+    HeaderCrc = 6,
+    /// Checksum of the data; in gzip, also its length (ISIZE).
     Trailer = 7,
-    /// The end; of gzip, another member may follow.
+    /// End of the stream; in gzip, of a member, which another one may follow.
     End = 8,
 }
 
 impl Stage {
-    pub(super) fn from_number(number: u8) -> Option<Self> {
+    pub(super) fn from_u8(number: u8) -> Option<Self> {
         use Stage::*;
-        [Body, Fixed, ExtraSize, Extra, Name, Comment, HeaderChecksum, Trailer, End]
+        [Body, FixedHeader, ExtraLen, Extra, Name, Comment, HeaderCrc, Trailer, End]
             .into_iter()
             .find(|stage| *stage as u8 == number)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum WrapperKind {
     Zlib,
     Gzip,
 }
 
-/// The first byte of a gzip member.
-pub(super) const GZIP_FIRST: u8 = 0x1f;
+/// First byte of a gzip member (ID1).
+pub(super) const GZIP_ID1: u8 = 0x1f;
+/// Second byte of a gzip member (ID2).
+const GZIP_ID2: u8 = 0x8b;
+/// Compression method Deflate, in zlib and gzip.
+const CM_DEFLATE: u8 = 8;
 
-const HEADER_CHECKSUM: u8 = 2;
-const EXTRA: u8 = 4;
-const NAME: u8 = 8;
-const COMMENT: u8 = 16;
-const RESERVED: u8 = 0xe0;
+/// Flags of a gzip header (RFC 1952, FLG).
+const FHCRC: u8 = 2;
+const FEXTRA: u8 = 4;
+const FNAME: u8 = 8;
+const FCOMMENT: u8 = 16;
+const RESERVED_FLAGS: u8 = 0xe0;
 
-/// The largest field that is held until it is complete: gzip's fixed ones.
-pub(super) const HELD_MAX: usize = 10;
+/// Flag of a zlib header: a preset dictionary is needed (RFC 1950, FDICT).
+const FDICT: u8 = 0x20;
 
-/// Where in a header or trailer the stream is, and the sums over the data.
+/// Size in bytes of the largest field that is parsed as a whole: the fixed header of gzip.
+pub(super) const FIELD_MAX: usize = 10;
+
+/// A field of a header or trailer is invalid.
+pub(super) struct InvalidField {
+    pub(super) error: DataError,
+    /// Number of input bytes consumed, up to and including the byte that shows the error.
+    pub(super) consumed: usize,
+    /// Number of bytes of the field consumed, in this call and earlier ones.
+    pub(super) field_bytes: usize,
+}
+
+/// Parser of the header and trailer, with the checksums of the data between them.
 #[derive(Clone, Debug)]
 pub(super) struct Wrapper {
-    pub(super) kind: Kind,
+    pub(super) kind: WrapperKind,
     pub(super) stage: Stage,
-    /// The bytes of an unfinished field.
-    pub(super) held: [u8; HELD_MAX],
-    pub(super) held_count: u8,
-    /// gzip's flags.
+    /// Bytes of an incomplete field.
+    pub(super) field: [u8; FIELD_MAX],
+    /// Number of valid bytes in `field`.
+    pub(super) field_len: u8,
+    /// Flags of the gzip header.
     pub(super) flags: u8,
-    /// Bytes of the extra field that are to come.
-    pub(super) extra: u16,
-    /// CRC-32 of the header so far.
-    pub(super) header_sum: u32,
-    /// CRC-32 or Adler-32 of the data that was returned.
-    pub(super) sum: u32,
-    /// How many bytes that is, modulo 2^32.
-    pub(super) length: u32,
+    /// Number of bytes of the extra field not yet consumed.
+    pub(super) extra_remaining: u16,
+    /// CRC-32 of the gzip header so far.
+    pub(super) header_crc: u32,
+    /// Checksum of the data returned so far: CRC-32 in gzip, Adler-32 in zlib.
+    pub(super) data_checksum: u32,
+    /// Number of bytes of that data, modulo 2^32.
+    pub(super) data_len: u32,
 }
 
 impl Wrapper {
-    pub(super) fn new(kind: Kind) -> Self {
-        let sum = match kind {
-            Kind::Zlib => 1,
-            Kind::Gzip => 0,
+    pub(super) fn new(kind: WrapperKind) -> Self {
+        let data_checksum = match kind {
+            WrapperKind::Zlib => 1,
+            WrapperKind::Gzip => 0,
         };
-        let (held, stage) = ([0; HELD_MAX], Stage::Fixed);
-        Self { kind, stage, held, held_count: 0, flags: 0, extra: 0, header_sum: 0, sum, length: 0 }
+        Self {
+            kind,
+            stage: Stage::FixedHeader,
+            field: [0; FIELD_MAX],
+            field_len: 0,
+            flags: 0,
+            extra_remaining: 0,
+            header_crc: 0,
+            data_checksum,
+            data_len: 0,
+        }
     }
 
-    /// Whether there is such a position.
-    pub(super) fn is_sound(&self) -> bool {
-        let field = match (self.kind, self.stage) {
+    /// Returns whether the format has this stage and the field is incomplete. Used to validate checkpoints.
+    pub(super) fn is_valid(&self) -> bool {
+        let field_size = match (self.kind, self.stage) {
             (_, Stage::Body | Stage::End) => 1,
-            (Kind::Zlib, Stage::Fixed) => 2,
-            (Kind::Zlib, Stage::Trailer) => 4,
-            (Kind::Zlib, _) => return false,
-            (Kind::Gzip, Stage::Fixed) => 10,
-            (Kind::Gzip, Stage::ExtraSize | Stage::HeaderChecksum) => 2,
-            (Kind::Gzip, Stage::Trailer) => 8,
-            (Kind::Gzip, Stage::Extra | Stage::Name | Stage::Comment) => 1,
+            (WrapperKind::Zlib, Stage::FixedHeader) => 2,
+            (WrapperKind::Zlib, Stage::Trailer) => 4,
+            (WrapperKind::Zlib, _) => return false,
+            (WrapperKind::Gzip, Stage::FixedHeader) => 10,
+            (WrapperKind::Gzip, Stage::ExtraLen | Stage::HeaderCrc) => 2,
+            (WrapperKind::Gzip, Stage::Trailer) => 8,
+            (WrapperKind::Gzip, Stage::Extra | Stage::Name | Stage::Comment) => 1,
         };
-        self.held_count < field
+        self.field_len < field_size
     }
 
-    /// Adds data that is returned to the sums.
-    pub(super) fn add(&mut self, data: &[u8]) {
-        self.sum = match self.kind {
-            Kind::Zlib => {
-                let mut sum = simd_adler32::Adler32::from_checksum(self.sum);
-                sum.write(data);
-                sum.finish()
+    /// Updates checksum and length with data that is returned to the caller.
+    pub(super) fn update_checksum(&mut self, data: &[u8]) {
+        self.data_checksum = match self.kind {
+            WrapperKind::Zlib => {
+                let mut adler = simd_adler32::Adler32::from_checksum(self.data_checksum);
+                adler.write(data);
+                adler.finish()
             }
-            Kind::Gzip => crc32(self.sum, data),
+            WrapperKind::Gzip => crc32(self.data_checksum, data),
         };
-        self.length = self.length.wrapping_add(data.len() as u32);
+        self.data_len = self.data_len.wrapping_add(data.len() as u32);
     }
 
-    /// Takes bytes of a header or trailer, until the data or the end comes next, or there are no more. Returns how many it took; `Err` has
-    /// that, and what is wrong with the field that began so many bytes before.
-    pub(super) fn take(&mut self, input: &[u8]) -> Result<usize, (usize, DataError, usize)> {
-        let mut taken = 0;
-        while !matches!(self.stage, Stage::Body | Stage::End) && taken < input.len() {
+    /// Parses header or trailer up to the body, the end, or the end of `input`. Returns the number of bytes consumed.
+    pub(super) fn parse(&mut self, input: &[u8]) -> Result<usize, InvalidField> {
+        let mut consumed = 0;
+        while !matches!(self.stage, Stage::Body | Stage::End) && consumed < input.len() {
             match self.stage {
                 Stage::Extra => {
-                    let count = usize::from(self.extra).min(input.len() - taken);
-                    self.header_sum = crc32(self.header_sum, &input[taken..taken + count]);
-                    self.extra -= count as u16;
-                    taken += count;
-                    if self.extra == 0 {
-                        self.after(Stage::Extra);
+                    let count = usize::from(self.extra_remaining).min(input.len() - consumed);
+                    self.header_crc = crc32(self.header_crc, &input[consumed..consumed + count]);
+                    self.extra_remaining -= count as u16;
+                    consumed += count;
+                    if self.extra_remaining == 0 {
+                        self.advance_past(Stage::Extra);
                     }
                 }
                 Stage::Name | Stage::Comment => {
-                    let rest = &input[taken..];
-                    let zero = rest.iter().position(|&byte| byte == 0);
-                    let count = zero.map_or(rest.len(), |zero| zero + 1);
-                    self.header_sum = crc32(self.header_sum, &rest[..count]);
-                    taken += count;
-                    if zero.is_some() {
-                        self.after(self.stage);
+                    let rest = &input[consumed..];
+                    let nul = rest.iter().position(|&byte| byte == 0);
+                    let count = nul.map_or(rest.len(), |nul| nul + 1);
+                    self.header_crc = crc32(self.header_crc, &rest[..count]);
+                    consumed += count;
+                    if nul.is_some() {
+                        self.advance_past(self.stage);
                     }
                 }
                 _ => {
-                    self.held[usize::from(self.held_count)] = input[taken];
-                    self.held_count += 1;
-                    taken += 1;
-                    self.field().map_err(|fault| (taken, fault, usize::from(self.held_count)))?;
+                    self.field[usize::from(self.field_len)] = input[consumed];
+                    self.field_len += 1;
+                    consumed += 1;
+                    let field_bytes = usize::from(self.field_len);
+                    self.parse_field().map_err(|error| InvalidField { error, consumed, field_bytes })?;
                 }
             }
         }
-        Ok(taken)
+        Ok(consumed)
     }
 
-    /// Another byte of a field is held.
-    fn field(&mut self) -> Result<(), DataError> {
-        let held = &self.held[..usize::from(self.held_count)];
+    /// Checks the field after a byte was added, as early as an error shows. Advances the stage when the field is
+    /// complete.
+    fn parse_field(&mut self) -> Result<(), DataError> {
+        let field = &self.field[..usize::from(self.field_len)];
         match (self.kind, self.stage) {
-            (Kind::Zlib, Stage::Fixed) => {
-                let &[method, flags] = held else { return Ok(()) };
-                if method & 15 != 8 || !(u16::from(method) << 8 | u16::from(flags)).is_multiple_of(31) {
+            (WrapperKind::Zlib, Stage::FixedHeader) => {
+                let &[method, flags] = field else { return Ok(()) };
+                if method & 15 != CM_DEFLATE || !(u16::from(method) << 8 | u16::from(flags)).is_multiple_of(31) {
                     return Err(DataError::ZlibHeader);
                 }
                 if method >> 4 > 7 {
                     return Err(DataError::ZlibWindow);
                 }
-                if flags & 0x20 != 0 {
+                if flags & FDICT != 0 {
                     return Err(DataError::ZlibDictionary);
                 }
-                self.next(Stage::Body);
+                self.set_stage(Stage::Body);
             }
-            (Kind::Gzip, Stage::Fixed) => {
-                match *held {
-                    [GZIP_FIRST] | [GZIP_FIRST, 0x8b] | [_, _, 8] => {}
+            (WrapperKind::Gzip, Stage::FixedHeader) => {
+                match *field {
+                    [GZIP_ID1] | [GZIP_ID1, GZIP_ID2] | [_, _, CM_DEFLATE] => {}
                     [_] | [_, _] => return Err(DataError::GzipHeader),
                     [_, _, _] => return Err(DataError::GzipMethod),
-                    [_, _, _, flags] if flags & RESERVED != 0 => return Err(DataError::GzipFlags),
+                    [_, _, _, flags] if flags & RESERVED_FLAGS != 0 => return Err(DataError::GzipFlags),
                     [_, _, _, flags] => self.flags = flags,
                     _ => {}
                 }
-                if held.len() == 10 {
-                    self.header_sum = crc32(0, held);
-                    self.after(Stage::Fixed);
+                if field.len() == 10 {
+                    self.header_crc = crc32(0, field);
+                    self.advance_past(Stage::FixedHeader);
                 }
             }
-            (_, Stage::ExtraSize) => {
-                let &[low, high] = held else { return Ok(()) };
-                self.header_sum = crc32(self.header_sum, held);
-                self.extra = u16::from_le_bytes([low, high]);
-                self.next(Stage::Extra);
-                if self.extra == 0 {
-                    self.after(Stage::Extra);
+            (_, Stage::ExtraLen) => {
+                let &[low, high] = field else { return Ok(()) };
+                self.header_crc = crc32(self.header_crc, field);
+                self.extra_remaining = u16::from_le_bytes([low, high]);
+                self.set_stage(Stage::Extra);
+                if self.extra_remaining == 0 {
+                    self.advance_past(Stage::Extra);
                 }
             }
-            (_, Stage::HeaderChecksum) => {
-                let &[low, high] = held else { return Ok(()) };
-                if u16::from_le_bytes([low, high]) != self.header_sum as u16 {
+            (_, Stage::HeaderCrc) => {
+                let &[low, high] = field else { return Ok(()) };
+                if u16::from_le_bytes([low, high]) != self.header_crc as u16 {
                     return Err(DataError::GzipHeaderChecksum);
                 }
-                self.next(Stage::Body);
+                self.set_stage(Stage::Body);
             }
-            (Kind::Zlib, _) => {
-                let &[a, b, c, d] = held else { return Ok(()) };
-                if u32::from_be_bytes([a, b, c, d]) != self.sum {
+            (WrapperKind::Zlib, _) => {
+                let &[a, b, c, d] = field else { return Ok(()) };
+                if u32::from_be_bytes([a, b, c, d]) != self.data_checksum {
                     return Err(DataError::Checksum);
                 }
-                self.next(Stage::End);
+                self.set_stage(Stage::End);
             }
-            (Kind::Gzip, _) => match *held {
-                [a, b, c, d] if u32::from_le_bytes([a, b, c, d]) != self.sum => return Err(DataError::Checksum),
+            (WrapperKind::Gzip, _) => match *field {
+                [a, b, c, d] if u32::from_le_bytes([a, b, c, d]) != self.data_checksum => return Err(DataError::Checksum),
                 [_, _, _, _, a, b, c, d] => {
-                    if u32::from_le_bytes([a, b, c, d]) != self.length {
+                    if u32::from_le_bytes([a, b, c, d]) != self.data_len {
                         return Err(DataError::Length);
                     }
-                    self.next(Stage::End);
+                    self.set_stage(Stage::End);
                 }
                 _ => {}
             },
@@ -211,29 +243,28 @@ impl Wrapper {
         Ok(())
     }
 
-    /// Goes to the first field after `stage` that the flags announce.
-    fn after(&mut self, stage: Stage) {
-        let fields =
-            [(Stage::ExtraSize, EXTRA), (Stage::Name, NAME), (Stage::Comment, COMMENT), (Stage::HeaderChecksum, HEADER_CHECKSUM)];
-        // An extra field's size comes before it.
-        let done = |field: Stage| field as u8 <= stage as u8;
-        let next = fields.into_iter().find(|&(field, flag)| !done(field) && self.flags & flag != 0);
-        self.next(next.map_or(Stage::Body, |(field, _)| field));
+    /// Advances to the first optional field after `stage` that the gzip flags announce, or to the body.
+    fn advance_past(&mut self, stage: Stage) {
+        let fields = [(Stage::ExtraLen, FEXTRA), (Stage::Name, FNAME), (Stage::Comment, FCOMMENT), (Stage::HeaderCrc, FHCRC)];
+        // The numbers of the stages are in the order of the fields.
+        let is_past = |field: Stage| field as u8 <= stage as u8;
+        let next = fields.into_iter().find(|&(field, flag)| !is_past(field) && self.flags & flag != 0);
+        self.set_stage(next.map_or(Stage::Body, |(field, _)| field));
     }
 
-    fn next(&mut self, stage: Stage) {
+    fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
-        self.held_count = 0;
+        self.field_len = 0;
     }
 
-    /// The data has ended.
+    /// Advances from the body to the trailer.
     pub(super) fn end_body(&mut self) {
-        self.next(Stage::Trailer);
+        self.set_stage(Stage::Trailer);
     }
 }
 
-fn crc32(sum: u32, data: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new_with_initial(sum);
+fn crc32(initial: u32, data: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(initial);
     hasher.update(data);
     hasher.finalize()
 }

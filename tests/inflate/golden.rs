@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::common;
 use crate::deflate::run::{blob_sum, go_on, in_one_go};
 use fdckpt::inflate::Error;
-use fdckpt::inflate::{Description, Form, Format, Inflate};
+use fdckpt::inflate::{CheckpointEncoding, CheckpointInfo, Format, Inflate};
 use sha2::{Digest, Sha256};
 
 fn folder() -> PathBuf {
@@ -124,9 +124,9 @@ impl Stream {
     fn resume(&self, checkpoint: &[u8], what: &str) {
         let mut inflate = Inflate::new(self.format).expect("there is memory");
         let position = inflate.restore(checkpoint).unwrap_or_else(|error| panic!("{} {what}: {error}", self.name));
-        let outcome = go_on(&mut inflate, &self.stream[position.input as usize..], 1 << 16);
+        let outcome = go_on(&mut inflate, &self.stream[position.in_offset as usize..], 1 << 16);
         assert_eq!(outcome.result, Some(Ok(())), "{} {what}", self.name);
-        assert!(outcome.output == self.plain[position.output as usize..], "{} {what}", self.name);
+        assert!(outcome.output == self.plain[position.out_offset as usize..], "{} {what}", self.name);
         assert_eq!(outcome.taken, self.stream.len() as u64);
     }
 }
@@ -150,7 +150,7 @@ fn checkpoints_match_golden_at_every_canonical_point() {
                     if row.1.len() > 1 {
                         // The original has nothing for these: they are the start, and the end.
                         without += 1;
-                        let (blob, _) = inflate.checkpoint(Form::Blob).expect("a blob");
+                        let (blob, _) = inflate.checkpoint(CheckpointEncoding::Deflate64V0).expect("a blob");
                         let golden = if inflate.total_in() as usize == stream.stream.len() {
                             boundaries.last()
                         } else {
@@ -158,14 +158,14 @@ fn checkpoints_match_golden_at_every_canonical_point() {
                         };
                         assert_eq!(sha256(&blob), golden.expect("two").text(4), "{} fed {}", stream.name, row.number(0));
                     }
-                    let (full, position) = inflate.checkpoint(Form::Full).expect("a checkpoint");
-                    assert_eq!(position.input, row.number(0));
-                    let described = Description::read(&full).expect("it is sound");
+                    let (full, position) = inflate.checkpoint(CheckpointEncoding::Full).expect("a checkpoint");
+                    assert_eq!(position.in_offset, row.number(0));
+                    let described = CheckpointInfo::read(&full).expect("it is sound");
                     assert_eq!(
-                        (described.form, described.format, described.position),
-                        (Form::Full, Some(stream.format), position)
+                        (described.encoding, described.format, described.position),
+                        (CheckpointEncoding::Full, Some(stream.format), position)
                     );
-                    assert_eq!((described.unread, described.fits_deflate), (0, stream.format == Format::Deflate));
+                    assert_eq!((described.unread_size, described.fits_deflate), (0, stream.format == Format::Deflate));
                     if row.number(0) % 7 == 0 {
                         stream.resume(&full, "full");
                     }
@@ -181,9 +181,12 @@ fn checkpoints_match_golden_at_every_canonical_point() {
                 }
                 "ahead" => at_fed = false,
                 "blob" if at_fed => {
-                    let (blob, position) = inflate.checkpoint(Form::Blob).expect("a blob");
+                    let (blob, position) = inflate.checkpoint(CheckpointEncoding::Deflate64V0).expect("a blob");
                     assert!(blob == stream.blob(row), "{} {:?}", stream.name, &row.1[..8]);
-                    assert_eq!((position.input, position.output), (row.number(0).div_ceil(8), row.number(5) - row.number(6)));
+                    assert_eq!(
+                        (position.in_offset, position.out_offset),
+                        (row.number(0).div_ceil(8), row.number(5) - row.number(6))
+                    );
                     // Half of them, as that takes seconds without optimisation.
                     if blobs % 2 == 0 {
                         stream.resume(&blob, "blob");
@@ -191,7 +194,7 @@ fn checkpoints_match_golden_at_every_canonical_point() {
                     blobs += 1;
                 }
                 "later" if at_fed => {
-                    let (blob, _) = inflate.checkpoint(Form::Blob0x1001).expect("a blob");
+                    let (blob, _) = inflate.checkpoint(CheckpointEncoding::Deflate64V0x1001).expect("a blob");
                     assert!(blob == stream.blob(row), "{} {:?}", stream.name, &row.1[..8]);
                     if later_blobs % 2 == 1 {
                         stream.resume(&blob, "later blob");
@@ -233,7 +236,7 @@ fn checkpoints_of_other_engines_resume() {
                     // And what is restored is what was there.
                     let mut inflate = Inflate::new(stream.format).expect("there is memory");
                     inflate.restore(&blob).expect("as before");
-                    assert!(inflate.checkpoint(Form::Blob).expect("a blob").0 == blob);
+                    assert!(inflate.checkpoint(CheckpointEncoding::Deflate64V0).expect("a blob").0 == blob);
                     boundaries += 1;
                 }
                 _ => {}
@@ -254,16 +257,24 @@ fn altered_checkpoints_get_expected_verdict() {
         // Something to lose.
         let mut first = vec![0; 300];
         _ = inflate.decompress(&stream[..200], &mut first);
-        let before = inflate.checkpoint(Form::Full).expect("a checkpoint");
+        let before = inflate.checkpoint(CheckpointEncoding::Full).expect("a checkpoint");
         let result = inflate.restore(&blob);
         let verdict = match (row.text(2), result) {
             ("accept", Ok(position)) => {
-                let described = Description::read(&blob).expect("it is sound");
-                let form = if blob.starts_with(&[1, 0x10]) { Form::Blob0x1001 } else { Form::Blob };
-                assert_eq!((described.form, described.format, described.position), (form, None, position), "{name}");
-                assert_eq!((described.bit.div_ceil(8), described.window), (position.input, blob.len() as u64 - 350), "{name}");
-                assert_eq!((position.input, position.output), (row.number(4), row.number(5)), "{name}");
-                let outcome = go_on(&mut inflate, &stream[position.input as usize..], 1000);
+                let described = CheckpointInfo::read(&blob).expect("it is sound");
+                let form = if blob.starts_with(&[1, 0x10]) {
+                    CheckpointEncoding::Deflate64V0x1001
+                } else {
+                    CheckpointEncoding::Deflate64V0
+                };
+                assert_eq!((described.encoding, described.format, described.position), (form, None, position), "{name}");
+                assert_eq!(
+                    (described.bit_offset.div_ceil(8), described.window_size),
+                    (position.in_offset, blob.len() as u64 - 350),
+                    "{name}"
+                );
+                assert_eq!((position.in_offset, position.out_offset), (row.number(4), row.number(5)), "{name}");
+                let outcome = go_on(&mut inflate, &stream[position.in_offset as usize..], 1000);
                 assert_eq!((outcome.result, sha256(&outcome.output).as_str()), (Some(Ok(())), row.text(6)), "{name}");
                 true
             }
@@ -273,16 +284,16 @@ fn altered_checkpoints_get_expected_verdict() {
             // The later layout, which is read.
             ("reject_or_convert", Ok(position)) => {
                 let whole = in_one_go(Format::Deflate64, &stream).output;
-                let outcome = go_on(&mut inflate, &stream[position.input as usize..], 1000);
-                outcome.result == Some(Ok(())) && outcome.output == whole[position.output as usize..]
+                let outcome = go_on(&mut inflate, &stream[position.in_offset as usize..], 1000);
+                outcome.result == Some(Ok(())) && outcome.output == whole[position.out_offset as usize..]
             }
             _ => false,
         };
         assert!(verdict, "{name}: {result:?}");
-        assert_eq!(Description::read(&blob).map(|described| described.position), result, "{name}");
+        assert_eq!(CheckpointInfo::read(&blob).map(|described| described.position), result, "{name}");
         if result.is_err() {
             assert!(matches!(result, Err(Error::InvalidCheckpoint(_))));
-            assert!(inflate.checkpoint(Form::Full) == Ok(before), "{name}: nothing has changed");
+            assert!(inflate.checkpoint(CheckpointEncoding::Full) == Ok(before), "{name}: nothing has changed");
         }
         count += 1;
     }

@@ -59,7 +59,7 @@ fn reads_any_range() {
                 let mut output = Vec::new();
                 let index = Index::build(&stream[..], &mut output, format, every).expect("it is sound");
                 assert!(output == plain, "{format:?}");
-                let sizes = (index.format(), index.every(), index.input_size(), index.output_size());
+                let sizes = (index.format(), index.interval(), index.input_size(), index.output_size());
                 assert_eq!(sizes, (format, every, stream.len() as u64, plain.len() as u64));
                 assert_eq!(index.point_count() as u64, 1 + (plain.len() as u64 - 1) / every, "{format:?} {every}");
 
@@ -334,7 +334,7 @@ fn rejects_corrupt_and_foreign_indexes() {
         assert!(matches!(index.verify(), Err(Error::InvalidCheckpoint(_))), "byte {place} of the checkpoints");
         let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
         let errors = (0..index.point_count() as u64)
-            .filter_map(|point| reader.read_at(point * index.every(), &mut [0]).err())
+            .filter_map(|point| reader.read_at(point * index.interval(), &mut [0]).err())
             .filter(|error| matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(Error::InvalidCheckpoint(_))));
         assert_eq!(errors.count(), 1, "byte {place} of the checkpoints");
     }

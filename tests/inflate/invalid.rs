@@ -4,7 +4,7 @@
 use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{blob_sum, go_on, in_one_go, in_pieces, other_deflate, other_deflate64, sum_up};
 use crate::deflate::{Random, random_stream};
-use fdckpt::inflate::{DataError, Error, Form, Format, Inflate};
+use fdckpt::inflate::{CheckpointEncoding, DataError, Error, Format, Inflate};
 use fdckpt::{Checkpt, FrameStyle};
 
 const LETTERS: [Token; 3] = [Token::Literal(b'a'), Token::Literal(b'b'), Token::Literal(b'c')];
@@ -251,7 +251,7 @@ fn invalid_headers_and_trailers() {
 /// A full checkpoint: of a raw Deflate64 stream between blocks, with these numbers; `window` as it is or as a frame.
 fn checkpoint(written: u64, unread: u32, window: &[u8], frame: Option<&[u8]>) -> Vec<u8> {
     let (mut checkpoint, _) =
-        Inflate::new(Format::Deflate64).and_then(|inflate| inflate.checkpoint(Form::Full)).expect("the start");
+        Inflate::new(Format::Deflate64).and_then(|inflate| inflate.checkpoint(CheckpointEncoding::Full)).expect("the start");
     checkpoint[11] = frame.is_some().into();
     checkpoint[56..64].copy_from_slice(&(written - u64::from(unread)).to_le_bytes());
     let (blob, end) = (76, 76 + 346);
@@ -297,10 +297,10 @@ fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
     let mut inflate = Inflate::new(format).expect("there is memory");
     // Something to lose.
     _ = inflate.decompress(&[0x1f, 0x8b, 8][..if format == Format::Gzip { 3 } else { 0 }], &mut []);
-    let before = inflate.checkpoint(Form::Full).expect("there has been no error");
+    let before = inflate.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     let result = inflate.restore(checkpoint);
     assert!(matches!(result, Err(Error::InvalidCheckpoint(_))), "{what}: {result:?}");
-    assert!(inflate.checkpoint(Form::Full) == Ok(before), "{what}: nothing has changed");
+    assert!(inflate.checkpoint(CheckpointEncoding::Full) == Ok(before), "{what}: nothing has changed");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn rejects_checkpoints_with_excess_fields() {
     // In a gzip header there is no raw data.
     let mut gzip = Inflate::new(Format::Gzip).expect("there is memory");
     _ = gzip.decompress(&[0x1f, 0x8b, 8, 0], &mut []);
-    let (header, _) = gzip.checkpoint(Form::Full).expect("there has been no error");
+    let (header, _) = gzip.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     accepted(Format::Gzip, &header, "as it was");
     refused_as_checkpoint(Format::Gzip, &read_ahead(header.clone(), 1), "read ahead in a header");
     let mut other = header.clone();
@@ -330,7 +330,7 @@ fn rejects_checkpoints_with_excess_fields() {
     for (format, stage, size) in
         stages.into_iter().chain([(1, 2), (7, 4), (8, 1)].map(|(stage, size)| (Format::Zlib, stage, size)))
     {
-        let start = Inflate::new(format).and_then(|inflate| inflate.checkpoint(Form::Full));
+        let start = Inflate::new(format).and_then(|inflate| inflate.checkpoint(CheckpointEncoding::Full));
         let (mut other, _) = start.expect("the start");
         for held in [size - 1, size, 255] {
             (other[10], other[14]) = (stage, held);
@@ -352,7 +352,7 @@ fn rejects_checkpoints_with_excess_fields() {
     // Nothing is read ahead of the bytes of a stored block, and of a block's header not all of it.
     let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
     _ = inflate.decompress(&[0, 5, 0, 0xfa, 0xff, b'a', b'b'], &mut [0; 9]);
-    let (stored, _) = inflate.checkpoint(Form::Full).expect("there has been no error");
+    let (stored, _) = inflate.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     accepted(Format::Deflate64, &stored, "as it was");
     for count in [1, 319] {
         refused_as_checkpoint(Format::Deflate64, &read_ahead(stored.clone(), count), "read ahead in a stored block");
@@ -370,7 +370,7 @@ fn rejects_checkpoints_with_excess_fields() {
     }
 
     // In the later blob, code lengths where there are none.
-    let (mut later, _) = inflate.checkpoint(Form::Blob0x1001).expect("there has been no error");
+    let (mut later, _) = inflate.checkpoint(CheckpointEncoding::Deflate64V0x1001).expect("there has been no error");
     accepted(Format::Deflate64, &later, "as it was");
     later[20] = 8;
     sum_up(&mut later);

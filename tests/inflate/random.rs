@@ -8,7 +8,7 @@ use crate::deflate::encode::{Encoder, Token, codes};
 use crate::deflate::run::{Outcome, go_on, in_one_go, in_pieces, other_deflate, other_deflate64};
 use crate::deflate::{Random, random_stream};
 use fdckpt::inflate::Error;
-use fdckpt::inflate::{Form, Format, Inflate, Reader};
+use fdckpt::inflate::{CheckpointEncoding, Format, Inflate, Reader};
 
 /// How many of each kind (`FDCKPT_TEST_INFLATE_CASES`).
 fn count(quick: u64) -> u64 {
@@ -161,11 +161,15 @@ fn truncated_anywhere() {
                 let first = go_on(&mut inflate, &stream[..cut], 1 << 16);
                 assert_eq!((first.result, first.taken), (None, cut as u64));
                 assert!(plain.starts_with(&first.output));
-                for form in [[Form::Full, Form::Blob], [Form::Compact, Form::Blob0x1001]][cut % 2] {
+                for form in [
+                    [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0],
+                    [CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0x1001],
+                ][cut % 2]
+                {
                     let (checkpoint, position) = inflate.checkpoint(form).expect("a checkpoint");
                     let mut inflate = Inflate::new(format).expect("there is memory");
                     inflate.restore(&checkpoint).expect("it is sound");
-                    let rest = go_on(&mut inflate, &stream[position.input as usize..], 1 << 16);
+                    let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1 << 16);
                     assert_eq!(rest.result, Some(Ok(())), "{seed} cut at {cut}");
                     assert!(rest.output == plain[first.output.len()..], "{seed} cut at {cut}");
                 }
@@ -203,7 +207,7 @@ fn longest_symbols_byte_by_byte() {
         let next = go_on(&mut inflate, &[*byte], 1 << 16);
         output.extend(next.output);
         assert_eq!((next.result, next.taken), ((at + 1 == stream.len()).then_some(Ok(())), at as u64 + 1));
-        let (checkpoint, _) = inflate.checkpoint(Form::Full).expect("a checkpoint");
+        let (checkpoint, _) = inflate.checkpoint(CheckpointEncoding::Full).expect("a checkpoint");
         inflate = Inflate::new(Format::Deflate64).expect("there is memory");
         inflate.restore(&checkpoint).expect("it is sound");
     }
@@ -248,13 +252,13 @@ fn farthest_match_after_checkpoint() {
         let before = encoder.stream.len();
         encoder.fixed(&[Token::Match { symbol: 279, length: 100, distance: farthest }], true);
         let (stream, plain) = encoder.finish();
-        for form in [Form::Full, Form::Compact, Form::Blob] {
+        for form in [CheckpointEncoding::Full, CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0] {
             let mut inflate = Inflate::new(format).expect("there is memory");
             let first = go_on(&mut inflate, &stream[..before], 1000);
             let (checkpoint, position) = inflate.checkpoint(form).expect("a checkpoint");
             let mut inflate = Inflate::new(format).expect("there is memory");
             inflate.restore(&checkpoint).expect("it is sound");
-            let rest = go_on(&mut inflate, &stream[position.input as usize..], 1000);
+            let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1000);
             assert!([first.output, rest.output].concat() == plain, "{format:?} {form:?}");
         }
     }
@@ -269,11 +273,11 @@ fn readers_resume_from_checkpoints() {
     let stream = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
     let mut output = Vec::new();
     let mut checkpoint =
-        Reader::new(&stream[..], Format::Zlib).expect("there is memory").checkpoint(Form::Full).expect("the start");
+        Reader::new(&stream[..], Format::Zlib).expect("there is memory").checkpoint(CheckpointEncoding::Full).expect("the start");
     loop {
         let mut inflate = Inflate::new(Format::Zlib).expect("there is memory");
         let position = inflate.restore(&checkpoint.0).expect("it is sound");
-        let source = std::io::BufReader::with_capacity(1 + random.below(5000), &stream[position.input as usize..]);
+        let source = std::io::BufReader::with_capacity(1 + random.below(5000), &stream[position.in_offset as usize..]);
         let mut reader = Reader::with_inflate(source, inflate);
         for _ in 0..random.below(20) {
             reader.read_until(b'\n', &mut output).expect("it is sound");
@@ -281,7 +285,7 @@ fn readers_resume_from_checkpoints() {
         let held = reader.fill_buf().expect("it is sound").len();
         if held > 0 {
             assert!(
-                matches!(reader.checkpoint(Form::Full), Err(Error::InvalidArgument(_))),
+                matches!(reader.checkpoint(CheckpointEncoding::Full), Err(Error::InvalidArgument(_))),
                 "what was not consumed would be lost"
             );
         }
@@ -291,7 +295,7 @@ fn readers_resume_from_checkpoints() {
         if held == 0 {
             break;
         }
-        checkpoint = reader.checkpoint(Form::Full).expect("nothing is held");
+        checkpoint = reader.checkpoint(CheckpointEncoding::Full).expect("nothing is held");
     }
     assert!(output == plain);
 }

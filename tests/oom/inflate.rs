@@ -4,7 +4,7 @@ use std::io::{self, Cursor};
 
 use crate::failing_alloc::{self, at_each_allocation};
 use fdckpt::inflate::Error;
-use fdckpt::inflate::{Form, Format, Index, Inflate, Status};
+use fdckpt::inflate::{CheckpointEncoding, Format, Index, Inflate, Status};
 
 /// Half of it compresses.
 fn plain() -> Vec<u8> {
@@ -28,7 +28,7 @@ fn to_the_end(inflate: &mut Inflate, mut input: &[u8], fail: impl Fn(), count: &
                 assert_eq!(error, Error::OutOfMemory);
                 *count += 1;
                 // The state is whole.
-                inflate.checkpoint(Form::Full).expect("there is memory again");
+                inflate.checkpoint(CheckpointEncoding::Full).expect("there is memory again");
             }
         }
     }
@@ -68,11 +68,11 @@ fn every_failed_allocation_is_reported() {
     let mut inflate = Inflate::new(Format::Zlib).expect("memory");
     _ = inflate.decompress(&stream[..stream.len() / 2], &mut buffer);
     let position = Inflate::total_out(&inflate) as usize;
-    for form in [Form::Full, Form::Compact] {
+    for form in [CheckpointEncoding::Full, CheckpointEncoding::Compact] {
         assert!(at_each_allocation(|| inflate.checkpoint(form)) >= 1, "{form:?}");
         let (checkpoint, at) = inflate.checkpoint(form).expect("memory");
         let mut other = Inflate::new(Format::Zlib).expect("memory");
-        let before = other.checkpoint(Form::Full).expect("memory");
+        let before = other.checkpoint(CheckpointEncoding::Full).expect("memory");
         for n in 1.. {
             failing_alloc::fail_in(n);
             let result = other.restore(&checkpoint);
@@ -81,9 +81,12 @@ fn every_failed_allocation_is_reported() {
                 break;
             }
             assert_eq!(result, Err(Error::OutOfMemory));
-            assert!(other.checkpoint(Form::Full) == Ok(before.clone()), "{form:?}: allocation {n} has left something");
+            assert!(
+                other.checkpoint(CheckpointEncoding::Full) == Ok(before.clone()),
+                "{form:?}: allocation {n} has left something"
+            );
         }
-        let rest = to_the_end(&mut other, &stream[at.input as usize..], || (), &mut 0);
+        let rest = to_the_end(&mut other, &stream[at.in_offset as usize..], || (), &mut 0);
         assert!(rest == plain[position..], "{form:?}");
     }
 }

@@ -16,7 +16,7 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 use std::process::Command;
 
-use fdckpt::inflate::{Form, Format, Index, Inflate, Reader, Status};
+use fdckpt::inflate::{CheckpointEncoding, Format, Index, Inflate, Reader, Status};
 
 const PIECE: usize = 1 << 16;
 
@@ -214,7 +214,7 @@ fn main() {
     _ = inflate.decompress(&plain64[..plain64.len() / 2], &mut out.borrow_mut());
     println!("\ncheckpoint                bytes   take us  restore us");
     let mut memory = vec![0; fdckpt::inflate::CHECKPOINT_MAX];
-    for form in [Form::Blob, Form::Full, Form::Compact] {
+    for form in [CheckpointEncoding::Deflate64V0, CheckpointEncoding::Full, CheckpointEncoding::Compact] {
         let (size, _) = inflate.checkpoint_into(form, &mut memory).expect("it is sound");
         let take = micros(|| {
             _ = black_box(inflate.checkpoint_into(form, &mut memory));

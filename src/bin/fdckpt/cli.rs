@@ -435,12 +435,12 @@ impl TargetFormat {
     }
 
     /// The layout of an inflate checkpoint, if this is one.
-    pub fn inflate_layout(self) -> Option<inflate::Form> {
+    pub fn inflate_layout(self) -> Option<inflate::CheckpointEncoding> {
         Some(match self {
-            Self::InflateFull => inflate::Form::Full,
-            Self::InflateCompact => inflate::Form::Compact,
-            Self::Deflate64Blob => inflate::Form::Blob,
-            Self::Deflate64Blob0x1001 => inflate::Form::Blob0x1001,
+            Self::InflateFull => inflate::CheckpointEncoding::Full,
+            Self::InflateCompact => inflate::CheckpointEncoding::Compact,
+            Self::Deflate64Blob => inflate::CheckpointEncoding::Deflate64V0,
+            Self::Deflate64Blob0x1001 => inflate::CheckpointEncoding::Deflate64V0x1001,
             _ => return None,
         })
     }

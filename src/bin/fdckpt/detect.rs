@@ -1,7 +1,7 @@
 //! Detects the format of a file by its content.
 
 use fdckpt::checkpoint::{Reader, ReaderOptions};
-use fdckpt::inflate::{Description, Index};
+use fdckpt::inflate::{CheckpointInfo, Index};
 use fdckpt::{BlockIndex, Container, Error, checkpoint, fti, inflate};
 
 use crate::error::CliError;
@@ -15,7 +15,7 @@ pub enum Content<'f> {
     InflateIndex(Index<'f>),
     BlockIndex(BlockIndex),
     Fti(fti::Checkpoint<'f>),
-    InflateCheckpoint(Description),
+    InflateCheckpoint(CheckpointInfo),
     /// Too damaged to read anything of it; says why.
     Damaged(Format, String),
     Foreign(ForeignFormat),
@@ -80,7 +80,7 @@ impl<'f> Content<'f> {
             return Self::in_container(file).map(Some);
         }
         if file.starts_with(b"FDCKINFL") {
-            return or_damaged(Format::InflateCheckpoint, Description::read(file).map(Self::InflateCheckpoint)).map(Some);
+            return or_damaged(Format::InflateCheckpoint, CheckpointInfo::read(file).map(Self::InflateCheckpoint)).map(Some);
         }
         if fti::Checkpoint::is_format(file) {
             return match fti::Checkpoint::parse(file) {
@@ -92,7 +92,7 @@ impl<'f> Content<'f> {
             return Ok(Some(Self::BlockIndex(index)));
         }
         let may_be_checkpoint = file.len() <= fdckpt::inflate::CHECKPOINT_MAX;
-        Ok(if may_be_checkpoint { Description::read(file).ok().map(Self::InflateCheckpoint) } else { None })
+        Ok(if may_be_checkpoint { CheckpointInfo::read(file).ok().map(Self::InflateCheckpoint) } else { None })
     }
 
     /// Detects the format of a file that ends like a container.
@@ -208,7 +208,7 @@ fn detect_damaged(file: &[u8]) -> Result<Option<Content<'_>>, CliError> {
         return or_damaged(Format::BlockIndex, Err(error)).map(Some);
     }
     if looks_like_blob(file)
-        && let Err(error) = Description::read(file)
+        && let Err(error) = CheckpointInfo::read(file)
     {
         return or_damaged(Format::InflateCheckpoint, Err(error)).map(Some);
     }

@@ -1,31 +1,32 @@
-//! Windows that are compressed, by the LZ4 frames of this library.
+//! Compressed windows: the window of a checkpoint as an LZ4 frame of this library.
 
-use super::deflate64_layout::{self, HEAD, Layout, TAIL};
+use super::deflate64_layout::{self, CHECKSUM_SIZE, HEADER_SIZE, Layout};
 use crate::alloc::try_zeroed;
+use crate::bytes::{u32_at, u64_at};
 use crate::frame;
 use crate::frame::{Checkpt, FrameStyle, Restore};
-use crate::inflate::decoder::Engine;
+use crate::inflate::decoder::Decoder;
 use crate::inflate::error::Error;
-use crate::inflate::window::{HISTORY, WINDOW_MAX};
+use crate::inflate::window::{HISTORY_SIZE, WINDOW_MAX};
 
-/// How far matches of Deflate reach.
-const DEFLATE_REACH: usize = 32768;
+/// Maximum distance of a match of Deflate.
+const DEFLATE_MAX_DISTANCE: usize = 32768;
 
-/// A window, compressed.
-pub(super) struct Compressed {
-    /// An LZ4 frame of one buffer.
+/// A window and its compressed form.
+pub(super) struct CompressedWindow {
+    /// LZ4 frame of one buffer.
     pub(super) frame: Vec<u8>,
-    /// What is in it: of Deflate, with zeros where no match reaches any more.
+    /// The content of the frame. In Deflate, bytes that no match can reach are zeros.
     pub(super) window: Vec<u8>,
 }
 
-/// `None` if the frame is not shorter.
-pub(super) fn compress(engine: &Engine) -> Result<Option<Compressed>, Error> {
-    let whole = deflate64_layout::window(engine, Layout::Unversioned);
-    let needed = if engine.deflate64() { whole.len() } else { engine.window().unread().max(DEFLATE_REACH) };
-    let unneeded = whole.len().saturating_sub(needed);
-    let mut window = try_zeroed(whole.len())?;
-    window[unneeded..].copy_from_slice(&whole[unneeded..]);
+/// Compresses the window. Returns `None` if that does not make it smaller.
+pub(super) fn compress(decoder: &Decoder) -> Result<Option<CompressedWindow>, Error> {
+    let full = deflate64_layout::window(decoder, Layout::Unversioned);
+    let needed = if decoder.deflate64() { full.len() } else { decoder.window().unread_len().max(DEFLATE_MAX_DISTANCE) };
+    let unneeded = full.len().saturating_sub(needed);
+    let mut window = try_zeroed(full.len())?;
+    window[unneeded..].copy_from_slice(&full[unneeded..]);
     let mut frame = try_zeroed(window.len())?;
     let mut checkpt = Checkpt::mmio(&mut frame)?;
     checkpt.open(FrameStyle::Lz4)?;
@@ -36,30 +37,31 @@ pub(super) fn compress(engine: &Engine) -> Result<Option<Compressed>, Error> {
     };
     checkpt.finish()?;
     frame.truncate(size);
-    Ok((size < window.len()).then_some(Compressed { frame, window }))
+    Ok((size < window.len()).then_some(CompressedWindow { frame, window }))
 }
 
-/// The blob of which `compressed` has the window as a frame. The size of the window is known from what comes before it.
+/// Decompresses the window of a raw checkpoint in the unversioned layout. Its size follows from the fields before it.
 pub(super) fn expand(compressed: &[u8]) -> Result<Vec<u8>, Error> {
-    if compressed.len() < HEAD + TAIL {
+    if compressed.len() < HEADER_SIZE + CHECKSUM_SIZE {
         return Err(Error::InvalidCheckpoint("is too short"));
     }
-    let (head, rest) = compressed.split_at(HEAD);
-    let (frame, tail) = rest.split_at(rest.len() - TAIL);
-    let number = |from: usize, size: usize| head[from..from + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    let size = number(334, 8).min(HISTORY as u64).max(number(342, 4)) as usize;
-    if size > WINDOW_MAX {
+    let (header, rest) = compressed.split_at(HEADER_SIZE);
+    let (frame, checksum) = rest.split_at(rest.len() - CHECKSUM_SIZE);
+    let (bytes_produced, unread_len) = (u64_at(header, 334), u64::from(u32_at(header, 342)));
+    let window_size = bytes_produced.min(HISTORY_SIZE as u64).max(unread_len) as usize;
+    if window_size > WINDOW_MAX {
         return Err(Error::InvalidCheckpoint("has a window of the wrong size"));
     }
-    let mut blob = try_zeroed(HEAD + size + TAIL)?;
-    blob[..HEAD].copy_from_slice(head);
-    blob[HEAD + size..].copy_from_slice(tail);
+    let mut expanded = try_zeroed(HEADER_SIZE + window_size + CHECKSUM_SIZE)?;
+    expanded[..HEADER_SIZE].copy_from_slice(header);
+    expanded[HEADER_SIZE + window_size..].copy_from_slice(checksum);
     let mut restore = Restore::mmio(frame)?;
     restore.open(FrameStyle::Lz4)?;
-    let end = restore.data(&mut blob[HEAD..HEAD + size]).and_then(|()| restore.close());
+    let window = &mut expanded[HEADER_SIZE..HEADER_SIZE + window_size];
+    let end = restore.data(window).and_then(|()| restore.close());
     if end != Ok(frame.len() as u64) {
         return Err(Error::InvalidCheckpoint("is corrupt: its window can't be decompressed"));
     }
     restore.finish()?;
-    Ok(blob)
+    Ok(expanded)
 }

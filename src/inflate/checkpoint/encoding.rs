@@ -1,32 +1,33 @@
-//! Encodings of a checkpoint.
+//! Encodings of a checkpoint, and positions in a stream.
 
-/// The forms that a checkpoint can have. [`Inflate::restore`] takes any of them.
+/// Encoding of a checkpoint. [`Inflate::restore`](crate::inflate::Inflate::restore) recognises all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
-pub enum Form {
-    /// Everything: it knows its format, and goes on exactly where input and output were. Some 66 KB.
+pub enum CheckpointEncoding {
+    /// Self-describing: has the format and the exact positions of input and output. About 66 KB.
     #[default]
     Full = 0,
-    /// The same, with the window compressed: smaller, but slower to make and to restore.
+    /// As [`Full`](Self::Full), with the window compressed by LZ4: smaller, but slower to write and to restore.
     Compact = 1,
-    /// The blob of raw streams, as the crate deflate64 had it first. It stands after the last symbol that was decoded, which may be some
-    /// bytes before what was taken of the input. It doesn't say whether it is of Deflate or Deflate64.
-    Blob = 2,
-    /// The same in the layout of the crate deflate64 0.1.12, for programs that use that.
-    Blob0x1001 = 3,
+    /// The unversioned layout of crate deflate64, for raw streams. Its position is after the last decoded symbol, which
+    /// may be some bytes before the end of the consumed input. Does not have the format: the caller must know whether
+    /// it is Deflate or Deflate64.
+    Deflate64V0 = 2,
+    /// As [`Deflate64V0`](Self::Deflate64V0), in layout version 0x1001 as written by crate deflate64 0.1.12.
+    Deflate64V0x1001 = 3,
 }
 
-impl Form {
-    /// All there are.
-    pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Compact, Self::Blob, Self::Blob0x1001];
+impl CheckpointEncoding {
+    /// All encodings, in the order of their numbers.
+    pub(crate) const ALL: [Self; 4] = [Self::Full, Self::Compact, Self::Deflate64V0, Self::Deflate64V0x1001];
 }
 
-/// Where to go on from a checkpoint, in bytes.
+/// Position in a stream at which a checkpoint resumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The compressed data is to be given from this byte on, counted from the start of the stream.
-    pub input: u64,
-    /// This many bytes of output were returned before; the next that is returned follows them.
-    pub output: u64,
+    /// Offset in bytes in the compressed stream of the next input.
+    pub in_offset: u64,
+    /// Offset in bytes in the output of the next byte returned.
+    pub out_offset: u64,
 }

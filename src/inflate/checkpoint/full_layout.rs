@@ -1,158 +1,161 @@
-//! The checkpoint that says everything itself: which format, where in its wrapping, and what was read ahead, around a blob. So one who goes
-//! on from it begins exactly where the other stopped. docs/format/inflate-checkpoint.md describes it.
+//! The self-describing layout: format, state of header and trailer, read-ahead, and the checkpoint of the raw stream in
+//! the unversioned layout of crate deflate64. It resumes exactly where the decompressor stopped.
+//! docs/format/inflate-checkpoint.md specifies it.
 
-use super::compressed_window::{self, Compressed};
-use super::deflate64_layout::{self, Blob, HEAD, Layout, TAIL};
+use super::compressed_window::{self, CompressedWindow};
+use super::deflate64_layout::{self, CHECKSUM_SIZE, HEADER_SIZE, Layout, RawCheckpoint};
 use super::encoding::Position;
-use crate::inflate::decoder::At;
+use crate::bytes::{u32_at, u64_at};
+use crate::inflate::decoder::ResumeAt;
 use crate::inflate::error::Error;
 use crate::inflate::format::Format;
 use crate::inflate::stream::Inflate;
-use crate::inflate::wrapper::{HELD_MAX, Stage, Wrapper};
+use crate::inflate::wrapper::{FIELD_MAX, Stage, Wrapper};
 
 pub(super) const MAGIC: [u8; 8] = *b"FDCKINFL";
 const VERSION: u8 = 1;
 
-/// Bytes before those that were read ahead.
-const FIXED: usize = 72;
+/// Size in bytes of the fields before the read-ahead.
+const FIXED_SIZE: usize = 72;
 
-/// Bytes of the checksum behind those.
-const SUM: usize = 4;
+/// Size in bytes of the CRC-32 after the read-ahead.
+const CRC_SIZE: usize = 4;
 
-/// Bytes of it beside those that were read ahead and the blob.
-pub(super) const OVERHEAD: usize = FIXED + SUM;
+/// Size in bytes without the read-ahead and the raw checkpoint.
+pub(super) const OVERHEAD: usize = FIXED_SIZE + CRC_SIZE;
 
-const PLAIN: u8 = 0;
-const LZ4: u8 = 1;
+/// Values of the field that tells how the window is stored.
+const WINDOW_PLAIN: u8 = 0;
+const WINDOW_LZ4: u8 = 1;
 
-/// The format that a checkpoint names, which was not checked.
-pub(super) fn format(from: &[u8]) -> Option<Format> {
-    let number = *from.get(9)?;
+/// Reads the format of a checkpoint that may be corrupt. `None` if it is unknown.
+pub(super) fn format(checkpoint: &[u8]) -> Option<Format> {
+    let number = *checkpoint.get(9)?;
     Format::ALL.into_iter().find(|format| *format as u8 == number)
 }
 
-/// The parts of a checkpoint that [`restore`] has accepted.
-pub(super) struct Envelope<'a> {
-    pub(super) is_compressed: bool,
-    pub(super) body: &'a [u8],
+/// Parts of a valid checkpoint.
+pub(super) struct FullCheckpoint<'a> {
+    pub(super) has_compressed_window: bool,
+    /// The checkpoint of the raw stream, possibly with a compressed window; empty in headers and trailers.
+    pub(super) raw: &'a [u8],
 }
 
-impl<'a> Envelope<'a> {
-    pub(super) fn of(from: &'a [u8]) -> Option<Self> {
-        let ahead = usize::from(u16::from_le_bytes([*from.get(12)?, *from.get(13)?]));
-        Some(Self { is_compressed: from[11] == LZ4, body: from.get(FIXED + ahead + SUM..)? })
+impl<'a> FullCheckpoint<'a> {
+    /// Splits a checkpoint that [`restore`] has accepted.
+    pub(super) fn split(checkpoint: &'a [u8]) -> Option<Self> {
+        let read_ahead_len = usize::from(u16::from_le_bytes([*checkpoint.get(12)?, *checkpoint.get(13)?]));
+        let raw = checkpoint.get(OVERHEAD + read_ahead_len..)?;
+        Some(Self { has_compressed_window: checkpoint[11] == WINDOW_LZ4, raw })
     }
 }
 
-/// How many bytes it takes at most.
+/// Returns the maximum size in bytes of a checkpoint of the current state.
 pub(super) fn bound(inflate: &Inflate) -> usize {
-    let blob = if inflate.in_body() { deflate64_layout::size(inflate.engine(), Layout::Unversioned) } else { 0 };
-    FIXED + inflate.ahead().len() + SUM + blob
+    let raw_size = if inflate.in_body() { deflate64_layout::size(inflate.decoder(), Layout::Unversioned) } else { 0 };
+    OVERHEAD + inflate.read_ahead().len() + raw_size
 }
 
-/// Writes the checkpoint, and returns its size.
-pub(super) fn write(inflate: &Inflate, compressed: bool, out: &mut [u8]) -> Result<usize, Error> {
+/// Writes the checkpoint to `buffer`, and returns its size in bytes.
+pub(super) fn write(inflate: &Inflate, compress: bool, buffer: &mut [u8]) -> Result<usize, Error> {
     if inflate.failed.is_some() {
         return Err(Error::Poisoned);
     }
-    let engine = inflate.engine();
-    let ahead = inflate.ahead();
-    let compact = if compressed && inflate.in_body() { compressed_window::compress(engine)? } else { None };
-    let start = FIXED + ahead.len() + SUM;
-    let body = match &compact {
+    let decoder = inflate.decoder();
+    let read_ahead = inflate.read_ahead();
+    let compressed = if compress && inflate.in_body() { compressed_window::compress(decoder)? } else { None };
+    let raw_start = OVERHEAD + read_ahead.len();
+    let raw_size = match &compressed {
         _ if !inflate.in_body() => 0,
-        None => deflate64_layout::size(engine, Layout::Unversioned),
-        Some(compressed) => HEAD + compressed.frame.len() + TAIL,
+        None => deflate64_layout::size(decoder, Layout::Unversioned),
+        Some(compressed) => HEADER_SIZE + compressed.frame.len() + CHECKSUM_SIZE,
     };
-    let size = start + body;
-    let too_small = Error::BufferTooSmall { size: out.len() as u64, needed: size as u64 };
-    let out = out.get_mut(..size).ok_or(too_small)?;
+    let size = raw_start + raw_size;
+    let too_small = Error::BufferTooSmall { size: buffer.len() as u64, needed: size as u64 };
+    let buffer = buffer.get_mut(..size).ok_or(too_small)?;
 
-    let (head, rest) = out.split_at_mut(start);
+    let (head, raw) = buffer.split_at_mut(raw_start);
     head.fill(0);
     head[..8].copy_from_slice(&MAGIC);
     head[8] = VERSION;
     head[9] = inflate.format as u8;
-    head[11] = if compact.is_some() { LZ4 } else { PLAIN };
-    head[12..14].copy_from_slice(&(ahead.len() as u16).to_le_bytes());
+    head[11] = if compressed.is_some() { WINDOW_LZ4 } else { WINDOW_PLAIN };
+    head[12..14].copy_from_slice(&(read_ahead.len() as u16).to_le_bytes());
     if let Some(wrapper) = &inflate.wrapper {
         head[10] = wrapper.stage as u8;
-        head[14] = wrapper.held_count;
+        head[14] = wrapper.field_len;
         head[15] = wrapper.flags;
-        head[16..18].copy_from_slice(&wrapper.extra.to_le_bytes());
-        let held = usize::from(wrapper.held_count);
-        head[20..20 + held].copy_from_slice(&wrapper.held[..held]);
-        head[32..36].copy_from_slice(&wrapper.header_sum.to_le_bytes());
-        head[36..40].copy_from_slice(&wrapper.sum.to_le_bytes());
-        head[40..44].copy_from_slice(&wrapper.length.to_le_bytes());
+        head[16..18].copy_from_slice(&wrapper.extra_remaining.to_le_bytes());
+        let field_len = usize::from(wrapper.field_len);
+        head[20..20 + field_len].copy_from_slice(&wrapper.field[..field_len]);
+        head[32..36].copy_from_slice(&wrapper.header_crc.to_le_bytes());
+        head[36..40].copy_from_slice(&wrapper.data_checksum.to_le_bytes());
+        head[40..44].copy_from_slice(&wrapper.data_len.to_le_bytes());
     }
-    head[44..48].copy_from_slice(&(body as u32).to_le_bytes());
+    head[44..48].copy_from_slice(&(raw_size as u32).to_le_bytes());
     head[48..56].copy_from_slice(&inflate.total_in.to_le_bytes());
     head[56..64].copy_from_slice(&inflate.total_out.to_le_bytes());
     head[64..72].copy_from_slice(&inflate.body_in.to_le_bytes());
-    head[FIXED..FIXED + ahead.len()].copy_from_slice(ahead);
-    let sum = crc32fast::hash(&head[..start - SUM]);
-    head[start - SUM..].copy_from_slice(&sum.to_le_bytes());
+    head[FIXED_SIZE..FIXED_SIZE + read_ahead.len()].copy_from_slice(read_ahead);
+    let crc = crc32fast::hash(&head[..raw_start - CRC_SIZE]);
+    head[raw_start - CRC_SIZE..].copy_from_slice(&crc.to_le_bytes());
 
-    if let Some(Compressed { frame, window }) = &compact {
-        let (blob, _) = deflate64_layout::head(engine, Layout::Unversioned, At::Here)?;
-        rest[..HEAD].copy_from_slice(&blob);
-        rest[HEAD..body - TAIL].copy_from_slice(frame);
-        let sum = deflate64_layout::checksum(&[&blob, window]);
-        rest[body - TAIL..].copy_from_slice(&sum.to_le_bytes());
-    } else if body > 0 {
-        deflate64_layout::write(engine, Layout::Unversioned, At::Here, rest)?;
+    if let Some(CompressedWindow { frame, window }) = &compressed {
+        let (header, _) = deflate64_layout::header(decoder, Layout::Unversioned, ResumeAt::Current)?;
+        raw[..HEADER_SIZE].copy_from_slice(&header);
+        raw[HEADER_SIZE..raw_size - CHECKSUM_SIZE].copy_from_slice(frame);
+        let checksum = deflate64_layout::checksum(&[&header, window]);
+        raw[raw_size - CHECKSUM_SIZE..].copy_from_slice(&checksum.to_le_bytes());
+    } else if raw_size > 0 {
+        deflate64_layout::write(decoder, Layout::Unversioned, ResumeAt::Current, raw)?;
     }
     Ok(size)
 }
 
-/// Goes on from a checkpoint; if it is refused, nothing has changed.
-pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Error> {
+/// Validates and restores a checkpoint. On failure the state of `inflate` is unchanged.
+pub(super) fn restore(inflate: &mut Inflate, checkpoint: &[u8]) -> Result<Position, Error> {
     let refuse = |what| Err(Error::InvalidCheckpoint(what));
-    let (Some(fixed), true) = (from.first_chunk::<FIXED>(), from.starts_with(&MAGIC)) else {
+    let (Some(fixed), true) = (checkpoint.first_chunk::<FIXED_SIZE>(), checkpoint.starts_with(&MAGIC)) else {
         return refuse("is too short");
     };
-    let number = |at: usize, size: usize| fixed[at..at + size].iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
     if fixed[8] != VERSION {
         return refuse("has an unknown version");
     }
-    let ahead = number(12, 2) as usize;
-    let (Some(ahead), Some(sum)) =
-        (from.get(FIXED..FIXED + ahead), from.get(FIXED + ahead..).and_then(|rest| rest.first_chunk::<SUM>()))
-    else {
+    let read_ahead_len = usize::from(u16::from_le_bytes([fixed[12], fixed[13]]));
+    let raw_start = OVERHEAD + read_ahead_len;
+    let Some((content, crc)) = checkpoint.get(..raw_start).and_then(|head| head.split_last_chunk::<CRC_SIZE>()) else {
         return refuse("is too short");
     };
-    let start = FIXED + ahead.len() + SUM;
-    if crc32fast::hash(&from[..start - SUM]) != u32::from_le_bytes(*sum) {
+    if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
         return refuse("is corrupt: its checksum is wrong");
     }
     if fixed[9] != inflate.format as u8 {
-        let name = format(from).map(|format| match format {
+        let reason = format(checkpoint).map(|format| match format {
             Format::Deflate => "is of a raw Deflate stream, not of this decompressor's format",
             Format::Deflate64 => "is of a raw Deflate64 stream, not of this decompressor's format",
             Format::Zlib => "is of a zlib stream, not of this decompressor's format",
             Format::Gzip => "is of a gzip stream, not of this decompressor's format",
         });
-        return refuse(name.unwrap_or("has an unknown format"));
+        return refuse(reason.unwrap_or("has an unknown format"));
     }
-    let body = &from[start..];
-    if body.len() as u64 != number(44, 4) {
+    let (read_ahead, raw) = (&content[FIXED_SIZE..], &checkpoint[raw_start..]);
+    if raw.len() as u64 != u64::from(u32_at(fixed, 44)) {
         return refuse("has the wrong size: truncated, or followed by other data");
     }
-    let (total_in, total_out, body_in) = (number(48, 8), number(56, 8), number(64, 8));
+    let [total_in, total_out, body_in] = [48, 56, 64].map(|at| u64_at(fixed, at));
     let wrapper = match &inflate.wrapper {
         None if fixed[10] == 0 => None,
         None => return refuse("has a header position, but the format has no header"),
         Some(old) => {
-            let Some(stage) = Stage::from_number(fixed[10]) else { return refuse("has an unknown position") };
+            let Some(stage) = Stage::from_u8(fixed[10]) else { return refuse("has an unknown position") };
             let mut wrapper = Wrapper::new(old.kind);
-            (wrapper.stage, wrapper.held_count, wrapper.flags) = (stage, fixed[14], fixed[15]);
-            wrapper.extra = number(16, 2) as u16;
-            wrapper.held.copy_from_slice(&fixed[20..20 + HELD_MAX]);
-            wrapper.header_sum = number(32, 4) as u32;
-            wrapper.sum = number(36, 4) as u32;
-            wrapper.length = number(40, 4) as u32;
-            if !wrapper.is_sound() {
+            (wrapper.stage, wrapper.field_len, wrapper.flags) = (stage, fixed[14], fixed[15]);
+            wrapper.extra_remaining = u16::from_le_bytes([fixed[16], fixed[17]]);
+            wrapper.field.copy_from_slice(&fixed[20..20 + FIELD_MAX]);
+            wrapper.header_crc = u32_at(fixed, 32);
+            wrapper.data_checksum = u32_at(fixed, 36);
+            wrapper.data_len = u32_at(fixed, 40);
+            if !wrapper.is_valid() {
                 return refuse("has an impossible header position");
             }
             Some(wrapper)
@@ -160,29 +163,30 @@ pub(super) fn restore(inflate: &mut Inflate, from: &[u8]) -> Result<Position, Er
     };
     let in_body = wrapper.as_ref().is_none_or(|wrapper| wrapper.stage == Stage::Body);
     if !in_body {
-        if !body.is_empty() || !ahead.is_empty() || fixed[11] != PLAIN {
+        if !raw.is_empty() || !read_ahead.is_empty() || fixed[11] != WINDOW_PLAIN {
             return refuse("has more fields than its position needs");
         }
-        inflate.engine_mut().reset();
+        inflate.decoder_mut().reset();
     } else {
-        let inflated;
-        let blob = match fixed[11] {
-            PLAIN => body,
-            LZ4 => {
-                inflated = compressed_window::expand(body)?;
-                &inflated
+        let expanded;
+        let raw = match fixed[11] {
+            WINDOW_PLAIN => raw,
+            WINDOW_LZ4 => {
+                expanded = compressed_window::expand(raw)?;
+                &expanded
             }
             _ => return refuse("has a window in an unknown form"),
         };
-        let blob = Blob::read(blob, inflate.engine().deflate64())?;
-        let (skip, returned) = blob.position();
-        let length = wrapper.as_ref().map_or(returned as u32, |wrapper| wrapper.length);
-        if body_in.checked_add(skip + ahead.len() as u64) != Some(total_in) || total_out < returned || length != returned as u32 {
+        let raw = RawCheckpoint::parse(raw, inflate.decoder().deflate64())?;
+        let Position { in_offset, out_offset } = raw.position();
+        let data_len = wrapper.as_ref().map_or(out_offset as u32, |wrapper| wrapper.data_len);
+        let has_total_in = body_in.checked_add(in_offset + read_ahead.len() as u64) == Some(total_in);
+        if !has_total_in || total_out < out_offset || data_len != out_offset as u32 {
             return refuse("has inconsistent positions");
         }
-        inflate.engine_mut().restore(&blob.snapshot(ahead))?;
+        inflate.decoder_mut().restore(&raw.snapshot(read_ahead))?;
     }
     inflate.wrapper = wrapper;
     (inflate.total_in, inflate.total_out, inflate.body_in, inflate.failed) = (total_in, total_out, body_in, None);
-    Ok(Position { input: total_in, output: total_out })
+    Ok(Position { in_offset: total_in, out_offset: total_out })
 }

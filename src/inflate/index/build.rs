@@ -1,105 +1,124 @@
-//! Building an index.
+//! Building an index while a stream is decompressed.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
-use super::format::{Index, POINT, Point};
-use super::input::{BUFFER, InputError, read};
+use super::format::{AccessPoint, Index, POINT_SIZE};
+use super::input::{BUFFER_SIZE, InputError, read};
 use crate::alloc::try_zeroed;
-use crate::inflate::checkpoint::{Form, Position};
+use crate::inflate::checkpoint::CheckpointEncoding;
 use crate::inflate::error::Error;
 use crate::inflate::format::Format;
 use crate::inflate::progress::Status;
 use crate::inflate::stream::Inflate;
 
-/// What an index is made of, while it is.
+/// Collects the access points of an index.
 #[derive(Default)]
-struct Maker {
+struct IndexBuilder {
     points: Vec<u8>,
     checkpoints: Vec<u8>,
-    /// Of the input since the last point.
-    sum: crc32fast::Hasher,
+    /// CRC-32 of the input since the last access point.
+    input_crc: crc32fast::Hasher,
 }
 
-impl Maker {
-    /// Adds a point where the decoder is.
-    fn point(&mut self, inflate: &Inflate) -> Result<(), Error> {
-        self.end_point();
-        let (from, bound) = (self.checkpoints.len(), inflate.checkpoint_bound(Form::Compact));
-        self.points.try_reserve(POINT).and_then(|()| self.checkpoints.try_reserve(bound))?;
-        self.checkpoints.resize(from + bound, 0);
-        let (size, Position { input, output }) = inflate.checkpoint_into(Form::Compact, &mut self.checkpoints[from..])?;
-        self.checkpoints.truncate(from + size);
-        let checkpoint_sum = crc32fast::hash(&self.checkpoints[from..]);
-        let point = Point { input, output, from: from as u64, size: size as u32, checkpoint_sum, sum: 0 };
-        self.points.extend_from_slice(&point.write());
+impl IndexBuilder {
+    /// Adds an access point at the position of `inflate`.
+    fn add_point(&mut self, inflate: &Inflate) -> Result<(), Error> {
+        self.finish_point();
+        let (start, bound) = (self.checkpoints.len(), inflate.checkpoint_bound(CheckpointEncoding::Compact));
+        self.points.try_reserve(POINT_SIZE).and_then(|()| self.checkpoints.try_reserve(bound))?;
+        self.checkpoints.resize(start + bound, 0);
+        let (size, position) = inflate.checkpoint_into(CheckpointEncoding::Compact, &mut self.checkpoints[start..])?;
+        self.checkpoints.truncate(start + size);
+        let point = AccessPoint {
+            position,
+            checkpoint_offset: start as u64,
+            checkpoint_size: size as u32,
+            checkpoint_crc: crc32fast::hash(&self.checkpoints[start..]),
+            input_crc: 0,
+        };
+        self.points.extend_from_slice(&point.encode());
         Ok(())
     }
 
-    /// The input of the last point has ended.
-    fn end_point(&mut self) {
-        let sum = std::mem::take(&mut self.sum).finalize();
+    /// Stores the checksum of the input in the last access point, as its last field.
+    fn finish_point(&mut self) {
+        let crc = std::mem::take(&mut self.input_crc).finalize();
         if let Some(field) = self.points.last_chunk_mut() {
-            *field = sum.to_le_bytes();
+            *field = crc.to_le_bytes();
         }
     }
 }
 
 impl Index<'static> {
-    /// Decompresses `input` and makes an index of it, with a point for each `every` bytes of output. The output goes to `output`, which is
-    /// [`io::sink`] if it is not wanted.
+    /// Decompresses `input` and builds an index of it, with an access point every `interval` bytes of output. The
+    /// output is written to `output`; pass [`io::sink`] to discard it.
     ///
-    /// `input` is read to its end, and belongs to the index as a whole, also what follows the stream: if that is only a part of a file, give
-    /// that part ([`Read::take`]).
+    /// `input` is read to its end. All of it belongs to the index, including data after the end of the stream. To index
+    /// a part of a file, pass that part ([`Read::take`]).
     ///
     /// # Errors
-    /// Those of `input` and `output`. [`io::ErrorKind::UnexpectedEof`] if the input ends before the stream. Others have an [`Error`] inside:
-    /// [`Error::Corrupt`] if the stream is not sound, [`Error::InvalidArgument`] if `every` is 0; [`io::ErrorKind::OutOfMemory`].
-    pub fn build(input: impl Read, output: impl Write, format: Format, every: u64) -> io::Result<Self> {
-        Ok(Self::make(input, output, format, every)?)
+    /// Those of `input` and `output`. Others have an [`Error`] inside: [`Error::UnexpectedEof`] if the input ends
+    /// before the stream does; [`Error::Corrupt`] if the stream is invalid; [`Error::InvalidArgument`] if `interval` is
+    /// 0. [`io::ErrorKind::OutOfMemory`].
+    pub fn build(input: impl Read, output: impl Write, format: Format, interval: u64) -> io::Result<Self> {
+        Ok(Self::try_build(input, output, format, interval)?)
     }
 
-    pub(crate) fn make(mut input: impl Read, mut output: impl Write, format: Format, every: u64) -> Result<Self, InputError> {
-        if every == 0 {
+    /// As [`Self::build`], with an error that does not allocate.
+    pub(crate) fn try_build(
+        mut input: impl Read,
+        mut output: impl Write,
+        format: Format,
+        interval: u64,
+    ) -> Result<Self, InputError> {
+        if interval == 0 {
             return Err(Error::InvalidArgument("the interval of access points is 0").into());
         }
         let mut inflate = Inflate::new(format)?;
-        let (mut from, mut to) = (try_zeroed(BUFFER).map_err(Error::from)?, try_zeroed(BUFFER).map_err(Error::from)?);
-        let mut maker = Maker::default();
-        maker.point(&inflate)?;
-        let (mut input_size, mut next) = (0, every);
-        let (mut at, mut end, mut ended) = (0, 0, false);
+        let mut in_buffer = try_zeroed(BUFFER_SIZE).map_err(Error::from)?;
+        let mut out_buffer = try_zeroed(BUFFER_SIZE).map_err(Error::from)?;
+        let mut builder = IndexBuilder::default();
+        builder.add_point(&inflate)?;
+        let (mut input_size, mut next_point) = (0, interval);
+        let (mut pos, mut end, mut at_eof) = (0, 0, false);
         loop {
-            if at == end && !ended {
-                (at, end) = (0, read(&mut input, &mut from)?);
-                ended = end == 0;
+            if pos == end && !at_eof {
+                (pos, end) = (0, read(&mut input, &mut in_buffer)?);
+                at_eof = end == 0;
                 input_size += end as u64;
             }
-            let room = (next - inflate.total_out()).min(BUFFER as u64) as usize;
-            let progress = inflate.decompress(&from[at..end], &mut to[..room]);
-            maker.sum.update(&from[at..at + progress.consumed]);
-            at += progress.consumed;
-            output.write_all(&to[..progress.produced])?;
+            let space = (next_point - inflate.total_out()).min(BUFFER_SIZE as u64) as usize;
+            let progress = inflate.decompress(&in_buffer[pos..end], &mut out_buffer[..space]);
+            builder.input_crc.update(&in_buffer[pos..pos + progress.consumed]);
+            pos += progress.consumed;
+            output.write_all(&out_buffer[..progress.produced])?;
             match progress.result? {
-                Status::Done if at < end || ended => break,
-                // Of gzip, another member can follow.
+                Status::Done if pos < end || at_eof => break,
+                // In gzip, another member may follow.
                 Status::Done => continue,
-                Status::NeedsInput if ended => return Err(Error::UnexpectedEof { offset: input_size }.into()),
+                Status::NeedsInput if at_eof => return Err(Error::UnexpectedEof { offset: input_size }.into()),
                 Status::NeedsInput | Status::NeedsOutput => {}
             }
-            if inflate.total_out() == next {
-                maker.point(&inflate)?;
-                next = next.saturating_add(every);
+            if inflate.total_out() == next_point {
+                builder.add_point(&inflate)?;
+                next_point = next_point.saturating_add(interval);
             }
         }
-        while !ended {
-            maker.sum.update(&from[at..end]);
-            (at, end) = (0, read(&mut input, &mut from)?);
-            ended = end == 0;
+        while !at_eof {
+            builder.input_crc.update(&in_buffer[pos..end]);
+            (pos, end) = (0, read(&mut input, &mut in_buffer)?);
+            at_eof = end == 0;
             input_size += end as u64;
         }
-        maker.end_point();
-        let (points, checkpoints) = (Cow::Owned(maker.points), Cow::Owned(maker.checkpoints));
-        Ok(Self { format, every, input_size, output_size: inflate.total_out(), points, checkpoints })
+        builder.finish_point();
+        Ok(Self {
+            format,
+            interval,
+            input_size,
+            output_size: inflate.total_out(),
+            points: Cow::Owned(builder.points),
+            checkpoints: Cow::Owned(builder.checkpoints),
+        })
     }
 }

@@ -1,35 +1,43 @@
-//! Reading from an index.
+//! Reading the output of an indexed stream from any offset.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::format::{Index, Point};
-use super::input::{BUFFER, InputError, read};
+use super::format::Index;
+use super::input::{BUFFER_SIZE, InputError, read};
 use crate::alloc::try_zeroed;
 use crate::inflate::error::Error;
 use crate::inflate::stream::Inflate;
 
 impl Index<'_> {
-    /// A reader of the output: `input` is what the index was made of, all of it.
+    /// Creates a reader of the output. `input` must be the whole input that the index was built from.
     ///
     /// # Errors
-    /// [`Error::SourceSizeMismatch`] inside, if the input's size is another one; those of `input`; [`io::ErrorKind::OutOfMemory`].
+    /// Those of `input`. [`Error::SourceSizeMismatch`] inside, if `input` has another size.
+    /// [`io::ErrorKind::OutOfMemory`].
     pub fn reader<R: Read + Seek>(&self, input: R) -> io::Result<IndexReader<'_, R>> {
-        Ok(IndexReader { index: self, cursor: Cursor::new(self, input)? })
+        Ok(IndexReader { index: self, cursor: IndexCursor::new(self, input)? })
     }
 }
 
-/// Reads the output of a compressed stream from any position on: see [`Index::reader`].
+/// Reads the output of an indexed stream from any offset; created by [`Index::reader`].
 ///
-/// Reading on is as fast as without an index; going elsewhere means to begin at a point, unless it is a little ahead.
-/// Damage and changes of the input are errors of kind [`io::ErrorKind::InvalidData`], with an [`Error`] inside.
+/// Sequential reads are as fast as without an index. A seek restores an access point, unless the new offset is a short
+/// distance ahead.
+///
+/// # Errors
+/// Those of the input. A corrupt index and a modified input are errors of kind [`io::ErrorKind::InvalidData`], with an
+/// [`Error`] inside.
 #[derive(Debug)]
 pub struct IndexReader<'i, R> {
     index: &'i Index<'i>,
-    cursor: Cursor<R>,
+    cursor: IndexCursor<R>,
 }
 
 impl<R: Read + Seek> IndexReader<'_, R> {
-    /// Reads from the position `offset` of the output on, until `output` is full or there is no more. Returns how many bytes were read.
+    /// Reads output from byte `offset` until `output` is full or the output ends. Returns the number of bytes read.
+    ///
+    /// # Errors
+    /// As for [`IndexReader`].
     pub fn read_at(&mut self, offset: u64, output: &mut [u8]) -> io::Result<usize> {
         Ok(self.cursor.read_at(self.index, offset, output)?)
     }
@@ -43,52 +51,56 @@ impl<R: Read + Seek> Read for IndexReader<'_, R> {
 
 impl<R> Seek for IndexReader<'_, R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(distance) => self.index.output_size.checked_add_signed(distance),
-            SeekFrom::Current(distance) => self.cursor.position.checked_add_signed(distance),
+        let offset = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(distance) => self.index.output_size().checked_add_signed(distance),
+            SeekFrom::Current(distance) => self.cursor.offset.checked_add_signed(distance),
         };
-        self.cursor.position = position.ok_or(Error::InvalidArgument("the position is before the first byte"))?;
-        Ok(self.cursor.position)
+        self.cursor.offset = offset.ok_or(Error::InvalidArgument("the position is before the first byte"))?;
+        Ok(self.cursor.offset)
     }
 }
 
-/// What an [`IndexReader`] has beside the index.
+/// State of a reader without the index, which is passed to each call: the C API stores both in one struct.
 #[derive(Debug)]
-pub(crate) struct Cursor<R> {
+pub(crate) struct IndexCursor<R> {
     input: R,
     inflate: Inflate,
-    /// Where in the output reading goes on. The decoder follows when it is needed.
-    position: u64,
-    /// Whether the decoder can go on from where it is.
-    placed: bool,
-    /// The input is known to be right from where the decoder is to here.
-    checked: u64,
-    /// Input, of which a part was taken.
+    /// Offset in the output of the next read. The decompressor is moved there when output is needed.
+    offset: u64,
+    /// Whether `inflate` and `buffer` are usable: false at first, and after an error.
+    can_continue: bool,
+    /// Offset in the input up to which its checksums were verified.
+    verified_end: u64,
+    /// Input that was read.
     buffer: Vec<u8>,
-    at: usize,
+    /// Start of the bytes of `buffer` not yet consumed.
+    pos: usize,
+    /// End of the valid bytes of `buffer`.
     end: usize,
-    /// For output that is passed over.
-    scratch: Vec<u8>,
+    /// Buffer for output before `offset`, which is discarded.
+    discarded: Vec<u8>,
 }
 
-impl<R: Read + Seek> Cursor<R> {
+impl<R: Read + Seek> IndexCursor<R> {
     pub(crate) fn new(index: &Index<'_>, mut input: R) -> Result<Self, InputError> {
-        let (size, expected) = (input.seek(SeekFrom::End(0))?, index.input_size);
+        let (size, expected) = (input.seek(SeekFrom::End(0))?, index.input_size());
         if size != expected {
             return Err(Error::SourceSizeMismatch { size, expected }.into());
         }
-        let inflate = Inflate::new(index.format)?;
-        let (buffer, scratch) = (try_zeroed(BUFFER).map_err(Error::from)?, try_zeroed(BUFFER).map_err(Error::from)?);
-        Ok(Self { input, inflate, position: 0, placed: false, checked: 0, buffer, at: 0, end: 0, scratch })
+        let inflate = Inflate::new(index.format())?;
+        let buffer = try_zeroed(BUFFER_SIZE).map_err(Error::from)?;
+        let discarded = try_zeroed(BUFFER_SIZE).map_err(Error::from)?;
+        Ok(Self { input, inflate, offset: 0, can_continue: false, verified_end: 0, buffer, pos: 0, end: 0, discarded })
     }
 
     pub(crate) fn input(&self) -> &R {
         &self.input
     }
 
+    /// Reads output from byte `offset` until `output` is full or the output ends. Returns the number of bytes read.
     pub(crate) fn read_at(&mut self, index: &Index<'_>, offset: u64, output: &mut [u8]) -> Result<usize, InputError> {
-        self.position = offset;
+        self.offset = offset;
         let mut done = 0;
         while done < output.len() {
             match self.read(index, &mut output[done..])? {
@@ -100,52 +112,52 @@ impl<R: Read + Seek> Cursor<R> {
     }
 
     fn read(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, InputError> {
-        let left = index.output_size.saturating_sub(self.position).min(output.len() as u64) as usize;
-        if left == 0 {
+        let count = index.output_size().saturating_sub(self.offset).min(output.len() as u64) as usize;
+        if count == 0 {
             return Ok(0);
         }
-        // After a failure it begins anew.
-        let placed = std::mem::replace(&mut self.placed, false);
-        self.approach(index, placed)?;
-        let count = self.decode(index, &mut output[..left])?;
-        self.placed = true;
-        self.position += count as u64;
+        // Set again on success only, so that a call after an error restores an access point.
+        let can_continue = std::mem::replace(&mut self.can_continue, false);
+        self.seek_to_offset(index, can_continue)?;
+        let count = self.decompress(index, &mut output[..count])?;
+        self.can_continue = true;
+        self.offset += count as u64;
         Ok(count)
     }
 
-    /// Takes the decoder to where reading goes on.
-    fn approach(&mut self, index: &Index<'_>, placed: bool) -> Result<(), InputError> {
-        let target = self.position;
-        let point = Point::read(&index.table()[index.last_point(|point| point.output <= target)]);
-        let here = self.inflate.total_out();
-        if !placed || here > target || here < point.output {
+    /// Moves the decompressor to `self.offset`, from its position or from the nearest access point.
+    fn seek_to_offset(&mut self, index: &Index<'_>, can_continue: bool) -> Result<(), InputError> {
+        let target = self.offset;
+        let point = index.point(index.last_point(|position| position.out_offset <= target)).ok_or(Error::Internal)?;
+        let current = self.inflate.total_out();
+        if !can_continue || current > target || current < point.position.out_offset {
             index.restore(&mut self.inflate, &point)?;
-            (self.checked, self.at, self.end) = (point.input, 0, 0);
+            (self.verified_end, self.pos, self.end) = (point.position.in_offset, 0, 0);
         }
         while self.inflate.total_out() < target {
-            let count = (target - self.inflate.total_out()).min(BUFFER as u64) as usize;
-            let mut scratch = std::mem::take(&mut self.scratch);
-            let result = self.decode(index, &mut scratch[..count]);
-            self.scratch = scratch;
+            let count = (target - self.inflate.total_out()).min(BUFFER_SIZE as u64) as usize;
+            let mut discarded = std::mem::take(&mut self.discarded);
+            let result = self.decompress(index, &mut discarded[..count]);
+            self.discarded = discarded;
             result?;
         }
         Ok(())
     }
 
-    /// Decodes at least one byte to `output`, which is not empty. There is more output.
-    fn decode(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, InputError> {
+    /// Decompresses at least one byte. `output` must not be empty, and the output must not have ended.
+    fn decompress(&mut self, index: &Index<'_>, output: &mut [u8]) -> Result<usize, InputError> {
         loop {
-            if self.at == self.end {
-                self.fill(index)?;
+            if self.pos == self.end {
+                self.fill_buffer(index)?;
             }
-            let progress = self.inflate.decompress(&self.buffer[self.at..self.end], output);
-            self.at += progress.consumed;
+            let progress = self.inflate.decompress(&self.buffer[self.pos..self.end], output);
+            self.pos += progress.consumed;
             if progress.produced > 0 {
                 return Ok(progress.produced);
             }
             progress.result?;
-            // Input is left over only behind the end of the stream.
-            if self.at < self.end || self.inflate.total_in() == index.input_size {
+            // Without output, input remains only after the end of the stream.
+            if self.pos < self.end || self.inflate.total_in() == index.input_size() {
                 return Err(
                     Error::InvalidCheckpoint("is for another stream: this one has less output than the index says").into()
                 );
@@ -153,48 +165,48 @@ impl<R: Read + Seek> Cursor<R> {
         }
     }
 
-    /// Gets the next input, of what is known to be right.
-    fn fill(&mut self, index: &Index<'_>) -> Result<(), InputError> {
+    /// Reads the next input to the buffer, and verifies it before if it is not yet verified.
+    fn fill_buffer(&mut self, index: &Index<'_>) -> Result<(), InputError> {
         let from = self.inflate.total_in();
-        (self.at, self.end) = (0, 0);
-        if from == index.input_size {
+        (self.pos, self.end) = (0, 0);
+        if from == index.input_size() {
             return Ok(());
         }
-        if from >= self.checked && self.check(index, from)? {
+        if from >= self.verified_end && self.verify_interval(index, from)? {
             return Ok(());
         }
-        let count = (self.checked - from).min(BUFFER as u64) as usize;
+        let count = (self.verified_end - from).min(BUFFER_SIZE as u64) as usize;
         self.input.seek(SeekFrom::Start(from))?;
         self.end = read(&mut self.input, &mut self.buffer[..count])?;
-        // It was longer a moment ago.
-        if self.end == 0 { Err(Error::SourceModified { from, to: self.checked }.into()) } else { Ok(()) }
+        // The input was truncated after it was verified.
+        if self.end == 0 { Err(Error::SourceModified { from, to: self.verified_end }.into()) } else { Ok(()) }
     }
 
-    /// Compares the input from `from`, where a point is, to the next one with the checksum that the index has of it. True if all of it is
-    /// in the buffer now.
-    fn check(&mut self, index: &Index<'_>, from: u64) -> Result<bool, InputError> {
-        let number = index.last_point(|point| point.input <= from);
-        let point = Point::read(&index.table()[number]);
-        let to = index.table().get(number + 1).map_or(index.input_size, |next| Point::read(next).input);
-        let (mut sum, mut at) = (crc32fast::Hasher::new(), from);
+    /// Verifies the checksum of the input from the access point at `from` to the next one. Returns whether that input
+    /// is now in the buffer as a whole.
+    fn verify_interval(&mut self, index: &Index<'_>, from: u64) -> Result<bool, InputError> {
+        let number = index.last_point(|position| position.in_offset <= from);
+        let point = index.point(number).ok_or(Error::Internal)?;
+        let to = index.point(number + 1).map_or(index.input_size(), |next| next.position.in_offset);
+        let (mut crc, mut at) = (crc32fast::Hasher::new(), from);
         self.input.seek(SeekFrom::Start(from))?;
-        let whole = to - from <= BUFFER as u64;
+        let fits = to - from <= BUFFER_SIZE as u64;
         let mut filled = 0;
         while at < to {
-            let place = if whole { &mut self.buffer[filled..] } else { &mut self.buffer[..] };
-            let room = place.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
-            let count = read(&mut self.input, &mut place[..room])?;
+            let space = if fits { &mut self.buffer[filled..] } else { &mut self.buffer[..] };
+            let count = space.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+            let count = read(&mut self.input, &mut space[..count])?;
             if count == 0 {
                 break;
             }
-            sum.update(&place[..count]);
+            crc.update(&space[..count]);
             (at, filled) = (at + count as u64, filled + count);
         }
-        if at < to || from != point.input || sum.finalize() != point.sum {
+        if at < to || from != point.position.in_offset || crc.finalize() != point.input_crc {
             return Err(Error::SourceModified { from, to }.into());
         }
-        self.checked = to;
-        self.end = if whole { filled } else { 0 };
-        Ok(whole)
+        self.verified_end = to;
+        self.end = if fits { filled } else { 0 };
+        Ok(fits)
     }
 }

@@ -1,5 +1,4 @@
-//! Random access: checkpoints of a stream at regular distances of its output, kept in a container. docs/format/inflate-index.md
-//! describes it.
+//! The index and its encoding as a container. docs/format/inflate-index.md specifies it.
 
 use std::borrow::Cow;
 use std::os::fd::AsFd;
@@ -12,249 +11,265 @@ use crate::inflate::error::Error;
 use crate::inflate::format::Format;
 use crate::inflate::stream::Inflate;
 
-/// The types of the container's sections: the points, and their checkpoints one behind the other.
-const POINTS: u8 = 128;
-const CHECKPOINTS: u8 = 129;
+/// Type of the container section with the table of access points.
+const POINTS_SECTION: u8 = 128;
+/// Type of the container section with the checkpoints of the access points.
+const CHECKPOINTS_SECTION: u8 = 129;
 
 const MAGIC: [u8; 8] = *b"FDCKINDX";
 const VERSION: u8 = 1;
 
-/// Bytes in front of the points.
-const HEAD: usize = 48;
+/// Size in bytes of the fields before the access points.
+const HEADER_SIZE: usize = 48;
 
-/// Bytes of a point.
-pub(super) const POINT: usize = 36;
+/// Size in bytes of an encoded access point.
+pub(super) const POINT_SIZE: usize = 36;
 
-/// Bytes of the checksum behind the points.
-const SUM: usize = 4;
+/// Size in bytes of the CRC-32 after the access points.
+const CRC_SIZE: usize = 4;
 
-/// An index of a compressed stream: with it, reading can begin anywhere in the output, at the nearest of its points.
+/// Index of a compressed stream, for reading its output from any offset.
 ///
-/// A point is a compact checkpoint, some 10 to 40 KB, of [`Format::Deflate64`] up to twice that; there is one for each `every` bytes of
-/// output. To read from an offset, on average half of that is decompressed before.
+/// It has an access point every `interval` bytes of output, at which decompression can start. An access point takes 10
+/// to 40 KB, up to twice that in [`Format::Deflate64`]. Reading from an offset first decompresses half an interval on
+/// average.
 ///
+/// The index stores the size of its input and a checksum of the input between two access points. Another or modified
+/// input is detected: when it is opened, or before output of the modified part is returned.
+///
+/// # Examples
 /// ```
 /// use fdckpt::inflate::{Format, Index};
 /// use std::io::{Cursor, Read, Seek, SeekFrom};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// # let stream = [0x2b, 0xc9, 0x57, 0x48, 0x4a, 0xd5, 0x51, 0xc8, 0x2f, 0x52, 0xc8, 0xcb, 0x2f, 0x51, 0x28, 0x01, 0xf1, 0x00];
-/// // Once, while the output goes to wherever it is wanted, if at all:
+/// // Once. The output can also go to a file.
 /// let index = Index::build(&stream[..], std::io::sink(), Format::Deflate, 1 << 20)?;
 /// let file = index.to_container()?.serialize()?;
 ///
-/// // As often as parts of the output are needed:
+/// // Whenever a part of the output is needed.
 /// let index = Index::parse(&file)?;
 /// let mut reader = index.reader(Cursor::new(stream))?;
 /// reader.seek(SeekFrom::Start(7))?;
-/// let mut some = [0; 6];
-/// reader.read_exact(&mut some)?;
-/// assert_eq!(&some, b"or not");
+/// let mut part = [0; 6];
+/// reader.read_exact(&mut part)?;
+/// assert_eq!(&part, b"or not");
 /// # Ok(())
 /// # }
 /// ```
-///
-/// The index knows the size of its input, and a checksum of the input between any two points. So an input that is another one, or was
-/// changed, is refused: when it is opened, or before anything of the changed part is returned.
 #[derive(Clone, Debug)]
 pub struct Index<'a> {
     pub(super) format: Format,
-    pub(super) every: u64,
+    pub(super) interval: u64,
     pub(super) input_size: u64,
     pub(super) output_size: u64,
-    /// The points as they are written.
+    /// Encoded access points.
     pub(super) points: Cow<'a, [u8]>,
+    /// Checkpoints of the access points, one after the other.
     pub(super) checkpoints: Cow<'a, [u8]>,
 }
 
-/// Where decoding can begin.
+/// Position at which decompression can start.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub(super) input: u64,
-    pub(super) output: u64,
-    /// Where in the checkpoints its own is.
-    pub(super) from: u64,
-    pub(super) size: u32,
-    /// CRC-32 of the checkpoint. (Its own checksum of the window is a weak one.)
-    pub(super) checkpoint_sum: u32,
-    /// CRC-32 of the input from here to the next point, or to its end.
-    pub(super) sum: u32,
+pub(super) struct AccessPoint {
+    pub(super) position: Position,
+    /// Offset in bytes of its checkpoint in [`Index::checkpoints`].
+    pub(super) checkpoint_offset: u64,
+    /// Size in bytes of its checkpoint.
+    pub(super) checkpoint_size: u32,
+    /// CRC-32 of its checkpoint, whose own checksum of the window is weak.
+    pub(super) checkpoint_crc: u32,
+    /// CRC-32 of the input from here to the next access point, or to the end.
+    pub(super) input_crc: u32,
 }
 
-impl Point {
-    pub(super) fn write(&self) -> [u8; POINT] {
-        let mut bytes = [0; POINT];
-        bytes[..8].copy_from_slice(&self.input.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.output.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.from.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.size.to_le_bytes());
-        bytes[28..32].copy_from_slice(&self.checkpoint_sum.to_le_bytes());
-        bytes[32..].copy_from_slice(&self.sum.to_le_bytes());
+impl AccessPoint {
+    pub(super) fn encode(&self) -> [u8; POINT_SIZE] {
+        let mut bytes = [0; POINT_SIZE];
+        bytes[..8].copy_from_slice(&self.position.in_offset.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.position.out_offset.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.checkpoint_offset.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.checkpoint_size.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.checkpoint_crc.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.input_crc.to_le_bytes());
         bytes
     }
 
-    pub(super) fn read(bytes: &[u8; POINT]) -> Self {
+    fn decode(bytes: &[u8; POINT_SIZE]) -> Self {
         Self {
-            input: u64_at(bytes, 0),
-            output: u64_at(bytes, 8),
-            from: u64_at(bytes, 16),
-            size: u32_at(bytes, 24),
-            checkpoint_sum: u32_at(bytes, 28),
-            sum: u32_at(bytes, 32),
+            position: Position { in_offset: u64_at(bytes, 0), out_offset: u64_at(bytes, 8) },
+            checkpoint_offset: u64_at(bytes, 16),
+            checkpoint_size: u32_at(bytes, 24),
+            checkpoint_crc: u32_at(bytes, 28),
+            input_crc: u32_at(bytes, 32),
         }
     }
 }
 
 impl<'a> Index<'a> {
-    /// Reads the index in the container that `file` is. Checkpoints are not copied, and looked at when they are needed.
+    /// Parses the index in the container `file`. Checkpoints are not copied, and not verified before they are used.
     ///
     /// # Errors
-    /// [`Error::UnknownFormat`] if there is none in it, or one of a later version; [`Error::CorruptIndex`] if it is damaged; and as for
-    /// [`Container::parse`].
+    /// [`Error::UnknownFormat`] if the container has no index or one of a later version; [`Error::CorruptIndex`]; those
+    /// of [`Container::parse`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         let container = Container::parse(file)?;
         let find = |kind| {
             let section = container.sections().find(|section| section.kind() == kind);
             let section = section.ok_or(Error::UnknownFormat("not an inflate index: the container has no sections of one"))?;
             section.data()?;
-            // It lies in the file.
+            // The offset of the section is needed for errors, and its data with the lifetime of `file`.
             let (offset, length) = (section.offset() as usize, section.length() as usize);
             Ok::<_, Error>((offset as u64, file.get(offset..offset + length).ok_or(Error::Internal)?))
         };
-        let ((offset, table), (_, checkpoints)) = (find(POINTS)?, find(CHECKPOINTS)?);
-        let refuse = |at: usize, what| Err(Error::CorruptIndex { offset: offset + at as u64, reason: what });
+        let ((offset, table), (_, checkpoints)) = (find(POINTS_SECTION)?, find(CHECKPOINTS_SECTION)?);
+        let refuse = |at: usize, reason| Err(Error::CorruptIndex { offset: offset + at as u64, reason });
         if !table.starts_with(&MAGIC) {
             return Err(Error::UnknownFormat("not an inflate index: the container has no sections of one"));
         }
-        let (Some((content, sum)), true) = (table.split_last_chunk::<SUM>(), table.len() >= HEAD + SUM) else {
+        let (Some((content, crc)), true) = (table.split_last_chunk::<CRC_SIZE>(), table.len() >= HEADER_SIZE + CRC_SIZE) else {
             return refuse(0, "the index is too short");
         };
         if table[8] != VERSION {
             return Err(Error::UnknownFormat("unknown version of the inflate index"));
         }
-        if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
+        if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
             return refuse(content.len(), "the checksum of the index is wrong");
         }
-        let (head, points) = content.split_at(HEAD);
-        let Some(&format) = Format::ALL.iter().find(|format| **format as u8 == head[9]) else {
+        let (header, points) = content.split_at(HEADER_SIZE);
+        let Some(&format) = Format::ALL.iter().find(|format| **format as u8 == header[9]) else {
             return refuse(9, "the format of the stream is unknown");
         };
-        let [every, input_size, output_size, count] = [16, 24, 32, 40].map(|at| u64_at(head, at));
-        if head[10..16] != [0; 6] || every == 0 || count == 0 || count.checked_mul(POINT as u64) != Some(points.len() as u64) {
+        let [interval, input_size, output_size, count] = [16, 24, 32, 40].map(|at| u64_at(header, at));
+        let has_count = count > 0 && count.checked_mul(POINT_SIZE as u64) == Some(points.len() as u64);
+        if header[10..16] != [0; 6] || interval == 0 || !has_count {
             return refuse(9, "the index has impossible numbers");
         }
         let index = Self {
             format,
-            every,
+            interval,
             input_size,
             output_size,
             points: Cow::Borrowed(points),
             checkpoints: Cow::Borrowed(checkpoints),
         };
-        let mut before = None;
+        let mut previous = None;
         for (number, point) in index.points().enumerate() {
-            let in_order = match before {
-                None => point.input == 0 && point.output == 0,
-                Some(Point { input, output, .. }) => input <= point.input && output < point.output,
+            let Position { in_offset, out_offset } = point.position;
+            let is_in_order = match previous {
+                None => in_offset == 0 && out_offset == 0,
+                Some(previous) => {
+                    let Position { in_offset: previous_in, out_offset: previous_out } = previous;
+                    previous_in <= in_offset && previous_out < out_offset
+                }
             };
-            let inside = point.input <= input_size && point.output <= output_size;
-            if !in_order || !inside || index.checkpoint(&point).is_none() {
-                return refuse(HEAD + number * POINT, "the index has an impossible access point");
+            let is_inside = in_offset <= input_size && out_offset <= output_size;
+            if !is_in_order || !is_inside || index.checkpoint(&point).is_none() {
+                return refuse(HEADER_SIZE + number * POINT_SIZE, "the index has an impossible access point");
             }
-            before = Some(point);
+            previous = Some(point.position);
         }
         Ok(index)
     }
 
-    /// The index as a container, to which sections of other types can be added. To write it to memory or a file is what that has methods
-    /// for.
+    /// Returns the index as a container, to which sections of other types can be added.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn to_container(&self) -> Result<Container<'_>, Error> {
-        let size = HEAD + self.points.len() + SUM;
+        let size = HEADER_SIZE + self.points.len() + CRC_SIZE;
         let mut table = try_with_capacity(size)?;
         table.extend(MAGIC);
         table.extend([VERSION, self.format as u8, 0, 0, 0, 0, 0, 0]);
-        for field in [self.every, self.input_size, self.output_size, (self.points.len() / POINT) as u64] {
+        for field in [self.interval, self.input_size, self.output_size, (self.points.len() / POINT_SIZE) as u64] {
             table.extend(field.to_le_bytes());
         }
         table.extend_from_slice(&self.points);
         table.extend(crc32fast::hash(&table).to_le_bytes());
         let mut container = Container::new();
-        container.set(POINTS, table)?;
-        container.set(CHECKPOINTS, &self.checkpoints[..])?;
+        container.set(POINTS_SECTION, table)?;
+        container.set(CHECKPOINTS_SECTION, &self.checkpoints[..])?;
         Ok(container)
     }
 
-    /// Writes the index as a container to `fd`, an empty file. As [`Container::write_to`].
+    /// Writes the index as a container to `fd`, which must be an empty file. Returns its size in bytes, as
+    /// [`Container::write_to`].
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`]; [`Error::Io`], and then the file has a part of it.
+    /// [`Error::OutOfMemory`]; [`Error::Io`], after which the file may have a part of the index.
     pub fn write_to(&self, fd: impl AsFd) -> Result<u64, Error> {
         Ok(self.to_container()?.write_to(fd)?)
     }
 
-    /// Checks each point's checkpoint, which [`parse`](Self::parse) leaves for when it is needed. The input is not needed for this.
+    /// Verifies the checkpoints of all access points, which [`parse`](Self::parse) does not do. The input is not
+    /// needed.
     ///
     /// # Errors
-    /// [`Error::InvalidCheckpoint`] for the first that is damaged; [`Error::OutOfMemory`].
+    /// [`Error::InvalidCheckpoint`] for the first corrupt checkpoint; [`Error::OutOfMemory`].
     pub fn verify(&self) -> Result<(), Error> {
         let mut inflate = Inflate::new(self.format)?;
         self.points().try_for_each(|point| self.restore(&mut inflate, &point))
     }
 
-    pub(super) fn restore(&self, inflate: &mut Inflate, point: &Point) -> Result<(), Error> {
+    /// Restores the checkpoint of an access point.
+    pub(super) fn restore(&self, inflate: &mut Inflate, point: &AccessPoint) -> Result<(), Error> {
         let checkpoint = self.checkpoint(point).ok_or(Error::Internal)?;
-        if crc32fast::hash(checkpoint) != point.checkpoint_sum {
+        if crc32fast::hash(checkpoint) != point.checkpoint_crc {
             return Err(Error::InvalidCheckpoint("is corrupt: its checksum differs from that in the index"));
         }
-        if inflate.restore(checkpoint)? != (Position { input: point.input, output: point.output }) {
+        if inflate.restore(checkpoint)? != point.position {
             return Err(Error::InvalidCheckpoint("is for another position than the index says"));
         }
         Ok(())
     }
 
-    /// The format of the stream.
+    /// Format of the stream.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// How many bytes of output there are between two points.
-    pub fn every(&self) -> u64 {
-        self.every
+    /// Number of bytes of output between two access points.
+    pub fn interval(&self) -> u64 {
+        self.interval
     }
 
-    /// How many bytes the input has.
+    /// Size of the input in bytes.
     pub fn input_size(&self) -> u64 {
         self.input_size
     }
 
-    /// How many bytes the output has.
+    /// Size of the output in bytes.
     pub fn output_size(&self) -> u64 {
         self.output_size
     }
 
-    /// How many points there are. The first is at the start.
+    /// Number of access points, including the one at the start of the stream.
     pub fn point_count(&self) -> usize {
-        self.table().len()
+        self.encoded_points().len()
     }
 
-    pub(super) fn table(&self) -> &[[u8; POINT]] {
+    fn encoded_points(&self) -> &[[u8; POINT_SIZE]] {
         self.points.as_chunks().0
     }
 
-    fn points(&self) -> impl Iterator<Item = Point> {
-        self.table().iter().map(Point::read)
+    fn points(&self) -> impl Iterator<Item = AccessPoint> {
+        self.encoded_points().iter().map(AccessPoint::decode)
     }
 
-    /// The last point that is not beyond a position.
-    pub(super) fn last_point(&self, not_beyond: impl Fn(&Point) -> bool) -> usize {
-        self.table().partition_point(|point| not_beyond(&Point::read(point))).saturating_sub(1)
+    /// Returns access point `number`, if there is one.
+    pub(super) fn point(&self, number: usize) -> Option<AccessPoint> {
+        self.encoded_points().get(number).map(AccessPoint::decode)
     }
 
-    fn checkpoint(&self, point: &Point) -> Option<&[u8]> {
-        let from = usize::try_from(point.from).ok()?;
-        self.checkpoints.get(from..from.checked_add(point.size as usize)?)
+    /// Returns the number of the last access point for which `is_before` holds, or 0. It must not hold again after it
+    /// failed.
+    pub(super) fn last_point(&self, is_before: impl Fn(&Position) -> bool) -> usize {
+        self.encoded_points().partition_point(|point| is_before(&AccessPoint::decode(point).position)).saturating_sub(1)
+    }
+
+    fn checkpoint(&self, point: &AccessPoint) -> Option<&[u8]> {
+        let start = usize::try_from(point.checkpoint_offset).ok()?;
+        self.checkpoints.get(start..start.checked_add(point.checkpoint_size as usize)?)
     }
 }

@@ -1,12 +1,14 @@
-//! Reading an input of the caller.
+//! Input of the caller: the compressed data that an index is built from, or read with.
 
 use std::io::{self, Read};
 
 use crate::inflate::error::Error;
 
-pub(super) const BUFFER: usize = 1 << 16;
+/// Size in bytes of buffers for input and output.
+pub(super) const BUFFER_SIZE: usize = 1 << 16;
 
-/// Why something with an input failed: this library's reason, or the input's own. (As an [`io::Error`] the first takes memory.)
+/// Error of this library, or of the input. They are kept apart because converting the first to an [`io::Error`]
+/// allocates.
 #[derive(Debug)]
 pub(crate) enum InputError {
     Library(Error),
@@ -26,14 +28,15 @@ impl From<io::Error> for InputError {
 }
 
 impl From<InputError> for io::Error {
-    fn from(failure: InputError) -> Self {
-        match failure {
+    fn from(error: InputError) -> Self {
+        match error {
             InputError::Library(error) => error.into(),
             InputError::Input(error) => error,
         }
     }
 }
 
+/// Reads once, and again if interrupted by a signal.
 pub(super) fn read(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match input.read(buffer) {

@@ -4,7 +4,7 @@ use std::io;
 
 use fdckpt::Container;
 use fdckpt::inflate::Error;
-use fdckpt::inflate::{Form, Format, Index, Inflate, Progress, Status};
+use fdckpt::inflate::{CheckpointEncoding, Format, Index, Inflate, Progress, Status};
 
 use super::Random;
 
@@ -90,23 +90,31 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
             Ok(_) => {
                 if random.once_in(checkpoint_once_in) {
                     let wrapped = matches!(format, Format::Zlib | Format::Gzip);
-                    let forms = [Form::Full, Form::Compact, Form::Blob, Form::Blob0x1001];
+                    let forms = [
+                        CheckpointEncoding::Full,
+                        CheckpointEncoding::Compact,
+                        CheckpointEncoding::Deflate64V0,
+                        CheckpointEncoding::Deflate64V0x1001,
+                    ];
                     let form = forms[random.below(if wrapped { 2 } else { 4 })];
                     let (checkpoint, position) = inflate.checkpoint(form).expect("there has been no error");
                     assert!(checkpoint.len() <= inflate.checkpoint_bound(form));
-                    assert_eq!(position.output, output.len() as u64);
+                    assert_eq!(position.out_offset, output.len() as u64);
                     inflate = Inflate::new(format).expect("there is memory");
                     assert_eq!(inflate.restore(&checkpoint), Ok(position), "{form:?}");
-                    if matches!(form, Form::Full) {
+                    if matches!(form, CheckpointEncoding::Full) {
                         assert_eq!(inflate.checkpoint(form), Ok((checkpoint, position)), "the same again");
                     }
-                    assert!(matches!(form, Form::Blob | Form::Blob0x1001) || position.input == at as u64);
-                    at = position.input as usize;
+                    assert!(
+                        matches!(form, CheckpointEncoding::Deflate64V0 | CheckpointEncoding::Deflate64V0x1001)
+                            || position.in_offset == at as u64
+                    );
+                    at = position.in_offset as usize;
                 }
                 continue;
             }
             Err(error) => {
-                assert_eq!(inflate.checkpoint(Form::Full), Err(Error::Poisoned));
+                assert_eq!(inflate.checkpoint(CheckpointEncoding::Full), Err(Error::Poisoned));
                 Some(Err(error))
             }
         };
@@ -212,11 +220,16 @@ pub fn restore(case: &[u8]) {
     let mut buffer = vec![0; 1 << 17];
     let at = stream.len() * usize::from(cut) / 256;
     _ = inflate.decompress(&stream[..at], &mut buffer[..usize::from(seed) * 64]);
-    let before = inflate.checkpoint(Form::Full).expect("there has been no error");
+    let before = inflate.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     let checkpoint = if choice & 2 != 0 {
         rest.to_vec()
     } else {
-        let form = [Form::Full, Form::Compact, Form::Blob, Form::Blob0x1001][usize::from(choice >> 2 & 3)];
+        let form = [
+            CheckpointEncoding::Full,
+            CheckpointEncoding::Compact,
+            CheckpointEncoding::Deflate64V0,
+            CheckpointEncoding::Deflate64V0x1001,
+        ][usize::from(choice >> 2 & 3)];
         let (mut checkpoint, _) = inflate.checkpoint(form).expect("there has been no error");
         for change in rest.chunks_exact(3).take(usize::from(tampering)) {
             let size = checkpoint.len();
@@ -232,11 +245,11 @@ pub fn restore(case: &[u8]) {
         match inflate.restore(&checkpoint) {
             Err(error) => {
                 assert!(matches!(error, Error::InvalidCheckpoint(_)), "{error:?}");
-                assert!(inflate.checkpoint(Form::Full).as_ref() == Ok(&before), "nothing has changed");
+                assert!(inflate.checkpoint(CheckpointEncoding::Full).as_ref() == Ok(&before), "nothing has changed");
             }
             Ok(position) => {
-                assert_eq!((inflate.total_in(), inflate.total_out()), (position.input, position.output));
-                for form in [Form::Full, Form::Blob] {
+                assert_eq!((inflate.total_in(), inflate.total_out()), (position.in_offset, position.out_offset));
+                for form in [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0] {
                     let (again, _) = inflate.checkpoint(form).expect("there has been no error");
                     Inflate::new(format).expect("there is memory").restore(&again).expect("what was restored is sound");
                 }

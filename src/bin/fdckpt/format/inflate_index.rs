@@ -16,7 +16,7 @@ pub fn print_info(out: &mut TextOutput, index: &Index<'_>) -> io::Result<()> {
     out.field("stream", stream_name(index.format()))?;
     out.field("input", size_with_unit(index.input_size()))?;
     out.field("output", size_with_unit(index.output_size()))?;
-    out.field("access points", format!("{}, one every {} of output", index.point_count(), size_with_unit(index.every())))
+    out.field("access points", format!("{}, one every {} of output", index.point_count(), size_with_unit(index.interval())))
 }
 
 pub fn write_json(object: &mut JsonObjectWriter, index: &Index<'_>) -> io::Result<()> {
@@ -24,7 +24,7 @@ pub fn write_json(object: &mut JsonObjectWriter, index: &Index<'_>) -> io::Resul
         "stream": stream_name(index.format()),
         "input_size": index.input_size(),
         "output_size": index.output_size(),
-        "interval": index.every(),
+        "interval": index.interval(),
         "point_count": index.point_count(),
     }))
 }

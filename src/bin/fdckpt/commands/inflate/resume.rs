@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use fdckpt::inflate::Form;
+use fdckpt::inflate::CheckpointEncoding;
 use fdckpt::{AtomicFile, SyncMode};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -147,7 +147,7 @@ impl<'f> Resumable<'f> {
         }
         if let Some(inflate) = &mut self.decompression.inflate {
             let position = inflate.restore(checkpoint).with_file(&self.state)?;
-            if (position.input, position.output) != (input, output) {
+            if (position.in_offset, position.out_offset) != (input, output) {
                 return refuse("inconsistent state");
             }
         }
@@ -230,7 +230,7 @@ impl<'f> Resumable<'f> {
             "output_sum": self.output_tail_crc(output).with_file(&self.part)?,
         });
         let checkpoint = match &self.decompression.inflate {
-            Some(inflate) => inflate.checkpoint(Form::Full)?.0,
+            Some(inflate) => inflate.checkpoint(CheckpointEncoding::Full)?.0,
             None => Vec::new(),
         };
         let container = inflate_state::encode(&state, checkpoint)?;
