@@ -33,7 +33,7 @@ impl<F: FnMut(Progress) -> ControlFlow<()> + Send> Observer for [F; 1] {
     }
 }
 
-/// How a checkpoint is to be saved. Begins with what is usual, and makes [`Writer`]s.
+/// How a checkpoint is to be saved. Begins with what is usual, and makes [`Writer`](super::Writer)s.
 pub struct WriterOptions<'w> {
     pub(super) style: FrameStyle,
     pub(super) threads: usize,
@@ -63,7 +63,7 @@ impl<'w> WriterOptions<'w> {
         }
     }
 
-    /// The style of frames, until [`Writer::set_style`] says another one.
+    /// The style of frames, until [`Writer::set_style`](super::Writer::set_style) says another one.
     pub fn style(mut self, style: FrameStyle) -> Self {
         self.style = style;
         self
@@ -87,7 +87,7 @@ impl<'w> WriterOptions<'w> {
         self
     }
 
-    /// What the file has to survive. Of a descriptor: [`SyncMode::Data`] and more sync it in [`Writer::commit`], if it can be.
+    /// What the file has to survive. Of a descriptor: [`SyncMode::Data`] and more sync it in [`Writer::commit`](super::Writer::commit), if it can be.
     pub fn sync(mut self, sync: SyncMode) -> Self {
         self.sync = sync;
         self
@@ -122,7 +122,7 @@ impl fmt::Debug for WriterOptions<'_> {
     }
 }
 
-/// How a checkpoint is to be loaded. Begins with what is usual, and makes [`Reader`]s.
+/// How a checkpoint is to be loaded. Begins with what is usual, and makes [`Reader`](super::Reader)s.
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
     pub(super) threads: usize,

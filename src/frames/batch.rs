@@ -25,13 +25,13 @@ use super::request::Frame;
 ///     Frame::new(FrameStyle::Lz4, &all),
 ///     Frame::new(FrameStyle::Lz4, &halves),
 /// ];
-/// let end = Frames::new().threads(4).checkpt_file(&mut frames, &file)?;
+/// let end = Frames::new().threads(4).write_to_file(&mut frames, &file)?;
 /// assert_eq!(end, file.metadata()?.len());
 ///
 /// let mut restored = vec![0; 3_000_000];
 /// let mut buffers = restored.chunks_mut(2_000_000).collect::<Vec<_>>();
 /// let mut wanted = [FrameReadRequest::new(FrameStyle::Lz4, frames[2].range().start, &mut buffers)];
-/// Frames::new().threads(4).restore_file(&mut wanted, &file)?;
+/// Frames::new().threads(4).read_from_file(&mut wanted, &file)?;
 /// assert!(restored == velocity);
 /// # Ok(())
 /// # }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::frame::FrameStyle;
 
-/// A frame to be made of buffers: by [`Frames`].
+/// A frame to be made of buffers: by [`Frames`](super::Frames).
 #[derive(Debug)]
 pub struct Frame<'b> {
     pub(super) style: FrameStyle,
@@ -28,7 +28,7 @@ impl<'b> Frame<'b> {
     }
 }
 
-/// A frame to be restored to buffers: by [`Frames`].
+/// A frame to be restored to buffers: by [`Frames`](super::Frames).
 #[derive(Debug)]
 pub struct FrameReadRequest<'f, 'b> {
     pub(super) style: FrameStyle,
