@@ -262,12 +262,12 @@ fn altered_checkpoints_get_expected_verdict() {
         let verdict = match (row.text(2), result) {
             ("accept", Ok(position)) => {
                 let described = CheckpointInfo::read(&blob).expect("it is sound");
-                let form = if blob.starts_with(&[1, 0x10]) {
+                let encoding = if blob.starts_with(&[1, 0x10]) {
                     CheckpointEncoding::Deflate64V0x1001
                 } else {
                     CheckpointEncoding::Deflate64V0
                 };
-                assert_eq!((described.encoding, described.format, described.position), (form, None, position), "{name}");
+                assert_eq!((described.encoding, described.format, described.position), (encoding, None, position), "{name}");
                 assert_eq!(
                     (described.bit_offset.div_ceil(8), described.window_size),
                     (position.in_offset, blob.len() as u64 - 350),

@@ -403,9 +403,9 @@ fn rejects_invalid_checkpoint_windows() {
         }
     }
     // Too little for a blob's other fields.
-    for form in [0, 1] {
+    for window_encoding in [0, 1] {
         let mut cut = checkpoint(0, 0, &[], None);
-        cut[11] = form;
+        cut[11] = window_encoding;
         while cut.pop().is_some() && cut.len() >= 76 {
             resized(&mut cut);
             refused_as_checkpoint(Format::Deflate64, &cut, "cut off");

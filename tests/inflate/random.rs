@@ -161,12 +161,12 @@ fn truncated_anywhere() {
                 let first = go_on(&mut inflate, &stream[..cut], 1 << 16);
                 assert_eq!((first.result, first.taken), (None, cut as u64));
                 assert!(plain.starts_with(&first.output));
-                for form in [
+                for encoding in [
                     [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0],
                     [CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0x1001],
                 ][cut % 2]
                 {
-                    let (checkpoint, position) = inflate.checkpoint(form).expect("a checkpoint");
+                    let (checkpoint, position) = inflate.checkpoint(encoding).expect("a checkpoint");
                     let mut inflate = Inflate::new(format).expect("there is memory");
                     inflate.restore(&checkpoint).expect("it is sound");
                     let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1 << 16);
@@ -252,14 +252,14 @@ fn farthest_match_after_checkpoint() {
         let before = encoder.stream.len();
         encoder.fixed(&[Token::Match { symbol: 279, length: 100, distance: farthest }], true);
         let (stream, plain) = encoder.finish();
-        for form in [CheckpointEncoding::Full, CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0] {
+        for encoding in [CheckpointEncoding::Full, CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0] {
             let mut inflate = Inflate::new(format).expect("there is memory");
             let first = go_on(&mut inflate, &stream[..before], 1000);
-            let (checkpoint, position) = inflate.checkpoint(form).expect("a checkpoint");
+            let (checkpoint, position) = inflate.checkpoint(encoding).expect("a checkpoint");
             let mut inflate = Inflate::new(format).expect("there is memory");
             inflate.restore(&checkpoint).expect("it is sound");
             let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1000);
-            assert!([first.output, rest.output].concat() == plain, "{format:?} {form:?}");
+            assert!([first.output, rest.output].concat() == plain, "{format:?} {encoding:?}");
         }
     }
 }

@@ -68,26 +68,26 @@ fn every_failed_allocation_is_reported() {
     let mut inflate = Inflate::new(Format::Zlib).expect("memory");
     _ = inflate.decompress(&stream[..stream.len() / 2], &mut buffer);
     let position = Inflate::total_out(&inflate) as usize;
-    for form in [CheckpointEncoding::Full, CheckpointEncoding::Compact] {
-        assert!(at_each_allocation(|| inflate.checkpoint(form)) >= 1, "{form:?}");
-        let (checkpoint, at) = inflate.checkpoint(form).expect("memory");
+    for encoding in [CheckpointEncoding::Full, CheckpointEncoding::Compact] {
+        assert!(at_each_allocation(|| inflate.checkpoint(encoding)) >= 1, "{encoding:?}");
+        let (checkpoint, at) = inflate.checkpoint(encoding).expect("memory");
         let mut other = Inflate::new(Format::Zlib).expect("memory");
         let before = other.checkpoint(CheckpointEncoding::Full).expect("memory");
         for n in 1.. {
             failing_alloc::fail_in(n);
             let result = other.restore(&checkpoint);
             if failing_alloc::never() {
-                assert_eq!((result, n > 1), (Ok(at), true), "{form:?}");
+                assert_eq!((result, n > 1), (Ok(at), true), "{encoding:?}");
                 break;
             }
             assert_eq!(result, Err(Error::OutOfMemory));
             assert!(
                 other.checkpoint(CheckpointEncoding::Full) == Ok(before.clone()),
-                "{form:?}: allocation {n} has left something"
+                "{encoding:?}: allocation {n} has left something"
             );
         }
         let rest = to_the_end(&mut other, &stream[at.in_offset as usize..], || (), &mut 0);
-        assert!(rest == plain[position..], "{form:?}");
+        assert!(rest == plain[position..], "{encoding:?}");
     }
 }
 

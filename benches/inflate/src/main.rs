@@ -214,16 +214,16 @@ fn main() {
     _ = inflate.decompress(&plain64[..plain64.len() / 2], &mut out.borrow_mut());
     println!("\ncheckpoint                bytes   take us  restore us");
     let mut memory = vec![0; fdckpt::inflate::CHECKPOINT_MAX];
-    for form in [CheckpointEncoding::Deflate64V0, CheckpointEncoding::Full, CheckpointEncoding::Compact] {
-        let (size, _) = inflate.checkpoint_into(form, &mut memory).expect("it is sound");
+    for encoding in [CheckpointEncoding::Deflate64V0, CheckpointEncoding::Full, CheckpointEncoding::Compact] {
+        let (size, _) = inflate.checkpoint_into(encoding, &mut memory).expect("it is sound");
         let take = micros(|| {
-            _ = black_box(inflate.checkpoint_into(form, &mut memory));
+            _ = black_box(inflate.checkpoint_into(encoding, &mut memory));
         });
         let mut other = Inflate::new(Format::Deflate64).expect("memory");
         let restore = micros(|| {
             other.restore(black_box(&memory[..size])).expect("it is sound");
         });
-        println!("{:22} {size:8} {take:9.1} {restore:11.1}", format!("{form:?}"));
+        println!("{:22} {size:8} {take:9.1} {restore:11.1}", format!("{encoding:?}"));
     }
     let mut inflater = Box::new(::deflate64::InflaterManaged::new());
     let (mut from, mut room) = (0, vec![0; PIECE]);

@@ -59,7 +59,7 @@ pub fn in_one_go(format: Format, stream: &[u8]) -> Outcome {
 }
 
 /// Decompresses in random pieces of input and output, and after some of them resumes from a checkpoint in a new
-/// decompressor: all forms that there are for the format. `size` is about how much output there is; large streams don't
+/// decompressor: all encodings of the format. `size` is about how much output there is; large streams don't
 /// go in small pieces only.
 pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_once_in: usize, size: usize) -> Outcome {
     let mut inflate = Inflate::new(format).expect("there is memory");
@@ -90,23 +90,23 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
             Ok(_) => {
                 if random.once_in(checkpoint_once_in) {
                     let wrapped = matches!(format, Format::Zlib | Format::Gzip);
-                    let forms = [
+                    let encodings = [
                         CheckpointEncoding::Full,
                         CheckpointEncoding::Compact,
                         CheckpointEncoding::Deflate64V0,
                         CheckpointEncoding::Deflate64V0x1001,
                     ];
-                    let form = forms[random.below(if wrapped { 2 } else { 4 })];
-                    let (checkpoint, position) = inflate.checkpoint(form).expect("there has been no error");
-                    assert!(checkpoint.len() <= inflate.checkpoint_bound(form));
+                    let encoding = encodings[random.below(if wrapped { 2 } else { 4 })];
+                    let (checkpoint, position) = inflate.checkpoint(encoding).expect("there has been no error");
+                    assert!(checkpoint.len() <= inflate.checkpoint_bound(encoding));
                     assert_eq!(position.out_offset, output.len() as u64);
                     inflate = Inflate::new(format).expect("there is memory");
-                    assert_eq!(inflate.restore(&checkpoint), Ok(position), "{form:?}");
-                    if matches!(form, CheckpointEncoding::Full) {
-                        assert_eq!(inflate.checkpoint(form), Ok((checkpoint, position)), "the same again");
+                    assert_eq!(inflate.restore(&checkpoint), Ok(position), "{encoding:?}");
+                    if matches!(encoding, CheckpointEncoding::Full) {
+                        assert_eq!(inflate.checkpoint(encoding), Ok((checkpoint, position)), "the same again");
                     }
                     assert!(
-                        matches!(form, CheckpointEncoding::Deflate64V0 | CheckpointEncoding::Deflate64V0x1001)
+                        matches!(encoding, CheckpointEncoding::Deflate64V0 | CheckpointEncoding::Deflate64V0x1001)
                             || position.in_offset == at as u64
                     );
                     at = position.in_offset as usize;
@@ -224,13 +224,13 @@ pub fn restore(case: &[u8]) {
     let checkpoint = if choice & 2 != 0 {
         rest.to_vec()
     } else {
-        let form = [
+        let encoding = [
             CheckpointEncoding::Full,
             CheckpointEncoding::Compact,
             CheckpointEncoding::Deflate64V0,
             CheckpointEncoding::Deflate64V0x1001,
         ][usize::from(choice >> 2 & 3)];
-        let (mut checkpoint, _) = inflate.checkpoint(form).expect("there has been no error");
+        let (mut checkpoint, _) = inflate.checkpoint(encoding).expect("there has been no error");
         for change in rest.chunks_exact(3).take(usize::from(tampering)) {
             let size = checkpoint.len();
             checkpoint[usize::from(u16::from_le_bytes([change[0], change[1]])) % size] ^= change[2];
@@ -249,8 +249,8 @@ pub fn restore(case: &[u8]) {
             }
             Ok(position) => {
                 assert_eq!((inflate.total_in(), inflate.total_out()), (position.in_offset, position.out_offset));
-                for form in [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0] {
-                    let (again, _) = inflate.checkpoint(form).expect("there has been no error");
+                for encoding in [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0] {
+                    let (again, _) = inflate.checkpoint(encoding).expect("there has been no error");
                     Inflate::new(format).expect("there is memory").restore(&again).expect("what was restored is sound");
                 }
                 // Pieces make no difference to the output; the order of errors and end of input may depend on them.
