@@ -17,7 +17,7 @@ pub enum Error {
     Io(IoError),
     /// The compressed data is corrupt.
     Corrupt {
-        /// What is wrong with it.
+        /// Why it is invalid.
         error: DataError,
         /// Where, as an offset in bits from the first byte of the stream, the lowest bit of a byte being its first: the
         /// first bit of the invalid symbol or block header, or of the invalid field of a zlib or gzip header or
@@ -46,7 +46,7 @@ pub enum Error {
     CorruptIndex {
         /// The offset in the file in bytes.
         offset: u64,
-        /// What is wrong there.
+        /// Why it is invalid there.
         reason: &'static str,
     },
     /// The input differs in size from the one that the index was built from.
@@ -160,86 +160,86 @@ impl From<container::Error> for Error {
     }
 }
 
-/// What is wrong with compressed data. The numbers are those that C gets (`FDCKPT_INFLATE_ERR_*`); they don't change.
+/// Why compressed data is invalid. The numbers are those of the C API (`FDCKPT_INFLATE_ERR_*`) and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum DataError {
-    /// A block of type 3, which there is not.
+    /// Block type 3, which is reserved.
     BlockType = 1,
-    /// The length of a stored block and its complement don't fit together.
+    /// LEN of a stored block is not the complement of NLEN.
     StoredLength = 2,
     /// A dynamic block of Deflate with more than 286 literal/length codes or more than 30 distance codes.
     TooManyCodes = 3,
-    /// The codes for code lengths are over-subscribed or incomplete.
+    /// The Huffman code of the code lengths is over-subscribed or incomplete.
     LengthCodes = 4,
-    /// A code length is to be repeated where there is none before.
+    /// The first code length is a repetition.
     NothingToRepeat = 5,
-    /// More code lengths than there are codes.
+    /// A repetition exceeds the number of code lengths.
     TooManyLengths = 6,
-    /// A dynamic block without a code for the end of the block.
+    /// A dynamic block without an end-of-block code.
     NoEndOfBlock = 7,
-    /// There are more literal/length codes than bits can tell apart.
+    /// The literal/length code is over-subscribed.
     LiteralCodesOversubscribed = 8,
-    /// There are bits that are no literal/length code.
+    /// The literal/length code is incomplete.
     LiteralCodesIncomplete = 9,
-    /// There are more distance codes than bits can tell apart.
+    /// The distance code is over-subscribed.
     DistanceCodesOversubscribed = 10,
-    /// There are bits that are no distance code.
+    /// The distance code is incomplete.
     DistanceCodesIncomplete = 11,
-    /// Bits that are no literal or length.
+    /// A literal/length code without a symbol, or a reserved symbol.
     LiteralCode = 12,
-    /// Bits that are no distance.
+    /// A distance code without a symbol, or a reserved symbol.
     DistanceCode = 13,
-    /// A distance that reaches before the first byte of output.
+    /// A distance to before the start of the output.
     DistanceTooFar = 14,
-    /// Not a zlib header.
+    /// The zlib header is invalid.
     ZlibHeader = 15,
     /// A zlib stream that needs a preset dictionary.
     ZlibDictionary = 16,
     /// A zlib stream with a window of more than 32 KiB.
     ZlibWindow = 17,
-    /// Not a gzip header.
+    /// The gzip header is invalid.
     GzipHeader = 18,
-    /// A gzip member with a compression method other than 8, Deflate.
+    /// A gzip member with a compression method other than 8 (Deflate).
     GzipMethod = 19,
-    /// A gzip header with flags that are reserved.
+    /// A gzip header with reserved flags.
     GzipFlags = 20,
-    /// The checksum of a gzip header is wrong.
+    /// The checksum of a gzip header does not match.
     GzipHeaderChecksum = 21,
-    /// The checksum of the data is wrong.
+    /// The checksum of the output does not match.
     Checksum = 22,
-    /// The length of the data, as a gzip member states it, is wrong.
+    /// The size of the output that a gzip member states does not match.
     Length = 23,
 }
 
 impl DataError {
-    /// What is wrong, in words.
+    /// Returns the message.
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            Self::BlockType => "block type 3, which there is not",
-            Self::StoredLength => "the length of a stored block and its complement don't fit together",
+            Self::BlockType => "reserved block type 3",
+            Self::StoredLength => "LEN of a stored block is not the complement of NLEN",
             Self::TooManyCodes => "more than 286 literal/length codes or 30 distance codes",
-            Self::LengthCodes => "the codes for code lengths are over-subscribed or incomplete",
-            Self::NothingToRepeat => "a code length is to be repeated where there is none before",
+            Self::LengthCodes => "the code of the code lengths is over-subscribed or incomplete",
+            Self::NothingToRepeat => "the first code length is a repetition",
             Self::TooManyLengths => "more code lengths than codes",
-            Self::NoEndOfBlock => "no code for the end of the block",
-            Self::LiteralCodesOversubscribed => "the literal/length codes are over-subscribed",
-            Self::LiteralCodesIncomplete => "the literal/length codes are incomplete",
-            Self::DistanceCodesOversubscribed => "the distance codes are over-subscribed",
-            Self::DistanceCodesIncomplete => "the distance codes are incomplete",
-            Self::LiteralCode => "bits that are no literal or length",
-            Self::DistanceCode => "bits that are no distance",
-            Self::DistanceTooFar => "a distance that reaches before the first byte of output",
-            Self::ZlibHeader => "not a zlib header",
-            Self::ZlibDictionary => "a preset dictionary is needed, which is not supported",
+            Self::NoEndOfBlock => "no end-of-block code",
+            Self::LiteralCodesOversubscribed => "the literal/length code is over-subscribed",
+            Self::LiteralCodesIncomplete => "the literal/length code is incomplete",
+            Self::DistanceCodesOversubscribed => "the distance code is over-subscribed",
+            Self::DistanceCodesIncomplete => "the distance code is incomplete",
+            Self::LiteralCode => "invalid literal/length code",
+            Self::DistanceCode => "invalid distance code",
+            Self::DistanceTooFar => "a distance to before the start of the output",
+            Self::ZlibHeader => "invalid zlib header",
+            Self::ZlibDictionary => "a preset dictionary is needed (not supported)",
             Self::ZlibWindow => "a zlib window of more than 32 KiB",
-            Self::GzipHeader => "not a gzip header",
+            Self::GzipHeader => "invalid gzip header",
             Self::GzipMethod => "a gzip compression method other than Deflate",
             Self::GzipFlags => "reserved gzip flags are set",
-            Self::GzipHeaderChecksum => "the checksum of the gzip header is wrong",
-            Self::Checksum => "the checksum of the data is wrong",
-            Self::Length => "the gzip member's length of the data is wrong",
+            Self::GzipHeaderChecksum => "the checksum of the gzip header does not match",
+            Self::Checksum => "the checksum of the output does not match",
+            Self::Length => "the size of the output in the gzip trailer does not match",
         }
     }
 }

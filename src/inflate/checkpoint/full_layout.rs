@@ -24,7 +24,7 @@ const CRC_SIZE: usize = 4;
 /// Size in bytes without the read-ahead and the raw checkpoint.
 pub(super) const OVERHEAD: usize = FIXED_SIZE + CRC_SIZE;
 
-/// Values of the field that tells how the window is stored.
+/// Encodings of the window.
 const WINDOW_PLAIN: u8 = 0;
 const WINDOW_LZ4: u8 = 1;
 

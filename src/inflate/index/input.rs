@@ -7,7 +7,7 @@ use crate::inflate::error::Error;
 /// Size in bytes of buffers for input and output.
 pub(super) const BUFFER_SIZE: usize = 1 << 16;
 
-/// Error of this library, or of the input. They are kept apart because converting the first to an [`io::Error`]
+/// Error of this library, or of the input. A type of its own, because converting the first to an [`io::Error`]
 /// allocates.
 #[derive(Debug)]
 pub(crate) enum InputError {
