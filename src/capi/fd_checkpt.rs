@@ -20,13 +20,9 @@ use crate::sys::lz4::{Compressor, Decompressor};
 /// straight path with it.
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| Ok(encoder.put_raw_at_hand(&ffi::region_from_raw(buf, sz)));
-        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
-            ffi::catch_panic(move || Ok(encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz))))
-        };
-        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| {
-            ffi::catch_panic(move || Ok(encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz))))
-        };
+        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_raw_at_hand(&ffi::region_from_raw(buf, sz));
+        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz));
+        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz));
         let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
             ffi::with_engine($function, checkpt, |mut encoder| encoder.put($kind, ffi::region_from_raw(buf, sz)))
         };
@@ -44,13 +40,9 @@ macro_rules! put {
 /// Gets a buffer, as `put` puts it.
 macro_rules! get {
     ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| Ok(decoder.get_raw_at_hand(&mut ffi::region_mut_from_raw(buf, sz)));
-        let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            ffi::catch_panic(move || Ok(decoder.get_tiny_at_hand(&mut ffi::region_mut_from_raw(buf, sz))))
-        };
-        let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| {
-            ffi::catch_panic(move || Ok(decoder.get_lz4_at_hand(&mut ffi::region_mut_from_raw(buf, sz))))
-        };
+        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_raw_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
+        let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_tiny_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
+        let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_lz4_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
         let any = |restore: *mut fd_restore_t, (buf, sz)| {
             ffi::with_engine($function, restore, |mut decoder| decoder.get($kind, ffi::region_mut_from_raw(buf, sz)))
         };

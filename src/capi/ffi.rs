@@ -47,8 +47,7 @@ pub(super) unsafe fn with_engine<H: Handle>(
     }
 }
 
-/// In a frame of this style calls `fast_path`, and succeeds if that returns that it was enough; in any other case returns what
-/// `slow_path` does. If `fast_path` can panic, [`catch_panic`] is its job.
+/// In a frame of this style calls `fast_path`, and succeeds if that returns true; otherwise returns what `slow_path` does.
 ///
 /// # Safety
 /// As for [`with_engine`].
@@ -57,7 +56,7 @@ pub(super) unsafe fn try_fast_path<H: Handle, A>(
     style: FrameStyle,
     pointer: *mut H,
     arguments: A,
-    fast_path: impl FnOnce(H::Engine<'_>, &A) -> Result<bool, frame::Error>,
+    fast_path: impl FnOnce(H::Engine<'_>, &A) -> bool,
     slow_path: impl FnOnce(*mut H, A) -> c_int,
 ) -> c_int {
     // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and nobody else uses it (contract of this
@@ -66,7 +65,7 @@ pub(super) unsafe fn try_fast_path<H: Handle, A>(
         if let Ok(handle) = check_handle(pointer)
             && H::phase(handle).style() == Some(style)
         {
-            match fast_path(H::engine(handle), &arguments) {
+            match catch_unwind(AssertUnwindSafe(|| fast_path(H::engine(handle), &arguments))) {
                 Ok(true) => return SUCCESS,
                 Ok(false) => {}
                 Err(_) => H::fail(handle),

@@ -134,12 +134,12 @@ fn take(from: &mut impl Ready, bytes: &mut [u8]) -> bool {
 #[inline(always)]
 fn take_tiny_chunk(from: &mut impl Ready, lz4: &mut Decompressor<'_>, ring_cursor: &mut u64, chunk: &mut [u8]) -> bool {
     let Some((block, size)) = ready_block(from, chunk.len()) else { return false };
-    let len = chunk.len() as u64;
-    if !lz4.continue_prefix(*ring_cursor as usize, chunk, |before, chunk| small_block::decompress(before, block, chunk).is_some())
-    {
+    let Some(next) = lz4.continue_prefix(*ring_cursor as usize, chunk.len()) else { return false };
+    if small_block::decompress(next.before(), block, chunk).is_none() {
         return false;
     }
-    *ring_cursor += len;
+    next.append(chunk);
+    *ring_cursor += chunk.len() as u64;
     from.advance(size);
     true
 }

@@ -84,13 +84,12 @@ impl Decompressor<'_> {
         Some(chunk)
     }
 
-    /// Advances the stream by a chunk as [`decompress`](Self::decompress) does, but has `decode` decode it: that gets
-    /// the data before the chunk, and returns whether it filled `chunk`. Returns false, and leaves the stream alone, if
-    /// it did not, or if the chunk does not directly follow the last one in the ring.
+    /// Prepares to advance the stream by a chunk of `len` bytes that the caller decodes. `None` if the chunk does not
+    /// directly follow the last one in the ring.
     #[inline(always)]
-    pub(crate) fn continue_prefix(&mut self, at: usize, chunk: &mut [u8], decode: impl FnOnce(&[u8], &mut [u8]) -> bool) -> bool {
-        if at > RING_SIZE - chunk.len().min(RING_SIZE) {
-            return false;
+    pub(crate) fn continue_prefix(&mut self, at: usize, len: usize) -> Option<NextChunk<'_>> {
+        if at > RING_SIZE - len.min(RING_SIZE) {
+            return None;
         }
         // SAFETY: `at` is at most RING_SIZE by the check above, and the ring has that size by the type's invariant.
         let to = unsafe { self.ring.as_ptr().add(at) };
@@ -98,19 +97,39 @@ impl Decompressor<'_> {
         let seen = state.prefix_size;
         // At least one byte, and all of them before `at` in the ring.
         let follows = seen.wrapping_sub(1) < at && state.prefix_end == to;
-        if !follows {
-            return false;
-        }
-        // SAFETY: the `seen` bytes before `at`, less than or as many as `at`, are what was decompressed last, so they
-        // lie in the ring and were written. `chunk` is not part of the ring, which `self` has exclusively.
-        let before = unsafe { std::slice::from_raw_parts(to.sub(seen.min(WINDOW)), seen.min(WINDOW)) };
-        if !decode(before, chunk) {
-            return false;
-        }
-        // SAFETY: the chunk fits into the ring at `at` by the check above, and is not part of it.
-        unsafe { copy_raw(to, chunk) };
-        state.prefix_size += chunk.len();
-        state.prefix_end = to.wrapping_add(chunk.len());
-        true
+        follows.then_some(NextChunk { state, to, len })
+    }
+}
+
+/// The place in the ring of a chunk that follows the last one, and what precedes it.
+///
+/// Invariant: `state` is that of a stream whose `prefix_size` bytes before `to` were decompressed last, to the ring; the
+/// ring has `len` bytes from `to` on, and is exclusive to the stream.
+pub(crate) struct NextChunk<'s> {
+    state: &'s mut StreamDecodeState,
+    to: *mut u8,
+    len: usize,
+}
+
+impl NextChunk<'_> {
+    /// Returns the data before the chunk, as far as LZ4 can refer to it.
+    #[inline(always)]
+    pub(crate) fn before(&self) -> &[u8] {
+        let len = self.state.prefix_size.min(WINDOW);
+        // SAFETY: by the type's invariant these bytes lie in the ring and were written.
+        unsafe { std::slice::from_raw_parts(self.to.sub(len), len) }
+    }
+
+    /// Stores the decoded chunk in the ring, and advances the stream by it.
+    ///
+    /// # Panics
+    /// If the chunk has not the length that was announced.
+    #[inline(always)]
+    pub(crate) fn append(self, chunk: &[u8]) {
+        assert_eq!(chunk.len(), self.len, "the chunk has the announced length");
+        // SAFETY: the chunk fits into the ring at `to` by the type's invariant, and is not part of it.
+        unsafe { copy_raw(self.to, chunk) };
+        self.state.prefix_size += chunk.len();
+        self.state.prefix_end = self.to.wrapping_add(chunk.len());
     }
 }

@@ -87,15 +87,17 @@ mod tests {
         let mut decompressor = OwnedDecompressor::new().unwrap();
         let mut decompressor = decompressor.borrow();
         decompressor.reset();
-        let mut to = chunk;
-        assert!(!decompressor.continue_prefix(0, &mut to, |_, _| true), "no chunk precedes it");
+        assert!(decompressor.continue_prefix(0, 8).is_none(), "no chunk precedes it");
         decompressor.decompress(0, 3, &[0x30, b'a', b'b', b'c']).unwrap();
         for at in [0, 1, 2, 4, RING_SIZE - 8, RING_SIZE - 7, RING_SIZE, RING_SIZE + 1, usize::MAX] {
-            assert!(!decompressor.continue_prefix(at, &mut to, |_, _| true), "{at}");
+            assert!(decompressor.continue_prefix(at, 8).is_none(), "{at}");
         }
-        assert!(!decompressor.continue_prefix(3, &mut to, |_, _| false), "it is not decoded");
-        assert!(decompressor.continue_prefix(3, &mut to, |before, _| before == b"abc"));
-        assert!(decompressor.continue_prefix(11, &mut to, |before, _| before == [&b"abc"[..], &[7; 8]].concat()));
+        assert!(decompressor.continue_prefix(3, 8).is_some(), "a chunk that is not appended");
+        let next = decompressor.continue_prefix(3, 8).unwrap();
+        assert_eq!(next.before(), b"abc");
+        next.append(&chunk);
+        let next = decompressor.continue_prefix(11, 8).unwrap();
+        assert_eq!(next.before(), [&b"abc"[..], &chunk].concat());
     }
 
     #[test]
@@ -113,8 +115,8 @@ mod tests {
         let mut decompressor = decompressor.borrow();
         decompressor.reset();
         assert!(decompressor.decompress(at, 16, &block).is_some());
-        assert!(!decompressor.continue_prefix(RING_SIZE - 8, &mut [2; 9], |_, _| true));
-        assert!(decompressor.continue_prefix(RING_SIZE - 8, &mut [2; 8], |_, _| true));
+        assert!(decompressor.continue_prefix(RING_SIZE - 8, 9).is_none());
+        assert!(decompressor.continue_prefix(RING_SIZE - 8, 8).is_some());
     }
 
     /// Compresses data in chunks of `len` bytes. Returns the ring position after them.
