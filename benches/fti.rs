@@ -1,7 +1,7 @@
 //! What checkpoint files of FTI cost, beside what they are made of: MD5 and writing. `make bench-fti`.
 //!
 //! All is measured in turn, ROUNDS times, and the best of each is told: 4 variables of 64 MiB, files in BENCH_DIR. The limit is that of
-//! doing one after the other, once (from generation C on) or with two passes of MD5 (A and B).
+//! doing one after the other, once (from version C on) or with two passes of MD5 (A and B).
 //!
 //! Then differential checkpoints of the same variables, of which some of the blocks change, spread evenly: so no two that change are
 //! neighbours. Data is synced, as by default: what that costs, a directory in memory does not tell.
@@ -13,7 +13,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use fdckpt::fti::{
-    BlockHash, Checkpoint, FormatVersion, Options, Protected, ProtectedMut, SyncMode, UpdateMode, UpdateOptions, Writer,
+    BlockHash, Checkpoint, FormatVersion, ProtectedVariable, ProtectedVariableMut, SyncMode, UpdateMode, UpdateOptions,
+    WriteOptions, Writer,
 };
 
 const VARIABLE: usize = 64 << 20;
@@ -58,7 +59,7 @@ fn processor_time() -> f64 {
 
 /// Both modes in turn, on the same changes.
 fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
-    const MODES: [UpdateMode; 2] = [UpdateMode::InPlace, UpdateMode::Safe];
+    const MODES: [UpdateMode; 2] = [UpdateMode::InPlace, UpdateMode::Journaled];
     println!("\n{:<38} {:>8} {:>8} {:>8} {:>8}", "seconds; blocks that change:", "0 %", "1 %", "10 %", "100 %");
     let print = |name: &str, seconds: &dyn Fn(usize) -> f64| {
         print!("{name:<38}");
@@ -66,7 +67,7 @@ fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
         println!();
     };
     for (hash, threads) in [(BlockHash::Md5, 1), (BlockHash::Md5, 2), (BlockHash::Crc32, 1), (BlockHash::Crc32, 2)] {
-        let mut options = Options::new(FormatVersion::Post1_6, 1);
+        let mut options = WriteOptions::new(FormatVersion::Post1_6, 1);
         options.threads = threads;
         let mut writers = MODES.map(|mode| {
             let mut update = UpdateOptions::default();
@@ -81,11 +82,12 @@ fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
                 let changed = blocks.enumerate().filter(|(number, _)| number * percent / 100 != (number + 1) * percent / 100);
                 let changed = changed.map(|(_, block)| block[7] = block[7].wrapping_add(1)).count() as u64;
                 for (mode, (writer, update, path)) in writers.iter_mut().enumerate() {
-                    let protected: Vec<Protected> = (0..).zip(&*data).map(|(id, data)| Protected::new(id, data)).collect();
+                    let protected: Vec<ProtectedVariable> =
+                        (0..).zip(&*data).map(|(id, data)| ProtectedVariable::new(id, data)).collect();
                     let (start, processor) = (Instant::now(), processor_time());
                     let updated = writer.update(path, &options, update, &protected).expect("there is room");
                     let took = [start.elapsed().as_secs_f64(), processor_time() - processor];
-                    assert!(updated.full || updated.changed == changed);
+                    assert!(updated.is_full || updated.changed_blocks == changed);
                     // The first ones write all.
                     if round > 0 {
                         best[mode][at] = [0, 1].map(|clock| took[clock].min(best[mode][at][clock]));
@@ -112,7 +114,7 @@ fn main() {
     let byte = |variable: usize| move |i: usize| (i.wrapping_add(variable).wrapping_mul(2_654_435_761) >> 13) as u8;
     let mut data: Vec<Vec<u8>> = (0..VARIABLES).map(|variable| (0..VARIABLE).map(byte(variable)).collect()).collect();
     let mut memory: Vec<Vec<u8>> = vec![vec![1; VARIABLE]; VARIABLES];
-    let protected: Vec<Protected> = (0..).zip(&data).map(|(id, data)| Protected::new(id, data)).collect();
+    let protected: Vec<ProtectedVariable> = (0..).zip(&data).map(|(id, data)| ProtectedVariable::new(id, data)).collect();
 
     let kinds: Vec<(FormatVersion, usize)> =
         [FormatVersion::V1_1, FormatVersion::V1_2, FormatVersion::V1_3, FormatVersion::V1_4_1, FormatVersion::Post1_6]
@@ -123,10 +125,10 @@ fn main() {
     let mut saves: Vec<Row> = kinds.iter().map(|(of, threads)| row(format!("write {of}, {threads} threads"))).collect();
     let mut loads: Vec<Row> = kinds.iter().map(|(of, threads)| row(format!("recover {of}, {threads} threads"))).collect();
     for _ in 0..rounds {
-        for (at, &(generation, threads)) in kinds.iter().enumerate() {
+        for (at, &(version, threads)) in kinds.iter().enumerate() {
             measure(&mut md5, || data.iter().for_each(|variable| _ = black_box(fast_md5::digest(variable))));
             measure(&mut write, || write_plainly(&dir.path().join("plain"), &data));
-            let mut options = Options::new(generation, 1);
+            let mut options = WriteOptions::new(version, 1);
             (options.threads, options.sync) = (threads, SyncMode::None);
             measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("there is room"));
             let file = File::open(&path).expect("just made");
@@ -139,7 +141,8 @@ fn main() {
                 // SAFETY: nobody changes the file.
                 let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
                 let checkpoint = Checkpoint::parse(&map).expect("sound");
-                let mut into: Vec<ProtectedMut> = (0..).zip(&mut memory).map(|(id, data)| ProtectedMut::new(id, data)).collect();
+                let mut into: Vec<ProtectedVariableMut> =
+                    (0..).zip(&mut memory).map(|(id, data)| ProtectedVariableMut::new(id, data)).collect();
                 checkpoint.recover(&mut into, threads).expect("sound");
             });
             fs::remove_file(&path).expect("just made");
@@ -152,8 +155,8 @@ fn main() {
     }
     for (rows, other) in [(&saves, &write), (&loads, &read)] {
         for (at, row) in rows.iter().enumerate() {
-            let (generation, threads) = kinds[at];
-            let passes = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 2.0 } else { 1.0 };
+            let (version, threads) = kinds[at];
+            let passes = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) { 2.0 } else { 1.0 };
             let limit = passes * md5.best + other.best;
             print!("{:<26} {:>8.0} {:>8.0}", row.name, mib_per_second(row.best), mib_per_second(limit));
             if threads == 1 {

@@ -1,7 +1,7 @@
-//! Arbitrary bytes as a checkpoint file of FTI, of any generation: what comes is within bounds, in memory of the size that is
+//! Arbitrary bytes as a checkpoint file of FTI, of any version: what comes is within bounds, in memory of the size that is
 //! promised, and what verifies can be recovered, converted and read again.
 //!
-//! The first byte says of which generation the file is to look: it gets the header's hash and checksum that its other fields ask
+//! The first byte says of which version the file is to look: it gets the header's hash and checksum that its other fields ask
 //! for, so that the parser is reached. Above 11 the file stays as it is.
 #![no_main]
 
@@ -11,12 +11,12 @@ mod counted;
 use std::sync::atomic::Ordering::Relaxed;
 
 use counted::{MOST, NOW};
-use fdckpt::fti::{Checkpoint, SyncMode, FormatVersion, Options, ProtectedMut, convert, diff};
+use fdckpt::fti::{Checkpoint, SyncMode, FormatVersion, WriteOptions, ProtectedVariableMut, convert, diff};
 use libfuzzer_sys::fuzz_target;
 
 /// Header size, and the fields that its hash is fed with.
-fn hashed(generation: FormatVersion) -> (usize, &'static [(usize, usize)]) {
-    match generation {
+fn hashed(version: FormatVersion) -> (usize, &'static [(usize, usize)]) {
+    match version {
         FormatVersion::V1_1 => (96, &[(0, 33), (88, 8), (56, 8), (64, 8), (80, 8), (72, 8)]),
         FormatVersion::V1_2 => (90, &[(0, 33), (81, 8), (49, 8), (57, 8), (73, 8), (65, 8)]),
         FormatVersion::V1_3 | FormatVersion::V1_4_0 => (110, &[(0, 33), (101, 8), (53, 8), (61, 8), (69, 8), (77, 8), (93, 8), (85, 8)]),
@@ -28,10 +28,10 @@ fn hashed(generation: FormatVersion) -> (usize, &'static [(usize, usize)]) {
 fn file(case: &[u8]) -> Vec<u8> {
     let Some((&first, rest)) = case.split_first() else { return Vec::new() };
     let mut file = rest.to_vec();
-    let Some(&generation) = FormatVersion::ALL.get(usize::from(first % 6)).filter(|_| first < 12) else { return file };
-    let (size, fields) = hashed(generation);
+    let Some(&version) = FormatVersion::ALL.get(usize::from(first % 6)).filter(|_| first < 12) else { return file };
+    let (size, fields) = hashed(version);
     let Some(last) = file.len().checked_sub(size) else { return file };
-    let at = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { last };
+    let at = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { last };
     let hash = {
         let bytes: Vec<u8> = fields.iter().flat_map(|&(from, size)| file[at + from..][..size].to_vec()).collect();
         fast_md5::digest(&bytes)
@@ -49,12 +49,12 @@ fuzz_target!(|case: &[u8]| {
     assert!(most <= 30 * file.len() + (16 << 10), "{most} bytes for {}", file.len());
     let Ok(checkpoint) = parsed else { return };
     let mut told = 0;
-    let verdict = checkpoint.verify(1, &mut |finding| {
+    let report = checkpoint.verify(1, &mut |issue| {
         told += 1;
-        _ = finding.to_string();
+        _ = issue.to_string();
     });
-    let verdict = verdict.unwrap();
-    assert_eq!(told, verdict.damage + verdict.refused + verdict.remarks);
+    let report = report.unwrap();
+    assert_eq!(told, report.corrupt + report.rejected + report.notes);
     assert_eq!(diff(&checkpoint, &checkpoint, &mut |_| {}) > 0, {
         let mut unreadable = false;
         diff(&checkpoint, &checkpoint, &mut |difference| {
@@ -64,28 +64,28 @@ fuzz_target!(|case: &[u8]| {
     });
     let total: u64 = checkpoint.variables().iter().fold(0, |sum, variable| sum.saturating_add(variable.size));
     if total > 1 << 20 {
-        assert!(!verdict.is_sound());
+        assert!(!report.is_intact());
         return;
     }
     let mut memory: Vec<(i32, Vec<u8>)> =
         checkpoint.variables().iter().map(|variable| (variable.id, vec![0; variable.size as usize])).collect();
     for (id, memory) in &mut memory {
         let one = checkpoint.recover_variable(*id, memory);
-        assert!(one.is_ok() || !verdict.is_sound(), "{one:?}");
+        assert!(one.is_ok() || !report.is_intact(), "{one:?}");
     }
-    let mut into: Vec<ProtectedMut> = memory.iter_mut().map(|(id, memory)| ProtectedMut::new(*id, memory)).collect();
+    let mut into: Vec<ProtectedVariableMut> = memory.iter_mut().map(|(id, memory)| ProtectedVariableMut::new(*id, memory)).collect();
     let recovered = checkpoint.recover(&mut into, 1);
-    assert_eq!(recovered.is_ok(), verdict.is_sound(), "{recovered:?}");
+    assert_eq!(recovered.is_ok(), report.is_intact(), "{recovered:?}");
     if recovered.is_err() || case.len() % 16 != 0 {
         return;
     }
     let path = std::env::temp_dir().join(format!("fti_parse.{}", std::process::id()));
-    let mut options = Options::new(FormatVersion::ALL[case.len() / 16 % 6], 1);
+    let mut options = WriteOptions::new(FormatVersion::ALL[case.len() / 16 % 6], 1);
     options.sync = SyncMode::None;
     if convert(&checkpoint, &path, &options).is_ok() {
         let converted = std::fs::read(&path).unwrap();
         let converted = Checkpoint::parse(&converted).unwrap();
-        assert!(converted.verify(1, &mut |finding| panic!("{finding}")).unwrap().is_sound());
+        assert!(converted.verify(1, &mut |issue| panic!("{issue}")).unwrap().is_intact());
         assert_eq!(diff(&checkpoint, &converted, &mut |_| {}), 0);
     }
     _ = std::fs::remove_file(&path);

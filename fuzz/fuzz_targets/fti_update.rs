@@ -6,8 +6,8 @@
 #![no_main]
 
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, SyncMode, FormatVersion, Options, Protected, UpdateMode, UpdateOptions, Writer, fuzz_journal,
-    pending, settle,
+    BlockHash, Checkpoint, Resolution, SyncMode, FormatVersion, WriteOptions, ProtectedVariable, UpdateMode, UpdateOptions, Writer, fuzz_journal,
+    pending_update, resolve,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -69,11 +69,11 @@ fuzz_target!(|case: &[u8]| {
     }
     let mut update = UpdateOptions::default();
     update.block_size = 512;
-    update.keep_hashes = true;
-    update.mode = if first & 1 == 0 { UpdateMode::Safe } else { UpdateMode::InPlace };
+    update.save_hashes = true;
+    update.mode = if first & 1 == 0 { UpdateMode::Journaled } else { UpdateMode::InPlace };
     update.hash = if first & 2 == 0 { BlockHash::Md5 } else { BlockHash::Crc32 };
-    let generation = [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6][usize::from(first >> 2 & 3)];
-    let mut options = Options::new(generation, 1);
+    let version = [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6][usize::from(first >> 2 & 3)];
+    let mut options = WriteOptions::new(version, 1);
     (options.sync, options.timestamp) = (SyncMode::None, Some(1));
     let mut memory = [vec![0u8; 3000], vec![1u8; 3000]];
     let mut sizes = [1500, 700];
@@ -102,18 +102,18 @@ fuzz_target!(|case: &[u8]| {
             }
         }
         options.ckpt_id = count as i32;
-        let variables: Vec<Protected> =
-            (0..).zip(&memory).zip(sizes).map(|((id, memory), size)| Protected::new(id, &memory[..size])).collect();
-        if what >= 240 && update.mode == UpdateMode::Safe {
+        let variables: Vec<ProtectedVariable> =
+            (0..).zip(&memory).zip(sizes).map(|((id, memory), size)| ProtectedVariable::new(id, &memory[..size])).collect();
+        if what >= 240 && update.mode == UpdateMode::Journaled {
             writer.prepare(&path, &options, &update, &variables).unwrap();
-            assert_eq!(pending(&path).unwrap().map(|it| (it.ckpt_id, it.prepared)), Some((count as i32, true)));
-            assert_eq!(settle(&path, if what & 1 == 0 && count > 0 { Decision::Abandon } else { Decision::Commit }), Ok(true));
+            assert_eq!(pending_update(&path).unwrap().map(|it| (it.ckpt_id, it.is_prepared)), Some((count as i32, true)));
+            assert_eq!(resolve(&path, if what & 1 == 0 && count > 0 { Resolution::Rollback } else { Resolution::Commit }), Ok(true));
         }
         writer.update(&path, &options, &update, &variables).unwrap();
         model.checkpoint(&ordinary, &options, &variables).unwrap();
         let [file, wanted] = [&path, &ordinary].map(|path| std::fs::read(path).unwrap());
         let checkpoint = Checkpoint::parse(&file).unwrap();
-        assert!(checkpoint.verify(1, &mut |finding| panic!("{finding}")).unwrap().is_sound());
+        assert!(checkpoint.verify(1, &mut |issue| panic!("{issue}")).unwrap().is_intact());
         assert_eq!(fdckpt::fti::diff(&checkpoint, &Checkpoint::parse(&wanted).unwrap(), &mut |_| {}), 0);
     }
 });

@@ -170,7 +170,7 @@ fn fti_code(error: &fti::Error) -> c_int {
         | Error::VariableNotProtected { .. } => FDCKPT_ERR_INVALID_STATE,
         Error::OutOfMemory => FDCKPT_ERR_NO_MEMORY,
         Error::Io(_) => FDCKPT_ERR_IO,
-        Error::UnknownFormat(_) => FDCKPT_ERR_FORMAT,
+        Error::UnknownFormat(_) | Error::ParityFile => FDCKPT_ERR_FORMAT,
         Error::Corrupt { .. } => FDCKPT_ERR_CORRUPT,
         Error::VariableNotFound { .. } | Error::IndexNotFound { .. } => FDCKPT_ERR_NOT_FOUND,
         Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY_FAILED,

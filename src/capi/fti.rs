@@ -11,10 +11,9 @@ use super::options::sync;
 use super::struct_size::{Output, growable, read, read_or_default};
 use crate::alloc::try_with_capacity;
 use crate::error_base::InvalidArgument;
-use crate::fti::Error;
 use crate::fti::{
-    self, BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, ProtectedMut, UpdateMode, UpdateOptions, Updated,
-    Writer,
+    self, BlockHash, Checkpoint, Error, FormatVersion, ProtectedVariable, ProtectedVariableMut, Resolution, UpdateMode,
+    UpdateOptions, UpdateStats, WriteOptions, Writer,
 };
 
 /// The variables of a program and their layout in its checkpoint files, in the format FTI-FF of FTI,
@@ -24,12 +23,12 @@ use crate::fti::{
 pub struct fdckpt_fti_t {
     writer: Writer,
     /// In order of protection.
-    protected: Vec<ProtectedVariable>,
+    protected: Vec<ProtectedMemory>,
 }
 
 /// A variable in the caller's memory.
 #[derive(Clone, Copy)]
-struct ProtectedVariable {
+struct ProtectedMemory {
     id: i32,
     memory: *mut c_void,
     size: usize,
@@ -145,11 +144,11 @@ impl fdckpt_fti_update_options_t {
             _ => return Err(InvalidArgument("hash is none of FDCKPT_FTI_HASH_*")),
         };
         options.mode = match from.mode {
-            FDCKPT_FTI_UPDATE_JOURNALED => UpdateMode::Safe,
+            FDCKPT_FTI_UPDATE_JOURNALED => UpdateMode::Journaled,
             FDCKPT_FTI_UPDATE_IN_PLACE => UpdateMode::InPlace,
             _ => return Err(InvalidArgument("mode is none of FDCKPT_FTI_UPDATE_*")),
         };
-        options.keep_hashes = from.save_hashes != 0;
+        options.save_hashes = from.save_hashes != 0;
         Ok(options)
     }
 }
@@ -175,15 +174,15 @@ pub struct fdckpt_fti_update_stats_t {
 growable! { fdckpt_fti_update_stats_t { first_size: 40, last: hashes_saved: c_int, init: "FDCKPT_FTI_UPDATE_STATS_INIT" } }
 
 impl fdckpt_fti_update_stats_t {
-    fn new(updated: &Updated) -> Self {
-        let &Updated { blocks, changed, bytes, full, kept_hashes, .. } = updated;
+    fn new(stats: &UpdateStats) -> Self {
+        let &UpdateStats { is_full, blocks, changed_blocks, changed_bytes, hashes_saved, .. } = stats;
         Self {
             struct_size: size_of::<Self>(),
             block_count: blocks,
-            changed_block_count: changed,
-            changed_bytes: bytes,
-            is_full: full.into(),
-            hashes_saved: kept_hashes.into(),
+            changed_block_count: changed_blocks,
+            changed_bytes,
+            is_full: is_full.into(),
+            hashes_saved: hashes_saved.into(),
         }
     }
 }
@@ -217,11 +216,11 @@ constants! { fdckpt_fti_decision_t: FDCKPT_FTI_COMMIT FDCKPT_FTI_ROLLBACK }
 impl fdckpt_fti_options_t {
     /// # Safety
     /// `options` is NULL or readable for its struct_size.
-    pub(super) unsafe fn read(options: *const Self) -> Result<Options, InvalidArgument> {
+    pub(super) unsafe fn read(options: *const Self) -> Result<WriteOptions, InvalidArgument> {
         ffi::ensure_non_null(options, "the pointer to the options is NULL")?;
         // SAFETY: not NULL, so readable for its struct_size (required).
         let from = unsafe { read(options)? };
-        let mut options = Options::new(format_version(from.format)?, from.ckpt_id);
+        let mut options = WriteOptions::new(format_version(from.format)?, from.ckpt_id);
         options.threads = threads(from.threads)?;
         options.sync = sync(from.sync)?;
         options.partner_fs = Some(from.partner_file_size).filter(|size| *size > 0);
@@ -298,7 +297,7 @@ pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, d
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
             ffi::slice_from_raw_mut(data, size)?;
-            let variable = ProtectedVariable { id, memory: data, size };
+            let variable = ProtectedMemory { id, memory: data, size };
             match fti.protected.iter_mut().find(|existing| existing.id == id) {
                 Some(existing) => *existing = variable,
                 None => {
@@ -418,8 +417,8 @@ pub unsafe extern "C" fn fdckpt_fti_update(
     update_options: *const fdckpt_fti_update_options_t,
     out_stats: *mut fdckpt_fti_update_stats_t,
 ) -> c_int {
-    // SAFETY: `fti`, `path` and the structs are as `change` requires them (caller).
-    unsafe { change(c"fdckpt_fti_update", fti, path, options, update_options, out_stats, Writer::update) }
+    // SAFETY: `fti`, `path` and the structs are as `update_file` requires them (caller).
+    unsafe { update_file(c"fdckpt_fti_update", fti, path, options, update_options, out_stats, Writer::update) }
 }
 
 /// Prepares an update: the first phase of a two-phase commit of several files, each of another
@@ -452,17 +451,18 @@ pub unsafe extern "C" fn fdckpt_fti_prepare(
     update_options: *const fdckpt_fti_update_options_t,
     out_stats: *mut fdckpt_fti_update_stats_t,
 ) -> c_int {
-    // SAFETY: `fti`, `path` and the structs are as `change` requires them (caller).
-    unsafe { change(c"fdckpt_fti_prepare", fti, path, options, update_options, out_stats, Writer::prepare) }
+    // SAFETY: `fti`, `path` and the structs are as `update_file` requires them (caller).
+    unsafe { update_file(c"fdckpt_fti_prepare", fti, path, options, update_options, out_stats, Writer::prepare) }
 }
 
-/// A way to update a file.
-type UpdateFn<'p> = fn(&mut Writer, &'p Path, &Options, &UpdateOptions, &[Protected<'_>]) -> Result<Updated, Error>;
+/// [`Writer::update`] or [`Writer::prepare`].
+type UpdateFn<'p> =
+    fn(&mut Writer, &'p Path, &WriteOptions, &UpdateOptions, &[ProtectedVariable<'_>]) -> Result<UpdateStats, Error>;
 
 /// # Safety
 /// `fti` is NULL, misaligned, or a live handle that no other thread uses, whose variables are readable; `path` is NULL
 /// or a C string; the structs are NULL or valid for their struct_size.
-unsafe fn change<'p>(
+unsafe fn update_file<'p>(
     function: &'static CStr,
     fti: *mut fdckpt_fti_t,
     path: *const c_char,
@@ -477,8 +477,8 @@ unsafe fn change<'p>(
             let (path, options) = (ffi::path_from_c(path)?, fdckpt_fti_options_t::read(options)?);
             let update_options = fdckpt_fti_update_options_t::read(update_options)?;
             let (out_stats, variables) = (Output::optional(out_stats)?, fti.variables()?);
-            let updated = update(&mut fti.writer, path, &options, &update_options, &variables)?;
-            out_stats.write(fdckpt_fti_update_stats_t::new(&updated));
+            let stats = update(&mut fti.writer, path, &options, &update_options, &variables)?;
+            out_stats.write(fdckpt_fti_update_stats_t::new(&stats));
             Ok(())
         })
     }
@@ -506,12 +506,12 @@ unsafe fn change<'p>(
 pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_resolve", || {
         let decision = match decision {
-            FDCKPT_FTI_COMMIT => Decision::Commit,
-            FDCKPT_FTI_ROLLBACK => Decision::Abandon,
+            FDCKPT_FTI_COMMIT => Resolution::Commit,
+            FDCKPT_FTI_ROLLBACK => Resolution::Rollback,
             _ => return Err(InvalidArgument("decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
         };
         // SAFETY: `path` is NULL or a C string (caller).
-        Ok(fti::settle(unsafe { ffi::path_from_c(path) }?, decision).map(drop)?)
+        Ok(fti::resolve(unsafe { ffi::path_from_c(path) }?, decision).map(drop)?)
     })
 }
 
@@ -541,9 +541,9 @@ pub unsafe extern "C" fn fdckpt_fti_transaction_state(
         ffi::ensure_non_null(out_state, ffi::ERR_NULL_OUT_PARAM)?;
         ffi::ensure_non_null(out_ckpt_id, ffi::ERR_NULL_OUT_PARAM)?;
         // SAFETY: `path` is NULL or a C string (caller).
-        let (state, ckpt_id) = match fti::pending(unsafe { ffi::path_from_c(path) }?)? {
+        let (state, ckpt_id) = match fti::pending_update(unsafe { ffi::path_from_c(path) }?)? {
             None => (FDCKPT_FTI_TRANSACTION_IDLE, 0),
-            Some(pending) if pending.prepared => (FDCKPT_FTI_TRANSACTION_PREPARED, pending.ckpt_id),
+            Some(pending) if pending.is_prepared => (FDCKPT_FTI_TRANSACTION_PREPARED, pending.ckpt_id),
             Some(pending) => (FDCKPT_FTI_TRANSACTION_NEEDS_RECOVERY, pending.ckpt_id),
         };
         // SAFETY: not NULL (checked above), so writable (caller).
@@ -618,12 +618,12 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
-            let (map, file) = fti::open_known(ffi::path_from_c(path)?)?;
+            let (map, file) = fti::open_with_id(ffi::path_from_c(path)?)?;
             let checkpoint = Checkpoint::parse(map.bytes())?;
             let writer = Writer::resume_from(&checkpoint, Some(file))?;
             let mut variables = try_with_capacity(fti.protected.len())?;
             for variable in &fti.protected {
-                variables.push(ProtectedMut::new(variable.id, ffi::slice_from_raw_mut(variable.memory, variable.size)?));
+                variables.push(ProtectedVariableMut::new(variable.id, ffi::slice_from_raw_mut(variable.memory, variable.size)?));
             }
             checkpoint.recover(&mut variables, threads)?;
             fti.writer = writer;
@@ -697,11 +697,11 @@ pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: 
 impl fdckpt_fti_t {
     /// # Safety
     /// The memory of all protected variables is readable and unchanged for `'m`.
-    unsafe fn variables<'m>(&self) -> Result<Vec<Protected<'m>>, Error> {
+    unsafe fn variables<'m>(&self) -> Result<Vec<ProtectedVariable<'m>>, Error> {
         let mut variables = try_with_capacity(self.protected.len())?;
         for variable in &self.protected {
             // SAFETY: as required of all protected variables.
-            variables.push(Protected::new(variable.id, unsafe { ffi::slice_from_raw(variable.memory, variable.size) }?));
+            variables.push(ProtectedVariable::new(variable.id, unsafe { ffi::slice_from_raw(variable.memory, variable.size) }?));
         }
         Ok(variables)
     }

@@ -12,7 +12,7 @@ use super::fti::{fdckpt_fti_options_t, threads};
 use super::last_error::TEXT_SIZE;
 use super::options;
 use super::struct_size::{Output, growable};
-use crate::fti::{self, Checkpoint, Difference, Error, Finding, Severity};
+use crate::fti::{self, Checkpoint, Difference, Error, Issue, Severity};
 use crate::sys::mmap::Mmap;
 
 /// A file of FTI that is open for reading. The file is mapped into memory.
@@ -295,7 +295,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_header(
                 partner_file_size: header.pt_fs,
                 timestamp_ns: header.timestamp,
                 ckpt_id: header.ckpt_id.unwrap_or(-1),
-                format: checkpoint.generation() as c_int,
+                format: checkpoint.version() as c_int,
                 block_count: checkpoint.blocks().len() as u64,
                 container_count: checkpoint.containers().len() as u64,
                 variable_count: checkpoint.variables().len() as u64,
@@ -448,33 +448,33 @@ pub unsafe extern "C" fn fdckpt_fti_file_verify(
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_verify", file, |file| {
             let threads = self::threads(threads)?;
-            let verdict = file.checkpoint.verify(threads, &mut |finding| {
+            let report = file.checkpoint.verify(threads, &mut |issue| {
                 let Some(callback) = callback else { return };
-                report(finding, &file.path, &mut |finding| callback(context, finding));
+                pass_issue(issue, &file.path, &mut |issue| callback(context, issue));
             })?;
-            if verdict.is_sound() { Ok(()) } else { Err(Error::NotCanonical { issues: verdict.damage }.into()) }
+            if report.is_intact() { Ok(()) } else { Err(Error::NotCanonical { issues: report.corrupt }.into()) }
         })
     }
 }
 
-/// Calls `report` with the finding in C's form.
-fn report(finding: &Finding, path: &CString, report: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
+/// Calls `callback` with the issue as a C struct, which is valid during the call.
+fn pass_issue(issue: &Issue, path: &CString, callback: &mut dyn FnMut(*const fdckpt_fti_file_issue_t)) {
     let (mut field, mut expected, mut actual) = (FixedString::<32>::new(), FixedString::<64>::new(), FixedString::<64>::new());
     let mut message = FixedString::<TEXT_SIZE>::new();
-    _ = write!(field, "{}", finding.field);
-    _ = write!(expected, "{}", finding.expected);
-    _ = write!(actual, "{}", finding.found);
-    _ = write!(message, "{finding}");
-    report(&fdckpt_fti_file_issue_t {
+    _ = write!(field, "{}", issue.field);
+    _ = write!(expected, "{}", issue.expected);
+    _ = write!(actual, "{}", issue.found);
+    _ = write!(message, "{issue}");
+    callback(&fdckpt_fti_file_issue_t {
         struct_size: size_of::<fdckpt_fti_file_issue_t>(),
         path: path.as_ptr(),
-        variable_id: finding.variable.map_or(FDCKPT_FTI_NO_ID, i64::from),
-        container_index: finding.container.map_or(FDCKPT_FTI_NO_ID, i64::from),
-        offset: finding.offset,
-        severity: match finding.severity {
-            Severity::Remark => FDCKPT_FTI_SEVERITY_NOTE,
-            Severity::Refused => FDCKPT_FTI_SEVERITY_REJECTED,
-            Severity::Damage => FDCKPT_FTI_SEVERITY_CORRUPT,
+        variable_id: issue.variable.map_or(FDCKPT_FTI_NO_ID, i64::from),
+        container_index: issue.container.map_or(FDCKPT_FTI_NO_ID, i64::from),
+        offset: issue.offset,
+        severity: match issue.severity {
+            Severity::Note => FDCKPT_FTI_SEVERITY_NOTE,
+            Severity::Rejected => FDCKPT_FTI_SEVERITY_REJECTED,
+            Severity::Corrupt => FDCKPT_FTI_SEVERITY_CORRUPT,
         },
         field: field.as_c_str().as_ptr(),
         expected: expected.as_c_str().as_ptr(),

@@ -1,17 +1,16 @@
-//! What a file has: its header, blocks, containers and variables.
+//! The parts of a file: header, blocks, containers and variables.
 
 use std::ops::Range;
 
 use super::error::Error;
-use super::issue::Finding;
+use super::issue::Issue;
 use super::version::FormatVersion;
 
-/// The header of a file (FTI's file block), as the file has it. Nothing in it has been checked; fields that its generation does
-/// not have are `None`.
+/// The header of a file (FTI's file block), as stored and unchecked. Fields that its version does not have are `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
-    /// Where it begins in the file.
+    /// Offset of the header in the file.
     pub offset: u64,
     /// The checksum: 32 lower-case hexadecimal digits, and NUL.
     pub checksum: [u8; 33],
@@ -21,57 +20,57 @@ pub struct Header {
     pub ckpt_id: Option<i32>,
     /// Size of the file in bytes.
     pub ckpt_size: i64,
-    /// Bytes of all that describes the data, with the header.
+    /// Size of the meta data in bytes, including the header.
     pub meta_size: Option<i64>,
-    /// Sum of the sizes of the containers.
+    /// Sum of the sizes of the containers in bytes.
     pub data_size: Option<i64>,
     /// Size of the file in bytes.
     pub fs: i64,
-    /// At level 3 the largest size of a file in the group (from generation C on, 8 more), else -1.
+    /// At level 3 the largest file size in the group (from FTI 1.3 on, plus 8), else -1.
     pub max_fs: i64,
-    /// At level 2 the size of the file of the left neighbour in the group, else -1.
+    /// At level 2 the file size of the left neighbour in the group, else -1.
     pub pt_fs: i64,
-    /// Nanoseconds since 1970; in generations D and E the lowest 32 bits of that.
+    /// Nanoseconds since 1970; from FTI 1.4.1 on, the lowest 32 bits of that.
     pub timestamp: i64,
 }
 
-/// A block of a file: containers that came to be in the same checkpoint. As the file has it.
+/// A block of a file: the containers added by one checkpoint. Fields as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Block {
-    /// Where its description begins in the file.
+    /// Offset of its description in the file.
     pub offset: u64,
-    /// How many containers it is said to have.
+    /// Stored number of containers.
     pub num_vars: i32,
-    /// Its size: in generations A and B with its description, from C on of the containers alone.
+    /// Its size in bytes: in FTI 1.1 and 1.2 including its description, later only of the containers.
     pub db_size: i64,
-    /// Which of [`Checkpoint::containers`] are its own.
+    /// Range of its containers in [`Checkpoint::containers`].
     pub containers: Range<usize>,
 }
 
-/// A container of a file, with its chunk (FTI's variable chunk meta data). As the file has it.
+/// A container of a file, with its chunk (FTI's variable chunk meta data). Fields as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Container {
-    /// Where its description begins in the file.
+    /// Offset of its description in the file.
     pub offset: u64,
     /// The variable's id.
     pub id: i32,
-    /// In generations A to C, which variable it is in the order of protection, counted from 0.
+    /// Up to FTI 1.3: index of the variable in the order of protection, from 0.
     pub idx: Option<i32>,
-    /// Which container of its variable it is, counted from 0.
+    /// Index of the container within its variable, from 0.
     pub container_id: i32,
     /// 1 if it has a chunk, else 0.
     pub has_content: u8,
-    /// 1 if a differential checkpoint has written it before, or FTI has read it back at a restart. Not in generation A.
+    /// 1 if a differential checkpoint wrote it before, or FTI read it at a restart. Not in FTI 1.1.
     pub has_ckpt: Option<u8>,
-    /// Where its chunk begins in the variable, in bytes.
+    /// Offset of its chunk in the variable, in bytes.
     pub dptr: i64,
-    /// Where it begins in the file.
+    /// Offset of the container in the file.
     pub fptr: i64,
-    /// Bytes of the chunk.
+    /// Size of the chunk in bytes.
     pub chunk_size: i64,
-    /// Bytes of the container.
+    /// Size of the container in bytes.
     pub container_size: i64,
     /// MD5 of the chunk.
     pub hash: [u8; 16],
@@ -85,34 +84,33 @@ pub struct Variable {
     pub id: i32,
     /// Its size in bytes: the sum of its chunks.
     pub size: u64,
-    /// How many containers it has.
+    /// Number of its containers.
     pub containers: usize,
 }
 
-/// A file that is read.
+/// A parsed checkpoint file.
 ///
-/// Reading takes apart what describes the data, and compares all that is there twice: the result is in [`flaws`](Self::flaws).
-/// The data itself is read by [`verify`](Self::verify), [`recover`](Self::recover) and [`recover_variable`](Self::recover_variable).
+/// Parsing checks the meta data against each other and collects [`issues`](Self::issues). The data is read by [`verify`](Self::verify), [`recover`](Self::recover) and [`recover_variable`](Self::recover_variable).
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
     pub(super) file: &'a [u8],
-    pub(super) generation: FormatVersion,
+    pub(super) version: FormatVersion,
     pub(super) header: Header,
-    /// The size of the file, by whichever of the two numbers in the header fits.
+    /// The size of the file: the one of the two stored sizes that fits.
     pub(super) fs: i64,
     pub(super) blocks: Vec<Block>,
     pub(super) containers: Vec<Container>,
-    /// Which containers each variable has: those of one id are together, in the order of the file.
+    /// Indices of the containers, sorted by id, then by offset in the file.
     pub(super) by_id: Vec<usize>,
-    /// In order of first protection, that is of the first container in the file.
+    /// Sorted by protection, that is by the first container in the file.
     pub(super) variables: Vec<Variable>,
-    pub(super) flaws: Vec<Finding>,
+    pub(super) issues: Vec<Issue>,
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Which generation it is.
-    pub fn generation(&self) -> FormatVersion {
-        self.generation
+    /// The version of the file's format.
+    pub fn version(&self) -> FormatVersion {
+        self.version
     }
 
     /// The header.
@@ -120,22 +118,22 @@ impl<'a> Checkpoint<'a> {
         &self.header
     }
 
-    /// The blocks, in the order of the file.
+    /// The blocks, in file order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// The containers of all blocks, in the order of the file.
+    /// The containers of all blocks, in file order.
     pub fn containers(&self) -> &[Container] {
         &self.containers
     }
 
-    /// The variables, in the order in which they were first protected.
+    /// The variables, in the order of protection.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
-    /// The variable with this id.
+    /// Returns the variable with this id.
     ///
     /// # Errors
     /// [`Error::VariableNotFound`].
@@ -143,19 +141,19 @@ impl<'a> Checkpoint<'a> {
         self.variables.iter().find(|variable| variable.id == id).copied().ok_or(Error::VariableNotFound { id })
     }
 
-    /// What is wrong in all that describes the data. The data itself was not looked at.
-    pub fn flaws(&self) -> &[Finding] {
-        &self.flaws
+    /// The issues of the meta data. The data has not been read.
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
     }
 
-    /// Positions of the containers of a variable, in order.
+    /// Returns the indices of the variable's containers, in order.
     pub(super) fn containers_of(&self, id: i32) -> &[usize] {
-        let begin = self.by_id.partition_point(|&at| self.containers[at].id < id);
-        let end = self.by_id.partition_point(|&at| self.containers[at].id <= id);
+        let begin = self.by_id.partition_point(|&index| self.containers[index].id < id);
+        let end = self.by_id.partition_point(|&index| self.containers[index].id <= id);
         &self.by_id[begin..end]
     }
 
-    /// The bytes of a container's chunk, if the file has them.
+    /// Returns the bytes of a container's chunk, if the file contains them.
     pub(super) fn chunk(&self, container: &Container) -> Option<&'a [u8]> {
         let begin = usize::try_from(container.fptr).ok()?;
         let size = usize::try_from(container.chunk_size).ok()?;
@@ -167,7 +165,7 @@ impl<'a> Checkpoint<'a> {
 }
 
 impl Container {
-    /// Whether it has a chunk that counts: what FTI reads back and hashes.
+    /// Returns whether it has a chunk, which FTI reads and hashes.
     pub(super) fn has_chunk(&self) -> bool {
         self.has_content != 0
     }

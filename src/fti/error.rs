@@ -17,6 +17,8 @@ pub enum Error {
     Io(IoError),
     /// The file is not of this format; says why.
     UnknownFormat(&'static str),
+    /// The file holds the parity data of FTI's level 3, not a checkpoint.
+    ParityFile,
     /// The file is corrupt.
     Corrupt {
         /// Which field is wrong.
@@ -95,7 +97,9 @@ impl Error {
         match self {
             Self::Io(error) => std::io::Error::from(error.errno).kind(),
             Self::OutOfMemory => ErrorKind::OutOfMemory,
-            Self::UnknownFormat(_) | Self::Corrupt { .. } | Self::NotCanonical { .. } => ErrorKind::InvalidData,
+            Self::UnknownFormat(_) | Self::ParityFile | Self::Corrupt { .. } | Self::NotCanonical { .. } => {
+                ErrorKind::InvalidData
+            }
             Self::VariableNotFound { .. } | Self::IndexNotFound { .. } => ErrorKind::NotFound,
             Self::Internal => ErrorKind::Other,
             _ => ErrorKind::InvalidInput,
@@ -118,6 +122,7 @@ impl fmt::Display for Error {
                 }
                 write!(f, "{field} at offset {offset} is inconsistent; verify reports the details")
             }
+            Self::ParityFile => f.write_str("not an FTI checkpoint: a parity file of FTI's level 3"),
             Self::VariableNotFound { id } => write!(f, "no variable {id} in the checkpoint"),
             Self::IndexNotFound { index } => write!(f, "no entry with index {index} (from 0)"),
             Self::VariableSizeMismatch { id, stored, protected } => {

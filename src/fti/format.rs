@@ -1,20 +1,20 @@
-//! Where each generation has its fields, and how its hashes are fed.
+//! Offsets of the fields in each version, and the input of its hashes.
 
 use std::ops::Range;
 
 use super::FormatVersion;
 
-/// Bytes of an MD5 hash.
+/// Size of an MD5 hash in bytes.
 pub(super) const HASH: usize = 16;
 
-/// The hash of nothing.
+/// The MD5 of no bytes.
 pub(super) const HASH_OF_NOTHING: [u8; HASH] =
     [0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e];
 
-/// Bytes of a header's checksum: 32 hexadecimal digits and NUL.
+/// Size of a header's checksum in bytes: 32 hexadecimal digits and NUL.
 pub(super) const CHECKSUM: usize = 33;
 
-/// A number in a structure: where it begins, and its width in bytes. It is little-endian; signed, but for E's timestamp.
+/// Offset and width in bytes of a number in a structure. Numbers are little-endian; signed, except the timestamp after FTI 1.6.
 #[derive(Clone, Copy)]
 pub(super) struct Field {
     pub(super) at: usize,
@@ -43,7 +43,7 @@ impl Field {
         self.at..self.at + self.width
     }
 
-    /// `structure` has all of it.
+    /// Returns the number. `structure` must contain the whole field.
     pub(super) fn get(self, structure: &[u8]) -> i64 {
         let mut bytes = [0; 8];
         bytes[..self.width].copy_from_slice(&structure[self.bytes()]);
@@ -52,7 +52,7 @@ impl Field {
         if self.unsigned { (value as u64 >> unused) as i64 } else { value >> unused }
     }
 
-    /// Whether it can hold the number.
+    /// Returns whether the field can hold the number.
     pub(super) fn holds(self, value: i64) -> bool {
         match (self.width, self.unsigned) {
             (8, _) => true,
@@ -68,14 +68,14 @@ impl Field {
     }
 }
 
-/// Fields that a generation doesn't have are `None`.
+/// Layout of the structures of a version. Fields that it does not have are `None`.
 #[derive(Clone, Copy)]
 pub(super) struct Format {
-    /// Bytes of the header (FTI: file block).
+    /// Size of the header in bytes (FTI: file block).
     pub(super) header: usize,
-    /// Bytes in front of a block's containers (block meta data).
+    /// Size in bytes of what precedes a block's containers (block meta data).
     pub(super) block: usize,
-    /// Bytes that describe a container (variable chunk meta data).
+    /// Size in bytes of a container's description (variable chunk meta data).
     pub(super) container: usize,
 
     pub(super) ckpt_id: Option<Field>,
@@ -101,14 +101,14 @@ pub(super) struct Format {
     pub(super) hash: usize,
 }
 
-/// The header's hash of itself.
+/// Range of the header's hash of itself.
 pub(super) const HEADER_HASH: Range<usize> = CHECKSUM..CHECKSUM + HASH;
 
-/// In block and container, the same in all generations.
+/// The first field of a block and of a container, equal in all versions.
 pub(super) const COUNT: Option<Field> = Field::i4(0);
 pub(super) const ID: Option<Field> = Field::i4(0);
 
-const A: Format = Format {
+const V1_1: Format = Format {
     header: 96,
     block: 12,
     container: 64,
@@ -133,7 +133,7 @@ const A: Format = Format {
     hash: 48,
 };
 
-const B: Format = Format {
+const V1_2: Format = Format {
     header: 90,
     container: 62,
     ckpt_size: Field::i8(49),
@@ -148,10 +148,10 @@ const B: Format = Format {
     chunk_size: Field::i8(30),
     container_size: Field::i8(38),
     hash: 46,
-    ..A
+    ..V1_1
 };
 
-const C: Format = Format {
+const V1_3: Format = Format {
     header: 110,
     ckpt_id: Field::i4(49),
     ckpt_size: Field::i8(53),
@@ -162,10 +162,10 @@ const C: Format = Format {
     pt_fs: Field::i8(93),
     timestamp: Field::i8(101),
     header_padding: (109, 1),
-    ..B
+    ..V1_2
 };
 
-const D0: Format = Format {
+const V1_4_0: Format = Format {
     container: 58,
     idx: None,
     container_id: Field::i4(4),
@@ -176,10 +176,10 @@ const D0: Format = Format {
     chunk_size: Field::i8(26),
     container_size: Field::i8(34),
     hash: 42,
-    ..C
+    ..V1_3
 };
 
-const D: Format = Format {
+const V1_4_1: Format = Format {
     header: 82,
     block: 8,
     container: 50,
@@ -195,44 +195,44 @@ const D: Format = Format {
     chunk_size: Field::i4(26),
     container_size: Field::i4(30),
     hash: 34,
-    ..D0
+    ..V1_4_0
 };
 
-const E: Format = Format { header: 106, timestamp: Field::u4(101), header_padding: (105, 1), ..D0 };
+const POST1_6: Format = Format { header: 106, timestamp: Field::u4(101), header_padding: (105, 1), ..V1_4_0 };
 
-/// Bytes of the longest header.
+/// Size of the largest header in bytes.
 pub(super) const HEADER_MAX: usize = 110;
 
-/// Bytes between the flags and what is behind them, in A: leftovers of memory in files of FTI.
+/// Padding behind the flags of a container in FTI 1.1: uninitialised memory in files of FTI.
 pub(super) const CONTAINER_PADDING: Range<usize> = 13..16;
 
 impl FormatVersion {
     pub(super) fn format(self) -> &'static Format {
         match self {
-            Self::V1_1 => &A,
-            Self::V1_2 => &B,
-            Self::V1_3 => &C,
-            Self::V1_4_0 => &D0,
-            Self::V1_4_1 => &D,
-            Self::Post1_6 => &E,
+            Self::V1_1 => &V1_1,
+            Self::V1_2 => &V1_2,
+            Self::V1_3 => &V1_3,
+            Self::V1_4_0 => &V1_4_0,
+            Self::V1_4_1 => &V1_4_1,
+            Self::Post1_6 => &POST1_6,
         }
     }
 
-    /// Whether the header comes first, and each block's description in front of its data. From C on all data comes first, then all
-    /// descriptions, then the header.
+    /// Returns whether the header comes first, and each block's description before its data. From FTI 1.3 on all data comes first, then
+    /// all descriptions, then the header.
     pub(super) fn is_header_first(self) -> bool {
         matches!(self, Self::V1_1 | Self::V1_2)
     }
 }
 
 impl Format {
-    /// What the header's hash is fed with, in this order.
+    /// Ranges of the header that its hash covers, in this order.
     pub(super) fn hashed(&self) -> impl Iterator<Item = Range<usize>> {
         let fields = [self.timestamp, self.ckpt_size, self.meta_size, self.data_size, self.fs, self.pt_fs, self.max_fs];
         std::iter::once(0..CHECKSUM).chain(fields.into_iter().flatten().map(Field::bytes))
     }
 
-    /// The hash that belongs to a header.
+    /// Computes the hash of a header.
     pub(super) fn header_hash(&self, header: &[u8]) -> [u8; HASH] {
         let mut md5 = fast_md5::Md5::new();
         self.hashed().for_each(|range| md5.update(&header[range]));
@@ -240,19 +240,19 @@ impl Format {
     }
 }
 
-/// A field of a structure, or 0 where its generation doesn't have it.
+/// Returns a field of a structure, or 0 if the version does not have it.
 pub(super) fn get(field: Option<Field>, structure: &[u8]) -> i64 {
     field.map_or(0, |field| field.get(structure))
 }
 
-/// Writes a field, where the generation has it.
+/// Writes a field if the version has it.
 pub(super) fn put(field: Option<Field>, structure: &mut [u8], value: i64) {
     if let Some(field) = field {
         field.put(structure, value);
     }
 }
 
-/// A hash in lower-case digits.
+/// Encodes a hash in lower-case hexadecimal digits.
 pub(super) fn hex(hash: [u8; HASH]) -> [u8; 2 * HASH] {
     let mut text = [0; 2 * HASH];
     for (digits, byte) in text.chunks_exact_mut(2).zip(hash) {
@@ -262,7 +262,7 @@ pub(super) fn hex(hash: [u8; HASH]) -> [u8; 2 * HASH] {
     text
 }
 
-/// The hash that lower-case digits stand for.
+/// Decodes a hash from lower-case hexadecimal digits.
 pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH]> {
     let mut hash = [0; HASH];
     if text.len() != 2 * HASH {
@@ -283,11 +283,11 @@ pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH]> {
 mod tests {
     use super::*;
 
-    /// Each byte of a structure belongs to one field, or is padding that is known.
+    /// Each byte of a structure belongs to exactly one field or to known padding.
     #[test]
     fn fields_fill_their_structures() {
-        for generation in FormatVersion::ALL {
-            let format = generation.format();
+        for version in FormatVersion::ALL {
+            let format = version.format();
             let mut header = vec![0; format.header];
             header[..CHECKSUM + HASH].fill(1);
             let fields = [
@@ -303,7 +303,7 @@ mod tests {
             fields.into_iter().flatten().for_each(|field| header[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
             let (at, count) = format.header_padding;
             header[at..at + count].iter_mut().for_each(|byte| *byte += 1);
-            assert!(header.iter().all(|&byte| byte == 1), "{generation:?} {header:?}");
+            assert!(header.iter().all(|&byte| byte == 1), "{version:?} {header:?}");
 
             let mut container = vec![0; format.container];
             container[format.hash..][..HASH].fill(1);
@@ -319,16 +319,16 @@ mod tests {
                 format.container_size,
             ];
             fields.into_iter().flatten().for_each(|field| container[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
-            if generation == FormatVersion::V1_1 {
+            if version == FormatVersion::V1_1 {
                 container[CONTAINER_PADDING].fill(1);
             }
-            assert!(container.iter().all(|&byte| byte == 1), "{generation:?} {container:?}");
+            assert!(container.iter().all(|&byte| byte == 1), "{version:?} {container:?}");
             assert!(format.header <= HEADER_MAX);
         }
     }
 
     #[test]
-    fn numbers_are_read_as_they_are_written() {
+    fn fields_round_trip() {
         let mut structure = [0xff; 16];
         for value in [0, 1, -1, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN, i64::from(u32::MAX)] {
             for field in [Field::i8(3), Field::i4(5), Field::u4(12), Field::byte(0)].into_iter().flatten() {

@@ -1,75 +1,75 @@
-//! What a check finds.
+//! Issues that reading and verifying a file find.
 
 use std::fmt;
 
-/// Something about a file that is not as it should be.
+/// A deviation of a file from the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Finding {
-    /// How bad it is.
+pub struct Issue {
+    /// How serious it is.
     pub severity: Severity,
-    /// What it is about.
+    /// The field that is wrong.
     pub field: Field,
-    /// The id of the variable it is about.
+    /// The id of the variable concerned, if any.
     pub variable: Option<i32>,
-    /// Which container of the variable.
+    /// Index of the container within the variable, if any.
     pub container: Option<i32>,
-    /// Where in the file.
+    /// Offset of the field in the file.
     pub offset: u64,
-    /// What should be there.
+    /// The value that the field should have.
     pub expected: Value,
-    /// What is there.
+    /// The value that it has.
     pub found: Value,
 }
 
-/// How bad a finding is.
+/// How serious an issue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Unusual, but harmless.
-    Remark,
-    /// The data is sound, but FTI refuses the file. [`repair`](super::repair) sets it right.
-    Refused,
-    /// The file is damaged: some of its data may be wrong or missing.
-    Damage,
+    Note,
+    /// The data is intact, but FTI refuses the file. [`repair`](super::repair) corrects it.
+    Rejected,
+    /// The file is corrupt: data may be wrong or missing.
+    Corrupt,
 }
 
-/// What a [`Finding`] is about, by FTI's name for it. Displayed as that.
+/// Fields of a file, by FTI's names, which `Display` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
-    /// Of the header: the checksum.
+    /// Header: checksum of the data.
     Checksum,
-    /// Of the header: its hash of itself.
+    /// Header: its hash of itself.
     MyHash,
-    /// Of the header: the size of the file.
+    /// Header: size of the file.
     CkptSize,
-    /// Of the header: the size of the file.
+    /// Header: size of the file.
     Fs,
-    /// Of the header: bytes that describe the data.
+    /// Header: size of the meta data.
     MetaSize,
-    /// Of the header: bytes of data.
+    /// Header: size of the data.
     DataSize,
-    /// Of a block: the number of its containers.
+    /// Block: number of its containers.
     NumVars,
-    /// Of a block: its size.
+    /// Block: its size.
     DbSize,
-    /// Of a container: the place of its variable in the order of protection.
+    /// Container: index of its variable in the order of protection.
     Idx,
-    /// Of a container: which one of its variable it is.
+    /// Container: its index within the variable.
     ContainerId,
-    /// Of a container: whether it has a chunk.
+    /// Container: whether it has a chunk.
     HasContent,
-    /// Of a container: where its chunk begins in the variable.
+    /// Container: offset of its chunk in the variable.
     Dptr,
-    /// Of a container: where it begins in the file.
+    /// Container: its offset in the file.
     Fptr,
-    /// Of a container: the size of its chunk.
+    /// Container: size of its chunk.
     ChunkSize,
-    /// Of a container: its size.
+    /// Container: its size.
     ContainerSize,
-    /// Of a container: the hash of its chunk, where the checksum shows that the data is right.
+    /// Container: hash of its chunk, if the checksum shows that the data is right.
     Hash,
-    /// A container's chunk: the data itself, or, where that can't be told, its hash or its size.
+    /// Container: the data of its chunk; or its hash or size, if it can't be determined which of them is wrong.
     Data,
     /// The size of the file itself.
     FileSize,
@@ -100,11 +100,11 @@ impl fmt::Display for Field {
     }
 }
 
-/// A value in a [`Finding`].
+/// A value in an [`Issue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Something that can't be said in a number.
+    /// No number.
     Unknown,
     /// A number.
     Number(i64),
@@ -125,7 +125,7 @@ impl fmt::Display for Value {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(id) = self.variable {
             write!(f, "variable {id}, ")?;
@@ -136,13 +136,15 @@ impl fmt::Display for Finding {
         write!(f, "offset {}: ", self.offset)?;
         let Self { field, expected, found, .. } = self;
         match (self.severity, field) {
-            (_, Field::Data) => write!(f, "the data is damaged: its hash is {found}, expected {expected}"),
-            (Severity::Refused, Field::Checksum) => write!(
+            (_, Field::Data) => write!(f, "the data is corrupt: its hash is {found}, expected {expected}"),
+            (Severity::Rejected, Field::Checksum) => write!(
                 f,
-                "the checksum {found} counts containers without content: FTI refuses the file, though its data is sound (expected \
-                 {expected}, repair sets it right)"
+                "the checksum {found} counts containers without content: FTI refuses the file, though its data is intact (expected \
+                 {expected}; repair corrects it)"
             ),
-            (Severity::Remark, Field::FileSize) => write!(f, "the file has {found} bytes, {expected} are its own"),
+            (Severity::Note, Field::FileSize) => {
+                write!(f, "the file has {found} bytes, expected {expected}: bytes follow its end")
+            }
             _ => write!(f, "{field} is {found}, expected {expected}"),
         }
     }

@@ -1,47 +1,49 @@
-//! Which containers there are, and what is in each: carried from one checkpoint to the next, whatever the generation.
+//! The containers of a file and their contents, independent of the version: kept from one checkpoint to the next.
 
 use super::error::Error;
 use super::format::HASH_OF_NOTHING;
 use super::{Checkpoint, FormatVersion};
 use crate::alloc::{try_collect, try_copy, try_with_capacity};
 
-/// A container without its place in the file, which depends on the generation.
+/// A container without its offset in the file, which depends on the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) id: i32,
-    /// Where its variable stands in the order of protection.
+    /// Index of its variable in the order of protection.
     pub(super) idx: i32,
     pub(super) container_id: i32,
+    /// Offset of its chunk in the variable.
     pub(super) dptr: u64,
     pub(super) size: u64,
     pub(super) has_content: bool,
+    /// Size of its chunk in bytes.
     pub(super) chunk: u64,
-    /// Of the last chunk that it had.
+    /// Hash of the last chunk that was not empty.
     pub(super) hash: [u8; 16],
 }
 
-/// The containers of a file, in its order, and in which blocks.
+/// The containers of a file, in file order, grouped into blocks.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     pub(super) slots: Vec<Slot>,
-    /// How many of the slots each block has.
+    /// Number of slots of each block.
     pub(super) blocks: Vec<usize>,
-    /// Ids, in the order of first protection.
+    /// Ids of the variables in the order of protection.
     pub(super) order: Vec<i32>,
 }
 
-/// What a variable still needs, while containers are filled.
+/// The part of a variable that is not yet in a container.
 #[derive(Clone, Copy)]
-struct Need {
+struct Unplaced {
     id: i32,
-    left: u64,
-    /// Containers so far, and the sum of their sizes.
+    remaining: u64,
+    /// Number of containers so far, and the sum of their sizes.
     containers: i32,
-    sum: u64,
+    capacity: u64,
 }
 
 impl Layout {
-    /// The layout of a file without damage.
+    /// Returns the layout of a file that has no issues.
     pub(super) fn of(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
         let mut layout = Self {
             slots: try_with_capacity(checkpoint.containers.len())?,
@@ -51,7 +53,7 @@ impl Layout {
         let (slots, blocks, order) = (&mut layout.slots, &mut layout.blocks, &layout.order);
         let mut idx_of = try_collect((0..order.len()).map(|at| (order[at], at as i32)))?;
         idx_of.sort_unstable();
-        let idx = |id: i32| idx_of.binary_search_by_key(&id, |&(id, _)| id).map_or(0, |place| idx_of[place].1);
+        let idx = |id: i32| idx_of.binary_search_by_key(&id, |&(id, _)| id).map_or(0, |index| idx_of[index].1);
         slots.extend(checkpoint.containers.iter().map(|container| Slot {
             id: container.id,
             idx: idx(container.id),
@@ -66,18 +68,19 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The layout of the next checkpoint: the containers that are there are filled, what they don't hold gets new ones in a block
-    /// of their own. `variables` are ids and sizes.
+    /// Returns the layout of the next checkpoint: fills the existing containers, and adds a block of containers for the rest.
+    /// `variables` are ids and sizes.
     ///
-    /// Where a variable is no more, all are laid out anew.
+    /// If a variable was removed, lays out all of them anew.
     pub(super) fn next(&self, variables: &[(i32, u64)]) -> Result<Self, Error> {
-        let mut needs = try_collect(variables.iter().map(|&(id, left)| Need { id, left, containers: 0, sum: 0 }))?;
-        needs.sort_unstable_by_key(|need| need.id);
-        if needs.windows(2).any(|pair| pair[0].id == pair[1].id) {
+        let mut unplaced =
+            try_collect(variables.iter().map(|&(id, size)| Unplaced { id, remaining: size, containers: 0, capacity: 0 }))?;
+        unplaced.sort_unstable_by_key(|variable| variable.id);
+        if unplaced.windows(2).any(|pair| pair[0].id == pair[1].id) {
             return Err(Error::InvalidArgument("two variables have the same id"));
         }
-        let place_in = |needs: &[Need], id: i32| needs.binary_search_by_key(&id, |need| need.id).ok();
-        if self.order.iter().any(|&id| place_in(&needs, id).is_none()) {
+        let index_of = |unplaced: &[Unplaced], id: i32| unplaced.binary_search_by_key(&id, |variable| variable.id).ok();
+        if self.order.iter().any(|&id| index_of(&unplaced, id).is_none()) {
             return Self::default().next(variables);
         }
 
@@ -89,29 +92,38 @@ impl Layout {
         let (slots, blocks, order) = (&mut next.slots, &mut next.blocks, &mut next.order);
 
         for slot in &self.slots {
-            let Some(place) = place_in(&needs, slot.id) else { return Err(Error::Internal) };
-            let need = &mut needs[place];
-            // The first container always has content, be it none.
-            let has_content = need.left > 0 || slot.container_id == 0;
-            let chunk = need.left.min(slot.size);
-            need.left -= chunk;
-            need.containers += 1;
-            need.sum += slot.size;
+            let Some(index) = index_of(&unplaced, slot.id) else { return Err(Error::Internal) };
+            let variable = &mut unplaced[index];
+            // The first container always has content, which may be empty.
+            let has_content = variable.remaining > 0 || slot.container_id == 0;
+            let chunk = variable.remaining.min(slot.size);
+            variable.remaining -= chunk;
+            variable.containers += 1;
+            variable.capacity += slot.size;
             slots.push(Slot { has_content, chunk, ..*slot });
         }
         blocks.extend_from_slice(&self.blocks);
         order.extend_from_slice(&self.order);
         for &(id, _) in variables {
-            if place_in(&needs, id).is_some_and(|place| needs[place].containers == 0) {
+            if index_of(&unplaced, id).is_some_and(|index| unplaced[index].containers == 0) {
                 order.push(id);
             }
         }
         for (&id, idx) in order.iter().zip(0..) {
-            let Some(place) = place_in(&needs, id) else { return Err(Error::Internal) };
-            let Need { left, containers, sum, .. } = needs[place];
-            if left > 0 || containers == 0 {
+            let Some(index) = index_of(&unplaced, id) else { return Err(Error::Internal) };
+            let Unplaced { remaining, containers, capacity, .. } = unplaced[index];
+            if remaining > 0 || containers == 0 {
                 let (container_id, hash) = (containers, HASH_OF_NOTHING);
-                slots.push(Slot { id, idx, container_id, dptr: sum, size: left, has_content: true, chunk: left, hash });
+                slots.push(Slot {
+                    id,
+                    idx,
+                    container_id,
+                    dptr: capacity,
+                    size: remaining,
+                    has_content: true,
+                    chunk: remaining,
+                    hash,
+                });
             }
         }
         let added = slots.len() - self.slots.len();
@@ -121,7 +133,7 @@ impl Layout {
         Ok(next)
     }
 
-    /// Whether it has all containers of an earlier one, in the same places.
+    /// Returns whether it has all containers of an earlier layout at the same offsets.
     pub(super) fn continues(&self, earlier: &Self) -> bool {
         let same = |(one, other): (&Slot, &Slot)| {
             (one.id, one.container_id, one.dptr, one.size) == (other.id, other.container_id, other.dptr, other.size)
@@ -129,24 +141,24 @@ impl Layout {
         self.slots.len() >= earlier.slots.len() && self.slots.iter().zip(&earlier.slots).all(same)
     }
 
-    /// The same once more.
+    /// Returns a copy.
     pub(super) fn copy(&self) -> Result<Self, Error> {
         Ok(Self { slots: try_copy(&self.slots)?, blocks: try_copy(&self.blocks)?, order: try_copy(&self.order)? })
     }
 
-    /// The slots of each block.
+    /// Iterates over the slots of each block.
     pub(super) fn by_block(&self) -> impl Iterator<Item = &[Slot]> {
         let mut rest = &self.slots[..];
         self.blocks.iter().map(move |&count| {
-            let (block, others) = rest.split_at(count);
-            rest = others;
+            let (block, later) = rest.split_at(count);
+            rest = later;
             block
         })
     }
 
-    /// Sizes of a file of this layout: bytes of data, of what describes them (with the header).
-    pub(super) fn sizes(&self, generation: FormatVersion) -> Option<(u64, u64)> {
-        let format = generation.format();
+    /// Returns the sizes in bytes of the data and of the meta data (with the header) of a file of this layout.
+    pub(super) fn sizes(&self, version: FormatVersion) -> Option<(u64, u64)> {
+        let format = version.format();
         let data = self.slots.iter().try_fold(0u64, |sum, slot| sum.checked_add(slot.size))?;
         let meta = format.header + self.blocks.len() * format.block + self.slots.len() * format.container;
         data.checked_add(meta as u64).filter(|size| i64::try_from(*size).is_ok())?;
@@ -154,15 +166,15 @@ impl Layout {
     }
 }
 
-/// Where the bytes of a slot's chunk are.
-pub(super) type Chunk<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
+/// Returns the bytes of a slot's chunk.
+pub(super) type ChunkSource<'c> = dyn Fn(&Slot) -> Option<&'c [u8]> + Sync + 'c;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn without_a_variable_all_is_laid_out_anew() {
+    fn removing_a_variable_lays_out_all_anew() {
         let first = Layout::default().next(&[(1, 10), (2, 20), (3, 30)]).unwrap();
         let second = first.next(&[(1, 15), (2, 20), (3, 30)]).unwrap();
         assert_eq!(second.blocks, [3, 1]);

@@ -1,173 +1,173 @@
-//! From bytes to a [`Checkpoint`]: which generation it is, the header, the variables.
+//! Parsing a [`Checkpoint`]: detects the version, reads header and variables, and checks the meta data.
 
 use super::error::Error;
 use super::format::{self, CHECKSUM, HASH, HEADER_HASH, get};
-use super::issue::{Field, Finding, Severity, Value};
+use super::issue::{Field, Issue, Severity, Value};
 use super::{Checkpoint, Container, FormatVersion, Header, Variable};
 
-/// So far in front of its end a header is looked for, where there is none at the end.
-const BEHIND_MAX: usize = 65_536;
+/// Maximum number of bytes behind a header that is not at the end of the file.
+const TRAILING_MAX: usize = 65_536;
 
-/// Where a header is, and of which generation. C and D0 have the same one: which it is, the rest of the file tells.
-type Place = (FormatVersion, usize);
+/// Version and offset of a header. Those of FTI 1.3 and 1.4.0 are equal: the rest of the file decides.
+type HeaderLocation = (FormatVersion, usize);
 
-/// Those with a header at the end, one for each form that it has.
+/// Versions with a header at the end, one for each layout of it.
 const HEADER_LAST: [FormatVersion; 3] = [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3];
 
 impl<'a> Checkpoint<'a> {
-    /// Whether `file` has the header of a generation, with the right hash, in its place.
+    /// Returns whether `file` has a header of any version with a valid hash at the expected offset.
     pub fn is_format(file: &[u8]) -> bool {
-        sound_header(file).is_some()
+        valid_header(file).is_some()
     }
 
-    /// Reads the checkpoint that `file` is, of whatever generation.
+    /// Parses a checkpoint of any version.
     ///
-    /// Takes time and memory in proportion to what describes the data (memory: at most 30 times its size and 16 KiB), whatever the size
-    /// of the data. A damaged file is read as far as it can be: [`flaws`](Self::flaws) tells what is wrong.
+    /// Time and memory are proportional to the meta data (memory: at most 30 times its size, plus 16 KiB), whatever the size of the
+    /// data. A corrupt file is parsed as far as possible: [`issues`](Self::issues) has the details.
     ///
     /// # Errors
-    /// [`Error::UnknownFormat`] where it is of no generation, or where it is cut off so that its header is gone;
+    /// [`Error::UnknownFormat`] if no header is found, for example in a truncated file; [`Error::ParityFile`];
     /// [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
-        if is_encoded(file) {
-            return Err(Error::UnknownFormat("not an FTI checkpoint: an encoded file of FTI's level 3"));
+        if is_parity_file(file) {
+            return Err(Error::ParityFile);
         }
-        let place = sound_header(file).or_else(|| sound_header_before_the_end(file)).or_else(|| likely_header(file));
-        let (mut generation, at) =
-            place.ok_or(Error::UnknownFormat("not an FTI checkpoint: no header at either end (truncated?)"))?;
-        if generation == FormatVersion::V1_3 {
-            generation = c_or_d0(file, at);
+        let location = valid_header(file).or_else(|| valid_header_before_end(file)).or_else(|| likely_header(file));
+        let (mut version, offset) =
+            location.ok_or(Error::UnknownFormat("not an FTI checkpoint: no header at either end (truncated?)"))?;
+        if version == FormatVersion::V1_3 {
+            version = distinguish_1_3_and_1_4_0(file, offset);
         }
-        let header = Header::read(generation, file, at);
+        let header = Header::read(version, file, offset);
         let mut checkpoint = Self {
             file,
-            generation,
+            version,
             header,
             fs: header.fs,
             blocks: Vec::new(),
             containers: Vec::new(),
             by_id: Vec::new(),
             variables: Vec::new(),
-            flaws: Vec::new(),
+            issues: Vec::new(),
         };
         checkpoint.check_header()?;
-        checkpoint.walk()?;
+        checkpoint.scan_blocks()?;
         checkpoint.check_containers()?;
         checkpoint.group_variables()?;
         Ok(checkpoint)
     }
 
-    /// Notes that something is wrong.
-    pub(super) fn flaw(&mut self, finding: Finding) -> Result<(), Error> {
-        self.flaws.try_reserve(1)?;
-        self.flaws.push(finding);
+    /// Adds an issue.
+    pub(super) fn push_issue(&mut self, issue: Issue) -> Result<(), Error> {
+        self.issues.try_reserve(1)?;
+        self.issues.push(issue);
         Ok(())
     }
 
-    /// The same for a damaged field that should be some number.
-    pub(super) fn damage(&mut self, field: Field, offset: u64, expected: i128, found: i128) -> Result<(), Error> {
-        self.flaw(Finding::damage(field, offset, number(expected), number(found)))
+    /// Adds an issue of a corrupt number.
+    pub(super) fn push_corrupt(&mut self, field: Field, offset: u64, expected: i128, found: i128) -> Result<(), Error> {
+        self.push_issue(Issue::corrupt(field, offset, number(expected), number(found)))
     }
 
-    /// The same for a field of the container at position `at`.
-    pub(super) fn damage_of(&mut self, at: usize, field: Field, expected: Value, found: i128) -> Result<(), Error> {
-        let container = self.containers[at];
-        let finding = Finding::damage(field, container.place(self.generation, field), expected, number(found));
-        self.flaw(Finding { variable: Some(container.id), container: Some(container.container_id), ..finding })
+    /// Adds an issue of a corrupt field of the container with this index.
+    pub(super) fn push_container_issue(&mut self, index: usize, field: Field, expected: Value, found: i128) -> Result<(), Error> {
+        let container = self.containers[index];
+        let issue = Issue::corrupt(field, container.field_offset(self.version, field), expected, number(found));
+        self.push_issue(Issue { variable: Some(container.id), container: Some(container.container_id), ..issue })
     }
 
     fn check_header(&mut self) -> Result<(), Error> {
-        let (format, header) = (self.generation.format(), self.header);
+        let (format, header) = (self.version.format(), self.header);
         let at = |field: Option<format::Field>| header.offset + field.map_or(0, |field| field.at as u64);
         if format::unhex(&header.checksum[..2 * HASH]).is_none() {
-            self.flaw(Finding::damage(Field::Checksum, header.offset, Value::Unknown, Value::Unknown))?;
+            self.push_issue(Issue::corrupt(Field::Checksum, header.offset, Value::Unknown, Value::Unknown))?;
         }
         if header.checksum[2 * HASH] != 0 {
-            self.damage(Field::Checksum, header.offset + 2 * HASH as u64, 0, header.checksum[2 * HASH].into())?;
+            self.push_corrupt(Field::Checksum, header.offset + 2 * HASH as u64, 0, header.checksum[2 * HASH].into())?;
         }
         let bytes = &self.file[header.offset as usize..][..format.header];
         let hash = format.header_hash(bytes);
         if hash != header.my_hash {
             let (expected, found) = (Value::Hash(hash), Value::Hash(header.my_hash));
-            self.flaw(Finding::damage(Field::MyHash, header.offset + CHECKSUM as u64, expected, found))?;
+            self.push_issue(Issue::corrupt(Field::MyHash, header.offset + CHECKSUM as u64, expected, found))?;
         }
 
-        let (real, is_first) = (self.file.len() as i64, self.generation.is_header_first());
-        let end = if is_first { real } else { header.offset as i64 + format.header as i64 };
+        let (size, is_first) = (self.file.len() as i64, self.version.is_header_first());
+        let end = if is_first { size } else { header.offset as i64 + format.header as i64 };
         if header.ckpt_size != header.fs {
-            let (field, place, found, other) = if header.fs == end {
+            let (field, layout, found, other) = if header.fs == end {
                 (Field::CkptSize, format.ckpt_size, header.ckpt_size, header.fs)
             } else {
                 (Field::Fs, format.fs, header.fs, header.ckpt_size)
             };
-            self.damage(field, at(place), other.into(), found.into())?;
+            self.push_corrupt(field, at(layout), other.into(), found.into())?;
         }
         let fs = if header.ckpt_size == end { end } else { header.fs };
         self.fs = fs;
         if is_first && fs < format.header as i64 {
-            return self.damage(Field::Fs, at(format.fs), real.into(), fs.into());
+            return self.push_corrupt(Field::Fs, at(format.fs), size.into(), fs.into());
         }
-        let behind = Finding {
-            severity: if is_first { Severity::Remark } else { Severity::Damage },
-            ..Finding::damage(
+        let trailing_bytes = Issue {
+            severity: if is_first { Severity::Note } else { Severity::Corrupt },
+            ..Issue::corrupt(
                 Field::FileSize,
                 end.min(fs.max(0)) as u64,
                 Value::Number(if is_first { fs } else { end }),
-                Value::Number(real),
+                Value::Number(size),
             )
         };
-        if end < real || (is_first && fs < real) {
-            self.flaw(behind)?;
+        if end < size || (is_first && fs < size) {
+            self.push_issue(trailing_bytes)?;
         }
-        match self.generation {
-            // Containers at the end of a file of B that are empty may not be there: those that are missed are told as such.
+        match self.version {
+            // Empty containers at the end may be missing in FTI 1.2; `check_containers` reports those that matter.
             FormatVersion::V1_2 => {}
-            FormatVersion::V1_1 if fs > real => self.damage(Field::FileSize, real as u64, fs.into(), real.into())?,
+            FormatVersion::V1_1 if fs > size => self.push_corrupt(Field::FileSize, size as u64, fs.into(), size.into())?,
             FormatVersion::V1_1 => {}
-            _ if fs != end => self.damage(Field::Fs, at(format.fs), end.into(), fs.into())?,
+            _ if fs != end => self.push_corrupt(Field::Fs, at(format.fs), end.into(), fs.into())?,
             _ => {}
         }
         Ok(())
     }
 
-    /// What can be told of each container on its own.
+    /// Checks each container on its own.
     fn check_containers(&mut self) -> Result<(), Error> {
-        for at in 0..self.containers.len() {
-            let container = self.containers[at];
+        for index in 0..self.containers.len() {
+            let container = self.containers[index];
             if container.has_content > 1 {
-                self.damage_of(at, Field::HasContent, Value::AtMost(1), container.has_content.into())?;
+                self.push_container_issue(index, Field::HasContent, Value::AtMost(1), container.has_content.into())?;
             }
             if !container.has_chunk() && container.chunk_size != 0 {
-                self.damage_of(at, Field::HasContent, Value::Number(1), 0)?;
+                self.push_container_issue(index, Field::HasContent, Value::Number(1), 0)?;
             } else if container.chunk_size < 0 || container.chunk_size > container.container_size {
-                let most = Value::AtMost(container.container_size.max(0));
-                self.damage_of(at, Field::ChunkSize, most, container.chunk_size.into())?;
+                let limit = Value::AtMost(container.container_size.max(0));
+                self.push_container_issue(index, Field::ChunkSize, limit, container.chunk_size.into())?;
             } else if self.chunk(&container).is_none() {
-                // Its end is what is missing, where its place is right.
+                // The end is missing if the offset is right.
                 let end = i128::from(container.fptr) + i128::from(container.chunk_size);
                 let size = Value::Number(self.file.len() as i64);
-                let finding = Finding::damage(Field::FileSize, self.file.len() as u64, number(end), size);
-                self.flaw(Finding { variable: Some(container.id), container: Some(container.container_id), ..finding })?;
+                let issue = Issue::corrupt(Field::FileSize, self.file.len() as u64, number(end), size);
+                self.push_issue(Issue { variable: Some(container.id), container: Some(container.container_id), ..issue })?;
             }
         }
         Ok(())
     }
 
-    /// Puts the containers of each variable together, and checks that they follow each other in it.
+    /// Groups the containers by variable, and checks that each variable has them in order.
     fn group_variables(&mut self) -> Result<(), Error> {
         let count = self.containers.len();
         self.by_id.try_reserve_exact(count)?;
         self.by_id.extend(0..count);
         let containers = &self.containers;
-        self.by_id.sort_unstable_by_key(|&at| (containers[at].id, at));
+        self.by_id.sort_unstable_by_key(|&index| (containers[index].id, index));
 
-        // Position of its first container, and its number in the order of protection, of each variable.
+        // Index of each variable's first container.
         let mut firsts: Vec<usize> = Vec::new();
         let mut begin = 0;
         while begin < count {
             let first = self.by_id[begin];
             let id = self.containers[first].id;
-            let end = begin + self.by_id[begin..].partition_point(|&at| self.containers[at].id == id);
+            let end = begin + self.by_id[begin..].partition_point(|&index| self.containers[index].id == id);
             let size = self.check_variable(begin, end)?;
             let (variables, firsts) = (&mut self.variables, &mut firsts);
             variables.try_reserve(1).and_then(|()| firsts.try_reserve(1))?;
@@ -175,10 +175,10 @@ impl<'a> Checkpoint<'a> {
             firsts.push(first);
             begin = end;
         }
-        // In order of protection. An id has its first container where no other has.
+        // In order of protection, which is the order of the first containers.
         let by_id = &self.by_id;
         let containers = &self.containers;
-        self.variables.sort_unstable_by_key(|variable| by_id[by_id.partition_point(|&at| containers[at].id < variable.id)]);
+        self.variables.sort_unstable_by_key(|variable| by_id[by_id.partition_point(|&index| containers[index].id < variable.id)]);
         firsts.sort_unstable_by_key(|&first| self.containers[first].idx);
         for pair in firsts.windows(2) {
             let (first, second) = (self.containers[pair[0]], self.containers[pair[1]]);
@@ -186,79 +186,85 @@ impl<'a> Checkpoint<'a> {
                 && one == other
             {
                 let later = pair[0].max(pair[1]);
-                let finding = Finding {
-                    severity: Severity::Remark,
+                let issue = Issue {
+                    severity: Severity::Note,
                     variable: Some(self.containers[later].id),
                     container: Some(0),
-                    ..Finding::damage(
+                    ..Issue::corrupt(
                         Field::Idx,
-                        self.containers[later].place(self.generation, Field::Idx),
+                        self.containers[later].field_offset(self.version, Field::Idx),
                         Value::Unknown,
                         Value::Number(one.into()),
                     )
                 };
-                self.flaw(finding)?;
+                self.push_issue(issue)?;
             }
         }
         Ok(())
     }
 
-    /// Checks the containers `begin..end` of `by_id`, which are those of one variable, and returns its size.
+    /// Checks the containers `begin..end` of `by_id`, which belong to one variable, and returns its size.
     fn check_variable(&mut self, begin: usize, end: usize) -> Result<u64, Error> {
-        let (mut sum, mut size) = (0i128, 0u64);
-        let mut full_so_far = true;
+        let (mut capacity, mut size) = (0i128, 0u64);
+        let mut is_full = true;
         let idx = self.containers[self.by_id[begin]].idx;
-        for number in begin..end {
-            let at = self.by_id[number];
-            let container = self.containers[at];
-            let id = (number - begin) as i128;
+        for position in begin..end {
+            let index = self.by_id[position];
+            let container = self.containers[index];
+            let id = (position - begin) as i128;
             if i128::from(container.container_id) != id {
-                self.damage_of(at, Field::ContainerId, self::number(id), container.container_id.into())?;
+                self.push_container_issue(index, Field::ContainerId, number(id), container.container_id.into())?;
             }
-            if i128::from(container.dptr) != sum {
-                self.damage_of(at, Field::Dptr, self::number(sum), container.dptr.into())?;
+            if i128::from(container.dptr) != capacity {
+                self.push_container_issue(index, Field::Dptr, number(capacity), container.dptr.into())?;
             }
             if container.idx != idx {
-                let place = container.place(self.generation, Field::Idx);
+                let offset = container.field_offset(self.version, Field::Idx);
                 let expected = Value::Number(idx.unwrap_or_default().into());
                 let found = Value::Number(container.idx.unwrap_or_default().into());
-                self.flaw(Finding {
-                    severity: Severity::Remark,
+                self.push_issue(Issue {
+                    severity: Severity::Note,
                     variable: Some(container.id),
                     container: Some(container.container_id),
-                    ..Finding::damage(Field::Idx, place, expected, found)
+                    ..Issue::corrupt(Field::Idx, offset, expected, found)
                 })?;
             }
             if container.has_chunk() && container.chunk_size > 0 {
-                if !full_so_far {
-                    let before = self.by_id[number - 1];
+                if !is_full {
+                    let before = self.by_id[position - 1];
                     let earlier = self.containers[before];
-                    self.damage_of(before, Field::ChunkSize, Value::Number(earlier.container_size), earlier.chunk_size.into())?;
+                    self.push_container_issue(
+                        before,
+                        Field::ChunkSize,
+                        Value::Number(earlier.container_size),
+                        earlier.chunk_size.into(),
+                    )?;
                 }
                 size = size.saturating_add(container.chunk_size.max(0) as u64);
             }
-            full_so_far = container.has_chunk() && container.chunk_size == container.container_size;
-            sum += i128::from(container.container_size);
+            is_full = container.has_chunk() && container.chunk_size == container.container_size;
+            capacity += i128::from(container.container_size);
         }
         Ok(size)
     }
 }
 
-impl Finding {
-    pub(super) fn damage(field: Field, offset: u64, expected: Value, found: Value) -> Self {
-        Self { severity: Severity::Damage, field, variable: None, container: None, offset, expected, found }
+impl Issue {
+    /// Creates an issue of [`Severity::Corrupt`].
+    pub(super) fn corrupt(field: Field, offset: u64, expected: Value, found: Value) -> Self {
+        Self { severity: Severity::Corrupt, field, variable: None, container: None, offset, expected, found }
     }
 }
 
-/// A number that came of sums, as far as it can be told.
+/// Converts a sum; [`Value::Unknown`] if it exceeds the range of `i64`.
 pub(super) fn number(value: i128) -> Value {
     i64::try_from(value).map_or(Value::Unknown, Value::Number)
 }
 
 impl Container {
-    /// Where a field of its description begins in the file.
-    pub(super) fn place(&self, generation: FormatVersion, field: Field) -> u64 {
-        let format = generation.format();
+    /// Returns the offset of a field of its description in the file.
+    pub(super) fn field_offset(&self, version: FormatVersion, field: Field) -> u64 {
+        let format = version.format();
         let of = |field: Option<format::Field>| field.map_or(0, |field| field.at);
         let within = match field {
             Field::Idx => of(format.idx),
@@ -276,15 +282,15 @@ impl Container {
 }
 
 impl Header {
-    /// The file has all of it.
-    pub(super) fn read(generation: FormatVersion, file: &[u8], at: usize) -> Self {
-        let format = generation.format();
-        let bytes = &file[at..][..format.header];
+    /// Reads the header at `offset`. `file` must contain all of it.
+    pub(super) fn read(version: FormatVersion, file: &[u8], offset: usize) -> Self {
+        let format = version.format();
+        let bytes = &file[offset..][..format.header];
         let (mut checksum, mut my_hash) = ([0; CHECKSUM], [0; HASH]);
         checksum.copy_from_slice(&bytes[..CHECKSUM]);
         my_hash.copy_from_slice(&bytes[HEADER_HASH]);
         Self {
-            offset: at as u64,
+            offset: offset as u64,
             checksum,
             my_hash,
             ckpt_id: format.ckpt_id.map(|field| field.get(bytes) as i32),
@@ -298,100 +304,100 @@ impl Header {
         }
     }
 
-    /// What the checksum says.
+    /// Decodes the checksum.
     pub(super) fn checksum_hash(&self) -> Option<[u8; HASH]> {
         format::unhex(&self.checksum[..2 * HASH]).filter(|_| self.checksum[2 * HASH] == 0)
     }
 }
 
-fn is_sound(generation: FormatVersion, file: &[u8], at: usize) -> bool {
-    let format = generation.format();
-    let header = file.get(at..).and_then(|rest| rest.get(..format.header));
+/// Returns whether `file` has a header with a valid hash at `offset`.
+fn is_valid_header(version: FormatVersion, file: &[u8], offset: usize) -> bool {
+    let format = version.format();
+    let header = file.get(offset..).and_then(|rest| rest.get(..format.header));
     header.is_some_and(|header| header[CHECKSUM - 1] == 0 && format.header_hash(header) == header[HEADER_HASH])
 }
 
-/// The place of a header at the end of `file`, if that is long enough.
-fn at_end(generation: FormatVersion, file: &[u8]) -> Option<usize> {
-    file.len().checked_sub(generation.format().header)
+/// Returns the offset of a header at the end of `file`, if the file is large enough.
+fn offset_at_end(version: FormatVersion, file: &[u8]) -> Option<usize> {
+    file.len().checked_sub(version.format().header)
 }
 
-/// The header's hash of itself, if `tail` ends in a header that has the right one.
+/// Returns the header's hash of itself, if `tail` ends in a header with a valid one.
 pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH]> {
-    let place = |of: &FormatVersion| at_end(*of, tail).filter(|&at| is_sound(*of, tail, at));
-    HEADER_LAST.iter().find_map(place)?.checked_add(CHECKSUM).and_then(|at| tail[at..].first_chunk().copied())
+    let find = |version: &FormatVersion| offset_at_end(*version, tail).filter(|&offset| is_valid_header(*version, tail, offset));
+    HEADER_LAST.iter().find_map(find)?.checked_add(CHECKSUM).and_then(|offset| tail[offset..].first_chunk().copied())
 }
 
-/// The size that the file's header tells, if it has the right hash, and whether it is in front.
+/// Returns the file size stored in a header with a valid hash, and whether that header comes first.
 pub(super) fn size_by_header(file: &[u8]) -> Option<(u64, bool)> {
-    let (generation, at) = sound_header(file)?;
-    let size = u64::try_from(Header::read(generation, file, at).fs).ok()?;
-    Some((size, generation.is_header_first()))
+    let (version, offset) = valid_header(file)?;
+    let size = u64::try_from(Header::read(version, file, offset).fs).ok()?;
+    Some((size, version.is_header_first()))
 }
 
-/// A header with the right hash, where it belongs. Should there be one at both ends (data can be a checkpoint itself), it is the one
-/// that tells the file's size.
-pub(super) fn sound_header(file: &[u8]) -> Option<Place> {
-    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|generation| (generation, Some(0)));
-    let last = HEADER_LAST.into_iter().map(|generation| (generation, at_end(generation, file)));
-    let mut other = None;
-    for (generation, at) in first.chain(last) {
-        let Some(at) = at.filter(|&at| is_sound(generation, file, at)) else { continue };
-        if Header::read(generation, file, at).fs == file.len() as i64 {
-            return Some((generation, at));
+/// Finds a header with a valid hash at the start or the end. If both ends have one (a variable may contain a checkpoint), prefers the
+/// one that stores the file's size.
+pub(super) fn valid_header(file: &[u8]) -> Option<HeaderLocation> {
+    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|version| (version, Some(0)));
+    let last = HEADER_LAST.into_iter().map(|version| (version, offset_at_end(version, file)));
+    let mut with_other_size = None;
+    for (version, offset) in first.chain(last) {
+        let Some(offset) = offset.filter(|&offset| is_valid_header(version, file, offset)) else { continue };
+        if Header::read(version, file, offset).fs == file.len() as i64 {
+            return Some((version, offset));
         }
-        other = other.or(Some((generation, at)));
+        with_other_size = with_other_size.or(Some((version, offset)));
     }
-    other
+    with_other_size
 }
 
-/// Whether it is a file of encoded bytes (Reed-Solomon): these have a header behind them in every generation, which tells how many
-/// they are.
-fn is_encoded(file: &[u8]) -> bool {
-    FormatVersion::ALL.into_iter().any(|generation| {
-        let at = at_end(generation, file).filter(|&at| at > 0 && is_sound(generation, file, at));
-        at.is_some_and(|at| Header::read(generation, file, at).fs == at as i64)
+/// Returns whether it is a parity file of level 3: Reed-Solomon data, followed in every version by a header that stores its size.
+fn is_parity_file(file: &[u8]) -> bool {
+    FormatVersion::ALL.into_iter().any(|version| {
+        let offset = offset_at_end(version, file).filter(|&offset| offset > 0 && is_valid_header(version, file, offset));
+        offset.is_some_and(|offset| Header::read(version, file, offset).fs == offset as i64)
     })
 }
 
-/// A header with the right hash that belongs at the end, but has bytes behind it.
-fn sound_header_before_the_end(file: &[u8]) -> Option<Place> {
-    for at in (file.len().saturating_sub(BEHIND_MAX)..file.len()).rev() {
-        let looks_like_one = file[at..]
+/// Finds a header with a valid hash that belongs at the end but is followed by other bytes.
+fn valid_header_before_end(file: &[u8]) -> Option<HeaderLocation> {
+    for offset in (file.len().saturating_sub(TRAILING_MAX)..file.len()).rev() {
+        let has_checksum = file[offset..]
             .get(..CHECKSUM)
             .is_some_and(|text| text[2 * HASH] == 0 && text[0].is_ascii_hexdigit() && format::unhex(&text[..2 * HASH]).is_some());
-        if !looks_like_one {
+        if !has_checksum {
             continue;
         }
-        for generation in HEADER_LAST {
-            if is_sound(generation, file, at) {
-                return Some((generation, at));
+        for version in HEADER_LAST {
+            if is_valid_header(version, file, offset) {
+                return Some((version, offset));
             }
         }
     }
     None
 }
 
-/// A damaged header: there is much in a file that fits together.
-fn likely_header(file: &[u8]) -> Option<Place> {
-    const ENOUGH: u32 = 5;
-    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|generation| (generation, Some(0)));
-    let last = HEADER_LAST.into_iter().chain([FormatVersion::V1_4_0]).map(|generation| (generation, at_end(generation, file)));
-    let places = first.chain(last).filter_map(|(generation, at)| Some((generation, at?)));
-    let places = places.filter(|(generation, at)| file.len() - at >= generation.format().header);
-    places
-        .map(|(generation, at)| (likelihood(generation, file, at), (generation, at)))
-        .filter(|(likelihood, _)| *likelihood >= ENOUGH)
-        .max_by_key(|(likelihood, _)| *likelihood)
-        .map(|(_, (generation, at))| (if generation == FormatVersion::V1_4_0 { FormatVersion::V1_3 } else { generation }, at))
+/// Finds a corrupt header by the number of facts in the file that are consistent with it.
+fn likely_header(file: &[u8]) -> Option<HeaderLocation> {
+    const MIN_SCORE: u32 = 5;
+    let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|version| (version, Some(0)));
+    let last = HEADER_LAST.into_iter().chain([FormatVersion::V1_4_0]).map(|version| (version, offset_at_end(version, file)));
+    let locations = first.chain(last).filter_map(|(version, offset)| Some((version, offset?)));
+    let locations = locations.filter(|(version, offset)| file.len() - offset >= version.format().header);
+    locations
+        .map(|(version, offset)| (header_score(version, file, offset), (version, offset)))
+        .filter(|(score, _)| *score >= MIN_SCORE)
+        .max_by_key(|(score, _)| *score)
+        .map(|(_, (version, offset))| (if version == FormatVersion::V1_4_0 { FormatVersion::V1_3 } else { version }, offset))
 }
 
-/// How much in the file speaks for a header of this generation.
-fn likelihood(generation: FormatVersion, file: &[u8], at: usize) -> u32 {
-    let header = Header::read(generation, file, at);
+/// Returns the number of facts in the file that are consistent with a header of this version at `offset`.
+fn header_score(version: FormatVersion, file: &[u8], offset: usize) -> u32 {
+    let header = Header::read(version, file, offset);
     let digits = header.checksum.iter().filter(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')).count();
     let size = file.len() as i64;
     let sum = header.data_size.zip(header.meta_size).map(|(data, meta)| data.saturating_add(meta));
-    let start = Checkpoint::walk_start(generation, file, &header);
+    let start = Checkpoint::descriptions_start(version, file, &header);
     let facts = [
         digits >= 2 * HASH - 1,
         digits >= 2 * HASH - 1 && header.checksum[CHECKSUM - 1] == 0,
@@ -400,18 +406,18 @@ fn likelihood(generation: FormatVersion, file: &[u8], at: usize) -> u32 {
         header.fs == size && header.ckpt_size == size,
         sum.is_none_or(|sum| sum == size),
         start.is_some(),
-        start.is_some_and(|start| Checkpoint::fits(generation, file, &header, start)),
+        start.is_some_and(|start| Checkpoint::blocks_end_at_header(version, file, &header, start)),
     ];
     facts.into_iter().filter(|fact| *fact).count() as u32
 }
 
-/// The one whose descriptions end at the header; should a number in them be damaged, the one of which more containers follow each other.
-fn c_or_d0(file: &[u8], at: usize) -> FormatVersion {
-    let fits = |generation| {
-        let header = Header::read(generation, file, at);
-        let start = Checkpoint::walk_start(generation, file, &header);
-        let fits = start.is_some_and(|start| Checkpoint::fits(generation, file, &header, start));
-        (fits, Checkpoint::in_order(generation, file, &header))
+/// Chooses the version whose descriptions end at the header; if that is corrupt, the one with more consecutive containers.
+fn distinguish_1_3_and_1_4_0(file: &[u8], offset: usize) -> FormatVersion {
+    let score = |version| {
+        let header = Header::read(version, file, offset);
+        let start = Checkpoint::descriptions_start(version, file, &header);
+        let is_consistent = start.is_some_and(|start| Checkpoint::blocks_end_at_header(version, file, &header, start));
+        (is_consistent, Checkpoint::count_consecutive_containers(version, file, &header))
     };
-    if fits(FormatVersion::V1_4_0) > fits(FormatVersion::V1_3) { FormatVersion::V1_4_0 } else { FormatVersion::V1_3 }
+    if score(FormatVersion::V1_4_0) > score(FormatVersion::V1_3) { FormatVersion::V1_4_0 } else { FormatVersion::V1_3 }
 }

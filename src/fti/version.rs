@@ -1,10 +1,11 @@
-//! The versions of the format.
+//! Versions of the format.
 
 use std::fmt;
 
-/// A generation of the format. Files have no version: which one it is, is told by the header's hash.
+/// Version of the format, named after the FTI releases that write it. No field names it: the layout for which the header's hash
+/// matches determines it.
 ///
-/// No FTI reads a file of another generation than its own.
+/// An FTI reads files of its own version only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FormatVersion {
     /// FTI 1.1.
@@ -22,7 +23,7 @@ pub enum FormatVersion {
 }
 
 impl FormatVersion {
-    /// All of them.
+    /// All versions, oldest first.
     pub const ALL: [Self; 6] = [Self::V1_1, Self::V1_2, Self::V1_3, Self::V1_4_0, Self::V1_4_1, Self::Post1_6];
 }
 

@@ -1,13 +1,14 @@
-//! Writing a file: each chunk is hashed and written piece by piece while it is in the processor's cache, by one thread or several.
+//! Writing a file: each chunk is hashed and written piece by piece, while the piece is in the processor's cache, on one thread or
+//! several.
 
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::differential::state::KnownFiles;
 use super::error::Error;
 use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
-use super::layout::{Chunk, Layout, Slot};
-use super::state::Bases;
+use super::layout::{ChunkSource, Layout, Slot};
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
 use crate::atomic_file::AtomicFile;
@@ -15,67 +16,66 @@ use crate::error_base::{IoError, IoOperation};
 use crate::sync::parallel_for::parallel_for;
 use crate::sys::fd::FileId;
 
-/// So much is hashed and written at a time.
-pub(super) const PIECE: usize = 256 << 10;
+/// Number of bytes hashed and written at a time.
+pub(super) const IO_SIZE: usize = 256 << 10;
 
-/// A variable as it is saved: a number of the program's choice, and its bytes.
+/// A variable to save: an id that the program chooses, and its bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Protected<'m> {
-    /// The number.
+pub struct ProtectedVariable<'m> {
+    /// The id.
     pub id: i32,
     /// The bytes.
     pub data: &'m [u8],
 }
 
-impl<'m> Protected<'m> {
-    /// A variable of these bytes.
+impl<'m> ProtectedVariable<'m> {
+    /// Creates a variable of these bytes.
     pub fn new(id: i32, data: &'m [u8]) -> Self {
         Self { id, data }
     }
 }
 
-/// What a file is to be like. Made by [`new`](Self::new), and then changed as needed.
+/// Options of a file to write. Start from [`new`](Self::new), then set fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Options {
-    /// The generation.
-    pub generation: FormatVersion,
-    /// Number of the checkpoint. Generations A and B don't have it.
+pub struct WriteOptions {
+    /// The version of the format.
+    pub version: FormatVersion,
+    /// Number of the checkpoint; not stored by FTI 1.1 and 1.2.
     pub ckpt_id: i32,
-    /// At level 2: the size of the file of the left neighbour in the group.
+    /// At level 2: file size in bytes of the left neighbour in the group.
     pub partner_fs: Option<u64>,
-    /// At level 3: the largest size of a file in the group, which [`Writer::size`] helps to find.
+    /// At level 3: the largest file size in the group, in bytes. [`Writer::size`] returns the one of this rank.
     pub group_fs: Option<u64>,
-    /// Nanoseconds since 1970 to be told as the time; `None` for now. With a time that is given, the same variables give the same
-    /// file.
+    /// The time to store, in nanoseconds since 1970; `None` stores the current time. With a fixed time, equal variables give equal
+    /// files.
     pub timestamp: Option<i64>,
-    /// How many threads may hash and write. They are gone when the call returns. 1 at first.
+    /// Maximum number of threads that hash and write. They end before the call returns. Default: 1.
     pub threads: usize,
-    /// What the file has to survive.
+    /// What the file must survive.
     pub sync: SyncMode,
-    /// Is told how many bytes of variables were hashed since the last time, by the threads that do it.
+    /// Called by the threads with the number of bytes of variables hashed since the last call.
     pub progress: Option<fn(u64)>,
-    /// What FTI leaves in its files.
+    /// Contents of padding, to reproduce files of FTI.
     #[doc(hidden)]
-    pub leftovers: Leftovers,
+    pub raw_padding: RawPadding,
 }
 
-/// What files of FTI have in places that mean nothing, for tests. Otherwise these are zeros.
+/// Contents of padding, which is uninitialised memory in files of FTI. Tests reproduce it; otherwise it is zero.
 #[doc(hidden)]
 #[derive(Clone, Debug, Default)]
-pub struct Leftovers {
+pub struct RawPadding {
     /// Padding in the header.
     pub header: [u8; 7],
-    /// hasCkpt and padding of each container.
+    /// `hasCkpt` and padding of each container.
     pub containers: Vec<(u8, [u8; 3])>,
 }
 
-impl Options {
-    /// A file of `generation`, of the checkpoint `ckpt_id`, of level 1 or 4 (which are the same), by one thread, for
-    /// [`SyncMode::Full`].
-    pub fn new(generation: FormatVersion, ckpt_id: i32) -> Self {
+impl WriteOptions {
+    /// Creates the options of checkpoint `ckpt_id` of level 1 or 4 (which are equal), written by one thread with [`SyncMode::Full`].
+    pub fn new(version: FormatVersion, ckpt_id: i32) -> Self {
         Self {
-            generation,
+            version,
             ckpt_id,
             partner_fs: None,
             group_fs: None,
@@ -83,32 +83,31 @@ impl Options {
             threads: 1,
             sync: SyncMode::default(),
             progress: None,
-            leftovers: Leftovers::default(),
+            raw_padding: RawPadding::default(),
         }
     }
 }
 
-/// Writes checkpoints, one after the other, and carries the containers from each to the next.
+/// Writes checkpoints one after the other, and keeps the containers from one to the next.
 ///
-/// The files are as FTI's, but for three things: what means nothing is zero; where containers are empty, the checksum is the one that FTI
-/// accepts (from generation C on FTI refuses such files of its own); and a file takes the place of the one that had its name
-/// only when it is complete.
+/// The files equal those of FTI with three exceptions: padding is zero; if containers are empty, the checksum is the one that FTI
+/// accepts (from FTI 1.3 on, FTI rejects such files of its own); and a file of the same path is replaced atomically.
 #[derive(Debug, Default)]
 pub struct Writer {
     pub(super) layout: Layout,
-    /// States of a file that is updated in place: which one it has, the file itself tells.
-    pub(super) bases: Bases,
+    /// The states that the updated file may be in.
+    pub(super) known_files: KnownFiles,
 }
 
 impl Writer {
-    /// Begins without any containers.
+    /// Creates a writer without containers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Goes on with the containers of a file, after a restart.
+    /// Creates a writer with the containers of a file, after a restart.
     ///
-    /// The data is not looked at: [`Checkpoint::recover`] does that, and only a file that it finds to be sound is one to go on with.
+    /// The data is not verified: call [`Checkpoint::recover`] before.
     ///
     /// # Errors
     /// [`Error::Corrupt`]; [`Error::OutOfMemory`].
@@ -116,197 +115,207 @@ impl Writer {
         Self::resume_from(checkpoint, None)
     }
 
-    /// The same, where it is known from which file the checkpoint was read.
+    /// Creates a writer as [`resume`](Self::resume) does, for a checkpoint that was read from this file.
     pub(crate) fn resume_from(checkpoint: &Checkpoint<'_>, file: Option<FileId>) -> Result<Self, Error> {
         checkpoint.check()?;
-        Ok(Self { layout: Layout::of(checkpoint)?, bases: Bases::resumed(checkpoint, file)? })
+        Ok(Self { layout: Layout::of(checkpoint)?, known_files: KnownFiles::resumed(checkpoint, file)? })
     }
 
-    /// Size of the file that [`checkpoint`](Self::checkpoint) would write of these variables, in bytes.
+    /// Returns the size in bytes of the file that [`checkpoint`](Self::checkpoint) would write.
     ///
     /// # Errors
     /// As for [`checkpoint`](Self::checkpoint).
-    pub fn size(&self, generation: FormatVersion, variables: &[Protected<'_>]) -> Result<u64, Error> {
-        let (data, meta) = self.next(variables)?.sizes(generation).ok_or(TOO_LARGE)?;
+    pub fn size(&self, version: FormatVersion, variables: &[ProtectedVariable<'_>]) -> Result<u64, Error> {
+        let (data, meta) = self.next_layout(variables)?.sizes(version).ok_or(TOO_LARGE)?;
         Ok(data + meta)
     }
 
-    /// Writes a file of all `variables`, with the name `path`. A file of that name is replaced by a complete one, or not at all.
+    /// Writes all `variables` to the file `path`, atomically replacing a file of that path.
     ///
-    /// A variable that is there for the first time comes behind all others. Containers stay as they are from one checkpoint to
-    /// the next: a variable that shrinks leaves room, one that grows gets a further container. Where a variable of the last
-    /// checkpoint is no more, all are laid out anew.
+    /// New variables are appended. Containers keep their sizes from one checkpoint to the next: a variable that shrinks leaves a part
+    /// unused, one that grows gets another container. If a variable was removed, all are laid out anew.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] where two have the same id; [`Error::OffsetOverflow`] where a size is more than the generation's fields hold
-    /// (in D 2 GiB); [`Error::Io`]; [`Error::OutOfMemory`]. After each of them the file of that name is what it was, and so is the
-    /// writer; but for an error when the directory is synced: then the new file is there already.
-    pub fn checkpoint(&mut self, path: impl AsRef<Path>, options: &Options, variables: &[Protected<'_>]) -> Result<(), Error> {
-        let mut layout = self.next(variables)?;
-        let memory = Memory::new(variables)?;
-        let result = write(path.as_ref(), options, &mut layout, &|slot| memory.chunk(slot));
+    /// [`Error::InvalidArgument`] if two variables have the same id; [`Error::OffsetOverflow`] if a size exceeds the fields of the
+    /// version (in FTI 1.4.1: 2 GiB); [`Error::Io`]; [`Error::OutOfMemory`]. After an error, file and writer are unchanged; except if
+    /// the fsync of the directory failed: then the new file is in place.
+    pub fn checkpoint(
+        &mut self,
+        path: impl AsRef<Path>,
+        options: &WriteOptions,
+        variables: &[ProtectedVariable<'_>],
+    ) -> Result<(), Error> {
+        let mut layout = self.next_layout(variables)?;
+        let variables = VariableMap::new(variables)?;
+        let result = write(path.as_ref(), options, &mut layout, &|slot| variables.chunk(slot));
         match result {
-            // The file has its name, so the next one goes on from it.
+            // The new file is in place, so the next checkpoint continues it.
             Ok(()) | Err(Error::Io(IoError { op: IoOperation::FsyncDirectory, .. })) => self.layout = layout,
             Err(_) => {}
         }
         result
     }
 
-    fn next(&self, variables: &[Protected<'_>]) -> Result<Layout, Error> {
+    fn next_layout(&self, variables: &[ProtectedVariable<'_>]) -> Result<Layout, Error> {
         self.layout.next(&sizes(variables)?)
     }
 }
 
-/// Ids and sizes.
-pub(super) fn sizes(variables: &[Protected<'_>]) -> Result<Vec<(i32, u64)>, Error> {
+/// Returns the ids and sizes of variables.
+pub(super) fn sizes(variables: &[ProtectedVariable<'_>]) -> Result<Vec<(i32, u64)>, Error> {
     Ok(try_collect(variables.iter().map(|variable| (variable.id, variable.data.len() as u64)))?)
 }
 
-/// Variables in order of their ids.
-pub(super) struct Memory<'m>(Vec<Protected<'m>>);
+/// Finds variables by id.
+pub(super) struct VariableMap<'m>(Vec<ProtectedVariable<'m>>);
 
-impl<'m> Memory<'m> {
-    pub(super) fn new(variables: &[Protected<'m>]) -> Result<Self, Error> {
+impl<'m> VariableMap<'m> {
+    pub(super) fn new(variables: &[ProtectedVariable<'m>]) -> Result<Self, Error> {
         let mut by_id = try_copy(variables)?;
         by_id.sort_unstable_by_key(|variable| variable.id);
         Ok(Self(by_id))
     }
 
-    /// The bytes of a slot's chunk.
+    /// Returns the bytes of a slot's chunk.
     pub(super) fn chunk(&self, slot: &Slot) -> Option<&'m [u8]> {
         if slot.chunk == 0 {
             return Some(&[]);
         }
-        let place = self.0.binary_search_by_key(&slot.id, |variable| variable.id).ok()?;
+        let index = self.0.binary_search_by_key(&slot.id, |variable| variable.id).ok()?;
         let begin = slot.dptr as usize;
-        self.0[place].data.get(begin..begin + slot.chunk as usize)
+        self.0[index].data.get(begin..begin + slot.chunk as usize)
     }
 }
 
-/// Writes a file with the variables and containers of `checkpoint`, of the generation that `options` has.
+/// Writes the variables and containers of `checkpoint` to a file in another version of the format.
 ///
-/// What is known of other ranks is not taken over, as their files have other sizes then: `options` has it.
+/// The sizes of other ranks' files depend on the version, so they come from `options`, not from `checkpoint`.
 ///
 /// # Errors
-/// [`Error::Corrupt`] where `checkpoint` is damaged; and as for [`Writer::checkpoint`].
-pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Options) -> Result<(), Error> {
+/// [`Error::Corrupt`] if `checkpoint` is corrupt; and as for [`Writer::checkpoint`].
+pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &WriteOptions) -> Result<(), Error> {
     checkpoint.check()?;
     let mut layout = Layout::of(checkpoint)?;
-    let chunk = |slot: &Slot| {
-        let at = *checkpoint.containers_of(slot.id).get(slot.container_id as usize)?;
-        checkpoint.chunk(&checkpoint.containers[at])
+    let chunks = |slot: &Slot| {
+        let index = *checkpoint.containers_of(slot.id).get(slot.container_id as usize)?;
+        checkpoint.chunk(&checkpoint.containers[index])
     };
-    let file = prepare(path.as_ref(), options, &mut layout, &chunk)?;
-    // Slots and containers are in the same order.
+    let file = write_temp_file(path.as_ref(), options, &mut layout, &chunks)?;
+    // Slots and containers are in file order.
     for (slot, container) in layout.slots.iter().zip(&checkpoint.containers) {
         if slot.has_content && slot.hash != container.hash {
-            return Err(checkpoint.damaged(container, Field::Hash));
+            return Err(checkpoint.corrupt(container, Field::Hash));
         }
     }
     Ok(file.commit()?)
 }
 
-/// From C on FTI counts so many bytes more in maxFs.
-const GROUP_FS_MORE: u64 = 8;
+/// From FTI 1.3 on, `maxFs` is larger than the largest file by this number of bytes.
+const GROUP_FS_EXCESS: u64 = 8;
 
 pub(super) const TOO_LARGE: Error = Error::OffsetOverflow { size: u64::MAX };
 
-/// Writes the file, and notes the hashes in the layout.
-fn write(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<(), Error> {
-    Ok(prepare(path, options, layout, chunk)?.commit()?)
+/// Writes the file and sets the hashes in the layout.
+fn write(path: &Path, options: &WriteOptions, layout: &mut Layout, chunks: &ChunkSource<'_>) -> Result<(), Error> {
+    Ok(write_temp_file(path, options, layout, chunks)?.commit()?)
 }
 
-/// All but putting it in its place.
-fn prepare(path: &Path, options: &Options, layout: &mut Layout, chunk: &Chunk<'_>) -> Result<AtomicFile, Error> {
-    let generation = options.generation;
-    let (data_size, meta_size) = layout.sizes(generation).ok_or(TOO_LARGE)?;
-    let mut meta = Meta::new(options, layout, data_size, meta_size)?;
+/// Writes the file as a temporary one and sets the hashes in the layout.
+fn write_temp_file(
+    path: &Path,
+    options: &WriteOptions,
+    layout: &mut Layout,
+    chunks: &ChunkSource<'_>,
+) -> Result<AtomicFile, Error> {
+    let version = options.version;
+    let (data_size, meta_size) = layout.sizes(version).ok_or(TOO_LARGE)?;
+    let mut meta_data = MetaData::new(options, layout, data_size, meta_size)?;
     let file = AtomicFile::begin(path, options.sync)?;
-    let file_checksum = put_chunks(&file, options, layout, &meta.fptrs, chunk)?;
-    if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
+    let file_checksum = write_chunks(&file, options, layout, &meta_data.offsets, chunks)?;
+    if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
         empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
     }
-    meta.describe(options, layout, 0);
-    let checksum = match generation {
-        FormatVersion::V1_1 => meta.checksum_of_all(layout, chunk)?,
+    meta_data.encode_blocks(options, layout, 0);
+    let checksum = match version {
+        FormatVersion::V1_1 => meta_data.checksum_of_file(layout, chunks)?,
         FormatVersion::V1_2 => file_checksum,
         _ => checksum_of_hashes(layout),
     };
-    meta.header(options, checksum, data_size, meta_size)?;
-    // What no chunk fills is zeros.
+    meta_data.encode_header(options, checksum, data_size, meta_size);
+    // Bytes that no chunk fills are zero.
     file.set_size(data_size + meta_size)?;
-    meta.pieces().try_for_each(|(bytes, at)| file.write_at(bytes, at))?;
+    meta_data.pieces().try_for_each(|(bytes, offset)| file.write_at(bytes, offset))?;
     Ok(file)
 }
 
-/// The checksum from generation C on.
+/// Computes the checksum of FTI 1.3 and later.
 pub(super) fn checksum_of_hashes(layout: &Layout) -> [u8; HASH] {
     let mut md5 = fast_md5::Md5::new();
     layout.slots.iter().filter(|slot| slot.has_content).for_each(|slot| md5.update(&slot.hash));
     md5.finalize()
 }
 
-/// What is to be done with a chunk.
+/// Work on one chunk.
 struct Job {
     slot: usize,
     size: u64,
-    hashes: bool,
-    writes: bool,
+    is_hashed: bool,
+    is_written: bool,
 }
 
-/// Hashes and writes all chunks. Returns the hash of all of them as one, where the generation is B.
-fn put_chunks(
+/// Hashes and writes all chunks. Returns the checksum over all of them for FTI 1.2.
+fn write_chunks(
     file: &AtomicFile,
-    options: &Options,
+    options: &WriteOptions,
     layout: &mut Layout,
-    fptrs: &[u64],
-    chunk: &Chunk<'_>,
+    offsets: &[u64],
+    chunks: &ChunkSource<'_>,
 ) -> Result<[u8; HASH], Error> {
     let threads = options.threads;
     let slots = &layout.slots;
     let total: u64 = slots.iter().map(|slot| slot.chunk).sum();
-    // A chunk that alone would keep one thread busy for longer than the others is hashed by one and written by another.
-    let large = total / threads.max(1) as u64;
+    // A chunk larger than a thread's share is hashed by one thread and written by another.
+    let share = total / threads.max(1) as u64;
     let mut jobs = try_with_capacity(2 * slots.len())?;
     let mut hashes = try_with_capacity(slots.len())?;
     for (slot, Slot { chunk: size, .. }) in slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
-        let apart = threads > 1 && *size > large;
-        jobs.push(Job { slot, size: *size, hashes: true, writes: !apart });
-        if apart {
-            jobs.push(Job { slot, size: *size / 4, hashes: false, writes: true });
+        let is_split = threads > 1 && *size > share;
+        jobs.push(Job { slot, size: *size, is_hashed: true, is_written: !is_split });
+        if is_split {
+            // Writing costs about a quarter of hashing.
+            jobs.push(Job { slot, size: *size / 4, is_hashed: false, is_written: true });
         }
     }
-    // The longest first, so that no thread is left with one at the end.
+    // Largest first, so that no thread starts a large one last.
     jobs.sort_unstable_by_key(|job| (std::cmp::Reverse(job.size), job.slot));
     hashes.resize_with(slots.len(), OnceLock::new);
     let checksum = OnceLock::new();
-    let with_checksum = usize::from(options.generation == FormatVersion::V1_2);
-    parallel_for(threads, jobs.len() + with_checksum, |number| {
+    let checksum_jobs = usize::from(options.version == FormatVersion::V1_2);
+    parallel_for(threads, jobs.len() + checksum_jobs, |index| {
         let mut md5 = fast_md5::Md5::new();
-        if number < with_checksum {
+        if index < checksum_jobs {
             for slot in slots.iter().filter(|slot| slot.has_content) {
-                md5.update(chunk(slot).ok_or(Error::Internal)?);
+                md5.update(chunks(slot).ok_or(Error::Internal)?);
             }
             _ = checksum.set(md5.finalize());
             return Ok(());
         }
-        let job = &jobs[number - with_checksum];
-        let mut offset = fptrs[job.slot];
-        for piece in chunk(&slots[job.slot]).ok_or(Error::Internal)?.chunks(PIECE) {
-            if job.hashes {
+        let job = &jobs[index - checksum_jobs];
+        let mut offset = offsets[job.slot];
+        for piece in chunks(&slots[job.slot]).ok_or(Error::Internal)?.chunks(IO_SIZE) {
+            if job.is_hashed {
                 md5.update(piece);
             }
-            if job.writes {
+            if job.is_written {
                 file.write_at(piece, offset)?;
             }
             offset += piece.len() as u64;
-            if let Some(progress) = options.progress.filter(|_| job.hashes) {
+            if let Some(progress) = options.progress.filter(|_| job.is_hashed) {
                 progress(piece.len() as u64);
             }
         }
-        if job.hashes {
+        if job.is_hashed {
             _ = hashes[job.slot].set(md5.finalize());
         }
         Ok::<_, Error>(())
@@ -317,57 +326,57 @@ fn put_chunks(
     Ok(checksum.into_inner().unwrap_or_default())
 }
 
-/// All of a file but its data.
-pub(super) struct Meta {
-    generation: FormatVersion,
+/// The meta data of a file: block descriptions and header.
+pub(super) struct MetaData {
+    version: FormatVersion,
     header: [u8; HEADER_MAX],
-    header_at: u64,
-    /// The descriptions of all blocks, one behind the other, and where each begins in the file.
+    header_offset: u64,
+    /// The concatenated descriptions of all blocks.
     descriptions: Vec<u8>,
-    blocks: Vec<Described>,
-    /// Where each container begins.
-    pub(super) fptrs: Vec<u64>,
+    blocks: Vec<BlockExtent>,
+    /// Offset of each container in the file.
+    pub(super) offsets: Vec<u64>,
 }
 
-/// The description of a block.
-struct Described {
+/// Size and offset of a block's description, and size of its data.
+struct BlockExtent {
     size: usize,
-    at: u64,
-    data: u64,
+    offset: u64,
+    data_size: u64,
 }
 
-impl Meta {
-    /// Lays out the file, and sees to it that all numbers have room in their fields.
-    pub(super) fn new(options: &Options, layout: &Layout, data_size: u64, meta_size: u64) -> Result<Self, Error> {
-        let generation = options.generation;
-        let format = generation.format();
-        let is_first = generation.is_header_first();
-        let header_at = if is_first { 0 } else { data_size + meta_size - format.header as u64 };
+impl MetaData {
+    /// Computes all offsets, and fails if a number exceeds its field.
+    pub(super) fn new(options: &WriteOptions, layout: &Layout, data_size: u64, meta_size: u64) -> Result<Self, Error> {
+        let version = options.version;
+        let format = version.format();
+        let is_first = version.is_header_first();
+        let header_offset = if is_first { 0 } else { data_size + meta_size - format.header as u64 };
         let descriptions = try_zeroed(meta_size as usize - format.header)?;
         let mut blocks = try_with_capacity(layout.blocks.len())?;
-        let mut fptrs = try_with_capacity(layout.slots.len())?;
+        let mut offsets = try_with_capacity(layout.slots.len())?;
         let fits = |field: Option<format::Field>, value: u64| {
             field.is_none_or(|field| i64::try_from(value).is_ok_and(|value| field.holds(value)))
         };
-        let mut at = if is_first { format.header as u64 } else { data_size };
+        let mut offset = if is_first { format.header as u64 } else { data_size };
         let mut next = 0;
         for slots in layout.by_block() {
             let size = format.block + slots.len() * format.container;
-            let begin = if is_first { at + size as u64 } else { next };
-            let mut fptr = begin;
+            let begin = if is_first { offset + size as u64 } else { next };
+            let mut slot_offset = begin;
             for slot in slots {
-                fptrs.push(fptr);
-                fptr += slot.size;
+                offsets.push(slot_offset);
+                slot_offset += slot.size;
                 if !fits(format.container_size, slot.size) {
                     return Err(Error::OffsetOverflow { size: slot.size });
                 }
             }
-            let data = fptr - begin;
-            blocks.push(Described { size, at, data });
-            at += size as u64 + if is_first { data } else { 0 };
-            next = fptr;
+            let data_size = slot_offset - begin;
+            blocks.push(BlockExtent { size, offset, data_size });
+            offset += size as u64 + if is_first { data_size } else { 0 };
+            next = slot_offset;
         }
-        let group_fs = options.group_fs.unwrap_or_default().saturating_add(GROUP_FS_MORE);
+        let group_fs = options.group_fs.unwrap_or_default().saturating_add(GROUP_FS_EXCESS);
         for (field, size) in [
             (format.fs, data_size + meta_size),
             (format.max_fs, group_fs),
@@ -377,33 +386,34 @@ impl Meta {
                 return Err(Error::OffsetOverflow { size });
             }
         }
-        Ok(Self { generation, header: [0; HEADER_MAX], header_at, descriptions, blocks, fptrs })
+        Ok(Self { version, header: [0; HEADER_MAX], header_offset, descriptions, blocks, offsets })
     }
 
-    /// Fills the descriptions, when the hashes are known. The first `known` containers were in the file that is updated.
-    pub(super) fn describe(&mut self, options: &Options, layout: &Layout, known: usize) {
-        let format = self.generation.format();
+    /// Encodes the block descriptions, with the hashes of `layout`. The first `updated` containers are those of the file that is
+    /// updated.
+    pub(super) fn encode_blocks(&mut self, options: &WriteOptions, layout: &Layout, updated: usize) {
+        let format = self.version.format();
         let mut rest = &mut self.descriptions[..];
         let mut index = 0;
         for (block, slots) in self.blocks.iter().zip(layout.by_block()) {
-            let (bytes, others) = std::mem::take(&mut rest).split_at_mut(block.size);
-            rest = others;
-            let with_meta = if self.generation.is_header_first() { block.size as u64 } else { 0 };
+            let (bytes, later) = std::mem::take(&mut rest).split_at_mut(block.size);
+            rest = later;
+            let own_size = if self.version.is_header_first() { block.size as u64 } else { 0 };
             format::put(COUNT, bytes, slots.len() as i64);
-            format::put(format.db_size, bytes, (block.data + with_meta) as i64);
+            format::put(format.db_size, bytes, (block.data_size + own_size) as i64);
             for (slot, bytes) in slots.iter().zip(bytes[format.block..].chunks_exact_mut(format.container)) {
-                let (has_ckpt, padding) = options.leftovers.containers.get(index).copied().unwrap_or_default();
+                let (has_ckpt, padding) = options.raw_padding.containers.get(index).copied().unwrap_or_default();
                 format::put(ID, bytes, slot.id.into());
                 format::put(format.idx, bytes, slot.idx.into());
                 format::put(format.container_id, bytes, slot.container_id.into());
                 format::put(format.has_content, bytes, slot.has_content.into());
-                format::put(format.has_ckpt, bytes, has_ckpt.max(u8::from(index < known)).into());
+                format::put(format.has_ckpt, bytes, has_ckpt.max(u8::from(index < updated)).into());
                 format::put(format.dptr, bytes, slot.dptr as i64);
-                format::put(format.fptr, bytes, self.fptrs[index] as i64);
+                format::put(format.fptr, bytes, self.offsets[index] as i64);
                 format::put(format.chunk_size, bytes, slot.chunk as i64);
                 format::put(format.container_size, bytes, slot.size as i64);
                 bytes[format.hash..][..HASH].copy_from_slice(&slot.hash);
-                if self.generation == FormatVersion::V1_1 {
+                if self.version == FormatVersion::V1_1 {
                     bytes[CONTAINER_PADDING].copy_from_slice(&padding);
                 }
                 index += 1;
@@ -411,17 +421,17 @@ impl Meta {
         }
     }
 
-    /// The checksum of A: of all that is behind the header, in the order of the file.
-    fn checksum_of_all(&self, layout: &Layout, chunk: &Chunk<'_>) -> Result<[u8; HASH], Error> {
+    /// Computes the checksum of FTI 1.1: over all bytes behind the header, in file order.
+    fn checksum_of_file(&self, layout: &Layout, chunks: &ChunkSource<'_>) -> Result<[u8; HASH], Error> {
         const ZEROS: [u8; 4096] = [0; 4096];
         let mut md5 = fast_md5::Md5::new();
         let mut rest = &self.descriptions[..];
         for (block, slots) in self.blocks.iter().zip(layout.by_block()) {
-            let (bytes, others) = rest.split_at(block.size);
-            rest = others;
+            let (bytes, later) = rest.split_at(block.size);
+            rest = later;
             md5.update(bytes);
             for slot in slots {
-                md5.update(if slot.has_content { chunk(slot).ok_or(Error::Internal)? } else { &[] });
+                md5.update(if slot.has_content { chunks(slot).ok_or(Error::Internal)? } else { &[] });
                 let mut slack = slot.size - slot.chunk;
                 while slack > 0 {
                     let piece = slack.min(ZEROS.len() as u64);
@@ -433,53 +443,47 @@ impl Meta {
         Ok(md5.finalize())
     }
 
-    pub(super) fn header(
-        &mut self,
-        options: &Options,
-        checksum: [u8; HASH],
-        data_size: u64,
-        meta_size: u64,
-    ) -> Result<(), Error> {
-        let format = self.generation.format();
+    /// Encodes the header.
+    pub(super) fn encode_header(&mut self, options: &WriteOptions, checksum: [u8; HASH], data_size: u64, meta_size: u64) {
+        let format = self.version.format();
         let header = &mut self.header[..format.header];
         header[..2 * HASH].copy_from_slice(&format::hex(checksum));
         header[2 * HASH..CHECKSUM].fill(0);
         let size = (data_size + meta_size) as i64;
-        let more = if self.generation.is_header_first() { 0 } else { GROUP_FS_MORE as i64 };
+        let excess = if self.version.is_header_first() { 0 } else { GROUP_FS_EXCESS as i64 };
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
         format::put(format.ckpt_id, header, options.ckpt_id.into());
         format::put(format.ckpt_size, header, size);
         format::put(format.meta_size, header, meta_size as i64);
         format::put(format.data_size, header, data_size as i64);
         format::put(format.fs, header, size);
-        format::put(format.max_fs, header, options.group_fs.map_or(-1, |size| size as i64 + more));
+        format::put(format.max_fs, header, options.group_fs.map_or(-1, |size| size as i64 + excess));
         format::put(format.pt_fs, header, options.partner_fs.map_or(-1, |size| size as i64));
         format::put(format.timestamp, header, options.timestamp.unwrap_or_else(now));
         let (at, count) = format.header_padding;
-        header[at..at + count].copy_from_slice(&options.leftovers.header[..count]);
+        header[at..at + count].copy_from_slice(&options.raw_padding.header[..count]);
         let hash = format.header_hash(header);
         header[HEADER_HASH].copy_from_slice(&hash);
-        Ok(())
     }
 
-    /// All that is behind the data, from generation C on.
+    /// Returns all bytes behind the data, from FTI 1.3 on.
     pub(super) fn tail(&self) -> Result<Vec<u8>, Error> {
-        let header = &self.header[..self.generation.format().header];
+        let header = &self.header[..self.version.format().header];
         let mut tail = try_with_capacity(self.descriptions.len() + header.len())?;
         tail.extend_from_slice(&self.descriptions);
         tail.extend_from_slice(header);
         Ok(tail)
     }
 
-    /// Pieces of the file that are neither data nor slack, and where they belong; the header comes last.
+    /// Iterates over the meta data with offsets in the file; the header comes last.
     fn pieces(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let mut rest = &self.descriptions[..];
         let blocks = self.blocks.iter().map(move |block| {
-            let (bytes, others) = rest.split_at(block.size);
-            rest = others;
-            (bytes, block.at)
+            let (bytes, later) = rest.split_at(block.size);
+            rest = later;
+            (bytes, block.offset)
         });
-        let header = (&self.header[..self.generation.format().header], self.header_at);
+        let header = (&self.header[..self.version.format().header], self.header_offset);
         blocks.chain(std::iter::once(header))
     }
 }

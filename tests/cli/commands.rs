@@ -259,22 +259,22 @@ fn extract_writes_exact_pieces() {
 /// An incomplete update can look like damage.
 #[test]
 fn pending_updates_are_reported() {
-    use fdckpt::fti::{Decision, FormatVersion, Options, Protected, UpdateOptions, Writer, settle};
+    use fdckpt::fti::{FormatVersion, ProtectedVariable, Resolution, UpdateOptions, WriteOptions, Writer, resolve};
     let path = common::temp_dir("tool-waiting").join("Ckpt1-Rank0.fti");
     let (update, mut writer) = (UpdateOptions::default(), Writer::new());
     let mut data = vec![7; 50_000];
     for ckpt_id in 1..3 {
-        let options = Options::new(FormatVersion::Post1_6, ckpt_id);
+        let options = WriteOptions::new(FormatVersion::Post1_6, ckpt_id);
         data[1000] = ckpt_id as u8;
-        writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).expect("room");
+        writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &data)]).expect("room");
         if ckpt_id == 1 {
-            assert!(settle(&path, Decision::Commit).expect("room"));
+            assert!(resolve(&path, Resolution::Commit).expect("room"));
             assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
         }
     }
     let note = format!("  note: update to checkpoint 2 prepared in {}.journal; ", text(&path));
     assert!(stdout_of(&["verify", text(&path)], 0).contains(&note));
-    assert!(settle(&path, Decision::Abandon).expect("room"));
+    assert!(resolve(&path, Resolution::Rollback).expect("room"));
     assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
 }
 

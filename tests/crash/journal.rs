@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use crate::common;
 use fdckpt::fti::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, FormatVersion, Options, Protected, SyncMode, UpdateMode, UpdateOptions, Writer,
-    finish_update, pending, settle,
+    BlockHash, Checkpoint, FormatVersion, ProtectedVariable, Resolution, SyncMode, UpdateMode, UpdateOptions, WriteOptions,
+    Writer, complete_update, pending_update, resolve,
 };
 
 /// In which the program that is recorded or killed finds what to do.
@@ -33,15 +33,15 @@ fn program(what: &str, dir: &Path) -> Command {
     command
 }
 
-fn options(number: u64, sync: SyncMode) -> Options {
-    let mut options = Options::new(FormatVersion::Post1_6, number as i32);
+fn options(number: u64, sync: SyncMode) -> WriteOptions {
+    let mut options = WriteOptions::new(FormatVersion::Post1_6, number as i32);
     (options.sync, options.timestamp) = (sync, Some(number as i64));
     options
 }
 
 fn update(mode: UpdateMode) -> UpdateOptions {
     let mut update = UpdateOptions::default();
-    (update.block_size, update.hash, update.mode, update.keep_hashes) = (BLOCK, BlockHash::Crc32, mode, true);
+    (update.block_size, update.hash, update.mode, update.save_hashes) = (BLOCK, BlockHash::Crc32, mode, true);
     update
 }
 
@@ -85,9 +85,9 @@ fn data(shape: Shape, number: u64) -> Vec<u8> {
     data
 }
 
-fn in_state<R>(shape: Shape, number: u64, job: impl FnOnce(&[Protected]) -> R) -> R {
+fn in_state<R>(shape: Shape, number: u64, job: impl FnOnce(&[ProtectedVariable]) -> R) -> R {
     let (data, number) = (data(shape, number), number.to_le_bytes());
-    job(&[Protected::new(0, &number), Protected::new(1, &data)])
+    job(&[ProtectedVariable::new(0, &number), ProtectedVariable::new(1, &data)])
 }
 
 /// The number of the state in a file; nothing where it is not one of those that were saved.
@@ -98,8 +98,8 @@ fn number_in(shape: Shape, bytes: &[u8]) -> Option<u64> {
     checkpoint.recover_variable(0, &mut number).ok()?;
     checkpoint.recover_variable(1, &mut found).ok()?;
     let number = u64::from_le_bytes(number);
-    let verdict = checkpoint.verify(1, &mut |_| {}).ok()?;
-    (verdict.is_sound() && found == data(shape, number)).then_some(number)
+    let report = checkpoint.verify(1, &mut |_| {}).ok()?;
+    (report.is_intact() && found == data(shape, number)).then_some(number)
 }
 
 /// Not a test: what the tests record and kill.
@@ -112,19 +112,19 @@ fn child_that_updates() {
     let path = Path::new(dir).join(NAME);
     println!();
     if what == "commit" {
-        assert!(settle(&path, Decision::Commit).unwrap());
+        assert!(resolve(&path, Resolution::Commit).unwrap());
         return;
     }
-    finish_update(&path).unwrap();
+    complete_update(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let mut writer = Writer::resume(&Checkpoint::parse(&bytes).unwrap()).unwrap();
     let (mode, sync) = match what {
-        "safe" | "prepare" => (UpdateMode::Safe, SyncMode::Full),
+        "safe" | "prepare" => (UpdateMode::Journaled, SyncMode::Full),
         "in-place" => (UpdateMode::InPlace, SyncMode::Full),
-        "unsynced" => (UpdateMode::Safe, SyncMode::None),
+        "unsynced" => (UpdateMode::Journaled, SyncMode::None),
         "anew" => {
             writer = Writer::new();
-            (UpdateMode::Safe, SyncMode::Full)
+            (UpdateMode::Journaled, SyncMode::Full)
         }
         _ => {
             let mut number = number_in(shape_for_ever, &bytes).unwrap();
@@ -133,12 +133,13 @@ fn child_that_updates() {
             loop {
                 number += 1;
                 change(shape_for_ever, number, &mut memory);
-                let (options, update) = (options(number, SyncMode::None), update(UpdateMode::Safe));
+                let (options, update) = (options(number, SyncMode::None), update(UpdateMode::Journaled));
                 let bytes = number.to_le_bytes();
                 let data = &memory[..shape_for_ever(number).0 * BLOCK];
-                let updated =
-                    writer.update(&path, &options, &update, &[Protected::new(0, &bytes), Protected::new(1, data)]).unwrap();
-                println!("saved {number} {}", u8::from(updated.full));
+                let updated = writer
+                    .update(&path, &options, &update, &[ProtectedVariable::new(0, &bytes), ProtectedVariable::new(1, data)])
+                    .unwrap();
+                println!("saved {number} {}", u8::from(updated.is_full));
             }
         }
     };
@@ -147,7 +148,7 @@ fn child_that_updates() {
         "prepare" => writer.prepare(&path, &options, &update, it),
         _ => writer.update(&path, &options, &update, it),
     });
-    assert_eq!(updated.unwrap().full, what == "anew");
+    assert_eq!(updated.unwrap().is_full, what == "anew");
 }
 
 /// A call that was recorded. Files are counted in the order in which they were made.
@@ -328,7 +329,7 @@ fn quick_folder() -> tempfile::TempDir {
 fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
     let dir = common::temp_dir(name);
     let path = dir.join(NAME);
-    let update = update(UpdateMode::Safe);
+    let update = update(UpdateMode::Journaled);
     let options = options(0, SyncMode::None);
     in_state(small_shape, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let first = fs::read(&path).unwrap();
@@ -351,7 +352,7 @@ fn machine_crash_leaves_old_or_new_state() {
         for crash in before + 1..=calls.len() {
             states(&calls[..crash], &first, &mut |disk| {
                 put(&place, disk);
-                finished += u64::from(finish_update(&place).unwrap());
+                finished += u64::from(complete_update(&place).unwrap());
                 let found = fs::read(&place).unwrap();
                 let is = wanted.iter().position(|wanted| *wanted == found);
                 let is_old = is == Some(number - 1) && crash < calls.len();
@@ -382,31 +383,31 @@ fn completed_update_is_not_repeated() {
     let place = elsewhere.path().join(NAME);
     states(&calls, &first, &mut |disk| {
         put(&place, disk);
-        assert_eq!(finish_update(&place), Ok(false));
+        assert_eq!(complete_update(&place), Ok(false));
         assert!(fs::read(&place).unwrap() == first);
     });
 }
 
-/// A file of generation A that becomes one of E: its header is in front, and may be there still when other parts are
+/// A file of version A that becomes one of E: its header is in front, and may be there still when other parts are
 /// new.
 #[test]
 fn file_with_new_header_is_completed() {
     let dir = quick_folder();
     let path = dir.path().join(NAME);
     let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
-    for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
-        let (mut writer, old) = (Writer::new(), Options::new(generation, 0));
-        writer.checkpoint(&path, &old, &[Protected::new(1, &first[0]), Protected::new(2, &first[1])]).unwrap();
+    for version in [FormatVersion::V1_1, FormatVersion::V1_2] {
+        let (mut writer, old) = (Writer::new(), WriteOptions::new(version, 0));
+        writer.checkpoint(&path, &old, &[ProtectedVariable::new(1, &first[0]), ProtectedVariable::new(2, &first[1])]).unwrap();
         let old = fs::read(&path).unwrap();
-        let of_second = [Protected::new(1, &second[0]), Protected::new(2, &second[1])];
-        writer.prepare(&path, &options(1, SyncMode::None), &update(UpdateMode::Safe), &of_second).unwrap();
+        let of_second = [ProtectedVariable::new(1, &second[0]), ProtectedVariable::new(2, &second[1])];
+        writer.prepare(&path, &options(1, SyncMode::None), &update(UpdateMode::Journaled), &of_second).unwrap();
         let journal = fs::read(path.with_extension("fti.journal")).unwrap();
-        assert_eq!(settle(&path, Decision::Commit), Ok(true));
+        assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
         let new = fs::read(&path).unwrap();
         let (mut torn, end) = (old.clone(), old.len().min(new.len()));
         torn[5000..end].copy_from_slice(&new[5000..end]);
         put(&path, &(Some(torn), Some(journal)));
-        assert_eq!(settle(&path, Decision::Commit), Ok(true), "{generation}");
+        assert_eq!(resolve(&path, Resolution::Commit), Ok(true), "{version}");
         assert!(fs::read(&path).unwrap() == new);
     }
 }
@@ -426,7 +427,7 @@ fn machine_crash_without_journal_or_sync_leaves_other_states() {
         for crash in 1..=calls.len() {
             states(&calls[..crash], &first, &mut |disk| {
                 put(&place, disk);
-                finish_update(&place).unwrap();
+                complete_update(&place).unwrap();
                 let found = fs::read(&place).unwrap();
                 if found != first && found != new {
                     other += 1;
@@ -456,22 +457,22 @@ fn prepared_update_can_be_committed_after_crash() {
     for crash in 1..=calls.len() {
         states(&calls[..crash], &first, &mut |disk| {
             put(&place, disk);
-            let is_prepared = pending(&place).unwrap().is_some_and(|pending| pending.prepared && pending.ckpt_id == 1);
-            assert_eq!(finish_update(&place), if is_prepared { Err(Error::TransactionInDoubt) } else { Ok(false) });
+            let is_prepared = pending_update(&place).unwrap().is_some_and(|pending| pending.is_prepared && pending.ckpt_id == 1);
+            assert_eq!(complete_update(&place), if is_prepared { Err(Error::TransactionInDoubt) } else { Ok(false) });
             if crash < prepared {
                 assert_eq!(fs::read(&place).unwrap(), first);
             } else {
                 assert!(is_prepared || disk.0.as_ref() == Some(&new));
             }
             if is_prepared && crash <= prepared {
-                assert!(settle(&place, Decision::Abandon).unwrap());
-                assert_eq!((fs::read(&place).unwrap(), pending(&place).unwrap()), (first.clone(), None));
+                assert!(resolve(&place, Resolution::Rollback).unwrap());
+                assert_eq!((fs::read(&place).unwrap(), pending_update(&place).unwrap()), (first.clone(), None));
                 put(&place, disk);
                 choices += 1;
             }
             if is_prepared {
-                assert!(settle(&place, Decision::Commit).unwrap());
-                assert_eq!((fs::read(&place).unwrap(), pending(&place).unwrap()), (new.clone(), None));
+                assert!(resolve(&place, Resolution::Commit).unwrap());
+                assert_eq!((fs::read(&place).unwrap(), pending_update(&place).unwrap()), (new.clone(), None));
                 commits += 1;
             }
         });
@@ -484,7 +485,7 @@ fn killed_process_leaves_old_or_new_state() {
     let rounds = std::env::var("FDCKPT_TEST_CRASH_ROUNDS").map_or(100, |rounds| rounds.parse::<u64>().expect("a number"));
     let dir = common::temp_dir("crash-update-kill");
     let path = dir.join(NAME);
-    let (options, update) = (options(0, SyncMode::None), update(UpdateMode::Safe));
+    let (options, update) = (options(0, SyncMode::None), update(UpdateMode::Journaled));
     in_state(shape_for_ever, 0, |it| Writer::new().update(&path, &options, &update, it)).unwrap();
     let (mut last, mut finished, mut fulls, mut killed) = (0, 0, 0, 0);
     for round in 0..rounds {
@@ -503,7 +504,7 @@ fn killed_process_leaves_old_or_new_state() {
         let told = lines.map_while(Result::ok).filter_map(|line| saved(&line)).last().unwrap_or(first).0;
         fulls += u64::from(first.1);
 
-        finished += u64::from(finish_update(&path).unwrap());
+        finished += u64::from(complete_update(&path).unwrap());
         let found = number_in(shape_for_ever, &fs::read(&path).unwrap());
         let found = found.unwrap_or_else(|| panic!("round {round}: the file is damaged"));
         assert!(found >= told && found <= told + 1 && found > last, "round {round}: {found} is in the file, {told} was told");

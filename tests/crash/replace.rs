@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use crate::common;
 use fdckpt::FrameStyle;
 use fdckpt::checkpoint::{ReaderOptions, WriterOptions};
-use fdckpt::fti::{Checkpoint, FormatVersion, Options, Protected, SyncMode, Writer, repair};
+use fdckpt::fti::{Checkpoint, FormatVersion, ProtectedVariable, SyncMode, WriteOptions, Writer, repair};
 
 /// In which the program that is recorded or killed finds what to do.
 const ARGUMENTS: &str = "FDCKPT_TEST_CRASH_REPLACE_ARGS";
@@ -27,8 +27,8 @@ fn program(what: &str, dir: &Path) -> Command {
     command
 }
 
-fn options(sync: SyncMode) -> Options {
-    let mut options = Options::new(FormatVersion::Post1_6, 1);
+fn options(sync: SyncMode) -> WriteOptions {
+    let mut options = WriteOptions::new(FormatVersion::Post1_6, 1);
     (options.sync, options.timestamp) = (sync, Some(1));
     options
 }
@@ -51,7 +51,7 @@ fn save(saver: &mut Saver, path: &Path, number: u64, size: usize, sync: SyncMode
     let number = number.to_le_bytes();
     match saver {
         Saver::Fti(writer) => {
-            let variables = [Protected::new(0, &number), Protected::new(1, &data)];
+            let variables = [ProtectedVariable::new(0, &number), ProtectedVariable::new(1, &data)];
             writer.checkpoint(path, &options(sync), &variables).unwrap();
         }
         Saver::Index => {
@@ -70,8 +70,8 @@ fn number_in(bytes: &[u8]) -> Option<u64> {
         let number = reader.read_to_vec(reader.find("number")?.number()).ok()?;
         let data = reader.read_to_vec(reader.find("data")?.number()).ok()?;
         let number = u64::from_le_bytes(number.try_into().ok()?);
-        let verdict = reader.verify(&mut |_| {}).ok()?;
-        return (verdict.is_sound() && data.iter().all(|&byte| byte == number as u8)).then_some(number);
+        let report = reader.verify(&mut |_| {}).ok()?;
+        return (report.is_sound() && data.iter().all(|&byte| byte == number as u8)).then_some(number);
     }
     let checkpoint = Checkpoint::parse(bytes).ok()?;
     let mut number = [0; 8];
@@ -79,8 +79,8 @@ fn number_in(bytes: &[u8]) -> Option<u64> {
     checkpoint.recover_variable(0, &mut number).ok()?;
     checkpoint.recover_variable(1, &mut data).ok()?;
     let number = u64::from_le_bytes(number);
-    let verdict = checkpoint.verify(1, &mut |_| {}).ok()?;
-    (verdict.is_sound() && data.iter().all(|&byte| byte == number as u8)).then_some(number)
+    let report = checkpoint.verify(1, &mut |_| {}).ok()?;
+    (report.is_intact() && data.iter().all(|&byte| byte == number as u8)).then_some(number)
 }
 
 /// Not a test: what the tests record and kill.

@@ -7,15 +7,15 @@ use std::fs;
 use crate::cases::*;
 use crate::common;
 use fdckpt::fti::Error;
-use fdckpt::fti::{Checkpoint, Field, Finding, FormatVersion, Protected, Severity, SyncMode, Value, Writer, repair};
+use fdckpt::fti::{Checkpoint, Field, FormatVersion, Issue, ProtectedVariable, Severity, SyncMode, Value, Writer, repair};
 use proptest::prelude::*;
 
 /// The expected report of each, beside what FTI does: the changed field and its offset.
 #[test]
 fn reports_field_and_offset_of_corruption() {
-    for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
-        let described = json(golden(generation).join("corruptions.json"));
-        let base = case_file(generation, described["base"].as_str().unwrap());
+    for version in [FormatVersion::V1_1, FormatVersion::Post1_6] {
+        let described = json(golden(version).join("corruptions.json"));
+        let base = case_file(version, described["base"].as_str().unwrap());
         let original = recover(&Checkpoint::parse(&base).unwrap(), 1).unwrap();
         for case in described["cases"].as_array().unwrap() {
             let name = case["name"].as_str().unwrap();
@@ -32,23 +32,23 @@ fn reports_field_and_offset_of_corruption() {
                 "zero_all" => file.fill(0),
                 other => panic!("{other}"),
             }
-            let is_a = generation == FormatVersion::V1_1;
+            let is_a = version == FormatVersion::V1_1;
             let parsed = Checkpoint::parse(&file);
             let unreadable = matches!(name, "trunc_40" | "empty" | "zero_all") || (!is_a && name.starts_with("trunc"));
             if unreadable {
                 assert!(matches!(parsed, Err(Error::UnknownFormat(_))), "{name}: {parsed:?}");
                 continue;
             }
-            let checkpoint = parsed.unwrap_or_else(|error| panic!("{generation} {name}: {error}"));
-            assert_eq!(checkpoint.generation(), generation, "{name}");
-            let (verdict, findings) = verify(&checkpoint);
-            let told: Vec<String> = findings.iter().map(Finding::to_string).collect();
+            let checkpoint = parsed.unwrap_or_else(|error| panic!("{version} {name}: {error}"));
+            assert_eq!(checkpoint.version(), version, "{name}");
+            let (report, issues) = verify(&checkpoint);
+            let told: Vec<String> = issues.iter().map(Issue::to_string).collect();
             // The field to be reported, if it is not at the changed offset.
             let field = match name {
                 "none" | "fb_pad" | "fb_ckptId" | "vmd_hasckpt" => None,
                 "slack_flip" | "vmd_id" if !is_a => None,
                 "append_1" | "append_64" if is_a => {
-                    assert_eq!((verdict.damage, verdict.remarks), (0, 1), "{name}: {told:?}");
+                    assert_eq!((report.corrupt, report.notes), (0, 1), "{name}: {told:?}");
                     continue;
                 }
                 "data_flip" => Some((Field::Data, checkpoint.containers()[0].fptr as usize)),
@@ -77,7 +77,7 @@ fn reports_field_and_offset_of_corruption() {
                 other => panic!("{other}"),
             };
             let Some((field, at)) = field else {
-                assert!(verdict.is_sound() && findings.is_empty(), "{generation} {name}: {told:?}");
+                assert!(report.is_intact() && issues.is_empty(), "{version} {name}: {told:?}");
                 if name == "vmd_id" {
                     let mut one = vec![0; original[&1].len()];
                     assert_eq!(checkpoint.recover_variable(1, &mut one), Err(Error::VariableNotFound { id: 1 }));
@@ -86,18 +86,18 @@ fn reports_field_and_offset_of_corruption() {
                 }
                 continue;
             };
-            let is_told = |finding: &&Finding| {
-                (finding.field, finding.offset as usize, finding.severity) == (field, at, Severity::Damage)
-                    && finding.expected != finding.found
+            let is_told = |issue: &&Issue| {
+                (issue.field, issue.offset as usize, issue.severity) == (field, at, Severity::Corrupt)
+                    && issue.expected != issue.found
             };
-            assert!(findings.iter().any(|finding| is_told(&finding)), "{generation} {name} at {place}: {told:?}");
-            assert!(recover(&checkpoint, 1).is_err(), "{generation} {name}");
+            assert!(issues.iter().any(|issue| is_told(&issue)), "{version} {name} at {place}: {told:?}");
+            assert!(recover(&checkpoint, 1).is_err(), "{version} {name}");
         }
     }
 }
 
 /// Files of which each has another order of containers with data and without.
-fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
+fn with_several_blocks(version: FormatVersion) -> Vec<Vec<u8>> {
     let sizes: [&[[usize; 4]]; 9] = [
         &[[10, 20, 0, 5], [10, 33, 6, 5], [64, 33, 6, 200]],
         &[[0, 9, 3, 0], [4, 9, 9, 7]],
@@ -115,8 +115,8 @@ fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
         let mut writer = Writer::new();
         for sizes in checkpoints {
             let data = [1, 2, 3, 4].map(|id| (id, pattern(id, 1, 0, sizes[id as usize - 1])));
-            let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
-            writer.checkpoint(&path, &with_time(generation), &protected).unwrap();
+            let protected: Vec<ProtectedVariable> = data.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
+            writer.checkpoint(&path, &with_time(version), &protected).unwrap();
         }
         fs::read(&path).unwrap()
     };
@@ -124,16 +124,16 @@ fn with_several_blocks(generation: FormatVersion) -> Vec<Vec<u8>> {
 }
 
 /// Numbers by docs/format/fti-ff.md: where they are in the file, and how many bytes they have.
-fn numbers(generation: FormatVersion, file: &[u8]) -> Vec<(Field, usize, usize)> {
-    let long = if generation == FormatVersion::V1_4_1 { 4 } else { 8 };
-    let header: &[_] = match generation {
+fn numbers(version: FormatVersion, file: &[u8]) -> Vec<(Field, usize, usize)> {
+    let long = if version == FormatVersion::V1_4_1 { 4 } else { 8 };
+    let header: &[_] = match version {
         FormatVersion::V1_1 => &[(Field::CkptSize, 56), (Field::Fs, 64)],
         FormatVersion::V1_2 => &[(Field::CkptSize, 49), (Field::Fs, 57)],
         FormatVersion::V1_4_1 => &[(Field::CkptSize, 53), (Field::MetaSize, 57), (Field::DataSize, 61), (Field::Fs, 65)],
         _ => &[(Field::CkptSize, 53), (Field::MetaSize, 61), (Field::DataSize, 69), (Field::Fs, 77)],
     };
     let block = [(Field::NumVars, 0, 4), (Field::DbSize, 4, long)];
-    let [container_id, dptr, fptr, size] = match generation {
+    let [container_id, dptr, fptr, size] = match version {
         FormatVersion::V1_1 => [8, 16, 24, 40],
         FormatVersion::V1_2 | FormatVersion::V1_3 => [8, 14, 22, 38],
         FormatVersion::V1_4_1 => [4, 10, 18, 30],
@@ -170,11 +170,11 @@ fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
 #[test]
 fn reports_expected_value_of_one_wrong_field() {
     let mut tried = 0;
-    for generation in FormatVersion::ALL {
-        for (which, file) in with_several_blocks(generation).into_iter().enumerate() {
+    for version in FormatVersion::ALL {
+        for (which, file) in with_several_blocks(version).into_iter().enumerate() {
             let sound = Checkpoint::parse(&file).unwrap();
             assert_eq!(verify(&sound).1, []);
-            for (field, place, width) in numbers(generation, &file) {
+            for (field, place, width) in numbers(version, &file) {
                 let right = get(&file, place, width);
                 // Some of them multiples of what describes a block or a container.
                 let more = [1, 2, -1, -8, -12, 50, 58, 62, 64, -62, -64, 1000 * 62 * 64, right].map(|more| right + more);
@@ -182,17 +182,17 @@ fn reports_expected_value_of_one_wrong_field() {
                 for wrong in wrong.filter(|wrong| *wrong != right) {
                     let mut damaged = file.clone();
                     put(&mut damaged, place, width, wrong);
-                    let name = format!("{generation} {which}: {field} at {place} is {wrong} instead of {right}");
+                    let name = format!("{version} {which}: {field} at {place} is {wrong} instead of {right}");
                     let checkpoint = Checkpoint::parse(&damaged).unwrap();
-                    assert_eq!(checkpoint.generation(), generation, "{name}");
+                    assert_eq!(checkpoint.version(), version, "{name}");
                     let mut told = Vec::new();
-                    checkpoint.verify(1, &mut |finding| told.push(*finding)).unwrap();
+                    checkpoint.verify(1, &mut |issue| told.push(*issue)).unwrap();
                     // Hashes that cover the number, and data that is not where the number says.
                     told.retain(|it| !matches!(it.field, Field::MyHash | Field::Checksum));
                     told.retain(|it| field != Field::Fptr || !matches!(it.field, Field::Data | Field::FileSize));
                     let facts: Vec<_> =
                         told.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect();
-                    let wanted = (Severity::Damage, field, place, Value::Number(right), Value::Number(wrong));
+                    let wanted = (Severity::Corrupt, field, place, Value::Number(right), Value::Number(wrong));
                     assert_eq!(facts, [wanted], "{name}: {told:?}");
                     tried += 1;
                 }
@@ -206,25 +206,24 @@ fn reports_expected_value_of_one_wrong_field() {
 /// it is not sure what belongs to whom, none is.
 #[test]
 fn recover_fails_only_for_damaged_variables() {
-    for generation in FormatVersion::ALL {
-        let file = &with_several_blocks(generation)[0];
+    for version in FormatVersion::ALL {
+        let file = &with_several_blocks(version)[0];
         let sound = Checkpoint::parse(file).unwrap();
         let original = recover(&sound, 1).unwrap();
         let header = sound.header().offset as usize;
-        let (chunk_size, width) = match generation {
+        let (chunk_size, width) = match version {
             FormatVersion::V1_1 => (32, 8),
             FormatVersion::V1_2 | FormatVersion::V1_3 => (30, 8),
             FormatVersion::V1_4_1 => (26, 4),
             _ => (26, 8),
         };
-        let has_content =
-            if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2 | FormatVersion::V1_3) { 12 } else { 8 };
+        let has_content = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2 | FormatVersion::V1_3) { 12 } else { 8 };
         // Who can still be recovered, if any: all, or all but one.
         let check = |damaged: &[u8], field: Field, but: Option<i32>, recovered: bool| {
             let checkpoint = Checkpoint::parse(damaged).unwrap();
             let of_field =
-                |it: &&Finding| (it.severity, it.field) == (Severity::Damage, field) && (but.is_none() || it.variable == but);
-            let flaw = checkpoint.flaws().iter().find(of_field).expect("it is told before any data is read");
+                |it: &&Issue| (it.severity, it.field) == (Severity::Corrupt, field) && (but.is_none() || it.variable == but);
+            let issue = checkpoint.issues().iter().find(of_field).expect("it is told before any data is read");
             for (id, data) in &original {
                 let (mut whole, mut pieces) = (vec![0; checkpoint.variable(*id).unwrap().size as usize], Vec::new());
                 let result = checkpoint.recover_variable(*id, &mut whole);
@@ -233,15 +232,15 @@ fn recover_fails_only_for_damaged_variables() {
                     Ok(())
                 });
                 if recovered && but != Some(*id) {
-                    assert!(result == Ok(()) && whole == *data, "{generation}: variable {id} in spite of {flaw}: {result:?}");
-                    assert!(copied.is_ok() && pieces == *data, "{generation}: variable {id} in spite of {flaw}: {copied:?}");
+                    assert!(result == Ok(()) && whole == *data, "{version}: variable {id} in spite of {issue}: {result:?}");
+                    assert!(copied.is_ok() && pieces == *data, "{version}: variable {id} in spite of {issue}: {copied:?}");
                 } else {
                     let Err(Error::Corrupt { field: told, offset, .. }) = result else { panic!("{result:?}") };
-                    assert_eq!((told, offset), (flaw.field, flaw.offset), "{generation}: variable {id}");
-                    assert!(copied.is_err() && pieces.is_empty(), "{generation}: variable {id}");
+                    assert_eq!((told, offset), (issue.field, issue.offset), "{version}: variable {id}");
+                    assert!(copied.is_err() && pieces.is_empty(), "{version}: variable {id}");
                 }
             }
-            assert!(recover(&checkpoint, 1).is_err(), "{generation}: {flaw}");
+            assert!(recover(&checkpoint, 1).is_err(), "{version}: {issue}");
         };
         let with = |place: usize, byte: u8| {
             let mut damaged = file.clone();
@@ -251,7 +250,7 @@ fn recover_fails_only_for_damaged_variables() {
         check(&with(header, b'x'), Field::Checksum, None, true);
         check(&with(header + 32, 1), Field::Checksum, None, true);
         check(&with(header + 33, !file[header + 33]), Field::MyHash, None, true);
-        for (field, place, width) in numbers(generation, file) {
+        for (field, place, width) in numbers(version, file) {
             let mut damaged = file.clone();
             put(&mut damaged, place, width, get(file, place, width) + 1);
             check(&damaged, field, None, matches!(field, Field::CkptSize | Field::Fs));
@@ -270,16 +269,19 @@ fn recover_fails_only_for_damaged_variables() {
                 put(&mut damaged, offset + chunk_size, width, container.chunk_size - 1);
                 check(&damaged, Field::ChunkSize, Some(container.id), true);
                 let checkpoint = Checkpoint::parse(&damaged).unwrap();
-                let [flaw] = checkpoint.flaws() else { panic!("{:?}", checkpoint.flaws()) };
-                assert_eq!((flaw.offset as usize, flaw.expected), (offset + chunk_size, Value::Number(container.container_size)));
+                let [issue] = checkpoint.issues() else { panic!("{:?}", checkpoint.issues()) };
+                assert_eq!(
+                    (issue.offset as usize, issue.expected),
+                    (offset + chunk_size, Value::Number(container.container_size))
+                );
             }
         }
         // A chunk of size 0 is none that others would have to be full for.
-        let mut shrunk = with_several_blocks(generation).swap_remove(5);
+        let mut shrunk = with_several_blocks(version).swap_remove(5);
         let empty = *Checkpoint::parse(&shrunk).unwrap().containers().iter().find(|it| it.has_content == 0).unwrap();
         shrunk[empty.offset as usize + has_content] = 1;
-        assert_eq!(Checkpoint::parse(&shrunk).unwrap().flaws(), [], "{generation}");
-        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
+        assert_eq!(Checkpoint::parse(&shrunk).unwrap().issues(), [], "{version}");
+        if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
             // The last byte is of the last container.
             let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
             check(&file[..file.len() - 1], Field::FileSize, Some(last.id), true);
@@ -292,47 +294,47 @@ fn recover_fails_only_for_damaged_variables() {
 /// Several inconsistent fields, or none.
 #[test]
 fn reports_offset_of_inconsistent_fields() {
-    for generation in FormatVersion::ALL {
-        let file = &with_several_blocks(generation)[0];
+    for version in FormatVersion::ALL {
+        let file = &with_several_blocks(version)[0];
         let sound = Checkpoint::parse(file).unwrap();
         let (header, size) = (sound.header().offset as usize, file.len() as i64);
-        let all = numbers(generation, file);
+        let all = numbers(version, file);
         let place_of = |field: Field| all.iter().find(|it| it.0 == field).map(|&(_, place, width)| (place, width));
         let told = |file: &[u8]| -> Vec<_> {
-            let findings = verify(&Checkpoint::parse(file).unwrap()).1;
-            findings.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect()
+            let issues = verify(&Checkpoint::parse(file).unwrap()).1;
+            issues.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect()
         };
         let damage = |field, place: usize, expected: i64, found: i64| {
-            (Severity::Damage, field, place, Value::Number(expected), Value::Number(found))
+            (Severity::Corrupt, field, place, Value::Number(expected), Value::Number(found))
         };
         // The checksum's NUL.
         let mut damaged = file.clone();
         damaged[header + 32] = 7;
-        assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{generation}");
+        assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{version}");
         // The header's text is gone, and a number elsewhere.
         let mut damaged = file.clone();
         damaged[header..header + 49].fill(0);
         let (place, _) = place_of(Field::NumVars).unwrap();
         damaged[place + 1] = 1;
-        assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation);
-        assert!(told(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{generation}");
+        assert_eq!(Checkpoint::parse(&damaged).unwrap().version(), version);
+        assert!(told(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{version}");
         // Neither of the two sizes of the file is right.
         let (fs, width) = place_of(Field::Fs).unwrap();
         let mut damaged = file.clone();
         for (place, width) in [place_of(Field::CkptSize).unwrap(), (fs, width)] {
             put(&mut damaged, place, width, size - 1);
         }
-        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
-            assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{generation}");
+        if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
+            assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{version}");
         } else {
-            assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{generation}");
+            assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{version}");
         }
         if let (Some((data_size, width)), Some((meta_size, _))) = (place_of(Field::DataSize), place_of(Field::MetaSize)) {
             // Neither says where the descriptions begin.
             let mut damaged = file.clone();
             put(&mut damaged, data_size, width, -1);
             put(&mut damaged, meta_size, width, -1);
-            assert!(told(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{generation}");
+            assert!(told(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{version}");
             // A block and its last container agree that there is more data.
             let (block, container) = (sound.blocks().last().unwrap(), sound.containers().last().unwrap());
             let right = get(file, data_size, width);
@@ -340,25 +342,25 @@ fn reports_offset_of_inconsistent_fields() {
             put(&mut damaged, block.offset as usize + 4, width, block.db_size + 1);
             let (_, container_size, _) = *all.iter().rfind(|it| it.0 == Field::ContainerSize).unwrap();
             put(&mut damaged, container_size, width, container.container_size + 1);
-            assert_eq!(told(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{generation}");
+            assert_eq!(told(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{version}");
         } else {
             // Cut off in the description of a block, and in the last byte of data.
             let begin = sound.blocks()[1].offset as i64;
             let cut = told(&file[..begin as usize + 5]);
-            assert!(cut.contains(&damage(Field::FileSize, begin as usize, begin + 12, begin + 5)), "{generation}: {cut:?}");
+            assert!(cut.contains(&damage(Field::FileSize, begin as usize, begin + 12, begin + 5)), "{version}: {cut:?}");
             let container = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
             let end = container.fptr + container.chunk_size;
             assert_eq!(end, size);
             let cut = told(&file[..file.len() - 1]);
-            assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{generation}: {cut:?}");
+            assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{version}: {cut:?}");
             let mut damaged = file[..file.len() - 1].to_vec();
             damaged[header + 32] = 7;
-            assert_eq!(Checkpoint::parse(&damaged).unwrap().generation(), generation, "also with a damaged header");
+            assert_eq!(Checkpoint::parse(&damaged).unwrap().version(), version, "also with a damaged header");
             // What is behind the end is no harm.
             let longer = [&file[..], b"more"].concat();
-            let findings = verify(&Checkpoint::parse(&longer).unwrap()).1;
-            let said = format!("offset {size}: the file has {} bytes, {size} are its own", size + 4);
-            assert_eq!(findings.iter().map(Finding::to_string).collect::<Vec<_>>(), [said], "{generation}");
+            let issues = verify(&Checkpoint::parse(&longer).unwrap()).1;
+            let said = format!("offset {size}: the file has {} bytes, expected {size}: bytes follow its end", size + 4);
+            assert_eq!(issues.iter().map(Issue::to_string).collect::<Vec<_>>(), [said], "{version}");
         }
         // Two numbers of the first block: the others are not blamed.
         let place_in_block = |field: Field, number: usize| {
@@ -374,8 +376,8 @@ fn reports_offset_of_inconsistent_fields() {
             let places = places.iter().filter(|it| matches!(it.1, Field::Fptr | Field::ContainerSize | Field::NumVars));
             let places: Vec<_> = places.map(|it| it.2).collect();
             let described = sound.blocks()[0].offset as usize..sound.containers()[3].offset as usize + 64;
-            assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{generation}: {places:?}");
-            assert!(places.iter().all(|place| described.contains(place)), "{generation}: {places:?}, not {described:?}");
+            assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{version}: {places:?}");
+            assert!(places.iter().all(|place| described.contains(place)), "{version}: {places:?}, not {described:?}");
         }
         // A later container of the variable contradicts its order of protection.
         for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
@@ -383,8 +385,8 @@ fn reports_offset_of_inconsistent_fields() {
             let (place, idx) = (container.offset as usize + 4, i64::from(container.idx.unwrap()));
             let mut damaged = file.clone();
             put(&mut damaged, place, 4, 9);
-            let wanted = (Severity::Remark, Field::Idx, place, Value::Number(idx), Value::Number(9));
-            assert_eq!(told(&damaged)[0], wanted, "{generation}, container {index}");
+            let wanted = (Severity::Note, Field::Idx, place, Value::Number(idx), Value::Number(9));
+            assert_eq!(told(&damaged)[0], wanted, "{version}, container {index}");
         }
     }
 }
@@ -415,9 +417,9 @@ fn block_without_containers_is_found_by_size() {
     let file = with_block(&[]);
     let checkpoint = Checkpoint::parse(&file).unwrap();
     assert_eq!((verify(&checkpoint).1, checkpoint.blocks().last().unwrap().containers.len()), (vec![], 0));
-    let findings = told(&with_block(b"nobody's"));
-    let facts: Vec<_> = findings.iter().map(|it| (it.field, it.expected, it.found)).collect();
-    assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{findings:?}");
+    let issues = told(&with_block(b"nobody's"));
+    let facts: Vec<_> = issues.iter().map(|it| (it.field, it.expected, it.found)).collect();
+    assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{issues:?}");
 }
 
 /// The data of a checkpoint can be a checkpoint itself: the size of the file decides which of the two headers counts.
@@ -427,10 +429,10 @@ fn parses_checkpoint_embedded_in_data() {
     let path = dir.path().join("file");
     for (inner, outer) in FormatVersion::ALL.into_iter().flat_map(|inner| FormatVersion::ALL.map(|outer| (inner, outer))) {
         let data = small(inner);
-        Writer::new().checkpoint(&path, &with_time(outer), &[Protected::new(5, &data)]).unwrap();
+        Writer::new().checkpoint(&path, &with_time(outer), &[ProtectedVariable::new(5, &data)]).unwrap();
         let file = fs::read(&path).unwrap();
         let checkpoint = Checkpoint::parse(&file).unwrap();
-        assert_eq!((checkpoint.generation(), verify(&checkpoint).1), (outer, vec![]), "{inner} in {outer}");
+        assert_eq!((checkpoint.version(), verify(&checkpoint).1), (outer, vec![]), "{inner} in {outer}");
         assert!(recover(&checkpoint, 1).unwrap()[&5] == data);
     }
 }
@@ -439,8 +441,8 @@ fn parses_checkpoint_embedded_in_data() {
 #[test]
 fn flipped_bits_never_recover_wrong_data() {
     let (mut bits, mut unnoticed, mut unreadable) = (0, 0, 0);
-    for generation in FormatVersion::ALL {
-        let file = small(generation);
+    for version in FormatVersion::ALL {
+        let file = small(version);
         let original = recover(&Checkpoint::parse(&file).unwrap(), 1).unwrap();
         for bit in 0..8 * file.len() {
             let mut damaged = file.clone();
@@ -450,9 +452,9 @@ fn flipped_bits_never_recover_wrong_data() {
                 unreadable += 1;
                 continue;
             };
-            let verdict = checkpoint.verify(1, &mut |_| {}).unwrap();
+            let report = checkpoint.verify(1, &mut |_| {}).unwrap();
             let recovered = recover(&checkpoint, 1);
-            assert_eq!(verdict.is_sound(), recovered.is_ok(), "bit {bit} of {generation}: {verdict:?} {recovered:?}");
+            assert_eq!(report.is_intact(), recovered.is_ok(), "bit {bit} of {version}: {report:?} {recovered:?}");
             let Ok(recovered) = recovered else { continue };
             unnoticed += 1;
             // From B on nothing covers the id: a variable can be another one, its data is not.
@@ -461,16 +463,16 @@ fn flipped_bits_never_recover_wrong_data() {
                 values.sort();
                 values
             };
-            assert_eq!(values(&recovered), values(&original), "bit {bit} of {generation}");
-            assert!(recovered == original || generation != FormatVersion::V1_1, "bit {bit} of {generation}");
+            assert_eq!(values(&recovered), values(&original), "bit {bit} of {version}");
+            assert!(recovered == original || version != FormatVersion::V1_1, "bit {bit} of {version}");
         }
         for size in 0..file.len() {
             if let Ok(checkpoint) = Checkpoint::parse(&file[..size]) {
                 // FTI leaves out a container at the end that is empty, in B.
-                if generation == FormatVersion::V1_2 && recover(&checkpoint, 1) == Ok(original.clone()) {
+                if version == FormatVersion::V1_2 && recover(&checkpoint, 1) == Ok(original.clone()) {
                     continue;
                 }
-                assert!(!verify(&checkpoint).0.is_sound() && recover(&checkpoint, 1).is_err(), "{size} bytes of {generation}");
+                assert!(!verify(&checkpoint).0.is_intact() && recover(&checkpoint, 1).is_err(), "{size} bytes of {version}");
             }
         }
     }
@@ -488,24 +490,24 @@ fn repair_fixes_header_from_data() {
         (result, fs::read(&path).unwrap())
     };
     // What FTI refuses, becomes the file that it accepts.
-    for generation in [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6] {
-        let (result, file) = repaired(&case_file(generation, "doc7_ckpt7.fti"));
-        assert_eq!(result, Ok(1), "{generation}");
-        assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, [], "{generation}");
-        if generation == FormatVersion::Post1_6 {
+    for version in [FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1, FormatVersion::Post1_6] {
+        let (result, file) = repaired(&case_file(version, "doc7_ckpt7.fti"));
+        assert_eq!(result, Ok(1), "{version}");
+        assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, [], "{version}");
+        if version == FormatVersion::Post1_6 {
             let begin = file.len() - 106;
-            let wanted = json(golden(generation).join("cases.json"));
+            let wanted = json(golden(version).join("cases.json"));
             let wanted = wanted.as_array().unwrap().iter().find(|case| case["file"] == "doc7_ckpt7.fti").unwrap();
             assert_eq!(std::str::from_utf8(&file[begin..begin + 32]).unwrap(), wanted["checks"]["checksum_reader_rule"]);
         }
     }
-    for generation in FormatVersion::ALL {
-        let file = small(generation);
+    for version in FormatVersion::ALL {
+        let file = small(version);
         let sound = Checkpoint::parse(&file).unwrap();
         assert_eq!(repaired(&file), (Ok(0), file.clone()), "nothing to do");
         // Each byte of the header. What the rest of the file implies is repaired.
         let begin = sound.header().offset as usize;
-        let size = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
+        let size = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
             sound.containers()[0].offset as usize - 12
         } else {
             file.len() - begin
@@ -516,32 +518,32 @@ fn repair_fixes_header_from_data() {
             damaged[begin + at] ^= 0x11;
             let (result, after) = repaired(&damaged);
             let nothing_to_do = damaged == after;
-            assert!(result.is_ok_and(|count| (count > 0) != nothing_to_do), "byte {at} of {generation}: {result:?}");
-            assert_eq!(verify(&Checkpoint::parse(&after).unwrap()).1, [], "byte {at} of {generation}");
-            assert!(at >= 49 || after == file, "byte {at} of {generation}");
+            assert!(result.is_ok_and(|count| (count > 0) != nothing_to_do), "byte {at} of {version}: {result:?}");
+            assert_eq!(verify(&Checkpoint::parse(&after).unwrap()).1, [], "byte {at} of {version}");
+            assert!(at >= 49 || after == file, "byte {at} of {version}");
             as_it_was += u32::from(after == file);
         }
-        let sizes = match generation {
+        let sizes = match version {
             FormatVersion::V1_1 | FormatVersion::V1_2 => 16,
             FormatVersion::V1_4_1 => 16,
             _ => 32,
         };
-        assert_eq!(as_it_was, 49 + sizes, "{generation}");
+        assert_eq!(as_it_was, 49 + sizes, "{version}");
         // A hash, which the checksum proves wrong.
         let mut damaged = file.clone();
-        let hash = sound.containers()[0].offset as usize
-            + if generation == FormatVersion::V1_4_1 { 34 } else { generation_hash(generation) };
+        let hash =
+            sound.containers()[0].offset as usize + if version == FormatVersion::V1_4_1 { 34 } else { generation_hash(version) };
         damaged[hash] ^= 1;
         let (result, after) = repaired(&damaged);
-        assert!(result.is_ok() && after == file, "{generation}: {result:?}");
+        assert!(result.is_ok() && after == file, "{version}: {result:?}");
         // Data is never touched.
         let mut damaged = file.clone();
         damaged[sound.containers()[0].fptr as usize] ^= 1;
         let (result, after) = repaired(&damaged);
-        assert!(matches!(result, Err(Error::Corrupt { field: Field::Data, .. })) && after == damaged, "{generation}: {result:?}");
+        assert!(matches!(result, Err(Error::Corrupt { field: Field::Data, .. })) && after == damaged, "{version}: {result:?}");
         // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
         let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
-        let sizes: &[usize] = match generation {
+        let sizes: &[usize] = match version {
             FormatVersion::V1_1 => &[end - 1, end, file.len() - 1],
             FormatVersion::V1_2 => &[end - 1],
             _ => &[],
@@ -549,13 +551,13 @@ fn repair_fixes_header_from_data() {
         for &size in sizes {
             let (result, after) = repaired(&file[..size]);
             let missing = |error| matches!(error, Error::Corrupt { field: Field::FileSize, offset, .. } if offset == size as u64);
-            assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {generation}");
+            assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {version}");
         }
         // Bytes behind the end.
         let mut longer = file.clone();
         longer.extend([0; 70]);
         let (result, after) = repaired(&longer);
-        if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) {
+        if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
             assert_eq!((result, after), (Ok(0), longer));
         } else {
             assert_eq!((result, after), (Ok(1), file));
@@ -563,8 +565,8 @@ fn repair_fixes_header_from_data() {
     }
 }
 
-fn generation_hash(generation: FormatVersion) -> usize {
-    match generation {
+fn generation_hash(version: FormatVersion) -> usize {
+    match version {
         FormatVersion::V1_1 => 48,
         FormatVersion::V1_2 | FormatVersion::V1_3 => 46,
         _ => 42,
@@ -573,8 +575,8 @@ fn generation_hash(generation: FormatVersion) -> usize {
 
 #[test]
 fn rejects_other_files() {
-    for generation in [FormatVersion::V1_1, FormatVersion::Post1_6] {
-        let file = fs::read(golden(generation).join("ranks3_L3_RSed0.fti")).unwrap();
+    for version in [FormatVersion::V1_1, FormatVersion::Post1_6] {
+        let file = fs::read(golden(version).join("ranks3_L3_RSed0.fti")).unwrap();
         let error = Checkpoint::parse(&file).unwrap_err();
         assert!(error.to_string().contains("level 3"), "{error}");
     }
@@ -592,9 +594,9 @@ fn fuzz_corpus_is_parsed() {
         seeds += 1;
         let file = fs::read(entry.unwrap().path()).unwrap();
         let Ok(checkpoint) = Checkpoint::parse(&file[1..]) else { continue };
-        let (verdict, findings) = verify(&checkpoint);
-        assert_eq!(verdict.is_sound(), recover(&checkpoint, 1).is_ok(), "{findings:?}");
-        sound += u32::from(verdict.is_sound());
+        let (report, issues) = verify(&checkpoint);
+        assert_eq!(report.is_intact(), recover(&checkpoint, 1).is_ok(), "{issues:?}");
+        sound += u32::from(report.is_intact());
     }
     assert!(seeds > 30 && sound > 0, "{seeds} {sound}");
 }
@@ -605,12 +607,12 @@ proptest! {
     /// Any corruption of a file with all features is reported, or the data is as it was.
     #[test]
     fn corruption_is_reported_or_harmless(
-        generation in 0usize..6,
+        version in 0usize..6,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let generation = FormatVersion::ALL[generation];
-        let mut file = small(generation);
+        let version = FormatVersion::ALL[version];
+        let mut file = small(version);
         let original = recover(&Checkpoint::parse(&file).unwrap(), 1).unwrap();
         for (at, value) in changes {
             let at = at.index(file.len());
@@ -620,9 +622,9 @@ proptest! {
             file.truncate(cut.index(file.len()));
         }
         let Ok(checkpoint) = Checkpoint::parse(&file) else { return Ok(()) };
-        let verdict = checkpoint.verify(1, &mut |finding| drop(finding.to_string())).unwrap();
+        let report = checkpoint.verify(1, &mut |issue| drop(issue.to_string())).unwrap();
         let recovered = recover(&checkpoint, 1);
-        prop_assert_eq!(verdict.is_sound(), recovered.is_ok());
+        prop_assert_eq!(report.is_intact(), recovered.is_ok());
         if let Ok(recovered) = recovered {
             // But for the ids, which nothing covers from B on.
             let mut data = [recovered, original].map(|all| all.into_values().collect::<Vec<_>>());

@@ -6,17 +6,19 @@ use std::fs;
 use crate::cases::*;
 use crate::common;
 use fdckpt::fti::Error;
-use fdckpt::fti::{Checkpoint, Difference, Field, FormatVersion, Protected, ProtectedMut, Rule, Writer, convert, diff};
+use fdckpt::fti::{
+    Checkpoint, ChecksumRule, Difference, Field, FormatVersion, ProtectedVariable, ProtectedVariableMut, Writer, convert, diff,
+};
 use md5::{Digest, Md5};
 use proptest::prelude::*;
 
 #[test]
 fn golden_files_match_their_descriptions() {
-    for &(generation, ref case, ref file) in cases() {
-        let name = format!("{generation} {}", case["file"]);
+    for &(version, ref case, ref file) in cases() {
+        let name = format!("{version} {}", case["file"]);
         assert!(Checkpoint::is_format(file), "{name}");
         let checkpoint = Checkpoint::parse(file).unwrap();
-        assert_eq!(checkpoint.generation(), generation, "{name}");
+        assert_eq!(checkpoint.version(), version, "{name}");
         let (fb, header) = (&case["fb"], checkpoint.header());
         assert_eq!(header.offset as i64, number(&fb["offset"]), "{name}");
         assert_eq!(std::str::from_utf8(&header.checksum[..32]).unwrap(), fb["checksum"], "{name}");
@@ -67,23 +69,27 @@ fn golden_files_match_their_descriptions() {
 #[test]
 fn golden_files_verify_and_recover() {
     let mut refused = 0;
-    for &(generation, ref case, ref file) in cases() {
-        let name = format!("{generation} {}", case["file"]);
+    for &(version, ref case, ref file) in cases() {
+        let name = format!("{version} {}", case["file"]);
         let checkpoint = Checkpoint::parse(file).unwrap();
-        let (verdict, findings) = verify(&checkpoint);
+        let (report, issues) = verify(&checkpoint);
         if case["file"].as_str().unwrap().starts_with("defect") {
-            assert!(!verdict.is_sound() && verdict.damage == findings.len() as u64, "{name}: {findings:?}");
+            assert!(!report.is_intact() && report.corrupt == issues.len() as u64, "{name}: {issues:?}");
             recover(&checkpoint, 1).expect_err("damaged");
             continue;
         }
-        assert!(verdict.is_sound(), "{name}: {findings:?}");
+        assert!(report.is_intact(), "{name}: {issues:?}");
         let checks = &case["checks"];
         let (reader, writer) = (&checks["checksum_matches_reader_rule"], &checks["checksum_matches_writer_rule"]);
-        let rule = if reader == true || checks["checksum_matches"] == true { Rule::Reader } else { Rule::Writer };
-        assert_eq!(verdict.rule, rule, "{name}");
+        let rule = if reader == true || checks["checksum_matches"] == true {
+            ChecksumRule::ReadByFti
+        } else {
+            ChecksumRule::WrittenByFti
+        };
+        assert_eq!(report.checksum_rule, rule, "{name}");
         // FTI itself refuses just those.
         let fti_refuses = reader == false && writer == true;
-        assert_eq!((verdict.refused, verdict.remarks), (fti_refuses.into(), 0), "{name}: {findings:?}");
+        assert_eq!((report.rejected, report.notes), (fti_refuses.into(), 0), "{name}: {issues:?}");
         assert!(
             case.get("fti").is_none_or(|outcome| (outcome == "recovered correctly") != fti_refuses),
             "{name}: {}",
@@ -118,21 +124,21 @@ fn golden_files_verify_and_recover() {
 #[test]
 fn writes_golden_files() {
     let (mut same, mut by_reader_rule) = (0, 0);
-    for &(generation, ref case, ref file) in cases() {
-        let name = format!("{generation} {}", case["file"]);
+    for &(version, ref case, ref file) in cases() {
+        let name = format!("{version} {}", case["file"]);
         if case["file"].as_str().unwrap().starts_with("rule") {
             continue;
         }
-        let Some(mut written) = replay(generation, case, 1) else { continue };
-        assert!(replay(generation, case, 2).unwrap() == written, "{name}: by two threads");
+        let Some(mut written) = replay(version, case, 1) else { continue };
+        assert!(replay(version, case, 2).unwrap() == written, "{name}: by two threads");
         let has_empty = containers(case).any(|container| container["hascontent"] == false);
         let checkpoint = Checkpoint::parse(&written).unwrap();
         assert_eq!(verify(&checkpoint).1, [], "{name}");
         let begin = checkpoint.header().offset as usize;
-        if has_empty && generation == FormatVersion::V1_2 {
+        if has_empty && version == FormatVersion::V1_2 {
             continue;
         }
-        if has_empty && generation != FormatVersion::V1_1 {
+        if has_empty && version != FormatVersion::V1_1 {
             let wanted = case["checks"]["checksum_reader_rule"].as_str().unwrap();
             assert_eq!(std::str::from_utf8(&written[begin..begin + 32]).unwrap(), wanted, "{name}");
             written[begin..begin + 49].copy_from_slice(&file[begin..begin + 49]);
@@ -164,14 +170,15 @@ fn documented_example_at_full_size() {
                 None => sizes.push((id, size)),
             }
         }
-        let protected: Vec<Protected> = sizes.iter().map(|&(id, size)| Protected::new(id, &memory[..size])).collect();
+        let protected: Vec<ProtectedVariable> =
+            sizes.iter().map(|&(id, size)| ProtectedVariable::new(id, &memory[..size])).collect();
         let mut options = with_time(FormatVersion::V1_1);
         options.threads = 2;
         writer.checkpoint(&path, &options, &protected).unwrap();
         // SAFETY: no other process or thread changes the file.
         let map = unsafe { memmap2::Mmap::map(&fs::File::open(&path).unwrap()).unwrap() };
         let parsed = Checkpoint::parse(&map).unwrap();
-        assert_eq!(parsed.flaws(), []);
+        assert_eq!(parsed.issues(), []);
         let blocks = checkpoint["blocks"].as_array().unwrap();
         assert_eq!(parsed.blocks().len(), blocks.len());
         for (block, described) in parsed.blocks().iter().zip(blocks) {
@@ -214,7 +221,7 @@ fn converts_between_all_format_versions() {
                 convert(&checkpoint, &path, &options).unwrap();
                 let converted = fs::read(&path).unwrap();
                 let converted = Checkpoint::parse(&converted).unwrap();
-                assert_eq!(converted.generation(), to);
+                assert_eq!(converted.version(), to);
                 assert_eq!(verify(&converted).1, [], "{from} to {to}");
                 assert_eq!(recover(&converted, 1), recover(&checkpoint, 1), "{from} to {to}");
                 assert_eq!(diff(&checkpoint, &converted, &mut |it| panic!("{it:?}")), 0);
@@ -247,11 +254,11 @@ fn converts_between_all_format_versions() {
 
 #[test]
 fn diff_reports_variables() {
-    let make = |variables: &[(i32, &[u8])], generation| {
+    let make = |variables: &[(i32, &[u8])], version| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let protected: Vec<Protected> = variables.iter().map(|(id, data)| Protected::new(*id, data)).collect();
-        Writer::new().checkpoint(&path, &with_time(generation), &protected).unwrap();
+        let protected: Vec<ProtectedVariable> = variables.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
+        Writer::new().checkpoint(&path, &with_time(version), &protected).unwrap();
         fs::read(&path).unwrap()
     };
     let one = make(&[(1, b"same"), (2, b"abcdef"), (3, b"longer"), (4, b"gone")], FormatVersion::V1_2);
@@ -274,13 +281,19 @@ fn recovers_protected_variables_only() {
     let checkpoint = Checkpoint::parse(&file).unwrap();
     let mut memory = [[9; 7].to_vec(), vec![9; 25], vec![9; 5], vec![9; 6]];
     let [one, two, three, four] = &mut memory;
-    let recover = |variables: &mut [ProtectedMut]| checkpoint.recover(variables, 1);
-    assert_eq!(recover(&mut [ProtectedMut::new(1, one), ProtectedMut::new(2, two)]), Err(Error::VariableNotProtected { id: 3 }));
-    let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(1, one), ProtectedMut::new(3, four)];
+    let recover = |variables: &mut [ProtectedVariableMut]| checkpoint.recover(variables, 1);
+    assert_eq!(
+        recover(&mut [ProtectedVariableMut::new(1, one), ProtectedVariableMut::new(2, two)]),
+        Err(Error::VariableNotProtected { id: 3 })
+    );
+    let mut all = [ProtectedVariableMut::new(2, two), ProtectedVariableMut::new(1, one), ProtectedVariableMut::new(3, four)];
     assert_eq!(recover(&mut all), Err(Error::VariableSizeMismatch { id: 3, stored: 5, protected: 6 }));
-    let mut all = [ProtectedMut::new(2, two), ProtectedMut::new(4, one), ProtectedMut::new(3, three)];
+    let mut all = [ProtectedVariableMut::new(2, two), ProtectedVariableMut::new(4, one), ProtectedVariableMut::new(3, three)];
     assert_eq!(recover(&mut all), Err(Error::VariableNotFound { id: 4 }));
-    assert!(matches!(recover(&mut [ProtectedMut::new(3, three), ProtectedMut::new(3, four)]), Err(Error::InvalidArgument(_))));
+    assert!(matches!(
+        recover(&mut [ProtectedVariableMut::new(3, three), ProtectedVariableMut::new(3, four)]),
+        Err(Error::InvalidArgument(_))
+    ));
     assert!(memory.iter().flatten().all(|&byte| byte == 9), "nothing was changed");
 }
 
@@ -293,7 +306,7 @@ fn rejects_sizes_that_overflow_fields() {
     let map = unsafe { memmap2::Mmap::map(file.as_file()).unwrap() };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
-    let protected = [Protected::new(1, &map)];
+    let protected = [ProtectedVariable::new(1, &map)];
     let result = Writer::new().checkpoint(&path, &with_time(FormatVersion::V1_4_1), &protected);
     assert!(matches!(result, Err(Error::OffsetOverflow { .. })), "{result:?}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -315,7 +328,7 @@ fn md5_matches_reference() {
     }
 }
 
-/// What a program does between two checkpoints: sizes of its variables (`None`: not protected), in which generation it
+/// What a program does between two checkpoints: sizes of its variables (`None`: not protected), in which version it
 /// saves, and whether it is restarted.
 type Step = (Vec<Option<usize>>, usize, bool);
 
@@ -336,14 +349,14 @@ proptest! {
         let mut writer = Writer::new();
         // Sizes of the containers of each variable, as they must be.
         let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-        for (number, (sizes, generation, restarts)) in steps.iter().enumerate() {
-            let generation = FormatVersion::ALL[*generation];
+        for (number, (sizes, version, restarts)) in steps.iter().enumerate() {
+            let version = FormatVersion::ALL[*version];
             let data: Vec<(i32, Vec<u8>)> = (0..)
                 .zip(sizes)
                 .filter_map(|(id, size)| size.map(|size| (7 * id - 3, pattern(id, number as i64, 0, size))))
                 .collect();
-            let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
-            let mut options = with_time(generation);
+            let protected: Vec<ProtectedVariable> = data.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
+            let mut options = with_time(version);
             options.threads = threads;
             writer.checkpoint(&path, &options, &protected).unwrap();
 
@@ -360,7 +373,7 @@ proptest! {
             let file = fs::read(&path).unwrap();
             let checkpoint = Checkpoint::parse(&file).unwrap();
             // Without containers, C and D0 are the same.
-            prop_assert!(checkpoint.generation() == generation || checkpoint.containers().is_empty());
+            prop_assert!(checkpoint.version() == version || checkpoint.containers().is_empty());
             prop_assert_eq!(verify(&checkpoint).1, []);
             let recovered = recover(&checkpoint, threads).unwrap();
             prop_assert_eq!(&recovered, &data.into_iter().collect::<BTreeMap<_, _>>());

@@ -13,8 +13,8 @@ use crate::cases::*;
 use crate::common;
 use fdckpt::fti::Error;
 use fdckpt::fti::{
-    BlockHash, Checkpoint, Decision, FormatVersion, Options, Pending, Protected, UpdateMode, UpdateOptions, Updated, Writer,
-    finish_update, pending, settle,
+    BlockHash, Checkpoint, FormatVersion, PendingUpdate, ProtectedVariable, Resolution, UpdateMode, UpdateOptions, UpdateStats,
+    WriteOptions, Writer, complete_update, pending_update, resolve,
 };
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn with(block_size: usize, hash: BlockHash, mode: UpdateMode) -> UpdateOptions {
     update
 }
 
-const MODES: [UpdateMode; 2] = [UpdateMode::Safe, UpdateMode::InPlace];
+const MODES: [UpdateMode; 2] = [UpdateMode::Journaled, UpdateMode::InPlace];
 const HASHES: [BlockHash; 2] = [BlockHash::Md5, BlockHash::Crc32];
 
 /// A program's variables, by their ids: all of the memory that they have had, and how much of it is protected.
@@ -48,8 +48,8 @@ impl Program {
         there.1 = size;
     }
 
-    fn protected(&self) -> Vec<Protected<'_>> {
-        self.order.iter().map(|id| Protected::new(*id, &self.memory[id].0[..self.memory[id].1])).collect()
+    fn protected(&self) -> Vec<ProtectedVariable<'_>> {
+        self.order.iter().map(|id| ProtectedVariable::new(*id, &self.memory[id].0[..self.memory[id].1])).collect()
     }
 
     /// Does one of a case's calls that is no checkpoint.
@@ -71,9 +71,9 @@ impl Program {
 }
 
 /// Without what only tests set: hasCkpt is to come of itself.
-fn plain_options(generation: FormatVersion, case: &serde_json::Value) -> Options {
-    let mut options = options(generation, case);
-    options.leftovers.containers.clear();
+fn plain_options(version: FormatVersion, case: &serde_json::Value) -> WriteOptions {
+    let mut options = options(version, case);
+    options.raw_padding.containers.clear();
     options
 }
 
@@ -81,14 +81,14 @@ fn plain_options(generation: FormatVersion, case: &serde_json::Value) -> Options
 #[test]
 fn updates_reproduce_golden_files() {
     let mut same = 0;
-    for generation in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
+    for version in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
         {
             let dir = quick_folder();
             let path = dir.path().join("dCPFile-Rank0.fti");
             let cases: Vec<_> = cases()
                 .iter()
-                .filter(|(of, case, _)| *of == generation && case["file"].as_str().unwrap().starts_with("dcp_"))
+                .filter(|(of, case, _)| *of == version && case["file"].as_str().unwrap().starts_with("dcp_"))
                 .collect();
             assert_eq!(cases.len(), 6);
             let last =
@@ -102,12 +102,12 @@ fn updates_reproduce_golden_files() {
                 }
                 let (_, case, golden) =
                     cases.iter().find(|(_, case, _)| case["calls"].as_array().unwrap().len() == done + 1).unwrap();
-                let mut options = plain_options(generation, case);
+                let mut options = plain_options(version, case);
                 options.threads = threads;
                 let updated = writer.update(&path, &options, &with(1024, hash, *mode), &program.protected()).unwrap();
-                told.push((updated.full, updated.blocks, updated.changed, updated.bytes));
+                told.push((updated.is_full, updated.blocks, updated.changed_blocks, updated.changed_bytes));
 
-                let name = format!("{generation} {} {mode:?} {hash:?}", case["file"]);
+                let name = format!("{version} {} {mode:?} {hash:?}", case["file"]);
                 let mut file = fs::read(&path).unwrap();
                 assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, [], "{name}");
                 if containers(case).any(|container| container["hascontent"] == false) {
@@ -130,7 +130,7 @@ fn updates_reproduce_golden_files() {
                 (false, 9, 0, 0),
                 (false, 10, 1, 1000),
             ];
-            assert_eq!(told, wanted, "{generation} {mode:?} {hash:?}");
+            assert_eq!(told, wanted, "{version} {mode:?} {hash:?}");
         }
     }
     assert_eq!(same, 6 * 2 * 8);
@@ -176,8 +176,8 @@ fn full_and_differential_checkpoints_mix() {
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpmix_b.fti").unwrap().clone();
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
-    let (options, update) = (with_time(FormatVersion::Post1_6), with(1024, BlockHash::Md5, UpdateMode::Safe));
-    assert!(writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(1024, BlockHash::Md5, UpdateMode::Journaled));
+    assert!(writer.update(&path, &options, &update, &program.protected()).unwrap().is_full);
     writer.checkpoint(&ordinary, &plain_options(FormatVersion::Post1_6, &case), &program.protected()).unwrap();
     let mut file = fs::read(&ordinary).unwrap();
     let checkpoint = Checkpoint::parse(&file).unwrap();
@@ -191,15 +191,15 @@ fn full_and_differential_checkpoints_mix() {
 
     // A differential one to a file that an ordinary one has made, or anybody else, writes all; then it is known again.
     let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
-    assert_eq!((updated.full, updated.changed), (true, 3));
+    assert_eq!((updated.is_full, updated.changed_blocks), (true, 3));
     program.memory.get_mut(&1).unwrap().0[0] ^= 1;
     let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
-    assert_eq!((updated.full, updated.changed), (false, 1));
+    assert_eq!((updated.is_full, updated.changed_blocks), (false, 1));
     // An ordinary one to another file is no obstacle.
     writer.checkpoint(dir.path().join("Ckpt3-Rank0.fti"), &options, &program.protected()).unwrap();
     program.memory.get_mut(&1).unwrap().0[1500] ^= 1;
     let updated = writer.update(&ordinary, &options, &update, &program.protected()).unwrap();
-    assert_eq!((updated.full, updated.changed), (false, 1));
+    assert_eq!((updated.is_full, updated.changed_blocks), (false, 1));
     assert_eq!(recover(&Checkpoint::parse(&fs::read(&ordinary).unwrap()).unwrap(), 1).unwrap()[&1], program.memory[&1].0[..3000]);
 }
 
@@ -208,7 +208,7 @@ fn restarted(path: &Path, program: &Program, update: &UpdateOptions) -> Writer {
     let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = 1;
     let updated = Writer::new().update(path, &options, update, &program.protected()).unwrap();
-    assert!(updated.full && updated.kept_hashes == update.keep_hashes, "{updated:?}");
+    assert!(updated.is_full && updated.hashes_saved == update.save_hashes, "{updated:?}");
     resumed(path)
 }
 
@@ -229,7 +229,7 @@ fn kept_hashes_are_used_after_restart() {
         let dir = quick_folder();
         let (path, side) = (dir.path().join("dCPFile-Rank0.fti"), dir.path().join("dCPFile-Rank0.fti.hashes"));
         let mut program = twenty_blocks();
-        let mut update = with(512, hash, UpdateMode::Safe);
+        let mut update = with(512, hash, UpdateMode::Journaled);
         let next = |writer: &mut Writer, update: &UpdateOptions, program: &Program| {
             let updated = writer.update(&path, &with_time(FormatVersion::Post1_6), update, &program.protected()).unwrap();
             let file = fs::read(&path).unwrap();
@@ -237,7 +237,7 @@ fn kept_hashes_are_used_after_restart() {
             assert_eq!(verify(&checkpoint).1, []);
             let wanted = program.protected().iter().map(|it| (it.id, it.data.to_vec())).collect();
             assert_eq!(recover(&checkpoint, 1).unwrap(), wanted);
-            (updated.full, updated.changed)
+            (updated.is_full, updated.changed_blocks)
         };
 
         // Without them, all is written.
@@ -246,7 +246,7 @@ fn kept_hashes_are_used_after_restart() {
         assert_eq!(next(&mut writer, &update, &program), (true, 21));
         assert_eq!(next(&mut writer, &update, &program), (false, 0));
         // With them, what has changed.
-        update.keep_hashes = true;
+        update.save_hashes = true;
         let mut writer = restarted(&path, &program, &update);
         program.memory.get_mut(&1).unwrap().0[5000] ^= 1;
         assert_eq!(next(&mut writer, &update, &program), (false, 1));
@@ -305,12 +305,12 @@ fn reports_why_a_file_cannot_be_updated() {
     let mut writer = Writer::new();
     let mut update = UpdateOptions::default();
     assert_eq!(
-        (update.block_size, update.hash, update.mode, update.keep_hashes),
-        (16_384, BlockHash::Md5, UpdateMode::Safe, false)
+        (update.block_size, update.hash, update.mode, update.save_hashes),
+        (16_384, BlockHash::Md5, UpdateMode::Journaled, false)
     );
-    for generation in [FormatVersion::V1_1, FormatVersion::V1_2] {
-        let result = writer.update(&path, &with_time(generation), &update, &program.protected());
-        assert!(matches!(result, Err(Error::InvalidArgument(why)) if why.contains("need generation C, D or E")), "{result:?}");
+    for version in [FormatVersion::V1_1, FormatVersion::V1_2] {
+        let result = writer.update(&path, &with_time(version), &update, &program.protected());
+        assert!(matches!(result, Err(Error::InvalidArgument(why)) if why.contains("need FTI 1.3 or later")), "{result:?}");
     }
     let options = with_time(FormatVersion::Post1_6);
     for size in [0, 1, 511, 65_536, usize::MAX] {
@@ -320,7 +320,7 @@ fn reports_why_a_file_cannot_be_updated() {
     }
     update = with(65_535, BlockHash::Crc32, UpdateMode::InPlace);
     assert!(matches!(writer.prepare(&path, &options, &update, &program.protected()), Err(Error::InvalidArgument(_))));
-    let twice = [Protected::new(1, b"a"), Protected::new(1, b"b")];
+    let twice = [ProtectedVariable::new(1, b"a"), ProtectedVariable::new(1, b"b")];
     assert!(matches!(writer.update(&path, &options, &update, &twice), Err(Error::InvalidArgument(_))));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     std::os::unix::fs::symlink("elsewhere", &path).unwrap();
@@ -330,17 +330,17 @@ fn reports_why_a_file_cannot_be_updated() {
     let result = writer.update(dir.path().join("not there/file"), &options, &update, &program.protected());
     assert!(matches!(result, Err(Error::Io(_))), "{result:?}");
     assert_eq!(writer.update(&path, &options, &update, &[]).unwrap().blocks, 0);
-    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
+    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().is_full);
     let other = fs::File::open(&path).unwrap();
     // SAFETY: takes no memory.
     assert_eq!(unsafe { libc::flock(other.as_raw_fd(), libc::LOCK_EX) }, 0);
     assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::FileBusy));
     drop(other);
-    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().full);
-    assert_eq!(finish_update(&path), Ok(false));
-    assert_eq!(pending(&path), Ok(None));
-    assert_eq!(settle(&path, Decision::Commit), Ok(false));
-    assert_eq!(settle(&path, Decision::Abandon), Ok(false));
+    assert!(!writer.update(&path, &options, &update, &program.protected()).unwrap().is_full);
+    assert_eq!(complete_update(&path), Ok(false));
+    assert_eq!(pending_update(&path), Ok(None));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(false));
+    assert_eq!(resolve(&path, Resolution::Rollback), Ok(false));
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn prepared_update_waits_for_decision() {
     let dir = quick_folder();
     let path = dir.path().join("dCPFile-Rank0.fti");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
-    let update = with(512, BlockHash::Md5, UpdateMode::Safe);
+    let update = with(512, BlockHash::Md5, UpdateMode::Journaled);
     let mut options = with_time(FormatVersion::V1_4_1);
     let content = |path: &Path| recover(&Checkpoint::parse(&fs::read(path).unwrap()).unwrap(), 1).unwrap();
     let of = |program: &Program| program.protected().iter().map(|it| (it.id, it.data.to_vec())).collect::<BTreeMap<_, _>>();
@@ -357,38 +357,38 @@ fn prepared_update_waits_for_decision() {
     options.ckpt_id = 1;
     writer.prepare(&path, &options, &update, &program.protected()).unwrap();
     assert!(!path.exists());
-    assert_eq!(pending(&path), Ok(Some(pending_of(1))));
-    assert_eq!(finish_update(&path), Err(Error::TransactionInDoubt));
-    assert_eq!(settle(&path, Decision::Abandon), Ok(true));
-    assert!(!path.exists() && pending(&path) == Ok(None));
+    assert_eq!(pending_update(&path), Ok(Some(pending_of(1))));
+    assert_eq!(complete_update(&path), Err(Error::TransactionInDoubt));
+    assert_eq!(resolve(&path, Resolution::Rollback), Ok(true));
+    assert!(!path.exists() && pending_update(&path) == Ok(None));
     writer.prepare(&path, &options, &update, &program.protected()).unwrap();
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
 
     // What the memory becomes meanwhile does not matter.
     let first = fs::read(&path).unwrap();
     program.memory.get_mut(&1).unwrap().0[600] ^= 1;
     options.ckpt_id = 2;
-    assert_eq!(writer.prepare(&path, &options, &update, &program.protected()).unwrap().changed, 1);
+    assert_eq!(writer.prepare(&path, &options, &update, &program.protected()).unwrap().changed_blocks, 1);
     let second = of(&program);
     assert_eq!(fs::read(&path).unwrap(), first);
     program.memory.get_mut(&1).unwrap().0[600] ^= 3;
     assert_eq!(writer.update(&path, &options, &update, &program.protected()), Err(Error::TransactionInDoubt));
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     assert_eq!(content(&path), second);
     // The writer knows which of its states the file has.
     options.ckpt_id = 3;
     let third = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
-    assert_eq!((third.full, third.changed), (false, 1));
-    assert_eq!(settle(&path, Decision::Abandon), Ok(true));
+    assert_eq!((third.is_full, third.changed_blocks), (false, 1));
+    assert_eq!(resolve(&path, Resolution::Rollback), Ok(true));
     assert_eq!(content(&path), second);
     program.protect(2, 700);
     let fourth = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
-    assert_eq!((fourth.full, fourth.changed), (false, 2));
+    assert_eq!((fourth.is_full, fourth.changed_blocks), (false, 2));
     // Another process decides.
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
-    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 0);
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed_blocks, 0);
 
     // One that was committed in part is not to be abandoned.
     let old = fs::read(&path).unwrap();
@@ -398,66 +398,66 @@ fn prepared_update_waits_for_decision() {
     let mut torn = old.clone();
     torn[..100].fill(7);
     fs::write(&path, &torn).unwrap();
-    assert_eq!(settle(&path, Decision::Abandon), Err(Error::CorruptTarget));
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Rollback), Err(Error::CorruptTarget));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     assert_eq!(content(&path), of(&program));
     // Nor one of a file that was corrupt before, until that is removed.
     fs::write(&path, &torn).unwrap();
     resumed(&path).prepare(&path, &options, &update, &program.protected()).unwrap();
-    let said = settle(&path, Decision::Abandon).unwrap_err();
+    let said = resolve(&path, Resolution::Rollback).unwrap_err();
     assert!(said == Error::CorruptTarget && said.to_string().contains("remove"), "{said}");
     fs::remove_file(&path).unwrap();
-    assert_eq!((pending(&path), settle(&path, Decision::Abandon)), (Ok(None), Ok(false)));
+    assert_eq!((pending_update(&path), resolve(&path, Resolution::Rollback)), (Ok(None), Ok(false)));
     fs::write(&path, &torn).unwrap();
     // Nor is a journal applied to a file that another writer has replaced since.
     fs::write(journal_of(&path), &journal).unwrap();
     let mut other = Vec::new();
     for time in [1, 2] {
         options.timestamp = Some(time);
-        Writer::new().checkpoint(&path, &options, &[Protected::new(1, &[time as u8; 11_000])]).unwrap();
+        Writer::new().checkpoint(&path, &options, &[ProtectedVariable::new(1, &[time as u8; 11_000])]).unwrap();
         other = fs::read(&path).unwrap();
-        assert_eq!(pending(&path), Ok(None));
-        assert_eq!(settle(&path, Decision::Commit), Ok(false));
+        assert_eq!(pending_update(&path), Ok(None));
+        assert_eq!(resolve(&path, Resolution::Commit), Ok(false));
     }
     assert_eq!(fs::read(&path).unwrap(), other);
     // Not even where it has the same size.
     fs::write(&path, &old).unwrap();
-    assert_eq!(pending(&path), Ok(Some(pending_of(options.ckpt_id))));
+    assert_eq!(pending_update(&path), Ok(Some(pending_of(options.ckpt_id))));
     program.memory.get_mut(&1).unwrap().0.fill(9);
     resumed(&path).checkpoint(&path, &options, &program.protected()).unwrap();
     let other = fs::read(&path).unwrap();
-    assert_eq!((other.len(), pending(&path)), (old.len(), Ok(None)));
-    assert_eq!(settle(&path, Decision::Commit), Ok(false));
+    assert_eq!((other.len(), pending_update(&path)), (old.len(), Ok(None)));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(false));
     assert_eq!(fs::read(&path).unwrap(), other);
 }
 
-/// From generation C on all data lies in front, so that only what describes it changes with the generation; the file
+/// From version C on all data lies in front, so that only what describes it changes with the version; the file
 /// can get shorter.
 #[test]
 fn update_can_change_format_version() {
-    for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Safe, false), (UpdateMode::Safe, true)] {
+    for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Journaled, false), (UpdateMode::Journaled, true)] {
         let dir = quick_folder();
         let path = dir.path().join("file");
         let (mut program, mut writer) = (twenty_blocks(), Writer::new());
         let update = with(512, BlockHash::Md5, mode);
-        for (number, generation) in
+        for (number, version) in
             [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3, FormatVersion::V1_4_0, FormatVersion::V1_4_1]
                 .into_iter()
                 .enumerate()
         {
             program.memory.get_mut(&1).unwrap().0[number * 600] ^= 1;
-            let options = with_time(generation);
+            let options = with_time(version);
             let updated = if prepares {
                 let updated = writer.prepare(&path, &options, &update, &program.protected()).unwrap();
-                assert_eq!(settle(&path, Decision::Commit), Ok(true));
+                assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
                 updated
             } else {
                 writer.update(&path, &options, &update, &program.protected()).unwrap()
             };
-            assert!(number == 0 || (updated.full, updated.changed) == (false, 1), "{updated:?}");
+            assert!(number == 0 || (updated.is_full, updated.changed_blocks) == (false, 1), "{updated:?}");
             let file = fs::read(&path).unwrap();
             let checkpoint = Checkpoint::parse(&file).unwrap();
-            assert_eq!((checkpoint.generation(), verify(&checkpoint).1), (generation, vec![]));
+            assert_eq!((checkpoint.version(), verify(&checkpoint).1), (version, vec![]));
             assert_eq!(recover(&checkpoint, 1).unwrap()[&1], program.memory[&1].0);
         }
     }
@@ -471,10 +471,10 @@ fn moved_data_is_written() {
         let path = dir.path().join("file");
         let (mut writer, update) = (Writer::new(), with(512, BlockHash::Md5, mode));
         let (one, two, three) = ([1; 1024], [2; 2048], [3; 512]);
-        let first = [Protected::new(1, &one), Protected::new(2, &two)];
+        let first = [ProtectedVariable::new(1, &one), ProtectedVariable::new(2, &two)];
         writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &first).unwrap();
-        let second = [Protected::new(3, &three), Protected::new(2, &two)];
-        assert!(writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &second).unwrap().full);
+        let second = [ProtectedVariable::new(3, &three), ProtectedVariable::new(2, &two)];
+        assert!(writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &second).unwrap().is_full);
         let file = fs::read(&path).unwrap();
         let checkpoint = Checkpoint::parse(&file).unwrap();
         assert_eq!(verify(&checkpoint).1, []);
@@ -482,14 +482,14 @@ fn moved_data_is_written() {
     }
 }
 
-fn pending_of(ckpt_id: i32) -> Pending {
+fn pending_of(ckpt_id: i32) -> PendingUpdate {
     let dir = quick_folder();
     let path = dir.path().join("file");
     let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = ckpt_id;
     Writer::new().prepare(&path, &options, &UpdateOptions::default(), &[]).unwrap();
-    let pending = pending(&path).unwrap().unwrap();
-    assert!(pending.ckpt_id == ckpt_id && pending.prepared);
+    let pending = pending_update(&path).unwrap().unwrap();
+    assert!(pending.ckpt_id == ckpt_id && pending.is_prepared);
     pending
 }
 
@@ -507,7 +507,7 @@ fn corrupt_journal_is_ignored() {
         let path = dir.path().join("file");
         let (mut program, mut writer) = (Program::default(), Writer::new());
         program.protect(1, 3000);
-        let update = with(512, hash, UpdateMode::Safe);
+        let update = with(512, hash, UpdateMode::Journaled);
         writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
         let old = fs::read(&path).unwrap();
         program.memory.get_mut(&1).unwrap().0[700] ^= 1;
@@ -515,7 +515,7 @@ fn corrupt_journal_is_ignored() {
         let journal = fs::read(journal_of(&path)).unwrap();
         let try_it = |bytes: &[u8]| {
             fs::write(journal_of(&path), bytes).unwrap();
-            settle(&path, Decision::Commit)
+            resolve(&path, Resolution::Commit)
         };
         for bit in 0..8 * journal.len() {
             let mut damaged = journal.clone();
@@ -541,7 +541,7 @@ fn invalid_journal_is_ignored() {
     let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
-    let update = with(512, BlockHash::Crc32, UpdateMode::Safe);
+    let update = with(512, BlockHash::Crc32, UpdateMode::Journaled);
     writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
     let old = fs::read(&path).unwrap();
     program.memory.get_mut(&1).unwrap().0[700] ^= 1;
@@ -553,7 +553,7 @@ fn invalid_journal_is_ignored() {
         let sum = fast_md5::digest(&[&journal[..96], &journal[112..described]].concat());
         journal[96..112].copy_from_slice(&sum);
         fs::write(journal_of(&path), journal).unwrap();
-        (pending(&path).map(|pending| pending.is_some()), settle(&path, Decision::Commit))
+        (pending_update(&path).map(|pending| pending.is_some()), resolve(&path, Resolution::Commit))
     };
     // With other bytes at some place.
     let with = |at: usize, bytes: &[u8]| {
@@ -599,20 +599,21 @@ fn invalid_journal_is_ignored() {
 fn journal_of_another_file_is_ignored() {
     let dir = quick_folder();
     let path = dir.path().join("file");
-    let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
-    let of = |writer: &mut Writer, size: usize| writer.prepare(&path, &options, &update, &[Protected::new(1, &vec![7; size])]);
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Journaled));
+    let of =
+        |writer: &mut Writer, size: usize| writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &vec![7; size])]);
     let mut writer = Writer::new();
     of(&mut writer, 3000).unwrap();
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     let before = fs::read(&path).unwrap();
     of(&mut writer, 5000).unwrap();
     let journal = fs::read(journal_of(&path)).unwrap();
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
     let after = fs::read(&path).unwrap();
     assert!(after.len() > before.len() + 2000);
 
     fs::write(journal_of(&path), &journal).unwrap();
-    assert_eq!(settle(&path, Decision::Abandon), Err(Error::PartiallyApplied));
+    assert_eq!(resolve(&path, Resolution::Rollback), Err(Error::PartiallyApplied));
     for (size, is_for) in [
         (1, false),
         (before.len() - 1, false),
@@ -624,7 +625,11 @@ fn journal_of_another_file_is_ignored() {
     ] {
         fs::write(journal_of(&path), &journal).unwrap();
         fs::write(&path, vec![1; size]).unwrap();
-        assert_eq!((pending(&path).map(|it| it.is_some()), settle(&path, Decision::Commit)), (Ok(is_for), Ok(is_for)), "{size}");
+        assert_eq!(
+            (pending_update(&path).map(|it| it.is_some()), resolve(&path, Resolution::Commit)),
+            (Ok(is_for), Ok(is_for)),
+            "{size}"
+        );
     }
 }
 
@@ -636,15 +641,15 @@ fn open_errors_are_reported() {
     let program = twenty_blocks();
     Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
     let beyond = path.join("file");
-    assert!(matches!(pending(&beyond), Err(Error::Io(_))) && matches!(finish_update(&beyond), Err(Error::Io(_))));
+    assert!(matches!(pending_update(&beyond), Err(Error::Io(_))) && matches!(complete_update(&beyond), Err(Error::Io(_))));
     let nowhere = dir.path().join("folder/file");
     assert_eq!(
-        (pending(&nowhere), finish_update(&nowhere), settle(&nowhere, Decision::Commit)),
+        (pending_update(&nowhere), complete_update(&nowhere), resolve(&nowhere, Resolution::Commit)),
         (Ok(None), Ok(false), Ok(false))
     );
     let journal = journal_of(&path);
     std::os::unix::fs::symlink(&journal, &journal).unwrap();
-    assert!(matches!(pending(&path), Err(Error::Io(_))) && matches!(finish_update(&path), Err(Error::Io(_))));
+    assert!(matches!(pending_update(&path), Err(Error::Io(_))) && matches!(complete_update(&path), Err(Error::Io(_))));
 }
 
 /// If more than half of the data is dirty, the file is replaced; at half of it, it is updated in place.
@@ -654,11 +659,11 @@ fn mostly_changed_file_is_written_once() {
     let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 8 * 512);
-    let update = with(512, BlockHash::Md5, UpdateMode::Safe);
+    let update = with(512, BlockHash::Md5, UpdateMode::Journaled);
     let mut inode_after = |blocks: usize| {
         (0..blocks).for_each(|block| program.memory.get_mut(&1).unwrap().0[block * 512] ^= 1);
         let updated = writer.update(&path, &with_time(FormatVersion::Post1_6), &update, &program.protected()).unwrap();
-        assert_eq!(updated.changed, if updated.full { 8 } else { blocks as u64 });
+        assert_eq!(updated.changed_blocks, if updated.is_full { 8 } else { blocks as u64 });
         fs::metadata(&path).unwrap().ino()
     };
     let first = inode_after(0);
@@ -675,7 +680,7 @@ fn full_checkpoint_continues_after_updates() {
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
     let mut writer = Writer::new();
     for size in [3 << 20, 5 << 20] {
-        let protected = [Protected::new(1, &data[..size])];
+        let protected = [ProtectedVariable::new(1, &data[..size])];
         writer.update(&path, &options, &update, &protected).unwrap();
         writer.checkpoint(&ordinary, &options, &protected).unwrap();
         for path in [&path, &ordinary] {
@@ -694,10 +699,10 @@ fn full_checkpoint_continues_after_updates() {
 /// is settled.
 #[test]
 fn concurrent_updates_are_isolated() {
-    for (is_there, decision) in [(false, Decision::Abandon), (true, Decision::Commit)] {
+    for (is_there, decision) in [(false, Resolution::Rollback), (true, Resolution::Commit)] {
         let dir = quick_folder();
         let path = &dir.path().join("file");
-        let update = &with(512, BlockHash::Md5, UpdateMode::Safe);
+        let update = &with(512, BlockHash::Md5, UpdateMode::Journaled);
         if is_there {
             Writer::new().update(path, &with_time(FormatVersion::Post1_6), update, &[]).unwrap();
         }
@@ -707,13 +712,13 @@ fn concurrent_updates_are_isolated() {
             while count < 2 || Instant::now() < end {
                 options.ckpt_id = 2 * count + me;
                 let data = vec![options.ckpt_id as u8; 20_000 + count as usize % 3 * 500];
-                match Writer::new().prepare(path, &options, update, &[Protected::new(1, &data)]) {
+                match Writer::new().prepare(path, &options, update, &[ProtectedVariable::new(1, &data)]) {
                     Err(Error::FileBusy | Error::TransactionInDoubt) => continue,
                     prepared => prepared.unwrap(),
                 };
-                let told = in_peace(|| pending(path)).unwrap().map(|it| (it.prepared, it.ckpt_id));
+                let told = in_peace(|| pending_update(path)).unwrap().map(|it| (it.is_prepared, it.ckpt_id));
                 assert_eq!(told, Some((true, options.ckpt_id)));
-                assert_eq!(in_peace(|| settle(path, decision)), Ok(true));
+                assert_eq!(in_peace(|| resolve(path, decision)), Ok(true));
                 count += 1;
             }
         };
@@ -721,7 +726,7 @@ fn concurrent_updates_are_isolated() {
             scope.spawn(|| prepares(1));
             prepares(0);
         });
-        assert!(path.exists() == is_there && pending(path) == Ok(None));
+        assert!(path.exists() == is_there && pending_update(path) == Ok(None));
     }
 }
 
@@ -740,16 +745,16 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
 fn replaced_file_is_not_updated() {
     let dir = quick_folder();
     let [path, other] = ["file", "other"].map(|name| dir.path().join(name));
-    let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Safe));
+    let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Journaled));
     let mut writer = Writer::new();
     let of = |byte: u8| vec![byte; 16 << 20];
-    writer.update(&path, &options, &update, &[Protected::new(1, &of(1))]).unwrap();
-    writer.prepare(&path, &options, &update, &[Protected::new(1, &of(2))]).unwrap();
-    Writer::new().checkpoint(&other, &options, &[Protected::new(1, &of(3))]).unwrap();
+    writer.update(&path, &options, &update, &[ProtectedVariable::new(1, &of(1))]).unwrap();
+    writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &of(2))]).unwrap();
+    Writer::new().checkpoint(&other, &options, &[ProtectedVariable::new(1, &of(3))]).unwrap();
     let wanted = fs::read(&other).unwrap();
     let file = fs::File::open(&path).unwrap();
     let settled = std::thread::scope(|scope| {
-        let settling = scope.spawn(|| in_peace(|| settle(&path, Decision::Commit)));
+        let settling = scope.spawn(|| in_peace(|| resolve(&path, Resolution::Commit)));
         // It is locked as long as the journal is read.
         // SAFETY: takes no memory.
         while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
@@ -769,15 +774,15 @@ fn permissions_are_kept() {
     let dir = quick_folder();
     let path = dir.path().join("file");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
-    let (options, mut update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Safe));
+    let (options, mut update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Journaled));
     writer.update(&path, &options, &update, &program.protected()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let modes = || fs::read_dir(&dir).unwrap().map(|it| it.unwrap().metadata().unwrap().mode() & 0o7777).collect::<Vec<_>>();
-    update.keep_hashes = true;
+    update.save_hashes = true;
     program.memory.get_mut(&1).unwrap().0[0] ^= 1;
-    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed, 1);
+    assert_eq!(writer.update(&path, &options, &update, &program.protected()).unwrap().changed_blocks, 1);
     assert_eq!(modes(), [0o640; 3]);
-    assert!(Writer::new().update(&path, &options, &update, &program.protected()).unwrap().full);
+    assert!(Writer::new().update(&path, &options, &update, &program.protected()).unwrap().is_full);
     assert_eq!(modes(), [0o640; 3]);
 }
 
@@ -788,12 +793,12 @@ fn space_for_growth_is_preallocated() {
     let path = dir.path().join("file");
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), vec![1; 3 << 20]);
     let mut writer = Writer::new();
-    writer.update(&path, &options, &update, &[Protected::new(1, &data[..1 << 20])]).unwrap();
+    writer.update(&path, &options, &update, &[ProtectedVariable::new(1, &data[..1 << 20])]).unwrap();
     let size = fs::metadata(&path).unwrap().len();
-    writer.prepare(&path, &options, &update, &[Protected::new(1, &data)]).unwrap();
+    writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &data)]).unwrap();
     let grown = fs::metadata(&path).unwrap();
     assert!(grown.len() == size && grown.blocks() * 512 >= 3 << 20, "{grown:?}");
-    assert_eq!(settle(&path, Decision::Commit), Ok(true));
+    assert_eq!(resolve(&path, Resolution::Commit), Ok(true));
 }
 
 /// A name may be so long that the journal's is too long: then there is none.
@@ -804,7 +809,7 @@ fn long_file_name() {
     for length in [247, 248, 255] {
         let path = dir.path().join("n".repeat(length));
         Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
-        assert_eq!((finish_update(&path), pending(&path)), (Ok(false), Ok(None)));
+        assert_eq!((complete_update(&path), pending_update(&path)), (Ok(false), Ok(None)));
     }
 }
 
@@ -871,7 +876,7 @@ fn mpi_ranks_resume_together() {
 /// Bytes that an ordinary checkpoint has otherwise: slack and hasCkpt.
 fn mask(file: &mut [u8]) {
     let checkpoint = Checkpoint::parse(file).unwrap();
-    let has_ckpt = match checkpoint.generation() {
+    let has_ckpt = match checkpoint.version() {
         FormatVersion::V1_3 => 13,
         _ => 9,
     };
@@ -899,13 +904,13 @@ proptest! {
     /// ordinary checkpoint writes.
     #[test]
     fn updated_file_equals_rewritten_file(
-        steps in steps(), generation in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
+        steps in steps(), version in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
     ) {
         let dir = quick_folder();
         let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| dir.path().join(name));
         let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
-        update.keep_hashes = keep;
-        let mut options = with_time(FormatVersion::ALL[generation]);
+        update.save_hashes = keep;
+        let mut options = with_time(FormatVersion::ALL[version]);
         options.threads = threads;
         let (mut writer, mut model, mut twin) = (Writer::new(), Writer::new(), Writer::new());
         let mut program = Program::default();
@@ -920,13 +925,13 @@ proptest! {
                     memory[at] ^= 1 + number as u8;
                 }
             }
-            let updated: Updated = writer.update(&path, &options, &update, &program.protected()).unwrap();
+            let updated: UpdateStats = writer.update(&path, &options, &update, &program.protected()).unwrap();
             // In the other mode it is the same, slack included.
             let twins = with(512, update.hash, MODES[usize::from(safe)]);
             twin.update(&other, &options, &twins, &program.protected()).unwrap();
             prop_assert!(fs::read(&path).unwrap() == fs::read(&other).unwrap());
-            prop_assert!(number == 0 || *restarts || steps[number - 1].2 || !updated.full);
-            prop_assert!(updated.changed <= updated.blocks && updated.kept_hashes == keep);
+            prop_assert!(number == 0 || *restarts || steps[number - 1].2 || !updated.is_full);
+            prop_assert!(updated.changed_blocks <= updated.blocks && updated.hashes_saved == keep);
             model.checkpoint(&ordinary, &options, &program.protected()).unwrap();
             let (mut file, mut wanted) = (fs::read(&path).unwrap(), fs::read(&ordinary).unwrap());
             prop_assert_eq!(verify(&Checkpoint::parse(&file).unwrap()).1, []);

@@ -84,7 +84,7 @@ impl<'f> Content<'f> {
         }
         if fti::Checkpoint::is_format(file) {
             return match fti::Checkpoint::parse(file) {
-                Err(fti::Error::UnknownFormat(_)) => Ok(Some(Self::Foreign(ForeignFormat::new(FTI_PARITY_FILE)))),
+                Err(fti::Error::ParityFile) => Ok(Some(Self::Foreign(ForeignFormat::new(FTI_PARITY_FILE)))),
                 result => or_damaged(Format::Fti, result.map(Self::Fti)).map(Some),
             };
         }
@@ -215,7 +215,7 @@ fn detect_damaged(file: &[u8]) -> Result<Option<Content<'_>>, CliError> {
     match fti::Checkpoint::parse(file) {
         Ok(checkpoint) => return Ok(Some(Content::Fti(checkpoint))),
         Err(error @ fti::Error::OutOfMemory) => return Err(error.into()),
-        Err(fti::Error::UnknownFormat(message)) if message.contains("level 3") => {
+        Err(fti::Error::ParityFile) => {
             return Ok(Some(Content::Foreign(ForeignFormat::new(FTI_PARITY_FILE))));
         }
         Err(_) => {}

@@ -87,7 +87,7 @@ impl From<Error> for CliError {
 fn is_unknown(error: &Error) -> bool {
     match error {
         Error::Container(container::Error::UnknownFormat(_))
-        | Error::Fti(fti::Error::UnknownFormat(_))
+        | Error::Fti(fti::Error::UnknownFormat(_) | fti::Error::ParityFile)
         | Error::Inflate(
             inflate::Error::UnknownFormat(_)
             | inflate::Error::SourceSizeMismatch { .. }

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use fdckpt::fti::Error;
-use fdckpt::fti::{Checkpoint, Finding, FormatVersion, Options, Protected, ProtectedMut, SyncMode, Verdict, Writer};
+use fdckpt::fti::{
+    Checkpoint, FormatVersion, Issue, ProtectedVariable, ProtectedVariableMut, SyncMode, VerifyReport, WriteOptions, Writer,
+};
 use serde_json::Value as Json;
 
 use crate::common;
 
-pub fn golden(generation: FormatVersion) -> PathBuf {
-    common::root().join(format!("tests/golden/fti/{generation}"))
+pub fn golden(version: FormatVersion) -> PathBuf {
+    common::root().join(format!("tests/golden/fti/{version}"))
 }
 
 pub fn json(path: impl AsRef<Path>) -> Json {
@@ -41,8 +43,8 @@ pub fn number(value: &Json) -> i64 {
 }
 
 /// The bytes of a variable as the vectors have them.
-pub fn pattern(id: i32, generation: i64, rank: i64, size: usize) -> Vec<u8> {
-    let base = (id as u64).wrapping_mul(1_000_003).wrapping_add(generation as u64 * 7919).wrapping_add(rank as u64 * 104_729);
+pub fn pattern(id: i32, version: i64, rank: i64, size: usize) -> Vec<u8> {
+    let base = (id as u64).wrapping_mul(1_000_003).wrapping_add(version as u64 * 7919).wrapping_add(rank as u64 * 104_729);
     let byte = |k: u64| {
         let x = base.wrapping_add(k + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         ((x ^ x >> 32) >> 24) as u8
@@ -94,23 +96,23 @@ pub fn order(case: &Json, protected: &BTreeMap<i32, usize>, by_protection: &[i32
     added.inspect(|id| assert!(protected.contains_key(id))).collect()
 }
 
-pub fn options(generation: FormatVersion, case: &Json) -> Options {
-    let mut options = Options::new(generation, number(&case["ckpt_id"]) as i32);
+pub fn options(version: FormatVersion, case: &Json) -> WriteOptions {
+    let mut options = WriteOptions::new(version, number(&case["ckpt_id"]) as i32);
     let fb = &case["fb"];
     let size = |name: &str| Some(number(&fb[name])).filter(|size| *size >= 0).map(|size| size as u64);
     options.partner_fs = size("ptFs");
-    let more = if matches!(generation, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { 8 };
+    let more = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { 8 };
     options.group_fs = size("maxFs").map(|size| size - more);
     options.timestamp = Some(number(&fb["timestamp"]));
     options.sync = SyncMode::None;
     let padding = unhex(&fb["padding_hex"]);
-    options.leftovers.header[..padding.len()].copy_from_slice(&padding);
+    options.raw_padding.header[..padding.len()].copy_from_slice(&padding);
     for container in containers(case) {
         let mut padding = [0; 3];
         if let Some(leftover) = container.get("padding_hex") {
             padding.copy_from_slice(&unhex(leftover));
         }
-        options.leftovers.containers.push((container.get("hasCkpt").map_or(0, number) as u8, padding));
+        options.raw_padding.containers.push((container.get("hasCkpt").map_or(0, number) as u8, padding));
     }
     options
 }
@@ -120,14 +122,14 @@ pub fn containers(case: &Json) -> impl Iterator<Item = &Json> {
 }
 
 /// Writes the checkpoints of a case again with `threads` threads, and returns the last of them.
-pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<Vec<u8>> {
+pub fn replay(version: FormatVersion, case: &Json, threads: usize) -> Option<Vec<u8>> {
     let calls = calls(case)?;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(case["file"].as_str().unwrap());
     let mut writer = Writer::new();
     let (mut sizes, mut by_protection) = (BTreeMap::new(), Vec::new());
     let (mut count, last) = (0, calls.iter().filter(|call| matches!(call, Call::Checkpoint)).count());
-    let others = json(golden(generation).join("cases.json"));
+    let others = json(golden(version).join("cases.json"));
     for (made, call) in calls.iter().enumerate() {
         match call {
             Call::Protect(id, size) => {
@@ -161,13 +163,13 @@ pub fn replay(generation: FormatVersion, case: &Json, threads: usize) -> Option<
                         (id, pattern(id, of, number(&case["rank"]), sizes[&id]))
                     })
                     .collect();
-                let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
-                let mut options = options(generation, case);
+                let protected: Vec<ProtectedVariable> = data.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
+                let mut options = options(version, case);
                 options.threads = threads;
                 if count < last {
-                    options.leftovers = Default::default();
+                    options.raw_padding = Default::default();
                 }
-                let size = writer.size(generation, &protected).unwrap();
+                let size = writer.size(version, &protected).unwrap();
                 writer.checkpoint(&path, &options, &protected).unwrap();
                 assert_eq!(fs::metadata(&path).unwrap().len(), size);
             }
@@ -186,31 +188,31 @@ pub fn cases() -> &'static [(FormatVersion, Json, Vec<u8>)] {
 
 pub fn read_cases() -> Vec<(FormatVersion, Json, Vec<u8>)> {
     let mut all = Vec::new();
-    for generation in FormatVersion::ALL {
-        for case in json(golden(generation).join("cases.json")).as_array().unwrap() {
+    for version in FormatVersion::ALL {
+        for case in json(golden(version).join("cases.json")).as_array().unwrap() {
             if case.get("blocks").is_none() {
                 continue;
             }
-            let path = golden(generation).join(case["file"].as_str().unwrap());
-            let file = fs::read(path).unwrap_or_else(|_| replay(generation, case, 1).unwrap());
+            let path = golden(version).join(case["file"].as_str().unwrap());
+            let file = fs::read(path).unwrap_or_else(|_| replay(version, case, 1).unwrap());
             assert_eq!(
                 (file.len() as i64, md5(&file).as_str()),
                 (number(&case["file_size"]), case["file_md5"].as_str().unwrap())
             );
-            all.push((generation, case.clone(), file));
+            all.push((version, case.clone(), file));
         }
     }
     assert_eq!(all.len(), 166);
     all
 }
 
-pub fn verify(checkpoint: &Checkpoint<'_>) -> (Verdict, Vec<Finding>) {
-    let mut findings = Vec::new();
-    let verdict = checkpoint.verify(1, &mut |finding| findings.push(*finding)).unwrap();
+pub fn verify(checkpoint: &Checkpoint<'_>) -> (VerifyReport, Vec<Issue>) {
+    let mut issues = Vec::new();
+    let report = checkpoint.verify(1, &mut |issue| issues.push(*issue)).unwrap();
     let mut again = Vec::new();
-    assert_eq!(checkpoint.verify(3, &mut |finding| again.push(*finding)).unwrap(), verdict);
-    assert_eq!(again, findings, "whatever the number of threads");
-    (verdict, findings)
+    assert_eq!(checkpoint.verify(3, &mut |issue| again.push(*issue)).unwrap(), report);
+    assert_eq!(again, issues, "whatever the number of threads");
+    (report, issues)
 }
 
 /// Reads all variables at once, and one by one.
@@ -218,11 +220,12 @@ pub fn recover(checkpoint: &Checkpoint<'_>, threads: usize) -> Result<BTreeMap<i
     if checkpoint.variables().iter().any(|variable| variable.size > 1 << 20) {
         // What a corrupt file claims.
         let id = checkpoint.variables()[0].id;
-        return Err(checkpoint.recover(&mut [ProtectedMut::new(id, &mut [])], threads).unwrap_err());
+        return Err(checkpoint.recover(&mut [ProtectedVariableMut::new(id, &mut [])], threads).unwrap_err());
     }
     let mut all: BTreeMap<i32, Vec<u8>> =
         checkpoint.variables().iter().map(|variable| (variable.id, vec![0xa5; variable.size as usize])).collect();
-    let mut protected: Vec<ProtectedMut> = all.iter_mut().map(|(id, data)| ProtectedMut::new(*id, data)).collect();
+    let mut protected: Vec<ProtectedVariableMut> =
+        all.iter_mut().map(|(id, data)| ProtectedVariableMut::new(*id, data)).collect();
     checkpoint.recover(&mut protected, threads)?;
     for (id, data) in &all {
         let mut one = vec![0; data.len()];
@@ -238,26 +241,26 @@ pub fn recover(checkpoint: &Checkpoint<'_>, threads: usize) -> Result<BTreeMap<i
     Ok(all)
 }
 
-pub fn case_file(generation: FormatVersion, name: &str) -> Vec<u8> {
-    cases().iter().find(|(of, case, _)| *of == generation && case["file"] == name).unwrap_or_else(|| panic!("{name}")).2.clone()
+pub fn case_file(version: FormatVersion, name: &str) -> Vec<u8> {
+    cases().iter().find(|(of, case, _)| *of == version && case["file"] == name).unwrap_or_else(|| panic!("{name}")).2.clone()
 }
 
 /// A small file with slack, a container without content, and a variable that has grown.
-pub fn small(generation: FormatVersion) -> Vec<u8> {
+pub fn small(version: FormatVersion) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     let mut writer = Writer::new();
-    let options = with_time(generation);
+    let options = with_time(version);
     for sizes in [[10, 20, 5], [10, 25, 12], [7, 25, 5]] {
         let data = [1, 2, 3].map(|id| (id, pattern(id, 1, 0, sizes[id as usize - 1])));
-        let protected: Vec<Protected> = data.iter().map(|(id, data)| Protected::new(*id, data)).collect();
+        let protected: Vec<ProtectedVariable> = data.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
         writer.checkpoint(&path, &options, &protected).unwrap();
     }
     fs::read(&path).unwrap()
 }
 
-pub fn with_time(generation: FormatVersion) -> Options {
-    let mut options = Options::new(generation, 7);
+pub fn with_time(version: FormatVersion) -> WriteOptions {
+    let mut options = WriteOptions::new(version, 7);
     options.timestamp = Some(1_700_000_000_123_456_789);
     options.sync = SyncMode::None;
     options

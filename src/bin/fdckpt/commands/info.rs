@@ -35,7 +35,7 @@ fn print(args: &InfoArgs, content: &Content<'_>, file: &[u8]) -> Result<(), CliE
     let mut out = TextOutput::new();
     let description = match content {
         Content::Container(container) => format!("CKPT container, version {}", container.version()),
-        Content::Fti(checkpoint) => format!("{}, {}", Format::Fti.title(), fti::releases(checkpoint.generation())),
+        Content::Fti(checkpoint) => format!("{}, {}", Format::Fti.title(), fti::releases(checkpoint.version())),
         Content::Foreign(format) => format!("unknown format, looks like {}", format.looks_like),
         known => known.format().map_or("", Format::title).to_owned(),
     };

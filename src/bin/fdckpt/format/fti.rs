@@ -46,7 +46,7 @@ pub fn is_damaged(checkpoint: &fti::Checkpoint<'_>) -> bool {
 }
 
 fn damage_count(checkpoint: &fti::Checkpoint<'_>) -> usize {
-    checkpoint.flaws().iter().filter(|issue| issue.severity == fti::Severity::Damage).count()
+    checkpoint.issues().iter().filter(|issue| issue.severity == fti::Severity::Corrupt).count()
 }
 
 pub fn print_info(out: &mut TextOutput, checkpoint: &fti::Checkpoint<'_>) -> io::Result<()> {
@@ -60,7 +60,7 @@ pub fn print_info(out: &mut TextOutput, checkpoint: &fti::Checkpoint<'_>) -> io:
         _ => "3",
     };
     out.field("level", level)?;
-    out.field("timestamp", timestamp_text(checkpoint.generation(), header.timestamp))?;
+    out.field("timestamp", timestamp_text(checkpoint.version(), header.timestamp))?;
     out.field("checksum", ascii(&header.checksum))?;
     out.field("blocks", checkpoint.blocks().len())?;
     out.field("containers", checkpoint.containers().len())?;
@@ -114,11 +114,11 @@ pub fn print_list(out: &mut TextOutput, checkpoint: &fti::Checkpoint<'_>) -> io:
 
 pub fn write_info_json(object: &mut JsonObjectWriter, checkpoint: &fti::Checkpoint<'_>) -> io::Result<()> {
     let header = header_json(checkpoint.header());
-    object.fields(&json!({"fti_version": checkpoint.generation().to_string(), "header": header}))?;
+    object.fields(&json!({"fti_version": checkpoint.version().to_string(), "header": header}))?;
     let block_json = |block: &fti::Block| json!({"offset": block.offset, "numvars": block.num_vars, "dbsize": block.db_size});
     object.list("blocks", checkpoint.blocks().iter().map(block_json))?;
     write_list_json(object, checkpoint)?;
-    object.list("issues", checkpoint.flaws().iter().map(issue_json))
+    object.list("issues", checkpoint.issues().iter().map(issue_json))
 }
 
 pub fn write_list_json(object: &mut JsonObjectWriter, checkpoint: &fti::Checkpoint<'_>) -> io::Result<()> {
@@ -176,7 +176,7 @@ fn container_json(container: &fti::Container) -> Value {
     value
 }
 
-fn issue_json(issue: &fti::Finding) -> Value {
+fn issue_json(issue: &fti::Issue) -> Value {
     json!({
         "field": issue.field.to_string(),
         "variable": issue.variable,
@@ -196,28 +196,28 @@ fn value_json(value: fti::Value) -> Value {
 }
 
 pub fn verify(checkpoint: &fti::Checkpoint<'_>, path: &Path, threads: usize, size: &str) -> Result<Report, CliError> {
-    let (version, variables) = (checkpoint.generation(), checkpoint.variables());
+    let (version, variables) = (checkpoint.version(), checkpoint.variables());
     let details = format!("{}, {}, {size}", releases(version), pluralize(variables.len(), "variable"));
     let mut report = Report::new(Format::Fti, &details);
     let data = sum_sizes(variables.iter().map(|variable| variable.size));
     // These versions have a checksum of the whole file besides the hashes of the containers.
     let passes = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) { 2 } else { 1 };
     let progress = Mutex::new(Progress::new("verifying", Some(data.saturating_mul(passes)), 0));
-    let mut on_issue = |issue: &fti::Finding| {
+    let mut on_issue = |issue: &fti::Issue| {
         let severity = match issue.severity {
-            fti::Severity::Damage => Severity::Damage,
-            fti::Severity::Refused => Severity::Rejected,
-            fti::Severity::Remark => Severity::Note,
+            fti::Severity::Corrupt => Severity::Damage,
+            fti::Severity::Rejected => Severity::Rejected,
+            fti::Severity::Note => Severity::Note,
         };
         report.add_issue(severity, issue.to_string(), issue_json(issue));
     };
-    let verdict = checkpoint.verify_telling(threads, &mut on_issue, &|bytes| {
+    let result = checkpoint.verify_with_progress(threads, &mut on_issue, &|bytes| {
         if let Ok(mut progress) = progress.lock() {
             progress.add(bytes);
         }
     })?;
     drop(progress);
-    if !verdict.is_sound() {
+    if !result.is_intact() {
         report.readable = Some(readable_variables(checkpoint));
     }
     report_pending_update(&mut report, path);
@@ -239,9 +239,9 @@ fn readable_variables(checkpoint: &fti::Checkpoint<'_>) -> Vec<String> {
 
 /// Notes an update that has not been completed: what looks like damage may be one.
 pub fn report_pending_update(report: &mut Report, path: &Path) {
-    let Ok(Some(update)) = fti::pending(path) else { return };
+    let Ok(Some(update)) = fti::pending_update(path) else { return };
     let (id, journal) = (update.ckpt_id, format!("{}.journal", display_name(path)));
-    let text = if update.prepared {
+    let text = if update.is_prepared {
         format!("update to checkpoint {id} prepared in {journal}; the program that prepared it must commit or roll it back")
     } else {
         format!("update to checkpoint {id} interrupted; the program completes it from {journal} when it opens the file")

@@ -52,7 +52,7 @@ fn with_progress<T>(total: u64, job: impl FnOnce() -> T) -> T {
 pub fn to_version(checkpoint: &fti::Checkpoint<'_>, version: FormatVersion, args: &ConvertArgs) -> Result<(), CliError> {
     let header = checkpoint.header();
     let mut options = options(version, header.ckpt_id, args)?;
-    if has_short_timestamp(checkpoint.generation()) && !has_short_timestamp(version) {
+    if has_short_timestamp(checkpoint.version()) && !has_short_timestamp(version) {
         report_lost("the timestamp, of which the input has only the lowest 32 bits; replaced by the current time");
     } else {
         options.timestamp = Some(header.timestamp);
@@ -83,7 +83,7 @@ pub fn to_checkpoint(checkpoint: &fti::Checkpoint<'_>, args: &ConvertArgs) -> Re
         })?;
         writer.add(&variable.id.to_string(), &map)?;
     }
-    writer.attribute(VERSION_ATTRIBUTE, checkpoint.generation().to_string().as_bytes())?;
+    writer.attribute(VERSION_ATTRIBUTE, checkpoint.version().to_string().as_bytes())?;
     writer.attribute(TIMESTAMP_ATTRIBUTE, header.timestamp.to_string().as_bytes())?;
     if let Some(id) = args.ckpt_id.or(header.ckpt_id) {
         writer.attribute(CKPT_ID_ATTRIBUTE, id.to_string().as_bytes())?;
@@ -122,7 +122,7 @@ pub fn from_checkpoint(reader: &checkpoint::Reader<'_>, version: FormatVersion, 
     for (entry, id) in reader.entries().zip(&ids) {
         let (data, others) = rest.split_at(entry.size() as usize);
         rest = others;
-        variables.push(fti::Protected::new(*id, data));
+        variables.push(fti::ProtectedVariable::new(*id, data));
     }
     write_fti(&args.output, reader.data_size(), |path| fti::Writer::new().checkpoint(path, &options, &variables))?;
     if !has_ids {
@@ -146,14 +146,14 @@ fn has_other_ranks(header: &fti::Header) -> bool {
     header.pt_fs != -1 || header.max_fs != -1
 }
 
-fn options(version: FormatVersion, stored_id: Option<i32>, args: &ConvertArgs) -> Result<fti::Options, CliError> {
+fn options(version: FormatVersion, stored_id: Option<i32>, args: &ConvertArgs) -> Result<fti::WriteOptions, CliError> {
     let in_names = || id_in_name(&args.input).or_else(|| id_in_name(&args.output));
     let id = args.ckpt_id.or(stored_id).or_else(in_names);
     if id.is_none() && has_ckpt_id(version) {
         let message = format!("FTI {version} stores a checkpoint id, which the input does not have");
         return Err(CliError::new(message).with_hint("add --ckpt-id"));
     }
-    let mut options = fti::Options::new(version, id.unwrap_or(1));
+    let mut options = fti::WriteOptions::new(version, id.unwrap_or(1));
     options.threads = thread_count(None);
     options.progress = Some(add_progress);
     Ok(options)
