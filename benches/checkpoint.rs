@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use fdckpt::checkpoint::{Reader, ReaderOptions, Request, SyncMode, WriterOptions};
+use fdckpt::checkpoint::{ReadRequest, Reader, ReaderOptions, SyncMode, WriterOptions};
 use fdckpt::{Checkpt, FrameStyle, Restore};
 
 const REGIONS: usize = 64;
@@ -107,8 +107,8 @@ impl Bench {
     fn load(&self, name: &str, options: ReaderOptions, memory: &mut [u8]) {
         let reader = options.open(self.dir.path().join(name)).expect("just saved");
         let size = self.data.len() / REGIONS;
-        let mut requests: Vec<Request<'_>> =
-            memory.chunks_mut(size).enumerate().map(|(number, to)| Request { number, to }).collect();
+        let mut requests: Vec<ReadRequest<'_>> =
+            memory.chunks_mut(size).enumerate().map(|(index, data)| ReadRequest { index, data }).collect();
         reader.read_many(&mut requests).expect("sound");
     }
 

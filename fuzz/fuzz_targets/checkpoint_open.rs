@@ -12,7 +12,7 @@ mod counted;
 use std::sync::atomic::Ordering::Relaxed;
 
 use counted::{MOST, NOW};
-use fdckpt::checkpoint::{SyncMode, Reader, ReaderOptions, Request, WriterOptions, salvage};
+use fdckpt::checkpoint::{SyncMode, Reader, ReaderOptions, ReadRequest, WriterOptions, salvage};
 use libfuzzer_sys::fuzz_target;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -52,17 +52,17 @@ fn file(how: u8, rest: &[u8]) -> Vec<u8> {
 
 fn look(reader: &Reader<'_>, file: &[u8]) {
     assert!(reader.data_size() <= 255 * file.len() as u64 + 255);
-    let verdict = reader.verify(&mut |_| {}).expect("memory");
-    let mut all: Vec<Vec<u8>> = reader.entries().map(|entry| vec![0; entry.size() as usize]).collect();
+    let report = reader.verify(&mut |_| {}).expect("memory");
+    let mut all: Vec<Vec<u8>> = reader.regions().map(|entry| vec![0; entry.size() as usize]).collect();
     for (number, data) in all.iter_mut().enumerate() {
-        let entry = reader.entry(number).expect("there is one");
+        let entry = reader.region(number).expect("there is one");
         // What is hashed by chance as another can't be found, but never is another found.
         assert!(reader.find(entry.name()).is_none_or(|found| found.name() == entry.name()));
-        let read = reader.read(number, data).is_ok();
-        assert!(read || verdict.damaged_frames > 0);
+        let read = reader.read_index(number, data).is_ok();
+        assert!(read || report.corrupt_frames > 0);
         let mut part = vec![0; data.len() / 2];
         let at = data.len() / 3;
-        if reader.read_at(number, at as u64, &mut part).is_ok() && read {
+        if reader.read_range(number, at as u64, &mut part).is_ok() && read {
             assert_eq!(part, data[at..at + part.len()]);
         }
         if let Ok(mapped) = reader.map(number)
@@ -71,9 +71,9 @@ fn look(reader: &Reader<'_>, file: &[u8]) {
             assert_eq!(mapped, data);
         }
     }
-    if verdict.damaged_frames == 0 {
+    if report.corrupt_frames == 0 {
         let mut again: Vec<Vec<u8>> = all.iter().map(|data| vec![1; data.len()]).collect();
-        let mut requests: Vec<Request<'_>> = again.iter_mut().enumerate().map(|(number, to)| Request { number, to }).collect();
+        let mut requests: Vec<ReadRequest<'_>> = again.iter_mut().enumerate().map(|(index, data)| ReadRequest { index, data }).collect();
         reader.read_many(&mut requests).expect("sound");
         assert_eq!(again, all);
     }

@@ -9,7 +9,7 @@ use super::last_error::FDCKPT_NO_FRAME;
 use super::options::{ProgressCallback, fdckpt_progress_fn_t};
 use super::struct_size::{Output, growable, read_or_default};
 use crate::alloc::try_with_capacity;
-use crate::checkpoint::{Entry, Error, ErrorKind, Reader, ReaderOptions, Request, Spooled};
+use crate::checkpoint::{Error, ErrorKind, ReadRequest, Reader, ReaderOptions, Region, SpoolKind};
 use crate::error_base::InvalidArgument;
 
 /// Reads a checkpoint file. The file is mapped into memory.
@@ -98,19 +98,19 @@ pub struct fdckpt_region_info_t {
 growable! { fdckpt_region_info_t { first_size: 72, last: has_checksum: c_int, init: "FDCKPT_REGION_INFO_INIT" } }
 
 impl fdckpt_region_info_t {
-    fn new(entry: &Entry<'_>) -> Self {
+    fn new(region: &Region<'_>) -> Self {
         Self {
             struct_size: size_of::<Self>(),
-            // In the file a NUL follows.
-            name: entry.name().as_ptr().cast(),
-            index: entry.number() as u64,
-            size: entry.size(),
-            checksum: entry.checksum().unwrap_or(0),
-            first_frame: entry.frame().map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
-            frame_offset: entry.frame_offset(),
-            frame_count: entry.frame_count() as u64,
-            style: entry.style() as c_int,
-            has_checksum: entry.checksum().is_some().into(),
+            // NUL-terminated in the file.
+            name: region.name().as_ptr().cast(),
+            index: region.index() as u64,
+            size: region.size(),
+            checksum: region.checksum().unwrap_or(0),
+            first_frame: region.frame().map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
+            frame_offset: region.frame_offset(),
+            frame_count: region.frame_count() as u64,
+            style: region.style() as c_int,
+            has_checksum: region.checksum().is_some().into(),
         }
     }
 }
@@ -309,8 +309,8 @@ pub unsafe extern "C" fn fdckpt_reader_read(
         call(c"fdckpt_reader_read", reader, |handle| {
             let name = ffi::str_from_c(name)?;
             let found = handle.reader.find(name);
-            let number = found.ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?.number();
-            handle.read(&mut [Request { number, to: ffi::slice_from_raw_mut(data, size)? }])
+            let index = found.ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?.index();
+            handle.read(&mut [ReadRequest { index, data: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -337,7 +337,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_index(
     // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_index", reader, |handle| {
-            handle.read(&mut [Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? }])
+            handle.read(&mut [ReadRequest { index: index_of(index), data: ffi::slice_from_raw_mut(data, size)? }])
         })
     }
 }
@@ -366,7 +366,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_range(
     // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
     unsafe {
         call(c"fdckpt_reader_read_range", reader, |handle| {
-            handle.reader.read_at(index_of(index), offset, ffi::slice_from_raw_mut(data, size)?)
+            handle.reader.read_range(index_of(index), offset, ffi::slice_from_raw_mut(data, size)?)
         })
     }
 }
@@ -404,7 +404,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
             let mut all = try_with_capacity(count)?;
             for position in 0..count {
                 let fdckpt_read_request_t { index, data, size } = requests.add(position).read_unaligned();
-                all.push(Request { number: index_of(index), to: ffi::slice_from_raw_mut(data, size)? });
+                all.push(ReadRequest { index: index_of(index), data: ffi::slice_from_raw_mut(data, size)? });
             }
             handle.read(&mut all)
         })
@@ -498,8 +498,8 @@ pub unsafe extern "C" fn fdckpt_reader_info(reader: *const fdckpt_reader_t, out_
                 has_checksums: reader.has_checksums().into(),
                 spool: match reader.spooled() {
                     None => FDCKPT_SPOOL_NONE,
-                    Some(Spooled::InMemory) => FDCKPT_SPOOL_MEMORY,
-                    Some(Spooled::InFile) => FDCKPT_SPOOL_TEMP_FILE,
+                    Some(SpoolKind::InMemory) => FDCKPT_SPOOL_MEMORY,
+                    Some(SpoolKind::InFile) => FDCKPT_SPOOL_TEMP_FILE,
                 },
             });
             Ok(())
@@ -530,8 +530,8 @@ pub unsafe extern "C" fn fdckpt_reader_region_at(
     unsafe {
         call(c"fdckpt_reader_region_at", reader, |fdckpt_reader_t { reader, .. }| {
             let out_region = Output::required(out_region)?;
-            let entry = reader.entry(index_of(index)).ok_or(ErrorKind::RegionNotFound)?;
-            out_region.write(fdckpt_region_info_t::new(&entry));
+            let region = reader.region(index_of(index)).ok_or(ErrorKind::RegionNotFound)?;
+            out_region.write(fdckpt_region_info_t::new(&region));
             Ok(())
         })
     }
@@ -561,8 +561,8 @@ pub unsafe extern "C" fn fdckpt_reader_find_region(
     unsafe {
         call(c"fdckpt_reader_find_region", reader, |fdckpt_reader_t { reader, .. }| {
             let (name, out_region) = (ffi::str_from_c(name)?, Output::required(out_region)?);
-            let entry = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
-            out_region.write(fdckpt_region_info_t::new(&entry));
+            let region = reader.find(name).ok_or_else(|| Error::from(ErrorKind::RegionNotFound).in_region(name))?;
+            out_region.write(fdckpt_region_info_t::new(&region));
             Ok(())
         })
     }
@@ -672,7 +672,7 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
             ffi::ensure_non_null(out_value, ffi::ERR_NULL_OUT_PARAM)?;
             ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
             let (key, value) = reader.attributes().nth(index_of(index)).ok_or(ErrorKind::AttributeNotFound)?;
-            // In the file a NUL follows.
+            // NUL-terminated in the file.
             out_key.write_unaligned(key.as_ptr().cast());
             out_value.write_unaligned(value.as_ptr().cast());
             out_size.write_unaligned(value.len());
@@ -682,7 +682,7 @@ pub unsafe extern "C" fn fdckpt_reader_attribute_at(
 }
 
 impl fdckpt_reader_t {
-    fn read(&self, requests: &mut [Request<'_>]) -> Result<(), Error> {
+    fn read(&self, requests: &mut [ReadRequest<'_>]) -> Result<(), Error> {
         let mut observe = |progress| self.progress.call(progress);
         self.reader.read_many_with(requests, if self.progress.is_set() { Some(&mut observe) } else { None })
     }

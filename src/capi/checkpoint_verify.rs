@@ -12,7 +12,7 @@ use super::ffi;
 use super::fixed_string::FixedString;
 use super::last_error::{FDCKPT_NO_FRAME, FDCKPT_NO_OFFSET, TEXT_SIZE};
 use super::struct_size::{Output, growable};
-use crate::checkpoint::{self, Damage, ErrorKind};
+use crate::checkpoint::{self, ErrorKind, Issue};
 
 /// An issue found by fdckpt_reader_verify, filled by the library. Fields beyond struct_size do not
 /// exist.
@@ -72,40 +72,39 @@ pub unsafe extern "C" fn fdckpt_reader_verify(
     // it returns (caller).
     unsafe {
         call(c"fdckpt_reader_verify", reader, |handle| {
-            let mut report = |damage: Damage<'_>| {
+            let mut on_issue = |issue: Issue<'_>| {
                 if let Some(callback) = callback {
-                    with_issue(damage, |issue| callback(context, issue));
+                    pass_issue(&issue, |issue| callback(context, issue));
                 }
             };
             let mut observe = |progress| handle.progress.call(progress);
             let observer: Option<&mut dyn FnMut(_) -> _> = if handle.progress.is_set() { Some(&mut observe) } else { None };
-            let verdict = handle.reader.verify_with(&mut report, observer)?;
-            match verdict {
-                _ if verdict.is_sound() => Ok(()),
-                checkpoint::Verdict { lost_regions: 0, damaged_frames: 0, findings, .. } => {
-                    Err(ErrorKind::NotCanonical { issues: findings }.into())
+            let report = handle.reader.verify_with(&mut on_issue, observer)?;
+            match report {
+                _ if report.is_intact() => Ok(()),
+                checkpoint::VerifyReport { lost_regions: 0, corrupt_frames: 0, container_issues, .. } => {
+                    Err(ErrorKind::NotCanonical { issues: container_issues }.into())
                 }
-                _ => Err(handle.reader.error(ErrorKind::CorruptRegions {
-                    regions: verdict.lost_regions,
-                    offset: verdict.first_offset.unwrap_or(0),
-                })),
+                _ => Err(handle
+                    .reader
+                    .error(ErrorKind::CorruptRegions { regions: report.lost_regions, offset: report.first_offset.unwrap_or(0) })),
             }
         })
     }
 }
 
-/// Calls `report` with the damage in C's form.
-fn with_issue(damage: Damage<'_>, report: impl FnOnce(*const fdckpt_issue_t)) {
+/// Calls `callback` with the issue as a C struct, which is valid during the call.
+fn pass_issue(issue: &Issue<'_>, callback: impl FnOnce(*const fdckpt_issue_t)) {
     let mut message = FixedString::<TEXT_SIZE>::new();
-    message.set(damage.error);
-    report(&fdckpt_issue_t {
+    message.set(issue.error);
+    callback(&fdckpt_issue_t {
         struct_size: size_of::<fdckpt_issue_t>(),
-        region: damage.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
+        region: issue.region.map_or(ptr::null(), |(_, name)| name.as_ptr().cast()),
         message: message.as_c_str().as_ptr(),
-        region_index: damage.region.map_or(u64::MAX, |(number, _)| number as u64),
-        frame: damage.frame.map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
-        offset: damage.error.offset().unwrap_or(FDCKPT_NO_OFFSET),
-        code: error_code::checkpoint_code(&damage.error),
+        region_index: issue.region.map_or(u64::MAX, |(index, _)| index as u64),
+        frame: issue.frame.map_or(FDCKPT_NO_FRAME, |frame| frame as u64),
+        offset: issue.error.offset().unwrap_or(FDCKPT_NO_OFFSET),
+        code: error_code::checkpoint_code(&issue.error),
         reserved: 0,
     });
 }
@@ -179,14 +178,15 @@ pub unsafe extern "C" fn fdckpt_salvage_file(
             let (from, to) = (ffi::path_from_c(src_path)?, ffi::path_from_c(dst_path)?);
             (from, to, fdckpt_writer_options_t::read(options)?, Output::optional(out_stats)?)
         };
-        let checkpoint::Salvaged { index, verified, partial, unverified, lost, .. } = checkpoint::salvage(from, to, options)?;
+        let checkpoint::SalvageStats { has_index, verified, partial, unverified, lost, .. } =
+            checkpoint::salvage(from, to, options)?;
         out_stats.write(fdckpt_salvage_stats_t {
             struct_size: size_of::<fdckpt_salvage_stats_t>(),
             verified_count: verified,
             partial_count: partial,
             unverified_count: unverified,
             lost_count: lost,
-            index_found: index.into(),
+            index_found: has_index.into(),
             reserved: 0,
         });
         Ok(())

@@ -1,4 +1,4 @@
-//! Errors of checkpoint files, and what they are about.
+//! Errors of checkpoint files, and the file, region and frame that they concern.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::file_error::impl_from_file_error;
 use crate::frame;
 use crate::sys::errno::Errno;
 
-/// What went wrong in a call on a checkpoint file. Offsets are in bytes from the start of the file.
+/// Why a call on a checkpoint file failed. Offsets are in bytes from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Corrupt {
         /// The offset.
         offset: u64,
-        /// What is wrong there.
+        /// What is wrong.
         reason: &'static str,
     },
     /// Verification found corrupt regions.
@@ -35,22 +35,22 @@ pub enum ErrorKind {
     },
     /// A region or attribute of this name exists already.
     DuplicateName,
-    /// No region has this name or number.
+    /// No region has this name or index.
     RegionNotFound,
-    /// No frame has this number.
+    /// No frame has this index.
     FrameNotFound,
-    /// No attribute has this key or number.
+    /// No attribute has this key or index.
     AttributeNotFound,
-    /// The memory given for a region differs from it in size.
+    /// The size of the destination differs from the region's size.
     RegionSizeMismatch {
         /// The region's size in bytes.
         size: u64,
-        /// The memory's size in bytes.
+        /// The destination's size in bytes.
         given: u64,
     },
     /// A range is not within its region.
     RangeOutOfBounds {
-        /// Offset in the region at which the range begins.
+        /// Offset of the range in the region.
         offset: u64,
         /// Its length in bytes.
         length: u64,
@@ -194,7 +194,7 @@ impl From<container::Error> for ErrorKind {
     }
 }
 
-/// Why a call on a checkpoint file failed: an [`ErrorKind`], and the file, region and frame it is about.
+/// Error of a call on a checkpoint file: an [`ErrorKind`], with the file, region and frame that it concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -203,7 +203,7 @@ pub struct Error {
     frame: Option<u64>,
 }
 
-/// What an error is about, borrowed.
+/// The context of an error, borrowed.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ErrorContext<'f> {
     pub(crate) file: Option<&'f str>,
@@ -212,32 +212,32 @@ pub(crate) struct ErrorContext<'f> {
 }
 
 impl Error {
-    /// What went wrong.
+    /// The reason.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The file, as it was named by the caller. `None` if it was not named.
+    /// The path as given by the caller. `None` for descriptors and memory.
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// The region, or the attribute.
+    /// The name of the region or attribute.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The number of the frame, counted from 0.
+    /// The index of the frame, from 0.
     pub fn frame(&self) -> Option<u64> {
         self.frame
     }
 
-    /// The offset in the file in bytes at which it went wrong, if the error has one.
+    /// The offset in the file in bytes, if the error has one.
     pub fn offset(&self) -> Option<u64> {
         self.kind.offset()
     }
 
-    /// The reason that the system gave, if a system call or an allocation failed.
+    /// The error number, if a system call or an allocation failed.
     pub fn errno(&self) -> Option<Errno> {
         self.kind.errno()
     }
@@ -246,6 +246,7 @@ impl Error {
         ErrorContext { file: self.file(), name: self.name(), frame: self.frame }
     }
 
+    /// Adds the path of the file, unless the error has one.
     pub(super) fn in_file(mut self, file: Option<&str>) -> Self {
         if self.file.is_none() {
             self.file = file.and_then(copy);
@@ -253,7 +254,7 @@ impl Error {
         self
     }
 
-    /// Of the region or attribute of this name, unless it is known to be of another one.
+    /// Adds the name of the region or attribute, unless the error has one.
     pub(crate) fn in_region(mut self, name: &str) -> Self {
         if self.name.is_none() {
             self.name = copy(name);
@@ -261,21 +262,22 @@ impl Error {
         self
     }
 
+    /// Adds the index of the frame, unless the error has one.
     pub(super) fn in_frame(mut self, frame: usize) -> Self {
         self.frame = self.frame.or(Some(frame as u64));
         self
     }
 }
 
-/// A copy; nothing where memory is short: the error itself is what matters.
-pub(super) fn copy(text: &str) -> Option<Box<str>> {
+/// Copies a text. `None` if the allocation fails: the error itself matters more.
+fn copy(text: &str) -> Option<Box<str>> {
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).ok()?;
     copy.push_str(text);
     Some(copy.into_boxed_str())
 }
 
-/// How a file is called in messages. Bytes that are no UTF-8 are replaced.
+/// Returns the path for messages.
 pub(super) fn file_name(path: &Path) -> Option<Box<str>> {
     copy(path.to_str().unwrap_or("(a file whose path is not UTF-8)"))
 }
@@ -311,7 +313,7 @@ impl From<Error> for std::io::Error {
     }
 }
 
-/// Every condition that is an [`ErrorKind`] is an error without context, too.
+/// Converts every condition to an error without context.
 impl<E> From<E> for Error
 where
     E: Into<ErrorKind>,

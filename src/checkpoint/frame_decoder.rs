@@ -1,7 +1,7 @@
 //! Decoding the frames of a checkpoint file.
 
 use super::error::ErrorKind;
-use super::index_format::Frame;
+use super::index_format::FrameRecord;
 use crate::alloc::try_grow;
 use crate::frame;
 use crate::frame::decoder::Decoder;
@@ -11,20 +11,20 @@ use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
-/// What a thread needs to restore frames.
+/// Decodes frames for one thread. Keeps the last one for reads of several parts of it.
 #[derive(Default)]
-pub(super) struct Loader {
+pub(super) struct FrameDecoder {
     lz4: Option<OwnedDecompressor>,
     scratch: Vec<u8>,
-    /// Which frame is in it, from its begin on.
+    /// Index of the frame whose first bytes are in `scratch`.
     frame: Option<usize>,
-    /// How many bytes of it.
-    ready: usize,
+    /// Number of bytes of it that are decoded.
+    decoded: usize,
 }
 
-impl Loader {
-    /// Restores the first bytes of an LZ4 frame, as many as `to` has.
-    pub(super) fn decode(&mut self, stored: &[u8], frame: &Frame, to: &mut [u8]) -> Result<(), ErrorKind> {
+impl FrameDecoder {
+    /// Decodes the first `to.len()` bytes of an LZ4 frame.
+    pub(super) fn decode(&mut self, stored: &[u8], frame: &FrameRecord, to: &mut [u8]) -> Result<(), ErrorKind> {
         if self.lz4.is_none() {
             self.lz4 = Some(OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?);
         }
@@ -49,26 +49,32 @@ impl Loader {
         }
     }
 
-    /// Restores at least the first `least` bytes of a frame to memory of its own: the frame of this number.
-    pub(super) fn decode_apart(&mut self, number: usize, stored: &[u8], frame: &Frame, least: usize) -> Result<&[u8], ErrorKind> {
-        if self.frame != Some(number) || self.ready < least {
+    /// Decodes at least the first `min_size` bytes of the frame to memory of the decoder.
+    pub(super) fn decode_to_scratch(
+        &mut self,
+        index: usize,
+        stored: &[u8],
+        frame: &FrameRecord,
+        min_size: usize,
+    ) -> Result<&[u8], ErrorKind> {
+        if self.frame != Some(index) || self.decoded < min_size {
             let size = (frame.data.end - frame.data.start) as usize;
-            // A chunk comes whole, or not at all. Whoever wants more of a frame than before, will go on; but what is wrong with the rest is
-            // nothing to what was asked for.
-            let least = least.next_multiple_of(CHUNK_MAX).min(size);
-            let mut ready = if self.frame == Some(number) { size } else { least };
+            // Chunks decode as a whole. A second read of the same frame probably continues to its end, so all of it is decoded; corruption
+            // behind the requested part must not fail it.
+            let min_size = min_size.next_multiple_of(CHUNK_MAX).min(size);
+            let mut decoded = if self.frame == Some(index) { size } else { min_size };
             self.frame = None;
             let mut scratch = std::mem::take(&mut self.scratch);
-            try_grow(&mut scratch, ready)?;
-            let mut result = self.decode(stored, frame, &mut scratch[..ready]);
-            if result.is_err() && least < ready {
-                ready = least;
-                result = self.decode(stored, frame, &mut scratch[..ready]);
+            try_grow(&mut scratch, decoded)?;
+            let mut result = self.decode(stored, frame, &mut scratch[..decoded]);
+            if result.is_err() && min_size < decoded {
+                decoded = min_size;
+                result = self.decode(stored, frame, &mut scratch[..decoded]);
             }
             self.scratch = scratch;
             result?;
-            (self.frame, self.ready) = (Some(number), ready);
+            (self.frame, self.decoded) = (Some(index), decoded);
         }
-        Ok(&self.scratch[..self.ready])
+        Ok(&self.scratch[..self.decoded])
     }
 }

@@ -1,64 +1,65 @@
-//! The index as it lies in the file. docs/format/checkpoint.md specifies it.
+//! Encoding and decoding the index. docs/format/checkpoint.md specifies it.
 
 use std::ops::{Range, RangeInclusive};
 
 use super::error::ErrorKind;
-use super::name_table::{NAMES_MAX, Names, places, slots_for};
+use super::name_table::{NAMES_MAX, NameTable, probe_sequence, slot_count};
 use super::{NAME_MAX, checksum};
 use crate::alloc::try_with_capacity;
 use crate::bytes::{end_of, u32_at, u64_at};
 use crate::frame::FrameStyle;
 
-/// Types of the sections of the container.
+/// Types of the container's sections.
 pub(super) const FRAMES: u8 = 128;
 pub(super) const INDEX: u8 = 129;
 
-/// The first bytes of an index.
+/// Magic bytes of an index.
 pub(super) const MAGIC: [u8; 8] = *b"FDCKIDX\n";
 const VERSION: u32 = 1;
-/// The flag that frames and regions have checksums.
-const WITH_CHECKSUMS: u32 = 1;
+/// Flag: frames and regions have checksums.
+const HAS_CHECKSUMS: u32 = 1;
 
-const HEADER: usize = 96;
-const FRAME: usize = 32;
-const REGION: usize = 24;
-const SLOT: usize = 4;
-const SUM: usize = 8;
+// Sizes in bytes.
+const HEADER_SIZE: usize = 96;
+const FRAME_SIZE: usize = 32;
+const REGION_SIZE: usize = 24;
+const SLOT_SIZE: usize = 4;
+const CHECKSUM_SIZE: usize = 8;
 
-/// Of an attribute: the sizes of key and value.
-const ATTRIBUTE: usize = 8;
+/// Size in bytes of what precedes an attribute's key: the sizes of key and value.
+const ATTRIBUTE_HEADER_SIZE: usize = 8;
 
-/// A frame.
+/// A frame in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// Where it is in the file.
+pub(super) struct FrameRecord {
+    /// Range in the file.
     pub(super) stored: Range<u64>,
-    /// Which bytes of all data it has.
+    /// Range in the concatenated data of all regions.
     pub(super) data: Range<u64>,
-    /// Of the bytes in the file.
+    /// Checksum of the stored bytes.
     pub(super) checksum: u64,
     pub(super) style: FrameStyle,
 }
 
-/// A region.
+/// A region in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Region<'b> {
+pub(super) struct RegionRecord<'b> {
     pub(super) name: &'b str,
-    /// Which bytes of all data it is.
+    /// Range in the concatenated data of all regions.
     pub(super) data: Range<u64>,
     pub(super) checksum: u64,
-    /// Where it begins; 0 if it is empty.
+    /// Index of the frame in which it begins; 0 if it is empty.
     pub(super) first_frame: usize,
 }
 
-/// The checksum of a region, from those of its parts in each of its frames.
-pub(super) struct OfParts {
+/// Computes a region's checksum from those of its parts in each of its frames.
+pub(super) struct RegionChecksum {
     sums: xxhash_rust::xxh3::Xxh3,
     last: u64,
     count: usize,
 }
 
-impl OfParts {
+impl RegionChecksum {
     pub(super) fn new() -> Self {
         Self { sums: xxhash_rust::xxh3::Xxh3::new(), last: checksum(&[]), count: 0 }
     }
@@ -73,34 +74,35 @@ impl OfParts {
     }
 }
 
-/// The index in the making.
+/// Builds an index.
 #[derive(Debug, Default)]
-pub(super) struct Building {
-    pub(super) names: Names,
+pub(super) struct IndexBuilder {
+    pub(super) names: NameTable,
     frames: Vec<u8>,
-    /// All but the ends of names.
+    /// End in the data, checksum and first frame of each region.
     regions: Vec<(u64, u64, u32)>,
-    pub(super) keys: Names,
+    pub(super) keys: NameTable,
     attributes: Vec<u8>,
-    /// Bytes of data of all regions, and of all frames so far.
+    /// Size in bytes of the data of all regions.
     data: u64,
+    /// Size in bytes of the data of all frames so far.
     framed: u64,
-    /// Bytes of frames in the file.
+    /// Size in bytes of the stored frames.
     pub(super) stored: u64,
     largest_frame: u64,
 }
 
-impl Building {
+impl IndexBuilder {
     pub(super) fn frame_count(&self) -> usize {
-        self.frames.len() / FRAME
+        self.frames.len() / FRAME_SIZE
     }
 
-    /// Adds a frame behind all others.
+    /// Appends a frame.
     pub(super) fn add_frame(&mut self, stored: u64, data: u64, checksum: u64, style: FrameStyle) -> Result<(), ErrorKind> {
         if self.frame_count() >= u32::MAX as usize {
             return Err(ErrorKind::InvalidArgument("too many frames; use a larger frame size"));
         }
-        self.frames.try_reserve(FRAME)?;
+        self.frames.try_reserve(FRAME_SIZE)?;
         self.stored = end_of(self.stored, stored)?;
         self.framed += data;
         self.largest_frame = self.largest_frame.max(data);
@@ -110,7 +112,7 @@ impl Building {
         Ok(())
     }
 
-    /// Adds a region of a name that was added to `names`, behind all others.
+    /// Appends a region, whose name has been added to `names`.
     pub(super) fn add_region(&mut self, size: u64, checksum: u64, first_frame: usize) -> Result<(), ErrorKind> {
         self.regions.try_reserve(1)?;
         self.data = end_of(self.data, size)?;
@@ -121,7 +123,7 @@ impl Building {
     pub(super) fn add_attribute(&mut self, key: &str, value: &[u8]) -> Result<(), ErrorKind> {
         let size = u32::try_from(value.len());
         let size = size.map_err(|_| ErrorKind::InvalidArgument("the value has 4 GiB or more; add it as a region"))?;
-        self.attributes.try_reserve(ATTRIBUTE + key.len() + 1 + value.len())?;
+        self.attributes.try_reserve(ATTRIBUTE_HEADER_SIZE + key.len() + 1 + value.len())?;
         self.keys.add(key)?;
         self.attributes.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.attributes.extend_from_slice(&size.to_le_bytes());
@@ -131,15 +133,15 @@ impl Building {
         Ok(())
     }
 
-    /// The whole index.
-    pub(super) fn encode(&self, with_checksums: bool) -> Result<Vec<u8>, ErrorKind> {
+    /// Encodes the index.
+    pub(super) fn encode(&self, has_checksums: bool) -> Result<Vec<u8>, ErrorKind> {
         let (names, ends, slots) = self.names.parts();
-        let (frames, regions) = (self.frames.len(), self.regions.len() * REGION);
-        let size = HEADER + frames + regions + slots.len() * SLOT + names.len() + self.attributes.len() + SUM;
+        let (frames, regions) = (self.frames.len(), self.regions.len() * REGION_SIZE);
+        let size = HEADER_SIZE + frames + regions + slots.len() * SLOT_SIZE + names.len() + self.attributes.len() + CHECKSUM_SIZE;
         let mut index = try_with_capacity(size)?;
         index.extend_from_slice(&MAGIC);
         index.extend_from_slice(&VERSION.to_le_bytes());
-        index.extend_from_slice(&(if with_checksums { WITH_CHECKSUMS } else { 0 }).to_le_bytes());
+        index.extend_from_slice(&(if has_checksums { HAS_CHECKSUMS } else { 0 }).to_le_bytes());
         for field in [
             self.regions.len() as u64,
             self.frame_count() as u64,
@@ -169,10 +171,10 @@ impl Building {
     }
 }
 
-/// Where the parts of an index are, all of which was checked.
+/// Sizes of the parts of a validated index.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
-    /// In the file.
+pub(super) struct IndexLayout {
+    /// Offset of the index in the file.
     at: usize,
     size: usize,
     regions: usize,
@@ -183,66 +185,66 @@ pub(super) struct Table {
     pub(super) attribute_count: usize,
     pub(super) data: u64,
     pub(super) stored: u64,
-    pub(super) with_checksums: bool,
+    pub(super) has_checksums: bool,
 }
 
-/// The numbers that an index begins with.
-fn fields(index: &[u8]) -> [u64; 10] {
-    std::array::from_fn(|place| u64_at(index, 16 + 8 * place))
+/// Decodes the header's numbers.
+fn header_fields(index: &[u8]) -> [u64; 10] {
+    std::array::from_fn(|field| u64_at(index, 16 + 8 * field))
 }
 
-/// How many bytes an index has, as it says itself.
-fn size_said(index: &[u8]) -> Option<u64> {
-    let [regions, frames, _, _, names, _, attributes, slots, ..] = fields(index);
+/// Computes the size of an index from its header.
+fn stated_size(index: &[u8]) -> Option<u64> {
+    let [regions, frames, _, _, names, _, attributes, slots, ..] = header_fields(index);
     let sizes = [
-        Some((HEADER + SUM) as u64),
-        frames.checked_mul(FRAME as u64),
-        regions.checked_mul(REGION as u64),
-        slots.checked_mul(SLOT as u64),
+        Some((HEADER_SIZE + CHECKSUM_SIZE) as u64),
+        frames.checked_mul(FRAME_SIZE as u64),
+        regions.checked_mul(REGION_SIZE as u64),
+        slots.checked_mul(SLOT_SIZE as u64),
         Some(names),
         Some(attributes),
     ];
     sizes.into_iter().try_fold(0u64, |total, size| total.checked_add(size?))
 }
 
-impl Table {
-    /// How many bytes the index that `file[at..]` begins with has, as it says itself; if it says that it lies there, and the file has so many.
+impl IndexLayout {
+    /// Returns the stated size of an index at offset `at`, if its header states this offset and the file contains all of it.
     pub(super) fn size_at(file: &[u8], at: usize) -> Option<usize> {
         let index = file.get(at..).filter(|index| index.starts_with(&MAGIC))?;
-        let [_, _, _, stored, ..] = fields(index);
-        size_said(index).filter(|size| stored == at as u64 && *size <= index.len() as u64).map(|size| size as usize)
+        let [_, _, _, stored, ..] = header_fields(index);
+        stated_size(index).filter(|size| stored == at as u64 && *size <= index.len() as u64).map(|size| size as usize)
     }
 
-    /// Reads the index that is the `size` bytes at `at` of the file. It comes right behind the frames.
+    /// Parses and validates the index in the `size` bytes at offset `at` of the file.
     ///
-    /// All that others rely on is checked: whoever asks for regions and frames afterwards gets what is inside of the file, and in order.
+    /// Afterwards all ranges of frames and regions are within the file and in order.
     pub(super) fn parse(file: &[u8], at: usize, size: usize) -> Result<Self, ErrorKind> {
-        let refuse = |offset: usize, what| Err(ErrorKind::Corrupt { offset: (at + offset) as u64, reason: what });
+        let corrupt = |offset: usize, reason| Err(ErrorKind::Corrupt { offset: (at + offset) as u64, reason });
         let index = file.get(at..).and_then(|rest| rest.get(..size)).unwrap_or_default();
         if !index.starts_with(&MAGIC) {
             return Err(ErrorKind::UnknownFormat("not a checkpoint file: its index section has no index"));
         }
-        if index.len() < HEADER + SUM {
-            return refuse(0, "the index is truncated");
+        if index.len() < HEADER_SIZE + CHECKSUM_SIZE {
+            return corrupt(0, "the index is truncated");
         }
         if u32_at(index, 8) != VERSION {
             return Err(ErrorKind::UnknownFormat("unknown version of the checkpoint format"));
         }
-        if size_said(index) != Some(index.len() as u64) {
-            return refuse(16, "the size of the index differs from the size it states");
+        if stated_size(index) != Some(index.len() as u64) {
+            return corrupt(16, "the size of the index differs from the size it states");
         }
         let flags = u32_at(index, 12);
-        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = fields(index);
-        let (content, sum) = index.split_at(index.len() - SUM);
+        let [regions, frames, data, stored, names, attribute_count, attributes, slots, largest, reserved] = header_fields(index);
+        let (content, sum) = index.split_at(index.len() - CHECKSUM_SIZE);
         if checksum(content) != u64_at(sum, 0) {
-            return refuse(content.len(), "the checksum of the index is wrong");
+            return corrupt(content.len(), "the checksum of the index is wrong");
         }
-        // From here on it is what somebody meant to write; but not necessarily this library.
-        if flags & !WITH_CHECKSUMS != 0 || reserved != 0 {
+        // The checksum matches, so this is what was written; but not necessarily by this library.
+        if flags & !HAS_CHECKSUMS != 0 || reserved != 0 {
             return Err(ErrorKind::UnknownFormat("the checkpoint uses an unknown feature"));
         }
-        if stored != at as u64 || regions > NAMES_MAX as u64 || slots != slots_for(regions as usize) as u64 {
-            return refuse(16, "the index has impossible numbers");
+        if stored != at as u64 || regions > NAMES_MAX as u64 || slots != slot_count(regions as usize) as u64 {
+            return corrupt(16, "the index has impossible numbers");
         }
         let [regions, frames, slots, names] = [regions, frames, slots, names].map(|count| count as usize);
         let table = Self {
@@ -256,12 +258,12 @@ impl Table {
             attribute_count: attribute_count as usize,
             data,
             stored,
-            with_checksums: flags & WITH_CHECKSUMS != 0,
+            has_checksums: flags & HAS_CHECKSUMS != 0,
         };
         table
             .view(file)
             .check(largest)
-            .map_err(|(part, what)| ErrorKind::Corrupt { offset: (at + part) as u64, reason: what })?;
+            .map_err(|(offset, reason)| ErrorKind::Corrupt { offset: (at + offset) as u64, reason })?;
         Ok(table)
     }
 
@@ -273,23 +275,23 @@ impl Table {
         self.frames
     }
 
-    /// Where the index ends in the file.
+    /// Returns the offset of the end of the index in the file.
     pub(super) fn end(&self) -> usize {
         self.at + self.size
     }
 
-    pub(super) fn view<'b>(&self, file: &'b [u8]) -> View<'b> {
+    pub(super) fn view<'b>(&self, file: &'b [u8]) -> IndexView<'b> {
         let index = file.get(self.at..self.end()).unwrap_or_default();
-        let mut rest = index.get(HEADER..).unwrap_or_default();
+        let mut rest = index.get(HEADER_SIZE..).unwrap_or_default();
         let mut take = |size: usize| {
-            let (part, others) = rest.split_at_checked(size).unwrap_or_default();
-            rest = others;
+            let (part, later) = rest.split_at_checked(size).unwrap_or_default();
+            rest = later;
             part
         };
-        View {
-            frames: take(self.frames * FRAME).as_chunks().0,
-            regions: take(self.regions * REGION).as_chunks().0,
-            slots: take(self.slots * SLOT).as_chunks().0,
+        IndexView {
+            frames: take(self.frames * FRAME_SIZE).as_chunks().0,
+            regions: take(self.regions * REGION_SIZE).as_chunks().0,
+            slots: take(self.slots * SLOT_SIZE).as_chunks().0,
             names: take(self.names),
             attributes: take(self.attributes),
             attribute_count: self.attribute_count,
@@ -299,15 +301,14 @@ impl Table {
     }
 }
 
-/// The parts of an index.
+/// The parts of a validated index.
 ///
-/// What was checked stays so unless the file is changed under a memory map, which nobody may do, but which is to do no harm either: so
-/// what is not inside is `None` or empty.
+/// If the mapped file changes after validation, which the caller must not do, invalid ranges become `None` or empty.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View<'b> {
-    frames: &'b [[u8; FRAME]],
-    regions: &'b [[u8; REGION]],
-    slots: &'b [[u8; SLOT]],
+pub(super) struct IndexView<'b> {
+    frames: &'b [[u8; FRAME_SIZE]],
+    regions: &'b [[u8; REGION_SIZE]],
+    slots: &'b [[u8; SLOT_SIZE]],
     names: &'b [u8],
     attributes: &'b [u8],
     attribute_count: usize,
@@ -315,13 +316,13 @@ pub(super) struct View<'b> {
     stored: u64,
 }
 
-impl<'b> View<'b> {
-    pub(super) fn frame(&self, number: usize) -> Option<Frame> {
-        let entry = self.frames.get(number)?;
-        let before = number.checked_sub(1).map(|before| &self.frames[before]);
+impl<'b> IndexView<'b> {
+    pub(super) fn frame(&self, index: usize) -> Option<FrameRecord> {
+        let entry = self.frames.get(index)?;
+        let before = index.checked_sub(1).map(|before| &self.frames[before]);
         let begin = |at| before.map_or(0, |before| self::u64_at(before, at));
         let style = FrameStyle::from_number(i32::try_from(self::u64_at(entry, 24)).ok()?)?;
-        Some(Frame {
+        Some(FrameRecord {
             stored: begin(0)..self::u64_at(entry, 0),
             data: begin(8)..self::u64_at(entry, 8),
             checksum: self::u64_at(entry, 16),
@@ -329,11 +330,11 @@ impl<'b> View<'b> {
         })
     }
 
-    pub(super) fn region(&self, number: usize) -> Option<Region<'b>> {
-        let entry = self.regions.get(number)?;
-        let before = number.checked_sub(1).map(|before| &self.regions[before]);
+    pub(super) fn region(&self, index: usize) -> Option<RegionRecord<'b>> {
+        let entry = self.regions.get(index)?;
+        let before = index.checked_sub(1).map(|before| &self.regions[before]);
         let name = before.map_or(0, |before| u32_at(before, 20)) as usize..(u32_at(entry, 20) as usize).checked_sub(1)?;
-        Some(Region {
+        Some(RegionRecord {
             name: std::str::from_utf8(self.names.get(name)?).ok()?,
             data: before.map_or(0, |before| self::u64_at(before, 0))..self::u64_at(entry, 0),
             checksum: self::u64_at(entry, 8),
@@ -341,38 +342,38 @@ impl<'b> View<'b> {
         })
     }
 
-    /// The number of the region with this name.
+    /// Returns the index of the region with this name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        for place in places(name, self.slots.len()) {
-            let number = (u32_at(self.slots.get(place)?, 0) as usize).checked_sub(1)?;
-            if self.region(number)?.name == name {
-                return Some(number);
+        for slot in probe_sequence(name, self.slots.len()) {
+            let index = (u32_at(self.slots.get(slot)?, 0) as usize).checked_sub(1)?;
+            if self.region(index)?.name == name {
+                return Some(index);
             }
         }
         None
     }
 
-    /// The regions of which bytes lie in this range of all data, from the first to the last.
+    /// Returns the indices of the regions that overlap this range of the data.
     pub(super) fn regions_in(&self, data: &Range<u64>) -> RangeInclusive<usize> {
         let first = self.regions.partition_point(|entry| u64_at(entry, 0) <= data.start);
         first..=self.regions.partition_point(|entry| u64_at(entry, 0) < data.end)
     }
 
-    /// The number of the frame that the byte at `data` of all data is in.
+    /// Returns the index of the frame that contains this offset of the data.
     pub(super) fn frame_of(&self, data: u64) -> usize {
         self.frames.partition_point(|entry| u64_at(entry, 8) <= data)
     }
 
-    /// Key and value of the attribute whose entry begins at `at`, and where the next one begins.
+    /// Decodes the attribute at offset `at` of the attributes. Returns the offset of the next one, the key and the value.
     pub(super) fn attribute_at(&self, at: usize) -> Option<(usize, &'b str, &'b [u8])> {
         attribute_at(self.attributes, at)
     }
 
-    /// Checks all of it. Otherwise says at which offset of the index what is wrong.
+    /// Validates the index. On failure returns the offset in the index and the reason.
     fn check(&self, largest: u64) -> Result<(), (usize, &'static str)> {
-        let (mut before, mut most) = ((0, 0), 0);
+        let (mut before, mut max_size) = ((0, 0), 0);
         for (index, entry) in self.frames.iter().enumerate() {
-            let at = HEADER + index * FRAME;
+            let at = HEADER_SIZE + index * FRAME_SIZE;
             let (stored, data) = (u64_at(entry, 0), u64_at(entry, 8));
             if stored <= before.0 || data <= before.1 {
                 return Err((at, "a frame has an invalid range"));
@@ -382,25 +383,25 @@ impl<'b> View<'b> {
                 Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => {
                     return Err((at, "a RAW frame differs in size from its data"));
                 }
-                // A chunk of LZ4 with so many bytes has at most 255 times as many when it is decompressed.
+                // LZ4 expands by a factor of 255 at most.
                 Some(_) if (data - before.1).div_ceil(255) > stored - before.0 => {
                     return Err((at, "a frame has more data than its stored size allows"));
                 }
                 Some(_) => {}
             }
-            most = most.max(data - before.1);
+            max_size = max_size.max(data - before.1);
             before = (stored, data);
         }
-        if before != (self.stored, self.data) || most != largest {
+        if before != (self.stored, self.data) || max_size != largest {
             return Err((16, "the frames differ from the totals in the index"));
         }
-        self.check_regions(HEADER + self.frames.len() * FRAME)?;
+        self.check_regions(HEADER_SIZE + self.frames.len() * FRAME_SIZE)?;
         let (mut count, mut at) = (0, 0);
         while let Some((end, ..)) = self.attribute_at(at).filter(|(_, key, _)| is_name(key)) {
             (count, at) = (count + 1, end);
         }
         if count != self.attribute_count || at != self.attributes.len() {
-            return Err((HEADER, "the attributes are malformed"));
+            return Err((HEADER_SIZE, "the attributes are malformed"));
         }
         Ok(())
     }
@@ -408,28 +409,28 @@ impl<'b> View<'b> {
     fn check_regions(&self, at: usize) -> Result<(), (usize, &'static str)> {
         let (mut data, mut name_end, mut frame) = (0, 0, 0);
         for (index, entry) in self.regions.iter().enumerate() {
-            let refuse = |what| Err((at + index * REGION, what));
+            let corrupt = |reason| Err((at + index * REGION_SIZE, reason));
             let (end, first_frame, name) = (u64_at(entry, 0), u32_at(entry, 16) as usize, u32_at(entry, 20) as usize);
             if end < data || end > self.data {
-                return refuse("a region has an invalid range");
+                return corrupt("a region has an invalid range");
             }
             while self.frames.get(frame).is_some_and(|entry| u64_at(entry, 8) <= data) {
                 frame += 1;
             }
             if first_frame != if end > data { frame } else { 0 } {
-                return refuse("a region has the wrong first frame");
+                return corrupt("a region has the wrong first frame");
             }
             let text = self.names.get(name_end..name).and_then(|bytes| bytes.strip_suffix(b"\0"));
             if !text.and_then(|bytes| std::str::from_utf8(bytes).ok()).is_some_and(is_name) {
-                return refuse("a region has an invalid name");
+                return corrupt("a region has an invalid name");
             }
             (data, name_end) = (end, name);
         }
         if data != self.data || name_end != self.names.len() {
             return Err((at, "regions or names do not cover their tables"));
         }
-        let taken = self.slots.iter().filter(|slot| **slot != [0; SLOT]).count();
-        if taken != self.regions.len() {
+        let used = self.slots.iter().filter(|slot| **slot != [0; SLOT_SIZE]).count();
+        if used != self.regions.len() {
             return Err((at, "the hash table of names is inconsistent"));
         }
         Ok(())
@@ -440,14 +441,14 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_MAX && !name.contains('\0')
 }
 
-/// See [`View::attribute_at`].
+/// Implements [`IndexView::attribute_at`].
 fn attribute_at(attributes: &[u8], at: usize) -> Option<(usize, &str, &[u8])> {
     let bytes = attributes.get(at..)?;
     let (key, value) = (u32_at(bytes, 0) as usize, u32_at(bytes, 4) as usize);
-    let (_, rest) = bytes.split_at_checked(ATTRIBUTE)?;
+    let (_, rest) = bytes.split_at_checked(ATTRIBUTE_HEADER_SIZE)?;
     let (key, rest) = rest.split_at_checked(key)?;
-    let (zero, rest) = rest.split_first()?;
+    let (nul, rest) = rest.split_first()?;
     let (value, rest) = rest.split_at_checked(value)?;
-    let key = std::str::from_utf8(key).ok().filter(|_| *zero == 0)?;
+    let key = std::str::from_utf8(key).ok().filter(|_| *nul == 0)?;
     Some((attributes.len() - rest.len(), key, value))
 }

@@ -1,8 +1,7 @@
-//! Checkpoints that describe themselves: regions of memory, saved by name and found by name, with checksums, in files that a crash can't
-//! leave half-written.
+//! Checkpoint files: named regions of memory with checksums, in self-describing files that are replaced atomically.
 //!
-//! Such a file is three things at once: the frames of one [`Checkpt`](crate::Checkpt), from byte 0 on; a
-//! [`Container`](crate::Container); and an index of what lies where. docs/format/checkpoint.md specifies it.
+//! A checkpoint file is at the same time a sequence of frames from offset 0, as [`Checkpt`](crate::Checkpt) writes them, and a
+//! [`Container`](crate::Container) of these frames and of an index. docs/format/checkpoint.md specifies it.
 //!
 //! ```
 //! use fdckpt::FrameStyle;
@@ -16,21 +15,22 @@
 //! writer.attribute("step", b"17")?;
 //! writer.add("temperatures", &temperatures)?;
 //! writer.add("note", b"all is well")?;
-//! writer.commit()?; // from here on the file is there, whole
+//! writer.commit()?; // the file appears, complete
 //!
 //! let reader = Reader::open(&path)?;
-//! for entry in reader.entries() {
-//!     println!("{}: {} bytes", entry.name(), entry.size());
+//! for region in reader.regions() {
+//!     println!("{}: {} bytes", region.name(), region.size());
 //! }
-//! let note = reader.find("note").ok_or("no note")?;
-//! assert_eq!(reader.read_to_vec(note.number())?, b"all is well");
+//! let mut restored = vec![0; temperatures.len()];
+//! reader.read("temperatures", &mut restored)?;
+//! assert_eq!(restored, temperatures);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - [`WriterOptions`], [`Writer`]: saving. [`ReaderOptions`], [`Reader`]: loading, and [`Reader::verify`].
-//! - [`salvage`]: getting out of a damaged or truncated file what is left of it.
-//! - [`Error`]: what went wrong, and with which file, frame and region.
+//! - [`Writer`], made by [`WriterOptions`], saves. [`Reader`], made by [`ReaderOptions`], restores and verifies.
+//! - [`salvage`] recovers what is intact in a corrupt or truncated file.
+//! - [`Error`] names the file, region and frame concerned.
 
 mod error;
 mod frame_decoder;
@@ -49,32 +49,32 @@ mod writer;
 pub use crate::atomic_file::SyncMode;
 pub use error::{Error, ErrorKind};
 pub use options::{Progress, ReaderOptions, WriterOptions};
-pub use reader::{Attributes, Entries, Entry, FrameEntry, Reader, Request};
-pub use salvage::{Salvaged, salvage};
-pub use source::Spooled;
-pub use verify::{Damage, Verdict};
+pub use reader::{Attributes, FrameInfo, ReadRequest, Reader, Region, Regions};
+pub use salvage::{SalvageStats, salvage};
+pub use source::SpoolKind;
+pub use verify::{Issue, VerifyReport};
 pub use writer::{Summary, Writer};
 
 pub(crate) use error::ErrorContext;
 
-/// The most bytes that the name of a region, or the key of an attribute, can have.
+/// Maximum size in bytes of a region's name or an attribute's key.
 pub const NAME_MAX: usize = 65_535;
 
-/// The least and the most that can be asked for as the size of frames, in bytes of data.
+/// Minimum frame size in bytes of data.
 pub const FRAME_SIZE_MIN: usize = 65_536;
-/// See [`FRAME_SIZE_MIN`].
+/// Maximum frame size in bytes of data.
 pub const FRAME_SIZE_MAX: usize = 1 << 30;
 
-/// The size of frames where none is asked for. Smaller ones compress less well, larger ones leave threads without work at the end of a
-/// region: docs/performance.md has the measurements.
+/// Default frame size in bytes of data. Smaller frames compress less, larger ones leave threads idle at the end of a region:
+/// docs/performance.md has the measurements.
 pub const FRAME_SIZE_DEFAULT: usize = 256 << 10;
 
-/// The one checksum: XXH3 with 64 bits and seed 0.
+/// Computes the checksum of the format: XXH3, 64 bits, seed 0.
 fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// Checks a name or key.
+/// Validates a name or key.
 fn check_name(name: &str) -> Result<(), ErrorKind> {
     use ErrorKind::InvalidArgument;
     match name.len() {

@@ -1,4 +1,4 @@
-//! What a caller can ask for.
+//! Options of writers and readers.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,31 +9,31 @@ use crate::alloc::try_box;
 use crate::frame::FrameStyle;
 use crate::sys::threads;
 
-/// How far saving, loading or verifying has come.
+/// Progress of saving, reading or verifying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes of data that are done.
+    /// Number of bytes of data that are done.
     pub data: u64,
-    /// Bytes that there are in all; when saving, those that were added so far.
+    /// Total number of bytes of data; when saving, those added so far.
     pub total: u64,
-    /// Bytes of the file that were written or read for it.
+    /// Number of bytes of the file written or read for it.
     pub stored: u64,
 }
 
-/// What is told of progress, and can cancel.
+/// Receives progress and may cancel.
 pub(super) trait Observer: Send {
-    fn see(&mut self, progress: Progress) -> ControlFlow<()>;
+    fn observe(&mut self, progress: Progress) -> ControlFlow<()>;
 }
 
-// An array of one, as that is what a vector can become without a further allocation.
+// An array of one element, because a vector converts to that without another allocation.
 impl<F: FnMut(Progress) -> ControlFlow<()> + Send> Observer for [F; 1] {
-    fn see(&mut self, progress: Progress) -> ControlFlow<()> {
+    fn observe(&mut self, progress: Progress) -> ControlFlow<()> {
         self[0](progress)
     }
 }
 
-/// How a checkpoint is to be saved. Begins with what is usual, and makes [`Writer`](super::Writer)s.
+/// Options of a checkpoint to save, and constructors of [`Writer`](super::Writer).
 pub struct WriterOptions<'w> {
     pub(super) style: FrameStyle,
     pub(super) threads: usize,
@@ -50,8 +50,8 @@ impl Default for WriterOptions<'_> {
 }
 
 impl<'w> WriterOptions<'w> {
-    /// RAW frames of [`FRAME_SIZE_DEFAULT`], as many threads as [`set_threads`](crate::set_threads) allows (one, unless it was
-    /// called), checksums, [`SyncMode::Full`].
+    /// Creates the default options: RAW frames of [`FRAME_SIZE_DEFAULT`], the threads that [`set_threads`](crate::set_threads) allows
+    /// (default: one), checksums, [`SyncMode::Full`].
     pub fn new() -> Self {
         Self {
             style: FrameStyle::default(),
@@ -63,38 +63,40 @@ impl<'w> WriterOptions<'w> {
         }
     }
 
-    /// The style of frames, until [`Writer::set_style`](super::Writer::set_style) says another one.
+    /// Sets the style of frames, until [`Writer::set_style`](super::Writer::set_style) changes it.
     pub fn style(mut self, style: FrameStyle) -> Self {
         self.style = style;
         self
     }
 
-    /// How many threads may compress, the caller's among them. They are gone when a call returns. The file is the same, byte for byte.
+    /// Sets the maximum number of threads that compress, including the caller's. They end before a call returns. The file does not
+    /// depend on the number.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.clamp(1, threads::THREADS_MAX);
         self
     }
 
-    /// How many bytes of data a frame has at most: from [`FRAME_SIZE_MIN`] to [`FRAME_SIZE_MAX`].
+    /// Sets the maximum number of bytes of data in a frame, from [`FRAME_SIZE_MIN`] to [`FRAME_SIZE_MAX`].
     pub fn frame_size(mut self, size: usize) -> Self {
         self.frame_size = size;
         self
     }
 
-    /// Whether frames and regions get checksums. Without them damage to data goes unnoticed. The index has one in any case.
+    /// Sets whether frames and regions get checksums. Without them, corruption of data goes unnoticed. The index always has one.
     pub fn checksums(mut self, on: bool) -> Self {
         self.checksums = on;
         self
     }
 
-    /// What the file has to survive. Of a descriptor: [`SyncMode::Data`] and more sync it in [`Writer::commit`](super::Writer::commit), if it can be.
+    /// Sets what the file must survive. A descriptor is synced by [`Writer::commit`](super::Writer::commit) from [`SyncMode::Data`] on,
+    /// if it supports that.
     pub fn sync(mut self, sync: SyncMode) -> Self {
         self.sync = sync;
         self
     }
 
-    /// Is told of progress after each frame, by the thread that calls the writer. [`ControlFlow::Break`] cancels: the call fails with
-    /// [`ErrorKind::Cancelled`], and so will all others.
+    /// Sets a function that the calling thread calls after each frame. [`ControlFlow::Break`] cancels: the call fails with
+    /// [`ErrorKind::Cancelled`], and all later calls fail too.
     pub fn progress(mut self, observer: impl FnMut(Progress) -> ControlFlow<()> + Send + 'w) -> Self {
         let observer = try_box(observer).map_err(ErrorKind::from);
         self.observer = observer.map(|observer| Some(observer as Box<dyn Observer + 'w>));
@@ -122,7 +124,7 @@ impl fmt::Debug for WriterOptions<'_> {
     }
 }
 
-/// How a checkpoint is to be loaded. Begins with what is usual, and makes [`Reader`](super::Reader)s.
+/// Options of a checkpoint to read, and constructors of [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
     pub(super) threads: usize,
@@ -138,32 +140,32 @@ impl Default for ReaderOptions {
 }
 
 impl ReaderOptions {
-    /// As many threads as [`set_threads`](crate::set_threads) allows (one, unless it was called), all checksums verified, and what has
-    /// to be spooled in memory up to 64 MiB, in a temporary file up to any size.
+    /// Creates the default options: the threads that [`set_threads`](crate::set_threads) allows (default: one), checksums verified,
+    /// input that can't be mapped spooled in memory up to 64 MiB and beyond that in a temporary file of any size.
     pub fn new() -> Self {
         Self { threads: threads::max_threads(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }
     }
 
-    /// How many threads may read, the caller's among them. They are gone when a call returns.
+    /// Sets the maximum number of threads that read, including the caller's. They end before a call returns.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.clamp(1, threads::THREADS_MAX);
         self
     }
 
-    /// Whether what is read is verified by its checksum. Without that, damage to data can go unnoticed.
+    /// Sets whether checksums are verified when reading. Without that, corruption of data may go unnoticed.
     pub fn checksums(mut self, on: bool) -> Self {
         self.checksums = on;
         self
     }
 
-    /// What can't be mapped is spooled: in memory up to so many bytes, what is larger in a temporary file without a name (in the
-    /// directory that the environment variable `TMPDIR` names, or /tmp).
+    /// Sets the maximum size in bytes of input that is spooled in memory if it can't be mapped. Larger input is spooled in an unnamed
+    /// temporary file (in the directory named by the environment variable `TMPDIR`, or /tmp).
     pub fn spool_memory(mut self, bytes: u64) -> Self {
         self.spool_memory = bytes;
         self
     }
 
-    /// What can't be mapped is refused, with [`ErrorKind::InputTooLarge`], if it has more bytes.
+    /// Sets the maximum size in bytes of input that can't be mapped. Larger input fails with [`ErrorKind::InputTooLarge`].
     pub fn spool_limit(mut self, bytes: u64) -> Self {
         self.spool_limit = bytes;
         self

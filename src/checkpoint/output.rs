@@ -1,4 +1,4 @@
-//! Where a checkpoint is written to.
+//! The destination of a writer.
 
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::error_base::IoOperation;
 use crate::frame::Descriptor;
 use crate::sys::fd;
 
-/// So much is hashed and written at a time, so that it is written while it is in the processor's cache.
-const PIECE: usize = 256 << 10;
+/// Number of bytes hashed and written at a time, while they are in the processor's cache.
+const IO_SIZE: usize = 256 << 10;
 
-/// A file that is to get its name, or a descriptor.
+/// A file that is replaced atomically, or a descriptor.
 pub(super) enum Output<'w> {
     File { file: AtomicFile, offset: u64 },
     Fd { fd: Box<dyn Descriptor + 'w>, offset: u64, sync: SyncMode },
@@ -43,22 +43,22 @@ impl<'w> Output<'w> {
         Ok(())
     }
 
-    /// Writes, and returns the checksum.
-    pub(super) fn write_and_sum(&mut self, bytes: &[u8]) -> Result<u64, ErrorKind> {
-        if bytes.len() <= PIECE {
+    /// Writes and returns the checksum.
+    pub(super) fn write_with_checksum(&mut self, bytes: &[u8]) -> Result<u64, ErrorKind> {
+        if bytes.len() <= IO_SIZE {
             let sum = checksum(bytes);
             self.write(bytes)?;
             return Ok(sum);
         }
         let mut sum = xxhash_rust::xxh3::Xxh3::new();
-        for piece in bytes.chunks(PIECE) {
+        for piece in bytes.chunks(IO_SIZE) {
             sum.update(piece);
             self.write(piece)?;
         }
         Ok(sum.digest())
     }
 
-    /// Gives the file its name.
+    /// Makes the file visible at its path, or syncs the descriptor.
     pub(super) fn commit(self) -> Result<(), ErrorKind> {
         match self {
             Self::File { file, .. } => Ok(file.commit()?),

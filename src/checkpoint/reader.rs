@@ -1,4 +1,4 @@
-//! Loading: opening, and what there is.
+//! Opening a checkpoint, and its regions, frames and attributes.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,76 +8,76 @@ use std::sync::atomic::AtomicU64;
 
 use super::error::ErrorKind;
 use super::error::file_name;
-use super::frame_decoder::Loader;
-use super::index_format::{self, FRAMES, INDEX, Region, Table, View};
-use super::source::{Source, Spooled};
+use super::frame_decoder::FrameDecoder;
+use super::index_format::{self, FRAMES, INDEX, IndexLayout, IndexView, RegionRecord};
+use super::source::{Source, SpoolKind};
 use super::{Error, ReaderOptions};
 use crate::alloc::try_collect;
 use crate::container::Container;
 use crate::frame::FrameStyle;
 use crate::sys::cond_mutex::CondMutex;
 
-/// A checkpoint that describes itself, opened for reading.
+/// An open checkpoint file.
 ///
-/// Opening reads the index, and checks all of it; of a file that is mapped, data is read only where it is asked for. Nobody may change or
-/// shorten the file as long as this lives: a process that touches a part of a map that its file no longer has is ended by the system
-/// (SIGBUS). A file that is *replaced*, as [`Writer`](super::Writer) does it, stays what it was for who has it open.
+/// Opening reads and validates the index. A regular file is mapped into memory, and its data is read on demand. The file must not be
+/// modified or truncated while the reader exists: access to a truncated part of the mapping raises SIGBUS. *Replacing* the file, as
+/// [`Writer`](super::Writer) does, is safe: the reader keeps the old one.
 ///
-/// What is read was verified by its checksum before, unless the options say otherwise or the file has none
+/// Data is verified by checksum when it is read, unless the options disable that or the file has no checksums
 /// ([`has_checksums`](Self::has_checksums)).
 ///
-/// Can be used by several threads at once.
+/// Several threads may use one reader at the same time.
 pub struct Reader<'a> {
     pub(super) file: Option<Box<str>>,
     pub(super) source: Source<'a>,
-    pub(super) table: Table,
+    pub(super) layout: IndexLayout,
     pub(super) options: ReaderOptions,
-    spooled: Option<Spooled>,
-    /// Which frames were verified already.
+    spooled: Option<SpoolKind>,
+    /// One bit per frame: it has been verified.
     pub(super) verified: Vec<AtomicU64>,
-    /// For reads that want a part of a frame: the next one most likely wants another part of it.
-    pub(super) spare: CondMutex<Option<Loader>>,
+    /// The decoder of the last call, which has the last frame: the next read may need another part of it.
+    pub(super) spare: CondMutex<Option<FrameDecoder>>,
 }
 
-/// A region that is to be read, and where to.
+/// A region to read, and its destination.
 #[derive(Debug)]
-pub struct Request<'m> {
-    /// Its number.
-    pub number: usize,
-    /// Memory of the region's size.
-    pub to: &'m mut [u8],
+pub struct ReadRequest<'m> {
+    /// Index of the region.
+    pub index: usize,
+    /// Destination, of the region's size.
+    pub data: &'m mut [u8],
 }
 
 impl ReaderOptions {
     /// Opens the file `path`.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] where it is no such checkpoint, or one of a later version; [`ErrorKind::Corrupt`] where its
-    /// index is damaged ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
+    /// [`ErrorKind::Io`]; [`ErrorKind::UnknownFormat`] if it is no checkpoint file, or one of a later version; [`ErrorKind::Corrupt`] if
+    /// its index is corrupt ([`salvage`](super::salvage) may help); [`ErrorKind::OutOfMemory`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Reader<'static>, Error> {
-        Reader::of_path(self, path.as_ref())
+        Reader::open_path(self, path.as_ref())
     }
 
-    /// Opens the file of a descriptor, all of it, wherever its position is. What can't be mapped (a pipe, say) is read from there to
-    /// its end first: see [`spool_memory`](Self::spool_memory). The descriptor is not needed any more then.
+    /// Opens the file of a descriptor, from its start, whatever the descriptor's position. Input that can't be mapped, such as a pipe,
+    /// is first read to its end: see [`spool_memory`](Self::spool_memory). The descriptor may be closed afterwards.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_fd(self, fd: impl AsFd) -> Result<Reader<'static>, Error> {
-        Reader::of_fd(self, fd.as_fd())
+        Reader::open_fd(self, fd.as_fd())
     }
 
-    /// Opens a checkpoint in memory, which is not copied.
+    /// Opens a checkpoint in memory, without a copy.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_bytes(self, bytes: &[u8]) -> Result<Reader<'_>, Error> {
-        Reader::of_bytes(self, bytes)
+        Reader::open_bytes(self, bytes)
     }
 }
 
 impl Reader<'static> {
-    /// Opens a file with all options as usual: as [`ReaderOptions::open`].
+    /// Opens a file with default options.
     ///
     /// # Errors
     /// As for [`ReaderOptions::open`].
@@ -85,21 +85,21 @@ impl Reader<'static> {
         ReaderOptions::new().open(path)
     }
 
-    pub(super) fn of_path(options: ReaderOptions, path: &Path) -> Result<Self, Error> {
+    pub(super) fn open_path(options: ReaderOptions, path: &Path) -> Result<Self, Error> {
         let name = file_name(path);
-        match Source::of_path(path, &options) {
-            Ok((source, spooled)) => Self::of_source(options, source, spooled, name),
+        match Source::open(path, &options) {
+            Ok((source, spooled)) => Self::open_source(options, source, spooled, name),
             Err(error) => Err(Error::from(error).in_file(name.as_deref())),
         }
     }
 
-    pub(super) fn of_fd(options: ReaderOptions, fd: BorrowedFd<'_>) -> Result<Self, Error> {
-        let (source, spooled) = Source::of_fd(fd, &options)?;
-        Self::of_source(options, source, spooled, None)
+    pub(super) fn open_fd(options: ReaderOptions, fd: BorrowedFd<'_>) -> Result<Self, Error> {
+        let (source, spooled) = Source::open_fd(fd, &options)?;
+        Self::open_source(options, source, spooled, None)
     }
 }
 
-/// Where the index is in a file, of how many bytes, as the container says.
+/// Finds the index by the container's directory. Returns its range in the file.
 pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
     let container = Container::parse(bytes)?;
     let find = |kind| {
@@ -119,116 +119,116 @@ pub(super) fn find_index(bytes: &[u8]) -> Result<Range<usize>, ErrorKind> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn of_bytes(options: ReaderOptions, bytes: &'a [u8]) -> Result<Self, Error> {
-        Self::of_source(options, Source::Memory(bytes), None, None)
+    pub(super) fn open_bytes(options: ReaderOptions, bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::open_source(options, Source::Memory(bytes), None, None)
     }
 
-    fn of_source(
+    fn open_source(
         options: ReaderOptions,
         source: Source<'a>,
-        spooled: Option<Spooled>,
+        spooled: Option<SpoolKind>,
         file: Option<Box<str>>,
     ) -> Result<Self, Error> {
-        let table = find_index(source.bytes()).and_then(|index| Table::parse(source.bytes(), index.start, index.len()));
-        let reader = table.and_then(|table| Self::with_table(options, source, table));
+        let layout = find_index(source.bytes()).and_then(|index| IndexLayout::parse(source.bytes(), index.start, index.len()));
+        let reader = layout.and_then(|layout| Self::with_index(options, source, layout));
         match reader {
             Ok(reader) => Ok(Self { spooled, file, ..reader }),
             Err(error) => Err(Error::from(error).in_file(file.as_deref())),
         }
     }
 
-    /// Of a file whose index was found in another way than by its end.
-    pub(super) fn with_table(options: ReaderOptions, source: Source<'a>, table: Table) -> Result<Self, ErrorKind> {
-        let words = table.frame_count().div_ceil(64);
+    /// Creates a reader of a file whose index has been parsed.
+    pub(super) fn with_index(options: ReaderOptions, source: Source<'a>, layout: IndexLayout) -> Result<Self, ErrorKind> {
+        let words = layout.frame_count().div_ceil(64);
         let verified = try_collect((0..words).map(|_| AtomicU64::default()))?;
-        Ok(Self { file: None, source, table, options, spooled: None, verified, spare: CondMutex::new(None) })
+        Ok(Self { file: None, source, layout, options, spooled: None, verified, spare: CondMutex::new(None) })
     }
 
-    /// How many regions there are.
+    /// Returns the number of regions.
     pub fn len(&self) -> usize {
-        self.table.region_count()
+        self.layout.region_count()
     }
 
-    /// Whether there are no regions.
+    /// Returns whether there are no regions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The region of this number, counted from 0, in the order in which they were added.
-    pub fn entry(&self, number: usize) -> Option<Entry<'_>> {
-        Some(Entry { number, region: self.view().region(number)?, reader: self })
+    /// Returns the region with this index, from 0, in the order of saving.
+    pub fn region(&self, index: usize) -> Option<Region<'_>> {
+        Some(Region { index, record: self.view().region(index)?, reader: self })
     }
 
-    /// All regions.
-    pub fn entries(&self) -> Entries<'_> {
-        Entries { reader: Handle(self), numbers: 0..self.len() }
+    /// Iterates over the regions.
+    pub fn regions(&self) -> Regions<'_> {
+        Regions { reader: Handle(self), indices: 0..self.len() }
     }
 
-    /// The region with this name. One or two places are looked at, however many regions there are.
-    pub fn find(&self, name: &str) -> Option<Entry<'_>> {
-        self.entry(self.view().find(name)?)
+    /// Finds a region by name, in constant time.
+    pub fn find(&self, name: &str) -> Option<Region<'_>> {
+        self.region(self.view().find(name)?)
     }
 
-    /// The value of the attribute with this key.
+    /// Returns the value of the attribute with this key.
     pub fn attribute(&self, key: &str) -> Option<&[u8]> {
         self.attributes().find(|(other, _)| *other == key).map(|(_, value)| value)
     }
 
-    /// All attributes, with keys and values, in the order in which they were added.
+    /// Iterates over the attributes, keys and values, in the order of saving.
     pub fn attributes(&self) -> Attributes<'_> {
         Attributes { reader: Handle(self), next: 0 }
     }
 
-    /// Whether frames and regions have checksums. If not, damage to data goes unnoticed.
+    /// Returns whether frames and regions have checksums. Without them, corruption of data goes unnoticed.
     pub fn has_checksums(&self) -> bool {
-        self.table.with_checksums
+        self.layout.has_checksums
     }
 
-    /// Bytes of data in all regions together.
+    /// Returns the total size of all regions in bytes.
     pub fn data_size(&self) -> u64 {
-        self.table.data
+        self.layout.data
     }
 
-    /// Size of the file in bytes.
+    /// Returns the size of the file in bytes.
     pub fn file_size(&self) -> u64 {
         self.source.bytes().len() as u64
     }
 
-    /// How many frames there are.
+    /// Returns the number of frames.
     pub fn frame_count(&self) -> usize {
-        self.table.frame_count()
+        self.layout.frame_count()
     }
 
-    /// The frame of this number, counted from 0: what is needed to restore it with [`Restore`](crate::Restore), as one buffer of
-    /// [`data`](FrameEntry::data) bytes.
-    pub fn frame(&self, number: usize) -> Option<FrameEntry> {
-        let index_format::Frame { stored, data, checksum, style } = self.view().frame(number)?;
+    /// Describes the frame with this index, from 0. [`Restore`](crate::Restore) can restore it as one buffer of
+    /// [`data`](FrameInfo::data) bytes.
+    pub fn frame(&self, index: usize) -> Option<FrameInfo> {
+        let index_format::FrameRecord { stored, data, checksum, style } = self.view().frame(index)?;
         let checksum = self.has_checksums().then_some(checksum);
-        Some(FrameEntry { style, offset: stored.start, stored: stored.end - stored.start, data: data.end - data.start, checksum })
+        Some(FrameInfo { style, offset: stored.start, stored: stored.end - stored.start, data: data.end - data.start, checksum })
     }
 
-    /// Whether, and where, it had to be spooled because it could not be mapped.
-    pub fn spooled(&self) -> Option<Spooled> {
+    /// Returns how the input was spooled; `None` if it was mapped.
+    pub fn spooled(&self) -> Option<SpoolKind> {
         self.spooled
     }
 
-    /// Whether checksums are verified, and how many threads read.
+    /// Returns the options.
     pub fn options(&self) -> &ReaderOptions {
         &self.options
     }
 
-    /// An error that is about the whole file.
+    /// Creates an error of this file.
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
         self.in_this_file(kind.into())
     }
 
-    /// The same error, as one of this file.
+    /// Adds the path of this file to an error.
     pub(crate) fn in_this_file(&self, error: Error) -> Error {
         error.in_file(self.file.as_deref())
     }
 
-    pub(super) fn view(&self) -> View<'_> {
-        self.table.view(self.source.bytes())
+    pub(super) fn view(&self) -> IndexView<'_> {
+        self.layout.view(self.source.bytes())
     }
 }
 
@@ -246,82 +246,82 @@ impl fmt::Debug for Reader<'_> {
 /// A frame of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FrameEntry {
+pub struct FrameInfo {
     /// Its style.
     pub style: FrameStyle,
-    /// Where it begins in the file.
+    /// Offset in the file.
     pub offset: u64,
-    /// How many bytes it has in the file.
+    /// Size in the file in bytes.
     pub stored: u64,
-    /// How many bytes of data.
+    /// Size of its data in bytes.
     pub data: u64,
-    /// XXH3 (64 bits) of its bytes in the file, if there are checksums.
+    /// XXH3 (64 bits) of its bytes in the file, if the file has checksums.
     pub checksum: Option<u64>,
 }
 
 /// A region of a checkpoint.
 #[derive(Clone)]
-pub struct Entry<'r> {
-    number: usize,
-    region: Region<'r>,
+pub struct Region<'r> {
+    index: usize,
+    record: RegionRecord<'r>,
     reader: &'r Reader<'r>,
 }
 
-impl<'r> Entry<'r> {
-    /// Its number, counted from 0.
-    pub fn number(&self) -> usize {
-        self.number
+impl<'r> Region<'r> {
+    /// The index, from 0.
+    pub fn index(&self) -> usize {
+        self.index
     }
 
-    /// Its name.
+    /// The name.
     pub fn name(&self) -> &'r str {
-        self.region.name
+        self.record.name
     }
 
-    /// How many bytes it has.
+    /// The size in bytes.
     pub fn size(&self) -> u64 {
-        self.region.data.end - self.region.data.start
+        self.record.data.end - self.record.data.start
     }
 
-    /// The style of its frames; of an empty region, which has none, RAW.
+    /// The style of its frames. RAW if it is empty.
     pub fn style(&self) -> FrameStyle {
         let frame = self.frame().and_then(|frame| self.reader.view().frame(frame));
         frame.map_or(FrameStyle::Raw, |frame| frame.style)
     }
 
-    /// The frame in which it begins. `None` if it is empty.
+    /// Index of the frame in which it begins. `None` if it is empty.
     pub fn frame(&self) -> Option<usize> {
-        (self.size() > 0).then_some(self.region.first_frame)
+        (self.size() > 0).then_some(self.record.first_frame)
     }
 
-    /// Where in the data of that frame it begins.
+    /// Offset of its start in the data of that frame.
     pub fn frame_offset(&self) -> u64 {
         let frame = self.frame().and_then(|frame| self.reader.view().frame(frame));
-        frame.map_or(0, |frame| self.region.data.start.saturating_sub(frame.data.start))
+        frame.map_or(0, |frame| self.record.data.start.saturating_sub(frame.data.start))
     }
 
-    /// In how many frames it lies.
+    /// Number of frames that hold it.
     pub fn frame_count(&self) -> usize {
         let view = self.reader.view();
-        let first = self.region.first_frame;
-        let frames = (first..).map_while(|number| view.frame(number));
-        if self.size() == 0 { 0 } else { frames.take_while(|frame| frame.data.start < self.region.data.end).count() }
+        let first = self.record.first_frame;
+        let frames = (first..).map_while(|index| view.frame(index));
+        if self.size() == 0 { 0 } else { frames.take_while(|frame| frame.data.start < self.record.data.end).count() }
     }
 
-    /// Its checksum, if there are any: XXH3 (64 bits) of its bytes; of a region in several frames, XXH3 of the checksums of its parts, of 8
-    /// bytes each.
+    /// The checksum, if the file has checksums: XXH3 (64 bits) of its bytes; for a region in several frames, XXH3 of the checksums of
+    /// its parts, 8 bytes each.
     pub fn checksum(&self) -> Option<u64> {
-        self.reader.has_checksums().then_some(self.region.checksum)
+        self.reader.has_checksums().then_some(self.record.checksum)
     }
 }
 
-impl fmt::Debug for Entry<'_> {
+impl fmt::Debug for Region<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("number", &self.number).field("name", &self.name()).field("size", &self.size()).finish()
+        f.debug_struct("Region").field("index", &self.index).field("name", &self.name()).field("size", &self.size()).finish()
     }
 }
 
-/// A reader that a derived Debug does not show.
+/// A reader whose contents a derived `Debug` does not print.
 #[derive(Clone, Copy)]
 struct Handle<'r>(&'r Reader<'r>);
 
@@ -331,34 +331,34 @@ impl fmt::Debug for Handle<'_> {
     }
 }
 
-/// The regions of a [`Reader`], in order.
+/// Iterator over the regions of a [`Reader`].
 #[derive(Clone, Debug)]
-pub struct Entries<'r> {
+pub struct Regions<'r> {
     reader: Handle<'r>,
-    numbers: Range<usize>,
+    indices: Range<usize>,
 }
 
-impl<'r> Iterator for Entries<'r> {
-    type Item = Entry<'r>;
+impl<'r> Iterator for Regions<'r> {
+    type Item = Region<'r>;
 
-    fn next(&mut self) -> Option<Entry<'r>> {
-        self.numbers.next().and_then(|number| self.reader.0.entry(number))
+    fn next(&mut self) -> Option<Region<'r>> {
+        self.indices.next().and_then(|index| self.reader.0.region(index))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.numbers.size_hint()
+        self.indices.size_hint()
     }
 }
 
-impl DoubleEndedIterator for Entries<'_> {
+impl DoubleEndedIterator for Regions<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.numbers.next_back().and_then(|number| self.reader.0.entry(number))
+        self.indices.next_back().and_then(|index| self.reader.0.region(index))
     }
 }
 
-impl ExactSizeIterator for Entries<'_> {}
+impl ExactSizeIterator for Regions<'_> {}
 
-/// The attributes of a [`Reader`], in order.
+/// Iterator over the attributes of a [`Reader`].
 #[derive(Clone, Debug)]
 pub struct Attributes<'r> {
     reader: Handle<'r>,

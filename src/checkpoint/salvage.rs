@@ -1,220 +1,227 @@
-//! Getting out of a damaged or truncated file what is left of it.
+//! Recovering the intact parts of a corrupt or truncated file.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use super::error::ErrorKind;
 use super::error::file_name;
-use super::index_format::{MAGIC, Table};
-use super::reader::{Entry, Reader, find_index};
+use super::index_format::{IndexLayout, MAGIC};
+use super::reader::{Reader, Region, find_index};
 use super::source::Source;
 use super::{Error, NAME_MAX, ReaderOptions, Writer, WriterOptions};
 use crate::alloc::try_zeroed;
 use crate::bytes::get_u24;
 use crate::frame::decoder::Decoder;
-use crate::frame::source::{Mmio, Source as From};
+use crate::frame::source::{self as frame_source, Mmio};
 use crate::frame::state::FrameState;
 use crate::frame::{CHUNK_HEADER, CHUNK_MAX, FrameStyle, Kind, chunk_bound};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
-/// What was salvaged.
+/// Result of salvaging.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Salvaged {
-    /// Whether the index was there. If not, nothing is known of names, sizes and checksums.
-    pub index: bool,
-    /// Regions that are sound, as their checksums say. They keep their names.
+pub struct SalvageStats {
+    /// The index was found. Without it, names, sizes and checksums are unknown.
+    pub has_index: bool,
+    /// Number of regions that are intact by their checksums. They keep their names.
     pub verified: u64,
-    /// Pieces that are sound of regions that are not.
+    /// Number of intact parts of corrupt regions.
     pub partial: u64,
-    /// Regions or pieces that could be restored, but not verified: they can have any content.
+    /// Number of regions or parts that could be decoded, but not verified: their contents may be wrong.
     pub unverified: u64,
-    /// Regions of which something is lost.
+    /// Number of regions of which data is lost.
     pub lost: u64,
 }
 
-/// What the names of pieces begin with.
+/// Prefixes of the names of parts.
 const PARTIAL: &str = "partial/";
 const UNVERIFIED: &str = "unverified/";
 
-/// So many steps for each byte are spent on looking for an index, and for frames. Real data takes few; what was made to take many is given
-/// up then.
-const PATIENCE: u64 = 64;
+/// Maximum number of steps per byte of the file that the search for an index or for frames takes. Real data needs few; crafted files could
+/// need quadratic time.
+const STEPS_PER_BYTE: u64 = 64;
 
-/// Fewer bytes than these of an LZ4 frame, and of one where the file ends, are not told from chance.
-const LEAST: usize = 16;
-const LEAST_AT_END: usize = 64;
+/// Minimum size in bytes of an LZ4 frame: shorter ones occur in random data.
+const LZ4_FRAME_MIN: usize = 16;
+/// The same at the end of the file.
+const LZ4_FRAME_AT_END_MIN: usize = 64;
 
-/// The attribute that tells of it, and its values.
+/// The attribute of salvaged checkpoints, and its values.
 const ATTRIBUTE: &str = "fdckpt.salvaged";
 const VERIFIED: &[u8] = b"verified";
 const NOT_VERIFIED: &[u8] = b"unverified";
 
-/// Reads what can be read of the file `from`, and writes it to a new checkpoint `to`, as `options` say.
+/// Reads the intact parts of the file `from` and saves them to a new checkpoint `to`.
 ///
-/// With the index, which is found also where the end of the file is missing or something was added to it: each region that is sound comes
-/// under its name; of one that is damaged each run of frames that are sound, as `partial/NAME@OFFSET`, OFFSET being where in the region it
-/// begins. If there are no checksums, regions come as `unverified/NAME`.
+/// With the index (found even if the end of the file is missing or bytes were appended): each intact region keeps its name; each run of
+/// intact frames of a corrupt one becomes `partial/NAME@OFFSET`, with the run's offset in the region. In a file without checksums,
+/// regions become `unverified/NAME`.
 ///
-/// Without the index: LZ4 frames are found by the sizes of their chunks, and come as `unverified/lz4@OFFSET`, OFFSET being where in the
-/// file they begin; one whose size is a multiple of 64 KiB comes together with what follows it, and one of fewer than 16 bytes (64 where the
-/// file ends) is taken as RAW. RAW frames can't be told from anything else: all stretches between them come as `unverified/raw@OFFSET`.
+/// Without the index: LZ4 frames are found by the sizes of their chunks and become `unverified/lz4@OFFSET`, with their offset in the file.
+/// A frame whose size is a multiple of 64 KiB is joined with the next one; one of fewer than 16 bytes (64 at the end of the file) counts
+/// as RAW. RAW frames have no structure: all bytes between LZ4 frames become `unverified/raw@OFFSET`.
 ///
-/// Where a name would be that of another region, `'` and the region's number are added; where one would be too long, the begin of NAME stands for it.
+/// If a name is taken, `'` and the region's index are appended; a NAME that would become too long is truncated.
 ///
-/// It takes memory of the size of the largest region; without the index, of the longest run of full chunks, and that can be all of an LZ4
-/// file, decompressed.
+/// Memory: the size of the largest region; without the index, the longest run of full chunks, up to all decompressed data of an LZ4 file.
 ///
-/// The attributes are kept, and there is one more: `fdckpt.salvaged`, `verified` or `unverified`. Where `from` was salvaged itself, what is
-/// unverified in it stays so.
+/// Attributes are kept, and `fdckpt.salvaged` is added, with the value `verified` or `unverified`. If `from` was salvaged itself, its
+/// unverified regions stay unverified.
 ///
 /// # Errors
 /// [`ErrorKind::Io`]; [`ErrorKind::OutOfMemory`]; as for [`Writer::add`].
-pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOptions<'_>) -> Result<Salvaged, Error> {
+pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>, options: WriterOptions<'_>) -> Result<SalvageStats, Error> {
     let path = from.as_ref();
     let in_file = |error: ErrorKind| Error::from(error).in_file(file_name(path).as_deref());
-    let reading = ReaderOptions::new();
-    let (source, _) = Source::of_path(path, &reading).map_err(in_file)?;
+    let reader_options = ReaderOptions::new();
+    let (source, _) = Source::open(path, &reader_options).map_err(in_file)?;
     let mut writer = options.create(to)?;
-    let mut salvaged = Salvaged::default();
-    match find_table(source.bytes()) {
-        Some(table) => {
-            salvaged.index = true;
-            let reader = Reader::with_table(reading, source, table).map_err(in_file)?;
-            by_index(&reader, &mut writer, &mut salvaged)?;
+    let mut stats = SalvageStats::default();
+    match find_layout(source.bytes()) {
+        Some(layout) => {
+            stats.has_index = true;
+            let reader = Reader::with_index(reader_options, source, layout).map_err(in_file)?;
+            salvage_regions(&reader, &mut writer, &mut stats)?;
         }
-        None => by_chunks(source.bytes(), &mut writer, &mut salvaged)?,
+        None => salvage_chunks(source.bytes(), &mut writer, &mut stats)?,
     }
-    let marked = if salvaged.index && salvaged.unverified == 0 { VERIFIED } else { NOT_VERIFIED };
-    writer.attribute(ATTRIBUTE, marked)?;
+    let value = if stats.has_index && stats.unverified == 0 { VERIFIED } else { NOT_VERIFIED };
+    writer.attribute(ATTRIBUTE, value)?;
     writer.commit()?;
-    Ok(salvaged)
+    Ok(stats)
 }
 
-/// The index, where the container says or anywhere else.
-fn find_table(bytes: &[u8]) -> Option<Table> {
-    let said = find_index(bytes).and_then(|index| Table::parse(bytes, index.start, index.len()));
-    if let Ok(table) = said {
-        return Some(table);
+/// Finds the index by the container's directory, or else by its magic bytes.
+fn find_layout(bytes: &[u8]) -> Option<IndexLayout> {
+    let by_container = find_index(bytes).and_then(|index| IndexLayout::parse(bytes, index.start, index.len()));
+    if let Ok(layout) = by_container {
+        return Some(layout);
     }
-    let places = (0..bytes.len()).rev().filter(|&at| bytes[at] == MAGIC[0] && bytes[at..].starts_with(&MAGIC));
-    let mut patience = PATIENCE * bytes.len() as u64;
-    let mut candidates = places.filter_map(|at| Some((at, Table::size_at(bytes, at)?))).take_while(|&(_, size)| {
-        let left = patience.checked_sub(size as u64);
-        patience = left.unwrap_or(0);
+    let offsets = (0..bytes.len()).rev().filter(|&at| bytes[at] == MAGIC[0] && bytes[at..].starts_with(&MAGIC));
+    let mut steps_left = STEPS_PER_BYTE * bytes.len() as u64;
+    let mut candidates = offsets.filter_map(|at| Some((at, IndexLayout::size_at(bytes, at)?))).take_while(|&(_, size)| {
+        let left = steps_left.checked_sub(size as u64);
+        steps_left = left.unwrap_or(0);
         left.is_some()
     });
-    candidates.find_map(|(at, size)| Table::parse(bytes, at, size).ok())
+    candidates.find_map(|(at, size)| IndexLayout::parse(bytes, at, size).ok())
 }
 
-fn by_index(reader: &Reader<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
+/// Saves the intact regions, and the intact parts of corrupt ones.
+fn salvage_regions(reader: &Reader<'_>, writer: &mut Writer<'_>, stats: &mut SalvageStats) -> Result<(), Error> {
     for (key, value) in reader.attributes().filter(|(key, _)| *key != ATTRIBUTE) {
-        // As when it is asked for, the first one counts.
-        if !writer.index().keys.has(key) {
+        // Of several attributes with one key, the first one counts, as for `Reader::attribute`.
+        if !writer.index().keys.contains(key) {
             writer.attribute(key, value)?;
         }
     }
-    // Many regions can lie in one frame. What comes behind one that is lost there is lost too: it is not tried again and again.
-    let mut damaged = None;
-    for entry in reader.entries() {
-        if entry.frame().is_some_and(|frame| damaged == Some(frame as u64)) && entry.frame_count() == 1 {
-            salvaged.lost += 1;
+    // A frame may hold many regions. Regions behind a lost one in the same frame are lost too.
+    let mut corrupt_frame = None;
+    for region in reader.regions() {
+        if region.frame().is_some_and(|frame| corrupt_frame == Some(frame as u64)) && region.frame_count() == 1 {
+            stats.lost += 1;
             continue;
         }
-        writer.set_style(entry.style())?;
-        match reader.read_to_vec(entry.number()) {
+        writer.set_style(region.style())?;
+        match reader.read_index_to_vec(region.index()) {
             Ok(data) if reader.has_checksums() => {
-                if writer.index().names.has(entry.name()) {
-                    writer.add(&free_name(reader, writer, "", &entry, None)?, &data)?;
+                if writer.index().names.contains(region.name()) {
+                    writer.add(&unused_name(reader, writer, "", &region, None)?, &data)?;
                 } else {
-                    writer.add(entry.name(), &data)?;
+                    writer.add(region.name(), &data)?;
                 }
-                *(if is_verified(reader, entry.name()) { &mut salvaged.verified } else { &mut salvaged.unverified }) += 1;
+                *(if is_verified(reader, region.name()) { &mut stats.verified } else { &mut stats.unverified }) += 1;
             }
             Ok(data) => {
-                writer.add(&free_name(reader, writer, UNVERIFIED, &entry, None)?, &data)?;
-                salvaged.unverified += 1;
+                writer.add(&unused_name(reader, writer, UNVERIFIED, &region, None)?, &data)?;
+                stats.unverified += 1;
             }
             Err(failure) if failure.kind() == ErrorKind::OutOfMemory => return Err(failure),
             Err(failure) => {
-                damaged = failure.frame();
-                salvaged.lost += 1;
-                by_frames(reader, &entry, writer, salvaged)?;
+                corrupt_frame = failure.frame();
+                stats.lost += 1;
+                salvage_frames(reader, &region, writer, stats)?;
             }
         }
     }
     Ok(())
 }
 
-/// Whether it is known that a region that can be read is what was saved: checksums that salvaging made do not tell.
-fn is_verified(reader: &Reader<'_>, region: &str) -> bool {
-    let was_not = region.starts_with(UNVERIFIED) && reader.attribute(ATTRIBUTE) == Some(NOT_VERIFIED);
-    reader.has_checksums() && !was_not
+/// Returns whether the checksums of a readable region prove its contents: those made by salvaging unverified data do not.
+fn is_verified(reader: &Reader<'_>, name: &str) -> bool {
+    let was_unverified = name.starts_with(UNVERIFIED) && reader.attribute(ATTRIBUTE) == Some(NOT_VERIFIED);
+    reader.has_checksums() && !was_unverified
 }
 
-/// The sound pieces of a region.
-fn by_frames(reader: &Reader<'_>, entry: &Entry<'_>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
+/// Saves the runs of intact frames of a region.
+fn salvage_frames(
+    reader: &Reader<'_>,
+    region: &Region<'_>,
+    writer: &mut Writer<'_>,
+    stats: &mut SalvageStats,
+) -> Result<(), Error> {
     let view = reader.view();
-    let Some(region) = view.region(entry.number()) else { return Ok(()) };
+    let Some(record) = view.region(region.index()) else { return Ok(()) };
     let mut run: Option<(u64, Vec<u8>)> = None;
-    let frames = (region.first_frame..).map_while(|frame| view.frame(frame));
-    for frame in frames.take_while(|frame| frame.data.start < region.data.end) {
-        let (begin, end) = (frame.data.start.max(region.data.start), frame.data.end.min(region.data.end));
-        let offset = begin - region.data.start;
+    let frames = (record.first_frame..).map_while(|frame| view.frame(frame));
+    for frame in frames.take_while(|frame| frame.data.start < record.data.end) {
+        let (begin, end) = (frame.data.start.max(record.data.start), frame.data.end.min(record.data.end));
+        let offset = begin - record.data.start;
         let (at, mut data) = run.take().unwrap_or_else(|| (offset, Vec::new()));
         let (before, size) = (data.len(), (end - begin) as usize);
         data.try_reserve(size)?;
         data.resize(before + size, 0);
-        match reader.read_at(entry.number(), offset, &mut data[before..]) {
+        match reader.read_range(region.index(), offset, &mut data[before..]) {
             Ok(()) => run = Some((at, data)),
             Err(_) => {
                 data.truncate(before);
-                put_run(reader, entry, Some((at, data)), writer, salvaged)?;
+                save_run(reader, region, Some((at, data)), writer, stats)?;
             }
         }
     }
-    put_run(reader, entry, run, writer, salvaged)
+    save_run(reader, region, run, writer, stats)
 }
 
-fn put_run(
+fn save_run(
     reader: &Reader<'_>,
-    entry: &Entry<'_>,
+    region: &Region<'_>,
     run: Option<(u64, Vec<u8>)>,
     writer: &mut Writer<'_>,
-    salvaged: &mut Salvaged,
+    stats: &mut SalvageStats,
 ) -> Result<(), Error> {
     let Some((at, data)) = run.filter(|(_, data)| !data.is_empty()) else { return Ok(()) };
-    let verified = is_verified(reader, entry.name());
-    let prefix = if verified { PARTIAL } else { UNVERIFIED };
-    writer.add(&free_name(reader, writer, prefix, entry, Some(at))?, &data)?;
-    *(if verified { &mut salvaged.partial } else { &mut salvaged.unverified }) += 1;
+    let is_verified = is_verified(reader, region.name());
+    let prefix = if is_verified { PARTIAL } else { UNVERIFIED };
+    writer.add(&unused_name(reader, writer, prefix, region, Some(at))?, &data)?;
+    *(if is_verified { &mut stats.partial } else { &mut stats.unverified }) += 1;
     Ok(())
 }
 
-/// A name for what is left of a region, which no region has or is yet to get: where it is taken, the region's number is added. Of the region's
-/// name that leaves no room for the rest, the begin.
-fn free_name(
+/// Returns an unused name for a part of a region. Appends the region's index if the name is taken, and truncates the region's name if
+/// it is too long.
+fn unused_name(
     reader: &Reader<'_>,
     writer: &Writer<'_>,
     prefix: &str,
-    entry: &Entry<'_>,
+    region: &Region<'_>,
     at: Option<u64>,
 ) -> Result<String, ErrorKind> {
-    let mut end = entry.name().len().min(NAME_MAX - 64);
-    while !entry.name().is_char_boundary(end) {
+    let mut end = region.name().len().min(NAME_MAX - 64);
+    while !region.name().is_char_boundary(end) {
         end -= 1;
     }
-    let mut text = name(prefix, &entry.name()[..end], at)?;
-    while reader.find(&text).is_some() || writer.index().names.has(&text) {
+    let mut text = part_name(prefix, &region.name()[..end], at)?;
+    while reader.find(&text).is_some() || writer.index().names.contains(&text) {
         text.try_reserve(24)?;
-        write!(text, "'{}", entry.number()).map_err(|_| ErrorKind::Internal)?;
+        write!(text, "'{}", region.index()).map_err(|_| ErrorKind::Internal)?;
     }
     Ok(text)
 }
 
-/// A name for a piece.
-fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, ErrorKind> {
+/// Returns the name of a part.
+fn part_name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, ErrorKind> {
     let mut text = String::new();
     text.try_reserve(prefix.len() + name.len() + 24)?;
     text.push_str(prefix);
@@ -225,88 +232,87 @@ fn name(prefix: &str, name: &str, at: Option<u64>) -> Result<String, ErrorKind> 
     Ok(text)
 }
 
-/// All that can be told without the index.
-fn by_chunks(bytes: &[u8], writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
+/// Saves what can be recognised without the index.
+fn salvage_chunks(bytes: &[u8], writer: &mut Writer<'_>, stats: &mut SalvageStats) -> Result<(), Error> {
     let mut lz4 = OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?;
     let mut chunk = try_zeroed(CHUNK_MAX)?;
-    // Where the stretch begins that is no LZ4 so far.
-    let (mut at, mut raw) = (0, 0);
-    let mut patience = PATIENCE * bytes.len() as u64;
+    // `raw_start..at` is not LZ4 so far.
+    let (mut at, mut raw_start) = (0, 0);
+    let mut steps_left = STEPS_PER_BYTE * bytes.len() as u64;
     while at < bytes.len() {
-        if patience == 0 {
+        if steps_left == 0 {
             at = bytes.len();
             break;
         }
         let mut data = Vec::new();
-        let end = frame(bytes, at, &mut lz4, &mut chunk, &mut data, &mut patience)?;
-        // One chunk that decompresses can be chance, if it is a small one.
-        if data.len() < if end == bytes.len() { LEAST_AT_END } else { LEAST } {
+        let end = decode_frame(bytes, at, &mut lz4, &mut chunk, &mut data, &mut steps_left)?;
+        // A small chunk that decodes may be chance.
+        if data.len() < if end == bytes.len() { LZ4_FRAME_AT_END_MIN } else { LZ4_FRAME_MIN } {
             at += 1;
             continue;
         }
-        put_raw(bytes, raw..at, writer, salvaged)?;
+        save_raw(bytes, raw_start..at, writer, stats)?;
         writer.set_style(FrameStyle::Lz4)?;
-        writer.add(&name(UNVERIFIED, "lz4", Some(at as u64))?, &data)?;
-        salvaged.unverified += 1;
-        (at, raw) = (end, end);
+        writer.add(&part_name(UNVERIFIED, "lz4", Some(at as u64))?, &data)?;
+        stats.unverified += 1;
+        (at, raw_start) = (end, end);
     }
-    put_raw(bytes, raw..at, writer, salvaged)
+    save_raw(bytes, raw_start..at, writer, stats)
 }
 
-fn put_raw(bytes: &[u8], stretch: std::ops::Range<usize>, writer: &mut Writer<'_>, salvaged: &mut Salvaged) -> Result<(), Error> {
-    if !stretch.is_empty() {
+fn save_raw(bytes: &[u8], range: Range<usize>, writer: &mut Writer<'_>, stats: &mut SalvageStats) -> Result<(), Error> {
+    if !range.is_empty() {
         writer.set_style(FrameStyle::Raw)?;
-        writer.add(&name(UNVERIFIED, "raw", Some(stretch.start as u64))?, &bytes[stretch])?;
-        salvaged.unverified += 1;
+        writer.add(&part_name(UNVERIFIED, "raw", Some(range.start as u64))?, &bytes[range])?;
+        stats.unverified += 1;
     }
     Ok(())
 }
 
-/// Adds to `data` what decompresses from `at` on, to the first chunk that is not a full one, or to one that does not decompress. Returns where
-/// it ends.
-fn frame(
+/// Decodes chunks from `at` on, up to the first one that is not full or does not decode, and appends them to `data`. Returns their end.
+fn decode_frame(
     bytes: &[u8],
     mut at: usize,
     lz4: &mut OwnedDecompressor,
     chunk: &mut [u8],
     data: &mut Vec<u8>,
-    patience: &mut u64,
+    steps_left: &mut u64,
 ) -> Result<usize, Error> {
-    let Some(mut size) = chunk_at(bytes, at, patience) else { return Ok(at) };
+    let Some(mut sizes) = chunk_at(bytes, at, steps_left) else { return Ok(at) };
     let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, at as u64);
-    let end = From::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(bytes) });
+    let end = frame_source::Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(bytes) });
     let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
     decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
-    while decoder.get(Kind::Data, SharedBytesMut::new(&mut chunk[..size.1])).is_ok() {
-        data.try_reserve(size.1)?;
-        data.extend_from_slice(&chunk[..size.1]);
-        at += size.0;
-        match chunk_at(bytes, at, patience) {
-            Some(next) if size.1 == CHUNK_MAX => size = next,
+    while decoder.get(Kind::Data, SharedBytesMut::new(&mut chunk[..sizes.1])).is_ok() {
+        data.try_reserve(sizes.1)?;
+        data.extend_from_slice(&chunk[..sizes.1]);
+        at += sizes.0;
+        match chunk_at(bytes, at, steps_left) {
+            Some(next) if sizes.1 == CHUNK_MAX => sizes = next,
             _ => break,
         }
     }
     Ok(at)
 }
 
-/// Of what may be a chunk at `at`: how many bytes it takes, and how many it has when it is decompressed.
-fn chunk_at(bytes: &[u8], at: usize, patience: &mut u64) -> Option<(usize, usize)> {
+/// Returns the stored and the decompressed size of a chunk at `at`, if its header and block are plausible.
+fn chunk_at(bytes: &[u8], at: usize, steps_left: &mut u64) -> Option<(usize, usize)> {
     let (header, rest) = bytes.get(at..)?.split_first_chunk::<CHUNK_HEADER>()?;
     let compressed = get_u24(*header) as usize;
     let block = rest.get(..compressed).filter(|_| compressed <= chunk_bound(CHUNK_MAX))?;
-    let size = decompressed_size(block, patience)?;
+    let size = decompressed_size(block, steps_left)?;
     (CHUNK_HEADER + compressed <= chunk_bound(size)).then_some((CHUNK_HEADER + compressed, size))
 }
 
-/// How many bytes, from 1 to a full chunk, an LZ4 block has when it is decompressed.
-fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
-    const LEAST_MATCH: usize = 4;
+/// Returns the decompressed size of an LZ4 block, 1 to [`CHUNK_MAX`], if it is well-formed.
+fn decompressed_size(mut block: &[u8], steps_left: &mut u64) -> Option<usize> {
+    const MATCH_MIN: usize = 4;
     let mut size = 0;
     loop {
-        *patience = patience.checked_sub(1)?;
+        *steps_left = steps_left.checked_sub(1)?;
         let (token, rest) = block.split_first()?;
         block = rest;
-        let literals = length(token >> 4, &mut block)?;
+        let literals = decode_length(token >> 4, &mut block)?;
         size += literals;
         block = block.get(literals..)?;
         if block.is_empty() {
@@ -314,26 +320,26 @@ fn decompressed_size(mut block: &[u8], patience: &mut u64) -> Option<usize> {
         }
         let (offset, rest) = block.split_first_chunk::<2>()?;
         block = rest;
-        // Invalid, says the specification of LZ4: without looking at it, small numbers take long to be told from chunks.
+        // Offset 0 is invalid in LZ4. Without this check, arrays of small integers look like chunks for long.
         if *offset == [0, 0] {
             return None;
         }
-        size += length(token & 15, &mut block)? + LEAST_MATCH;
+        size += decode_length(token & 15, &mut block)? + MATCH_MIN;
         if size > CHUNK_MAX {
             return None;
         }
     }
 }
 
-/// A length of which these 4 bits are in the token, the rest in the next bytes.
-fn length(field: u8, block: &mut &[u8]) -> Option<usize> {
+/// Decodes a length: 4 bits of the token, and further bytes.
+fn decode_length(field: u8, block: &mut &[u8]) -> Option<usize> {
     let mut length = usize::from(field);
-    let mut goes_on = field == 15;
-    while goes_on {
+    let mut has_more = field == 15;
+    while has_more {
         let (more, rest) = block.split_first()?;
         *block = rest;
         length += usize::from(*more);
-        goes_on = *more == 255;
+        has_more = *more == 255;
     }
     Some(length)
 }

@@ -1,4 +1,4 @@
-//! Where a checkpoint is read from: memory, a map, or a spool for what can't be mapped.
+//! The source of a reader: memory, a mapped file, or a spool for input that can't be mapped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,43 +14,43 @@ use crate::sys::fd;
 use crate::sys::mmap::Mmap;
 use crate::sys::temp_file;
 
-/// So much is read at a time.
-const PIECE: usize = 1 << 20;
+/// Number of bytes read at a time.
+const IO_SIZE: usize = 1 << 20;
 
-/// Where something is kept that could not be mapped.
+/// Where input that can't be mapped is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Spooled {
+pub enum SpoolKind {
     /// In memory.
     InMemory,
-    /// In a temporary file without a name.
+    /// In an unnamed temporary file.
     InFile,
 }
 
-/// All bytes of a file.
+/// The bytes of a file.
 pub(super) enum Source<'a> {
     Memory(&'a [u8]),
     Map(Mmap),
-    Spooled(Vec<u8>),
+    Buffer(Vec<u8>),
 }
 
 impl Source<'static> {
-    /// The file of a path, and whether it was spooled.
-    pub(super) fn of_path(path: &Path, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), ErrorKind> {
+    /// Opens a file by path; also returns how it was spooled, if it was.
+    pub(super) fn open(path: &Path, options: &ReaderOptions) -> Result<(Self, Option<SpoolKind>), ErrorKind> {
         let file = dir::open(&c_path(path.as_os_str().as_bytes())?).map_err(IoOperation::Open.failed())?;
-        Self::of_fd(file.as_fd(), options)
+        Self::open_fd(file.as_fd(), options)
     }
 
-    /// The file of a descriptor, and whether it was spooled.
-    pub(super) fn of_fd(fd: BorrowedFd<'_>, options: &ReaderOptions) -> Result<(Self, Option<Spooled>), ErrorKind> {
+    /// Opens the file of a descriptor; also returns how it was spooled, if it was.
+    pub(super) fn open_fd(fd: BorrowedFd<'_>, options: &ReaderOptions) -> Result<(Self, Option<SpoolKind>), ErrorKind> {
         if fd::is_regular_file(fd).map_err(IoOperation::Mmap.failed_at(0))? {
             return Ok((Self::Map(map_file(fd)?), None));
         }
         let mut spool = Spool { memory: Vec::new(), file: None, size: 0 };
         while spool.fill(fd, options)? {}
         match spool.file {
-            None => Ok((Self::Spooled(spool.memory), Some(Spooled::InMemory))),
-            Some(file) => Ok((Self::Map(map_file(file)?), Some(Spooled::InFile))),
+            None => Ok((Self::Buffer(spool.memory), Some(SpoolKind::InMemory))),
+            Some(file) => Ok((Self::Map(map_file(file)?), Some(SpoolKind::InFile))),
         }
     }
 }
@@ -60,27 +60,27 @@ impl Source<'_> {
         match self {
             Self::Memory(bytes) => bytes,
             Self::Map(map) => map.bytes(),
-            Self::Spooled(bytes) => bytes,
+            Self::Buffer(bytes) => bytes,
         }
     }
 }
 
-/// What was read so far.
+/// Input read so far.
 struct Spool {
-    /// All of it, or the piece that goes to the file.
+    /// All input, or, with a file, the piece that is written to it.
     memory: Vec<u8>,
     file: Option<OwnedFd>,
     size: u64,
 }
 
 impl Spool {
-    /// Reads a piece. False at the end.
+    /// Reads a piece. Returns false at the end.
     fn fill(&mut self, from: BorrowedFd<'_>, options: &ReaderOptions) -> Result<bool, ErrorKind> {
         let begin = self.memory.len();
-        self.memory.try_reserve(PIECE)?;
-        self.memory.resize(begin + PIECE, 0);
+        self.memory.try_reserve(IO_SIZE)?;
+        self.memory.resize(begin + IO_SIZE, 0);
         let offset = self.size;
-        let got = fd::read_at_least(from, &mut self.memory[begin..], &mut [], PIECE);
+        let got = fd::read_at_least(from, &mut self.memory[begin..], &mut [], IO_SIZE);
         let got = got.map_err(IoOperation::Read.failed_at(offset))?;
         self.memory.truncate(begin + got);
         self.size += got as u64;
@@ -96,6 +96,6 @@ impl Spool {
             written.map_err(IoOperation::Write.failed_at(offset))?;
             self.memory.clear();
         }
-        Ok(got == PIECE)
+        Ok(got == IO_SIZE)
     }
 }

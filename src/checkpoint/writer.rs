@@ -1,4 +1,4 @@
-//! Saving.
+//! Saving regions.
 
 use std::fmt;
 use std::mem;
@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::error::ErrorKind;
 use super::error::file_name;
-use super::frame_encoder::{Makers, Stored};
-use super::index_format::{Building, FRAMES, INDEX, OfParts};
+use super::frame_encoder::{EncodedFrame, FrameEncoder};
+use super::index_format::{FRAMES, INDEX, IndexBuilder, RegionChecksum};
 use super::options::Observer;
 use super::output::Output;
 use super::{Error, Progress, WriterOptions, check_name, checksum};
@@ -17,18 +17,18 @@ use crate::alloc::{try_box, try_with_capacity};
 use crate::container;
 use crate::frame::FrameStyle;
 
-/// A region of at least this part of a frame has frames of its own.
-const LARGE: usize = 4;
+/// A region of at least 1/4 of the frame size has frames of its own; smaller ones share frames.
+const SHARED_FRAME_DIVISOR: usize = 4;
 
-/// Saves regions of memory by name.
+/// Saves named regions of memory.
 ///
-/// What [`add`](Self::add) was given is not needed any more when it returns: it was written, or copied if it is small (less than a quarter of
-/// a frame; where several threads compress, less than 8 frames for each of them).
+/// [`add`](Self::add) writes or copies the data before it returns. It copies small regions: less than a quarter of a frame, with several
+/// threads less than 8 frames per thread.
 ///
-/// A writer of which a call failed stays failed: all further calls return [`ErrorKind::Poisoned`], and the file is not made. So it is enough to
-/// look at what [`commit`](Self::commit) returns.
+/// After a call has failed, all further calls return [`ErrorKind::Poisoned`], and no file is created; so checking the result of
+/// [`commit`](Self::commit) is enough.
 ///
-/// Dropping a writer discards what was written. To a descriptor it may have been written already, without the index.
+/// Dropping a writer discards the file. A descriptor may have received data already, without the index.
 pub struct Writer<'w> {
     file: Option<Box<str>>,
     style: FrameStyle,
@@ -37,44 +37,45 @@ pub struct Writer<'w> {
     observer: Option<Box<dyn Observer + 'w>>,
     /// `None` once a call has failed.
     output: Option<Output<'w>>,
-    index: Building,
-    makers: Makers,
-    /// Small regions that wait, and where the frames end of which it is known.
-    waiting: Vec<u8>,
-    cuts: Vec<usize>,
-    /// Bytes of data that are in frames, and in all.
-    done: u64,
+    index: IndexBuilder,
+    encoder: FrameEncoder,
+    /// Copied data that is not yet written, and the ends of its complete frames.
+    buffer: Vec<u8>,
+    frame_ends: Vec<usize>,
+    /// Number of bytes of data written to frames.
+    written: u64,
+    /// Number of bytes of data added.
     added: u64,
 }
 
-/// What was saved.
+/// Sizes of a saved checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// How many regions.
+    /// Number of regions.
     pub regions: u64,
-    /// How many frames.
+    /// Number of frames.
     pub frames: u64,
-    /// Bytes of data.
+    /// Size of the data in bytes.
     pub data: u64,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub stored: u64,
 }
 
 impl<'w> WriterOptions<'w> {
-    /// Begins a file that is to have the name `path`. It gets it in [`Writer::commit`]; until then it is a temporary file in the same
+    /// Begins a checkpoint that [`Writer::commit`] makes visible as the file `path`. Until then it is a temporary file in the same
     /// directory.
     ///
-    /// Temporary files that were left there by processes that have died are removed.
+    /// Removes temporary files that dead processes have left in the directory.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Io`] where the file can't be made; [`ErrorKind::OutOfMemory`].
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::Io`] if the file can't be created; [`ErrorKind::OutOfMemory`].
     pub fn create(self, path: impl AsRef<Path>) -> Result<Writer<'w>, Error> {
         Writer::begin_file(self, path.as_ref())
     }
 
-    /// Begins a checkpoint that is written to `fd`: a file, pipe or socket, owned or borrowed, from its current position on, and without
-    /// going back. The checkpoint must be all that a file has, so write at its begin.
+    /// Begins a checkpoint that is written to `fd`: a file, pipe or socket, owned or borrowed, sequentially from its current position. A
+    /// file must contain nothing but the checkpoint, so write from its start.
     ///
     /// # Errors
     /// As for [`create`](Self::create).
@@ -84,7 +85,7 @@ impl<'w> WriterOptions<'w> {
 }
 
 impl Writer<'static> {
-    /// Begins a file with all options as usual: as [`WriterOptions::create`].
+    /// Begins a file with default options, as [`WriterOptions::create`] does.
     ///
     /// # Errors
     /// As for [`WriterOptions::create`].
@@ -114,80 +115,81 @@ impl<'w> Writer<'w> {
             checksums: options.checksums,
             observer: options.observer?,
             output: Some(output),
-            index: Building::default(),
-            makers: Makers::new(options.threads),
-            waiting: Vec::new(),
-            cuts: Vec::new(),
-            done: 0,
+            index: IndexBuilder::default(),
+            encoder: FrameEncoder::new(options.threads),
+            buffer: Vec::new(),
+            frame_ends: Vec::new(),
+            written: 0,
             added: 0,
         })
     }
 
-    /// Adds a region: `name` is what it is found by, not empty, without NUL, at most [`NAME_MAX`](super::NAME_MAX) bytes, and of no other
-    /// region. `data` can be empty. Regions keep the order in which they are added.
+    /// Adds a region. `name` must be unique, not empty, without NUL and at most [`NAME_MAX`](super::NAME_MAX) bytes; `data` may be empty.
+    /// The file keeps the order of regions.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::DuplicateName`]; [`ErrorKind::Io`]; [`ErrorKind::Cancelled`]; [`ErrorKind::OutOfMemory`]; [`ErrorKind::Poisoned`].
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::DuplicateName`]; [`ErrorKind::Io`]; [`ErrorKind::Cancelled`];
+    /// [`ErrorKind::OutOfMemory`]; [`ErrorKind::Poisoned`].
     pub fn add(&mut self, name: &str, data: &[u8]) -> Result<(), Error> {
-        self.or_fail(|writer, output| writer.add_region(output, name, data)).map_err(|failure| failure.in_region(name))
+        self.with_output(|writer, output| writer.add_region(output, name, data)).map_err(|error| error.in_region(name))
     }
 
-    /// Adds an attribute: a key of the same kind as names of regions are, and any value of less than 4 GiB, for whatever the caller wants to tell
-    /// of the checkpoint. Attributes are part of the index, so they are read when a checkpoint is opened.
+    /// Adds an attribute: a key, with the rules for names of regions, and any value smaller than 4 GiB. Attributes are part of the index,
+    /// so opening a checkpoint reads them.
     ///
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn attribute(&mut self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let result = self.or_fail(|writer, _| {
+        let result = self.with_output(|writer, _| {
             check_name(key)?;
             writer.index.add_attribute(key, value)?;
             Ok(())
         });
-        result.map_err(|failure| failure.in_region(key))
+        result.map_err(|error| error.in_region(key))
     }
 
-    /// The style of the regions that are added from now on.
+    /// Sets the style of the regions added from now on.
     ///
     /// # Errors
     /// As for [`add`](Self::add).
     pub fn set_style(&mut self, style: FrameStyle) -> Result<(), Error> {
-        self.or_fail(|writer, output| {
+        self.with_output(|writer, output| {
             if style != writer.style {
-                writer.make_frames(output, &[])?;
+                writer.write_frames(output, &[])?;
                 writer.style = style;
             }
             Ok(())
         })
     }
 
-    /// Writes what is left, the index and the container's trailer, and gives the file its name: see
-    /// [`SyncMode`](super::SyncMode) for what it survives from then on.
+    /// Writes buffered data, the index and the container's trailer, and replaces the file. [`SyncMode`](super::SyncMode) says what it
+    /// survives then.
     ///
     /// # Errors
-    /// As for [`add`](Self::add). Then the file of that name is what it was, and there is nothing left of the new one. But for
-    /// [`ErrorKind::Io`] while syncing the directory: the new file is in its place already, and after a crash the old one may be back.
+    /// As for [`add`](Self::add). After an error the old file is unchanged and the new one is removed; except if the fsync of the
+    /// directory failed: then the new file is in place, and a system crash may bring back the old one.
     pub fn commit(mut self) -> Result<Summary, Error> {
-        self.or_fail(|writer, output| writer.finish(output))?;
+        self.with_output(|writer, output| writer.finish(output))?;
         let output = self.output.take();
         let frames = self.index.frame_count() as u64;
-        let summary = Summary { regions: self.index.names.len() as u64, frames, data: self.done, stored: self.index.stored };
+        let summary = Summary { regions: self.index.names.len() as u64, frames, data: self.written, stored: self.index.stored };
         let result = output.map_or(Err(ErrorKind::Poisoned), Output::commit);
         result.map_err(|error| Error::from(error).in_file(self.file.as_deref()))?;
         Ok(summary)
     }
 
-    /// The same error, as one of this file.
+    /// Adds the path of this file to an error.
     pub(crate) fn in_this_file(&self, error: Error) -> Error {
         error.in_file(self.file.as_deref())
     }
 
-    /// The index so far.
-    pub(super) fn index(&self) -> &Building {
+    /// Returns the index so far.
+    pub(super) fn index(&self) -> &IndexBuilder {
         &self.index
     }
 
-    /// Does something with the output, which is gone if that fails.
-    fn or_fail(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Error>) -> Result<(), Error> {
+    /// Calls `body` with the output, and drops the output if that fails.
+    fn with_output(&mut self, body: impl FnOnce(&mut Self, &mut Output<'w>) -> Result<(), Error>) -> Result<(), Error> {
         let result = match self.output.take() {
             None => Err(ErrorKind::Poisoned.into()),
             Some(mut output) => body(self, &mut output).map(|()| self.output = Some(output)),
@@ -199,116 +201,119 @@ impl<'w> Writer<'w> {
         check_name(name)?;
         self.index.names.add(name)?;
         self.added += data.len() as u64;
-        if data.len() >= self.frame_size / LARGE {
+        if data.len() >= self.frame_size / SHARED_FRAME_DIVISOR {
             self.end_frame()?;
-            let first_frame = self.index.frame_count() + self.cuts.len();
-            let sum = if data.len() < self.makers.enough(self.style) * self.frame_size {
-                self.keep(output, data)?
+            let first_frame = self.index.frame_count() + self.frame_ends.len();
+            let checksum = if data.len() < self.encoder.batch_size(self.style) * self.frame_size {
+                self.buffer_region(output, data)?
             } else {
-                self.make_frames(output, data)?
+                self.write_frames(output, data)?
             };
-            return Ok(self.index.add_region(data.len() as u64, sum, first_frame)?);
+            return Ok(self.index.add_region(data.len() as u64, checksum, first_frame)?);
         }
-        if data.len() > self.frame_size - self.open_frame() {
+        if data.len() > self.frame_size - self.open_frame_size() {
             self.end_frame()?;
-            self.flush_if_enough(output)?;
+            self.flush_full_batch(output)?;
         }
-        self.waiting.try_reserve(data.len())?;
-        self.waiting.extend_from_slice(data);
-        let sum = if self.checksums { checksum(data) } else { 0 };
-        Ok(self.index.add_region(data.len() as u64, sum, self.index.frame_count() + self.cuts.len())?)
+        self.buffer.try_reserve(data.len())?;
+        self.buffer.extend_from_slice(data);
+        let checksum = if self.checksums { checksum(data) } else { 0 };
+        Ok(self.index.add_region(data.len() as u64, checksum, self.index.frame_count() + self.frame_ends.len())?)
     }
 
-    /// How many bytes wait for a frame that can take more.
-    fn open_frame(&self) -> usize {
-        self.waiting.len() - self.cuts.last().copied().unwrap_or(0)
+    /// Returns the number of buffered bytes of the incomplete frame.
+    fn open_frame_size(&self) -> usize {
+        self.buffer.len() - self.frame_ends.last().copied().unwrap_or(0)
     }
 
-    /// Ends the frame that waits.
+    /// Completes the buffered frame.
     fn end_frame(&mut self) -> Result<(), ErrorKind> {
-        if self.open_frame() > 0 {
-            self.cuts.try_reserve(1)?;
-            self.cuts.push(self.waiting.len());
+        if self.open_frame_size() > 0 {
+            self.frame_ends.try_reserve(1)?;
+            self.frame_ends.push(self.buffer.len());
         }
         Ok(())
     }
 
-    /// Makes the frames that wait if there are enough for all threads.
-    fn flush_if_enough(&mut self, output: &mut Output<'w>) -> Result<(), Error> {
-        if self.cuts.len() < self.makers.enough(self.style) { Ok(()) } else { self.make_frames(output, &[]).map(drop) }
-    }
-
-    /// Copies a region that has frames of its own, but too few for all threads to have something to do. Returns its checksum.
-    fn keep(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Error> {
-        let mut sums = OfParts::new();
-        self.waiting.try_reserve(data.len())?;
-        for part in data.chunks(self.frame_size) {
-            self.waiting.extend_from_slice(part);
-            self.end_frame()?;
-            sums.add(if self.checksums { checksum(part) } else { 0 });
+    /// Writes the buffered frames if there are enough for all threads.
+    fn flush_full_batch(&mut self, output: &mut Output<'w>) -> Result<(), Error> {
+        if self.frame_ends.len() < self.encoder.batch_size(self.style) {
+            Ok(())
+        } else {
+            self.write_frames(output, &[]).map(drop)
         }
-        // The numbers of the frames don't change by that.
-        self.flush_if_enough(output)?;
-        Ok(if self.checksums { sums.finish() } else { 0 })
     }
 
-    /// Makes frames of all that waits, and of a region behind it. Returns the checksum of the latter.
-    fn make_frames(&mut self, output: &mut Output<'w>, region: &[u8]) -> Result<u64, Error> {
+    /// Buffers a region that has frames of its own, but too few to occupy all threads. Returns its checksum.
+    fn buffer_region(&mut self, output: &mut Output<'w>, data: &[u8]) -> Result<u64, Error> {
+        let mut region_checksum = RegionChecksum::new();
+        self.buffer.try_reserve(data.len())?;
+        for part in data.chunks(self.frame_size) {
+            self.buffer.extend_from_slice(part);
+            self.end_frame()?;
+            region_checksum.add(if self.checksums { checksum(part) } else { 0 });
+        }
+        self.flush_full_batch(output)?;
+        Ok(if self.checksums { region_checksum.finish() } else { 0 })
+    }
+
+    /// Writes the buffered frames, then those of a region. Returns the region's checksum.
+    fn write_frames(&mut self, output: &mut Output<'w>, region: &[u8]) -> Result<u64, Error> {
         self.end_frame()?;
-        let (waiting, cuts) = (mem::take(&mut self.waiting), mem::take(&mut self.cuts));
-        let (kept, new) = (cuts.len(), region.len().div_ceil(self.frame_size));
-        let mut parts = try_with_capacity(kept + new)?;
-        let mut begin = 0;
-        parts.extend(cuts.iter().map(|&end| &waiting[mem::replace(&mut begin, end)..end]));
+        let (buffer, frame_ends) = (mem::take(&mut self.buffer), mem::take(&mut self.frame_ends));
+        let (buffered, new) = (frame_ends.len(), region.len().div_ceil(self.frame_size));
+        let mut parts = try_with_capacity(buffered + new)?;
+        let mut start = 0;
+        parts.extend(frame_ends.iter().map(|&end| &buffer[mem::replace(&mut start, end)..end]));
         parts.extend(region.chunks(self.frame_size));
-        let result = self.make_parts(output, &parts, kept);
-        // They are used again.
-        (self.waiting, self.cuts) = (waiting, cuts);
-        self.waiting.clear();
-        self.cuts.clear();
+        let result = self.write_parts(output, &parts, buffered);
+        // Keeps the allocations.
+        (self.buffer, self.frame_ends) = (buffer, frame_ends);
+        self.buffer.clear();
+        self.frame_ends.clear();
         result
     }
 
-    /// Makes a frame of each part. Returns the checksum of a region that is those from number `region` on.
-    fn make_parts(&mut self, output: &mut Output<'w>, parts: &[&[u8]], region: usize) -> Result<u64, Error> {
+    /// Writes each part as a frame. Returns the checksum of the region that the parts from `region` on form.
+    fn write_parts(&mut self, output: &mut Output<'w>, parts: &[&[u8]], region: usize) -> Result<u64, Error> {
         let (first, style, checksums) = (self.index.frame_count(), self.style, self.checksums);
-        let mut sums = OfParts::new();
-        // Taken apart, as what is written below belongs to this too.
-        let mut makers = mem::replace(&mut self.makers, Makers::new(1));
-        let result = makers.make(style, checksums, parts, region, &mut |number, stored| {
-            let data = parts[number];
-            let (size, stored_sum, data_sum) = match stored {
-                Stored::AsItIs => {
-                    let sum = if checksums { output.write_and_sum(data)? } else { output.write(data).map(|()| 0)? };
-                    (data.len(), sum, sum)
+        let mut region_checksum = RegionChecksum::new();
+        // Moved out, because the closure borrows `self`.
+        let mut encoder = mem::replace(&mut self.encoder, FrameEncoder::new(1));
+        let result = encoder.encode(style, checksums, parts, region, &mut |index, frame| {
+            let data = parts[index];
+            let (size, stored_checksum, data_checksum) = match frame {
+                EncodedFrame::Raw => {
+                    let checksum = if checksums { output.write_with_checksum(data)? } else { output.write(data).map(|()| 0)? };
+                    (data.len(), checksum, checksum)
                 }
-                Stored::Compressed { bytes, stored_sum, data_sum } => {
+                EncodedFrame::Compressed { bytes, stored_checksum, data_checksum } => {
                     output.write(bytes)?;
-                    (bytes.len(), stored_sum, data_sum)
+                    (bytes.len(), stored_checksum, data_checksum)
                 }
             };
-            self.index.add_frame(size as u64, data.len() as u64, stored_sum, style)?;
-            self.done += data.len() as u64;
-            if number >= region {
-                sums.add(data_sum);
+            self.index.add_frame(size as u64, data.len() as u64, stored_checksum, style)?;
+            self.written += data.len() as u64;
+            if index >= region {
+                region_checksum.add(data_checksum);
             }
-            self.tell()
+            self.report_progress()
         });
-        self.makers = makers;
-        result.map_err(|(number, error)| Error::from(error).in_frame(first + number))?;
-        Ok(if checksums { sums.finish() } else { 0 })
+        self.encoder = encoder;
+        result.map_err(|(index, error)| Error::from(error).in_frame(first + index))?;
+        Ok(if checksums { region_checksum.finish() } else { 0 })
     }
 
-    fn tell(&mut self) -> Result<(), ErrorKind> {
-        let progress = Progress { data: self.done, total: self.added, stored: self.index.stored };
-        match self.observer.as_mut().map(|observer| observer.see(progress)) {
+    fn report_progress(&mut self) -> Result<(), ErrorKind> {
+        let progress = Progress { data: self.written, total: self.added, stored: self.index.stored };
+        match self.observer.as_mut().map(|observer| observer.observe(progress)) {
             Some(ControlFlow::Break(())) => Err(ErrorKind::Cancelled),
             _ => Ok(()),
         }
     }
 
     fn finish(&mut self, output: &mut Output<'w>) -> Result<(), Error> {
-        self.make_frames(output, &[])?;
+        self.write_frames(output, &[])?;
         let frames = self.index.stored;
         let index = self.index.encode(self.checksums)?;
         output.write(&index)?;

@@ -35,15 +35,15 @@ fn look(file: &[u8], regions: &[Vec<u8>]) -> (Option<usize>, bool) {
     for (number, data) in regions.iter().enumerate() {
         let name = format!("region {number}");
         let Some(entry) = reader.find(&name) else { panic!("{name} is gone") };
-        match reader.read_to_vec(entry.number()) {
+        match reader.read_index_to_vec(entry.index()) {
             Ok(read) => assert!(read == *data, "wrong data with success"),
             Err(_) => lost += 1,
         }
     }
     let mut told = 0;
-    let verdict = reader.verify(&mut |damage| told += usize::from(damage.region.is_some())).unwrap();
-    assert_eq!((told as u64, told), (verdict.lost_regions, lost));
-    (Some(lost), !verdict.is_sound())
+    let report = reader.verify(&mut |damage| told += usize::from(damage.region.is_some())).unwrap();
+    assert_eq!((told as u64, told), (report.lost_regions, lost));
+    (Some(lost), !report.is_intact())
 }
 
 #[test]
@@ -74,17 +74,17 @@ fn corrupt_regions_are_named() {
     let reader = open(&file).unwrap();
     for number in [2, 3] {
         let name = format!("region {number}");
-        let failure = reader.read_to_vec(number).err();
+        let failure = reader.read_index_to_vec(number).err();
         let told = failure.as_ref().map(|failure| (failure.name(), failure.frame(), failure.offset()));
         assert_eq!(told, (number == 2).then_some((Some(&name[..]), Some(1), reader.frame(1).map(|frame| frame.offset))));
     }
     let offset = reader.frame(1).map(|frame| frame.offset);
     let mut told = Vec::new();
-    let verdict = reader
+    let report = reader
         .verify(&mut |damage| told.push((damage.region.map(|(number, _)| number), damage.frame, damage.error.offset())))
         .unwrap();
     assert_eq!(told, [(Some(2), Some(1), offset)]);
-    assert_eq!((verdict.lost_regions, verdict.damaged_frames, verdict.first_offset), (1, 1, offset));
+    assert_eq!((report.lost_regions, report.corrupt_frames, report.first_offset), (1, 1, offset));
 }
 
 /// Without checksums what lies before the damage can be read, whatever was read before.
@@ -105,13 +105,13 @@ fn regions_before_corruption_are_read() {
     let last = (0..3).fold(0, |at, _| at + size(at));
     file[last..last + 3].fill(0);
     let reader = open(&file).unwrap();
-    let sound = |number: &usize| reader.read_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
+    let sound = |number: &usize| reader.read_index_to_vec(*number).is_ok_and(|read| read == data[number * 10_000..][..10_000]);
     assert!((0..25).filter(sound).eq(0..3 * 65_536 / 10_000));
     fs::write(&path, &file).unwrap();
     let what = salvage(&path, dir.join("b"), WriterOptions::new().sync(SyncMode::None)).unwrap();
     assert_eq!((what.unverified, what.lost), (19, 6));
     let reader = Reader::open(dir.join("b")).unwrap();
-    assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    assert!(reader.regions().all(|entry| entry.name().starts_with("unverified/")));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn rejects_invalid_index() {
         }
     };
     let longest = with_index(&file, long(65_535));
-    assert_eq!(open(&longest).unwrap().entry(0).unwrap().name().len(), 65_535);
+    assert_eq!(open(&longest).unwrap().region(0).unwrap().name().len(), 65_535);
     refused(region(0), what, &long(65_536));
     let what = "do not cover their tables";
     refused(regions, what, &|index| put(index, region(3), 349));
@@ -354,8 +354,8 @@ fn every_changed_byte_of_resealed_index() {
         let other = with_index(&file, |index| index[at] ^= bit);
         let Ok(reader) = open(&other) else { continue };
         opened += 1;
-        for entry in reader.entries() {
-            if let Ok(data) = reader.read_to_vec(entry.number()) {
+        for entry in reader.regions() {
+            if let Ok(data) = reader.read_index_to_vec(entry.index()) {
                 assert_eq!(data.len() as u64, entry.size());
             }
         }
@@ -414,7 +414,7 @@ fn reports_offset_of_corrupt_frame() {
         restore.seek(begin as u64).unwrap();
         restore.open(FrameStyle::Lz4).unwrap();
         let expected = restore.data(&mut to).unwrap_err();
-        let failure = open(&damaged).unwrap().read_to_vec(0).unwrap_err();
+        let failure = open(&damaged).unwrap().read_index_to_vec(0).unwrap_err();
         assert_eq!((failure.kind(), failure.frame()), (expected.into(), Some(2)), "{header:?}");
         assert_eq!(failure.offset(), Some(begin as u64));
     }
@@ -425,7 +425,7 @@ fn reports_offset_of_corrupt_frame() {
         put(index, 96 + 32, end);
         index.drain(96 + 64..96 + 96);
     });
-    let failure = open(&longer).unwrap().read_to_vec(0).unwrap_err();
+    let failure = open(&longer).unwrap().read_index_to_vec(0).unwrap_err();
     assert!(failure.to_string().contains("the frame is longer than its data"), "{failure}");
     assert_eq!((failure.offset(), failure.frame()), (Some(begin as u64), Some(1)));
 }
@@ -438,14 +438,14 @@ fn unverified_reads_skip_checksums() {
     file[place] ^= 1;
     regions[2][65_536 + 7] ^= 1;
     let reader = ReaderOptions::new().checksums(false).open_bytes(&file).unwrap();
-    assert!(reader.read_to_vec(2).unwrap() == regions[2]);
+    assert!(reader.read_index_to_vec(2).unwrap() == regions[2]);
     assert!(reader.map(2).unwrap() == regions[2]);
     let mut part = [0; 10];
-    reader.read_at(2, 65_536, &mut part).unwrap();
+    reader.read_range(2, 65_536, &mut part).unwrap();
     assert_eq!(part, regions[2][65_536..65_546]);
-    assert_eq!(reader.verify(&mut |_| ()).unwrap().damaged_frames, 1);
+    assert_eq!(reader.verify(&mut |_| ()).unwrap().corrupt_frames, 1);
     let reader = ReaderOptions::new().checksums(false).checksums(true).open_bytes(&file).unwrap();
-    assert!(reader.read_to_vec(2).is_err() && reader.read_at(2, 65_536, &mut part).is_err());
+    assert!(reader.read_index_to_vec(2).is_err() && reader.read_range(2, 65_536, &mut part).is_err());
 }
 
 /// A region whose frames are of several styles, which this library does not write: as every other.
@@ -475,14 +475,14 @@ fn region_of_both_styles() {
     });
     for checksums in [true, false] {
         let reader = ReaderOptions::new().checksums(checksums).open_bytes(&file).unwrap();
-        let number = reader.find("a").unwrap().number();
-        assert!(reader.read_to_vec(number).unwrap() == data);
+        let number = reader.find("a").unwrap().index();
+        assert!(reader.read_index_to_vec(number).unwrap() == data);
         for begin in (0..400_000).step_by(33_333) {
             let mut part = vec![0; (400_000 - begin).min(150_000)];
-            reader.read_at(number, begin as u64, &mut part).unwrap();
+            reader.read_range(number, begin as u64, &mut part).unwrap();
             assert!(part == data[begin..begin + part.len()], "from {begin} on");
         }
-        assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_sound());
+        assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_intact());
     }
 }
 

@@ -7,7 +7,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::common;
-use fdckpt::checkpoint::{Error, ErrorKind, Reader, ReaderOptions, Request, Spooled, SyncMode, Writer, WriterOptions, salvage};
+use fdckpt::checkpoint::{
+    Error, ErrorKind, ReadRequest, Reader, ReaderOptions, SpoolKind, SyncMode, Writer, WriterOptions, salvage,
+};
 use fdckpt::{Container, FrameStyle, Restore};
 use proptest::prelude::*;
 
@@ -62,30 +64,31 @@ fn restore_plainly(reader: &Reader<'_>, file: &[u8]) -> Vec<u8> {
 fn check(file: &[u8], regions: &[(String, Vec<u8>)], threads: usize) {
     let reader = ReaderOptions::new().threads(threads).open_bytes(file).unwrap();
     assert_eq!(reader.len(), regions.len());
-    for ((name, data), entry) in regions.iter().zip(reader.entries()) {
+    for ((name, data), entry) in regions.iter().zip(reader.regions()) {
         assert_eq!((entry.name(), entry.size()), (&name[..], data.len() as u64));
         let found = reader.find(name).unwrap();
-        assert_eq!(found.number(), entry.number());
-        assert_eq!(reader.read_to_vec(entry.number()).unwrap(), *data, "{name}");
+        assert_eq!(found.index(), entry.index());
+        assert_eq!(reader.read_index_to_vec(entry.index()).unwrap(), *data, "{name}");
         if entry.style() == FrameStyle::Raw {
-            assert_eq!(reader.map(entry.number()).unwrap(), data);
+            assert_eq!(reader.map(entry.index()).unwrap(), data);
         } else {
-            assert_eq!(reader.map(entry.number()).unwrap_err().kind(), ErrorKind::RegionCompressed);
+            assert_eq!(reader.map(entry.index()).unwrap_err().kind(), ErrorKind::RegionCompressed);
         }
         for (offset, size) in [(0, 0), (data.len(), 0), (data.len() / 3, data.len() / 2), (data.len() / 2, 1.min(data.len()))] {
             let mut part = vec![0; size];
-            reader.read_at(entry.number(), offset as u64, &mut part).unwrap();
+            reader.read_range(entry.index(), offset as u64, &mut part).unwrap();
             assert_eq!(part, data[offset..offset + size], "{name}: {size} at {offset}");
         }
     }
     let mut all: Vec<Vec<u8>> = regions.iter().map(|(_, data)| vec![0; data.len()]).collect();
-    let mut requests: Vec<Request<'_>> = all.iter_mut().enumerate().map(|(number, to)| Request { number, to }).rev().collect();
+    let mut requests: Vec<ReadRequest<'_>> =
+        all.iter_mut().enumerate().map(|(index, data)| ReadRequest { index, data }).rev().collect();
     reader.read_many(&mut requests).unwrap();
     assert!(all.iter().zip(regions).all(|(read, (_, data))| read == data));
-    let verdict = reader.verify(&mut |damage| panic!("{damage:?}")).unwrap();
-    assert!(verdict.is_sound() && verdict.has_checksums == reader.has_checksums(), "{verdict:?}");
-    assert_eq!((verdict.regions, verdict.frames), (regions.len() as u64, reader.frame_count() as u64));
-    assert!(reader.find("no such region").is_none() && reader.entry(regions.len()).is_none());
+    let report = reader.verify(&mut |damage| panic!("{damage:?}")).unwrap();
+    assert!(report.is_intact() && report.has_checksums == reader.has_checksums(), "{report:?}");
+    assert_eq!((report.regions, report.frames), (regions.len() as u64, reader.frame_count() as u64));
+    assert!(reader.find("no such region").is_none() && reader.region(regions.len()).is_none());
 
     let container = Container::parse(file).unwrap();
     assert_eq!(container.verify().unwrap(), []);
@@ -170,7 +173,7 @@ fn styles_mix_and_small_regions_share_frames() {
     assert_eq!(summary.stored, fs::metadata(&path).unwrap().len());
     let reader = Reader::open(&path).unwrap();
     let places: Vec<_> =
-        reader.entries().map(|entry| (entry.style(), entry.frame(), entry.frame_offset(), entry.frame_count())).collect();
+        reader.regions().map(|entry| (entry.style(), entry.frame(), entry.frame_offset(), entry.frame_count())).collect();
     use FrameStyle::{Lz4, Raw};
     assert_eq!(places, [(Raw, Some(0), 0, 1), (Raw, Some(0), 1000, 1), (Lz4, Some(1), 0, 1), (Raw, Some(2), 0, 2)]);
     assert_eq!(reader.attributes().collect::<Vec<_>>(), [("step", &b"17"[..]), ("empty", &b""[..])]);
@@ -216,11 +219,11 @@ fn invalid_arguments_poison_writer() {
     let file = write_to(&path, options(), &named(&[10, 20]));
     let reader = ReaderOptions::new().open_bytes(&file).unwrap();
     let error = |result: Result<(), Error>| result.unwrap_err().kind();
-    assert_eq!(error(reader.read(0, &mut [0; 11])), ErrorKind::RegionSizeMismatch { size: 10, given: 11 });
-    assert_eq!(error(reader.read(2, &mut [0; 11])), ErrorKind::RegionNotFound);
-    assert_eq!(error(reader.read_at(1, 15, &mut [0; 6])), ErrorKind::RangeOutOfBounds { offset: 15, length: 6, size: 20 });
+    assert_eq!(error(reader.read_index(0, &mut [0; 11])), ErrorKind::RegionSizeMismatch { size: 10, given: 11 });
+    assert_eq!(error(reader.read_index(2, &mut [0; 11])), ErrorKind::RegionNotFound);
+    assert_eq!(error(reader.read_range(1, 15, &mut [0; 6])), ErrorKind::RangeOutOfBounds { offset: 15, length: 6, size: 20 });
     assert_eq!(
-        error(reader.read_at(1, u64::MAX, &mut [0; 6])),
+        error(reader.read_range(1, u64::MAX, &mut [0; 6])),
         ErrorKind::RangeOutOfBounds { offset: u64::MAX, length: 6, size: 20 }
     );
 }
@@ -254,7 +257,7 @@ fn progress_is_reported_and_can_cancel() {
         assert_eq!((progress.data, progress.total), (65_536 * calls, 400_000));
         if calls == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let failure = reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap_err();
+    let failure = reader.read_many_with(&mut [ReadRequest { index: 0, data: &mut to }], Some(&mut observe)).unwrap_err();
     assert_eq!((failure.kind(), calls), (ErrorKind::Cancelled, 2));
     // Whichever thread has done what: the end is reported.
     let reader = ReaderOptions::new().threads(4).open_bytes(&file).unwrap();
@@ -264,7 +267,7 @@ fn progress_is_reported_and_can_cancel() {
             told = progress.data;
             ControlFlow::Continue(())
         };
-        reader.read_many_with(&mut [Request { number: 0, to: &mut to }], Some(&mut observe)).unwrap();
+        reader.read_many_with(&mut [ReadRequest { index: 0, data: &mut to }], Some(&mut observe)).unwrap();
         assert_eq!(told, 400_000);
         let mut told = (0, 0);
         let mut observe = |progress: fdckpt::checkpoint::Progress| {
@@ -286,15 +289,15 @@ fn reader_properties() {
     let reader = ReaderOptions::new().threads(2).checksums(false).spool_limit(5).open_bytes(&file).unwrap();
     assert_eq!((reader.len(), reader.is_empty(), reader.file_size()), (3, false, file.len() as u64));
     let numbers = |from: usize, to: usize| (from..to).collect::<Vec<_>>();
-    let mut entries = reader.entries();
-    assert_eq!((entries.len(), entries.next_back().unwrap().number(), entries.len()), (3, 2, 2));
-    assert_eq!(entries.map(|entry| entry.number()).collect::<Vec<_>>(), numbers(0, 2));
-    assert!(reader.entries().rev().map(|entry| entry.number()).eq(numbers(0, 3).into_iter().rev()));
+    let mut entries = reader.regions();
+    assert_eq!((entries.len(), entries.next_back().unwrap().index(), entries.len()), (3, 2, 2));
+    assert_eq!(entries.map(|entry| entry.index()).collect::<Vec<_>>(), numbers(0, 2));
+    assert!(reader.regions().rev().map(|entry| entry.index()).eq(numbers(0, 3).into_iter().rev()));
     let told = format!("{:?}", reader.options());
     assert!(told.contains("threads: 2, checksums: false") && told.contains("spool_limit: 5"), "{told}");
     assert_eq!(format!("{reader:?}"), "Reader { file: None, regions: 3, frames: 1, data: 40, .. }");
-    assert_eq!(format!("{:?}", reader.entry(2).unwrap()), "Entry { number: 2, name: \"region 2\", size: 30 }");
-    assert_eq!(format!("{:?}", reader.entries()), "Entries { reader: Reader, numbers: 0..3 }");
+    assert_eq!(format!("{:?}", reader.region(2).unwrap()), "Region { number: 2, name: \"region 2\", size: 30 }");
+    assert_eq!(format!("{:?}", reader.regions()), "Entries { reader: Reader, numbers: 0..3 }");
     let told = format!("{:?}", options().threads(3));
     assert!(told.starts_with("WriterOptions { style: Raw, threads: 3, frame_size: 262144, checksums: true"), "{told}");
     let mut writer = options().write_to(File::create(&path).unwrap()).unwrap();
@@ -314,8 +317,8 @@ fn shared_frames_are_decoded_once() {
     }
     writer.commit().unwrap();
     let reader = Reader::open(dir.join("a")).unwrap();
-    let mut to: Vec<Vec<u8>> = reader.entries().map(|entry| vec![0; entry.size() as usize]).collect();
-    let mut requests: Vec<Request<'_>> = to.iter_mut().enumerate().map(|(number, to)| Request { number, to }).collect();
+    let mut to: Vec<Vec<u8>> = reader.regions().map(|entry| vec![0; entry.size() as usize]).collect();
+    let mut requests: Vec<ReadRequest<'_>> = to.iter_mut().enumerate().map(|(index, data)| ReadRequest { index, data }).collect();
     requests.swap(1, 3);
     let mut told = Vec::new();
     let mut observe = |progress: fdckpt::checkpoint::Progress| {
@@ -350,11 +353,11 @@ fn pipes_descriptors_and_memory() {
     assert_eq!(reading.join().unwrap(), file);
 
     for (memory, limit, spooled) in [
-        (1 << 20, 1 << 20, Ok(Spooled::InMemory)),
-        (1 << 10, 1 << 20, Ok(Spooled::InFile)),
+        (1 << 20, 1 << 20, Ok(SpoolKind::InMemory)),
+        (1 << 10, 1 << 20, Ok(SpoolKind::InFile)),
         (0, 1000, Err(ErrorKind::InputTooLarge { limit: 1000 })),
-        (file.len() as u64, file.len() as u64, Ok(Spooled::InMemory)),
-        (file.len() as u64 - 1, u64::MAX, Ok(Spooled::InFile)),
+        (file.len() as u64, file.len() as u64, Ok(SpoolKind::InMemory)),
+        (file.len() as u64 - 1, u64::MAX, Ok(SpoolKind::InFile)),
     ] {
         let (from, mut to) = std::io::pipe().unwrap();
         let copy = file.clone();
@@ -363,7 +366,7 @@ fn pipes_descriptors_and_memory() {
         match (reader, spooled) {
             (Ok(reader), Ok(spooled)) => {
                 assert_eq!(reader.spooled(), Some(spooled));
-                assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1);
+                assert_eq!(reader.read_index_to_vec(1).unwrap(), regions[1].1);
             }
             (Err(failure), Err(error)) => assert_eq!(failure.kind(), error),
             (reader, _) => panic!("{reader:?}"),
@@ -374,7 +377,7 @@ fn pipes_descriptors_and_memory() {
     let opened = File::open(dir.join("a")).unwrap();
     let reader = ReaderOptions::new().open_fd(opened.as_fd()).unwrap();
     drop(opened);
-    assert_eq!(reader.read_to_vec(3).unwrap(), regions[3].1);
+    assert_eq!(reader.read_index_to_vec(3).unwrap(), regions[3].1);
 }
 
 #[test]
@@ -409,18 +412,18 @@ fn a_million_regions() {
     let opened = start.elapsed();
     let start = std::time::Instant::now();
     for number in (0..count).step_by(7) {
-        assert_eq!(reader.find(&format!("particles/{number}/position")).unwrap().number() as u64, number);
+        assert_eq!(reader.find(&format!("particles/{number}/position")).unwrap().index() as u64, number);
     }
     let found = start.elapsed() / (count / 7) as u32;
     let start = std::time::Instant::now();
     for number in (0..count).step_by(11) {
         let mut data = [0; 8];
-        reader.read(number as usize, &mut data).unwrap();
+        reader.read_index(number as usize, &mut data).unwrap();
         assert_eq!(u64::from_le_bytes(data), number);
     }
     let read = start.elapsed() / (count / 11) as u32;
     let start = std::time::Instant::now();
-    assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_sound());
+    assert!(reader.verify(&mut |damage| panic!("{damage:?}")).unwrap().is_intact());
     let verified = start.elapsed();
     println!("{count} regions: opened in {opened:?}, one found in {found:?}, one read in {read:?}, all verified in {verified:?}");
 }
@@ -465,10 +468,10 @@ fn salvage_recovers_remaining_regions() {
             .is_err()
         );
         let (what, reader) = salvaged(bytes);
-        assert!(what.index && what.verified == 3 && what.unverified + what.lost + what.partial == 0, "{what:?}");
+        assert!(what.has_index && what.verified == 3 && what.unverified + what.lost + what.partial == 0, "{what:?}");
         assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"verified"[..]));
         for (name, data) in &regions {
-            assert_eq!(reader.read_to_vec(reader.find(name).unwrap().number()).unwrap(), *data);
+            assert_eq!(reader.read_to_vec(name).unwrap(), *data);
         }
     }
     // A frame in the middle of a region is corrupt.
@@ -477,23 +480,23 @@ fn salvage_recovers_remaining_regions() {
     damaged[frame.offset as usize + 10] ^= 1;
     let (what, reader) = salvaged(&damaged);
     assert_eq!((what.verified, what.lost, what.partial), (2, 1, 2), "{what:?}");
-    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    let names: Vec<&str> = reader.regions().map(|entry| entry.name()).collect();
     assert_eq!(names, ["region 0", "partial/region 1@0", "partial/region 1@196608", "region 2"]);
-    assert_eq!(reader.read_to_vec(2).unwrap(), regions[1].1[196_608..]);
+    assert_eq!(reader.read_index_to_vec(2).unwrap(), regions[1].1[196_608..]);
     // One that several regions share.
     let shared = write_to(&path, options().frame_size(65_536), &named(&[16_000, 16_000, 16_000, 16_000, 5000, 5000, 0, 5000]));
     let mut damaged = shared.clone();
     damaged[40_000] ^= 1;
     let (what, reader) = salvaged(&damaged);
     assert_eq!((what.verified, what.lost, what.partial), (4, 4, 0), "{what:?}");
-    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    let names: Vec<&str> = reader.regions().map(|entry| entry.name()).collect();
     assert_eq!(names, ["region 4", "region 5", "region 6", "region 7"]);
     // All from the middle of the frames on is missing.
     let (what, reader) = salvaged(&file[..frame.offset as usize + 1000]);
-    assert!(!what.index && what.verified == 0 && what.unverified > 0, "{what:?}");
+    assert!(!what.has_index && what.verified == 0 && what.unverified > 0, "{what:?}");
     assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
-    assert_eq!(reader.read_to_vec(reader.find("unverified/lz4@0").unwrap().number()).unwrap(), regions[0].1);
-    assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+    assert_eq!(reader.read_to_vec("unverified/lz4@0").unwrap(), regions[0].1);
+    assert!(reader.regions().all(|entry| entry.name().starts_with("unverified/")));
     // What is salvaged from that has checksums now, and is no better known.
     let (again, twice) = (dir.join("c"), fs::read(&to).unwrap());
     for damaged in [false, true] {
@@ -501,14 +504,14 @@ fn salvage_recovers_remaining_regions() {
         bytes[10] ^= u8::from(damaged);
         fs::write(&path, bytes).unwrap();
         let what = salvage(&path, &again, with()).unwrap();
-        assert!(what.index && what.verified + what.partial == 0 && what.unverified > 0, "{what:?}");
+        assert!(what.has_index && what.verified + what.partial == 0 && what.unverified > 0, "{what:?}");
         let reader = Reader::open(&again).unwrap();
         assert_eq!(reader.attribute("fdckpt.salvaged"), Some(&b"unverified"[..]));
-        assert!(reader.entries().all(|entry| entry.name().starts_with("unverified/")));
+        assert!(reader.regions().all(|entry| entry.name().starts_with("unverified/")));
     }
-    let second = reader.entry(1).unwrap();
+    let second = reader.region(1).unwrap();
     assert!(second.name().starts_with("unverified/lz4@") && second.size() == 2 * 65_536, "{second:?}");
-    assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[..2 * 65_536]);
+    assert_eq!(reader.read_index_to_vec(1).unwrap(), regions[1].1[..2 * 65_536]);
     // Nothing is nothing that was verified.
     let (what, reader) = salvaged(b"");
     assert_eq!((what, reader.len()), (Default::default(), 0));
@@ -516,8 +519,8 @@ fn salvage_recovers_remaining_regions() {
     // RAW frames cannot be recognized.
     let file = write_to(&path, options(), &regions);
     let (what, reader) = salvaged(&file[..1500]);
-    assert_eq!((what.index, what.unverified), (false, 1));
-    assert_eq!(reader.read_to_vec(reader.find("unverified/raw@0").unwrap().number()).unwrap(), file[..1500]);
+    assert_eq!((what.has_index, what.unverified), (false, 1));
+    assert_eq!(reader.read_to_vec("unverified/raw@0").unwrap(), file[..1500]);
 }
 
 /// Without the index, what decompresses to few bytes can be chance. It is among the RAW stretches then: nothing is
@@ -541,11 +544,11 @@ fn salvage_ignores_short_random_matches() {
         frames.truncate(ends[3] as usize);
         fs::write(&path, &frames).unwrap();
         let what = salvage(&path, &to, options()).unwrap();
-        assert_eq!((what.index, what.unverified), (false, found.len() as u64));
+        assert_eq!((what.has_index, what.unverified), (false, found.len() as u64));
         let reader = Reader::open(&to).unwrap();
-        for (number, (entry, kind)) in reader.entries().zip(found).enumerate() {
+        for (number, (entry, kind)) in reader.regions().zip(found).enumerate() {
             assert_eq!(entry.name(), format!("unverified/{kind}@{}", ends[number]), "{sizes:?}");
-            let read = reader.read_to_vec(number).unwrap();
+            let read = reader.read_index_to_vec(number).unwrap();
             if *kind == "lz4" {
                 assert_eq!(read, data(sizes[number] as u64, sizes[number]));
             } else {
@@ -574,8 +577,8 @@ fn salvage_finds_frames_after_binary_numbers() {
     fs::write(&path, &file).unwrap();
     assert_eq!(salvage(&path, &to, options()).unwrap().unverified, 2);
     let reader = Reader::open(&to).unwrap();
-    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["unverified/raw@0", "unverified/lz4@200000"]);
-    assert!(reader.read_to_vec(0).unwrap() == numbers && reader.read_to_vec(1).unwrap() == text);
+    assert_eq!(reader.regions().map(|entry| entry.name()).collect::<Vec<_>>(), ["unverified/raw@0", "unverified/lz4@200000"]);
+    assert!(reader.read_index_to_vec(0).unwrap() == numbers && reader.read_index_to_vec(1).unwrap() == text);
 }
 
 /// A region of a foreign writer that starts in a shared frame: corruption there costs only that part of it.
@@ -590,8 +593,8 @@ fn salvage_of_region_that_starts_in_shared_frame() {
     let what = salvage(&path, &to, options()).unwrap();
     assert_eq!((what.verified, what.lost, what.partial), (0, 2, 1));
     let reader = Reader::open(&to).unwrap();
-    assert_eq!(reader.entry(0).unwrap().name(), "partial/region 1@50");
-    assert_eq!(reader.read_to_vec(0).unwrap(), regions[1].1[50..]);
+    assert_eq!(reader.region(0).unwrap().name(), "partial/region 1@50");
+    assert_eq!(reader.read_index_to_vec(0).unwrap(), regions[1].1[50..]);
 }
 
 /// Whatever regions are called, what is left of them is not lost for want of a name.
@@ -608,18 +611,18 @@ fn salvage_recovers_names() {
     let what = salvage(&path, &to, options()).unwrap();
     assert_eq!((what.verified, what.partial, what.lost), (1, 2, 2), "{what:?}");
     let reader = Reader::open(&to).unwrap();
-    let names: Vec<&str> = reader.entries().map(|entry| entry.name()).collect();
+    let names: Vec<&str> = reader.regions().map(|entry| entry.name()).collect();
     assert!(names[0].starts_with("partial/\u{e9}") && names[0].ends_with("\u{e9}@65536") && names[0].len() > 65_450);
     assert_eq!(names[1..], ["partial/x@65536'1", "partial/x@65536"]);
-    assert_eq!(reader.read_to_vec(1).unwrap(), regions[1].1[65_536..]);
-    assert_eq!(reader.read_to_vec(2).unwrap(), regions[2].1);
+    assert_eq!(reader.read_index_to_vec(1).unwrap(), regions[1].1[65_536..]);
+    assert_eq!(reader.read_index_to_vec(2).unwrap(), regions[2].1);
     // From other hands a name can be there twice.
     let twice = [("x".to_owned(), data(4, 100)), ("x".to_owned(), data(5, 100))];
     fs::write(&path, by_the_specification(&twice, &[200])).unwrap();
     assert_eq!(salvage(&path, &to, options()).unwrap().verified, 2);
     let reader = Reader::open(&to).unwrap();
-    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["x", "x'1"]);
-    assert_eq!(reader.read_to_vec(1).unwrap(), twice[1].1);
+    assert_eq!(reader.regions().map(|entry| entry.name()).collect::<Vec<_>>(), ["x", "x'1"]);
+    assert_eq!(reader.read_index_to_vec(1).unwrap(), twice[1].1);
 }
 
 /// What looks like an index without being one is hashed; but not so often that it takes time in proportion to the
@@ -638,7 +641,7 @@ fn salvage_bounds_index_search() {
             [0, 0, 0, at, 0, 0, attributes, 0, 0, 0].iter().for_each(|&field| bytes.extend((field as u64).to_le_bytes()));
         }
         fs::write(&path, bytes).unwrap();
-        assert_eq!(salvage(&path, &to, options()).unwrap().index, found, "{count}");
+        assert_eq!(salvage(&path, &to, options()).unwrap().has_index, found, "{count}");
     }
 }
 
@@ -772,9 +775,9 @@ fn foreign_container_rejected() {
         other[end - 8..end].copy_from_slice(&sum.to_le_bytes());
         let reader = ReaderOptions::new().open_bytes(&other).unwrap();
         let mut lost = Vec::new();
-        let verdict = reader.verify(&mut |damage| lost.push((damage.region.map(|(number, _)| number), damage.frame))).unwrap();
-        assert_eq!((lost, verdict.damaged_frames), (vec![(Some(4), None)], 0));
-        assert!(!verdict.is_sound());
+        let report = reader.verify(&mut |damage| lost.push((damage.region.map(|(number, _)| number), damage.frame))).unwrap();
+        assert_eq!((lost, report.corrupt_frames), (vec![(Some(4), None)], 0));
+        assert!(!report.is_intact());
     }
     // All of those in one frame.
     let mut file = by_the_specification(&regions, &[1450]);

@@ -67,11 +67,11 @@ fn save(saver: &mut Saver, path: &Path, number: u64, size: usize, sync: SyncMode
 /// The number in a file; nothing where it is not one that was saved.
 fn number_in(bytes: &[u8]) -> Option<u64> {
     if let Ok(reader) = ReaderOptions::new().open_bytes(bytes) {
-        let number = reader.read_to_vec(reader.find("number")?.number()).ok()?;
-        let data = reader.read_to_vec(reader.find("data")?.number()).ok()?;
+        let number = reader.read_to_vec("number").ok()?;
+        let data = reader.read_to_vec("data").ok()?;
         let number = u64::from_le_bytes(number.try_into().ok()?);
         let report = reader.verify(&mut |_| {}).ok()?;
-        return (report.is_sound() && data.iter().all(|&byte| byte == number as u8)).then_some(number);
+        return (report.is_intact() && data.iter().all(|&byte| byte == number as u8)).then_some(number);
     }
     let checkpoint = Checkpoint::parse(bytes).ok()?;
     let mut number = [0; 8];

@@ -156,7 +156,7 @@ fn the_program_in_the_readme_reports_errors_and_writes_the_regions() {
     let path = directory.join("state.ckpt");
     common::run(Command::new(&program).arg(&path));
     let reader = fdckpt::checkpoint::Reader::open(&path).expect("intact");
-    assert_eq!(reader.entries().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "step"]);
+    assert_eq!(reader.regions().map(|entry| entry.name()).collect::<Vec<_>>(), ["temperature", "velocity", "step"]);
 }
 
 #[test]

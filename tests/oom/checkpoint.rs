@@ -43,13 +43,13 @@ fn save(path: &Path, large: &[u8]) -> Result<(), Error> {
 /// What was saved, in all ways.
 fn load(path: &Path, large: &[u8]) -> Result<(), Error> {
     let reader = Reader::open(path)?;
-    let found = reader.find("large").expect("it is there").number();
-    assert!(reader.read_to_vec(found)? == large);
+    let found = reader.find("large").expect("it is there").index();
+    assert!(reader.read_index_to_vec(found)? == large);
     let mut few = [0; 7];
-    reader.read_at(7, 0, &mut few)?;
+    reader.read_range(7, 0, &mut few)?;
     assert_eq!(few, large[..7]);
-    let verdict = reader.verify(&mut |damage| panic!("{damage:?}"))?;
-    assert!(verdict.is_sound());
+    let report = reader.verify(&mut |damage| panic!("{damage:?}"))?;
+    assert!(report.is_intact());
     Ok(())
 }
 
@@ -99,8 +99,8 @@ fn memory_is_bounded() {
     let mut to = vec![0; large.len()];
     let reading = most(&mut || {
         let reader = Reader::open(&path).unwrap();
-        reader.read(reader.find("large").unwrap().number(), &mut to).unwrap();
-        assert!(reader.verify(&mut |_| {}).unwrap().is_sound());
+        reader.read("large", &mut to).unwrap();
+        assert!(reader.verify(&mut |_| {}).unwrap().is_intact());
     });
     assert!(to == large && reading < 1_000_000, "{reading} bytes to read");
     println!("{saving} bytes to save, {opening} to open, {reading} to read and verify");

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use fdckpt::checkpoint::{self, Reader, Request};
+use fdckpt::checkpoint::{self, ReadRequest, Reader};
 
 use crate::error::CliError;
 use crate::term::progress::Progress;
@@ -26,7 +26,7 @@ pub fn for_each_region(
     on_data: &mut OnData<'_>,
     on_error: &mut OnError<'_>,
 ) -> Result<(), CliError> {
-    let size = |number: usize| reader.entry(number).map_or(0, |entry| entry.size());
+    let size = |number: usize| reader.region(number).map_or(0, |entry| entry.size());
     let mut rest = numbers;
     while let Some((&first, others)) = rest.split_first() {
         if size(first) > BATCH_SIZE {
@@ -54,14 +54,15 @@ pub fn for_each_region(
 
 /// Reads several regions that fit into memory together. A damaged region does not affect the others.
 pub fn read_batch(reader: &Reader<'_>, numbers: &[usize]) -> Result<Vec<Result<Vec<u8>, checkpoint::Error>>, CliError> {
-    let size = |number: &usize| reader.entry(*number).map_or(0, |entry| entry.size());
+    let size = |number: &usize| reader.region(*number).map_or(0, |entry| entry.size());
     let buffers: Result<Vec<Vec<u8>>, CliError> = numbers.iter().map(|number| zeroed(size(number))).collect();
     let mut buffers = buffers?;
-    let mut requests: Vec<Request<'_>> = numbers.iter().zip(&mut buffers).map(|(&number, to)| Request { number, to }).collect();
+    let mut requests: Vec<ReadRequest<'_>> =
+        numbers.iter().zip(&mut buffers).map(|(&index, data)| ReadRequest { index, data }).collect();
     if reader.read_many(&mut requests).is_ok() {
         return Ok(buffers.into_iter().map(Ok).collect());
     }
-    Ok(numbers.iter().map(|number| reader.read_to_vec(*number)).collect())
+    Ok(numbers.iter().map(|number| reader.read_index_to_vec(*number)).collect())
 }
 
 /// Passes the data of one region to a writer.
@@ -78,7 +79,7 @@ pub fn write_region(reader: &Reader<'_>, number: usize, to: &mut impl Write, pro
 }
 
 fn read_large(reader: &Reader<'_>, number: usize, on_data: &mut OnData<'_>, on_error: &mut OnError<'_>) -> Result<(), CliError> {
-    let Some(entry) = reader.entry(number) else { return Ok(()) };
+    let Some(entry) = reader.region(number) else { return Ok(()) };
     // Steps of whole frames decode each frame once.
     let frame = entry.frame().and_then(|frame| reader.frame(frame)).map_or(1, |frame| frame.data.max(1));
     let step = (BATCH_SIZE / frame).max(1) * frame;
@@ -88,7 +89,7 @@ fn read_large(reader: &Reader<'_>, number: usize, on_data: &mut OnData<'_>, on_e
         // The first step ends at the end of a frame.
         let skipped = if offset == 0 { entry.frame_offset() % frame } else { 0 };
         let count = (step - skipped).min(entry.size() - offset) as usize;
-        if let Err(error) = reader.read_at(number, offset, &mut buffer[..count]) {
+        if let Err(error) = reader.read_range(number, offset, &mut buffer[..count]) {
             return on_error(number, error);
         }
         offset += count as u64;

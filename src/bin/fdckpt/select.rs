@@ -27,7 +27,7 @@ pub enum Part<'f> {
 impl Part<'_> {
     pub fn size(&self) -> u64 {
         match self {
-            Self::Region(reader, number) => reader.entry(*number).map_or(0, |entry| entry.size()),
+            Self::Region(reader, number) => reader.region(*number).map_or(0, |entry| entry.size()),
             Self::Section(container, position) => {
                 container.section(*position).and_then(|section| u64::try_from(section.length()).ok()).unwrap_or_default()
             }
@@ -38,7 +38,7 @@ impl Part<'_> {
     /// The name of the part as a file in a directory.
     pub fn file_name(&self) -> String {
         match self {
-            Self::Region(reader, number) => reader.entry(*number).map_or_else(String::new, |entry| entry.name().to_owned()),
+            Self::Region(reader, number) => reader.region(*number).map_or_else(String::new, |entry| entry.name().to_owned()),
             Self::Section(container, position) => {
                 let kind = container.section(*position).map_or(0, |section| section.kind());
                 let first = container.sections().position(|section| section.kind() == kind);
@@ -106,17 +106,17 @@ pub fn all_parts<'f>(content: &'f Content<'f>, path: &Path) -> Result<Vec<Part<'
 /// Finds regions by exact name, by `#N`, or by pattern.
 pub fn find_regions(reader: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<usize>, CliError> {
     if let Some(entry) = reader.find(name) {
-        return Ok(vec![entry.number()]);
+        return Ok(vec![entry.index()]);
     }
     if let Some(number) = parse_position(name) {
-        return match reader.entry(number) {
+        return match reader.region(number) {
             Some(_) => Ok(vec![number]),
             None => Err(not_found(path, format!("no region #{number}: the file has {}, counted from #0", reader.len()))),
         };
     }
     let pattern = glob::Pattern::new(name);
     let pattern = pattern.map_err(|error| not_found(path, format!("invalid pattern: {error}")))?;
-    let found: Vec<usize> = reader.entries().filter(|entry| pattern.matches(entry.name())).map(|entry| entry.number()).collect();
+    let found: Vec<usize> = reader.regions().filter(|entry| pattern.matches(entry.name())).map(|entry| entry.index()).collect();
     if found.is_empty() {
         return Err(not_found(path, format!("no region {}", escape_for_terminal(name))));
     }

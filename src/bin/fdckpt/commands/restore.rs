@@ -29,7 +29,7 @@ pub fn restore(args: &RestoreArgs) -> Result<u8, CliError> {
         return Err(if has_parts { error.with_hint("`fdckpt extract` extracts its parts") } else { error });
     };
     let numbers = select_regions(args, reader)?;
-    let total = sum_sizes(numbers.iter().filter_map(|number| reader.entry(*number)).map(|entry| entry.size()));
+    let total = sum_sizes(numbers.iter().filter_map(|number| reader.region(*number)).map(|entry| entry.size()));
     let mut restoration = Restoration { args, reader, worst: exit::OK, open: None };
     // Names that lead out of the directory are reported before anything is written.
     let (inside, outside): (Vec<usize>, Vec<usize>) =
@@ -80,7 +80,7 @@ struct Restoration<'r> {
 
 impl<'r> Restoration<'r> {
     fn name(&self, number: usize) -> &'r str {
-        self.reader.entry(number).map_or("", |entry| entry.name())
+        self.reader.region(number).map_or("", |entry| entry.name())
     }
 
     fn path(&self, number: usize) -> PathBuf {

@@ -28,7 +28,7 @@ pub fn salvage(args: &SalvageArgs) -> Result<u8, CliError> {
     drop(progress);
     let mut out = TextOutput::new();
     let output = display_name(&args.output);
-    if !found.index {
+    if !found.has_index {
         writeln!(out, "{output}: the index is lost, and with it names, sizes and checksums; data is named by its offset")?;
     }
     writeln!(
@@ -40,6 +40,6 @@ pub fn salvage(args: &SalvageArgs) -> Result<u8, CliError> {
         writeln!(out, "  unverified data may have any content; `fdckpt list {output}` lists it")?;
     }
     out.finish()?;
-    let is_complete = found.index && found.partial == 0 && found.unverified == 0 && found.lost == 0;
+    let is_complete = found.has_index && found.partial == 0 && found.unverified == 0 && found.lost == 0;
     Ok(if is_complete { exit::OK } else { exit::DAMAGED })
 }

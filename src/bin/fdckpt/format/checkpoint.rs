@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use fdckpt::checkpoint::{self, Entry, FrameEntry, Reader};
+use fdckpt::checkpoint::{self, FrameInfo, Reader, Region};
 use fdckpt::{Container, FrameStyle};
 use serde_json::{Map, Value, json};
 
@@ -29,7 +29,7 @@ pub fn style_name(style: FrameStyle) -> &'static str {
 }
 
 /// The size in bytes that a region takes in the file, with its share of the frames that it shares with others.
-fn stored_size(reader: &Reader<'_>, entry: &Entry<'_>) -> u64 {
+fn stored_size(reader: &Reader<'_>, entry: &Region<'_>) -> u64 {
     let (mut left, mut skipped, mut sum) = (entry.size(), entry.frame_offset(), 0.0);
     let mut number = entry.frame().unwrap_or(usize::MAX);
     while left > 0 {
@@ -47,12 +47,12 @@ fn total_stored_size(reader: &Reader<'_>) -> u64 {
     frames(reader).map(|frame| frame.stored).sum()
 }
 
-fn frames(reader: &Reader<'_>) -> impl Iterator<Item = FrameEntry> {
+fn frames(reader: &Reader<'_>) -> impl Iterator<Item = FrameInfo> {
     (0..reader.frame_count()).filter_map(|number| reader.frame(number))
 }
 
 /// The offset of a region in the file. In compressed frames only that of the frame is known.
-fn file_offset(frame: &FrameEntry, entry: &Entry<'_>) -> u64 {
+fn file_offset(frame: &FrameInfo, entry: &Region<'_>) -> u64 {
     frame.offset + if frame.style == FrameStyle::Raw { entry.frame_offset() } else { 0 }
 }
 
@@ -85,14 +85,14 @@ pub fn print_info(out: &mut TextOutput, reader: &Reader<'_>) -> io::Result<()> {
 pub fn print_list(out: &mut TextOutput, reader: &Reader<'_>, limit: usize) -> io::Result<()> {
     const RIGHT: &[bool] = &[true, true, true, true, true, false, true, false, false];
     let mut table = Table::new(RIGHT, &["#", "bytes", "size", "frame", "offset", "style", "ratio", "checksum", "name"]);
-    for entry in reader.entries().take(limit) {
+    for entry in reader.regions().take(limit) {
         let frame = entry.frame().and_then(|number| Some((number, reader.frame(number)?)));
         let (frame, offset) = frame.map_or_else(
             || ("-".to_owned(), "-".to_owned()),
             |(number, frame)| (number.to_string(), file_offset(&frame, &entry).to_string()),
         );
         let row = [
-            entry.number().to_string(),
+            entry.index().to_string(),
             entry.size().to_string(),
             human_size(entry.size()),
             frame,
@@ -142,11 +142,11 @@ pub fn write_info_json(object: &mut JsonObjectWriter, reader: &Reader<'_>, file:
 }
 
 pub fn write_list_json(object: &mut JsonObjectWriter, reader: &Reader<'_>) -> io::Result<()> {
-    object.list("regions", reader.entries().map(|entry| region_json(reader, &entry)))
+    object.list("regions", reader.regions().map(|entry| region_json(reader, &entry)))
 }
 
 pub fn write_frames_json(object: &mut JsonObjectWriter, reader: &Reader<'_>) -> io::Result<()> {
-    let frame_json = |frame: FrameEntry| {
+    let frame_json = |frame: FrameInfo| {
         json!({
             "style": style_name(frame.style),
             "offset": frame.offset,
@@ -158,7 +158,7 @@ pub fn write_frames_json(object: &mut JsonObjectWriter, reader: &Reader<'_>) -> 
     object.list("frames", frames(reader).map(frame_json))
 }
 
-fn region_json(reader: &Reader<'_>, entry: &Entry<'_>) -> Value {
+fn region_json(reader: &Reader<'_>, entry: &Region<'_>) -> Value {
     let frame = entry.frame().and_then(|frame| reader.frame(frame));
     json!({
         "name": entry.name(),
@@ -177,7 +177,7 @@ pub fn verify(reader: &Reader<'_>, size: &str) -> Result<Report, CliError> {
     let mut report = Report::new(Format::Checkpoint, &format!("{}, {size}", pluralize(reader.len(), "region")));
     let mut lost = Vec::new();
     let mut progress = Progress::new("verifying", Some(reader.data_size()), 0);
-    let verdict = reader.verify_with(
+    let result = reader.verify_with(
         &mut |damage| {
             let (number, name) = damage.region.unzip();
             let frame = damage.frame.map_or_else(String::new, |frame| format!(", frame {frame}"));
@@ -195,13 +195,13 @@ pub fn verify(reader: &Reader<'_>, size: &str) -> Result<Report, CliError> {
             ControlFlow::Continue(())
         }),
     )?;
-    if !verdict.has_checksums {
+    if !result.has_checksums {
         report.add_issue(Severity::Note, "no checksums: corruption of the data is not detected", json!({}));
     }
-    if !verdict.is_sound() {
+    if !result.is_intact() {
         report.status = crate::exit::DAMAGED;
         lost.sort_unstable();
-        let readable = reader.entries().filter(|entry| lost.binary_search(&entry.number()).is_err());
+        let readable = reader.regions().filter(|entry| lost.binary_search(&entry.index()).is_err());
         report.readable = Some(readable.map(|entry| entry.name().to_owned()).collect());
     }
     Ok(report)
@@ -248,7 +248,7 @@ impl Comparison<'_> {
         let (a, b) = (self.a, self.b);
         // Small regions are read in batches: see `read_batch`.
         let (mut batch, mut total) = (Vec::new(), 0);
-        for entry in a.entries() {
+        for entry in a.regions() {
             let Some(other) = b.find(entry.name()) else {
                 self.found.push(region(entry.name()).only_in(Side::First));
                 continue;
@@ -263,10 +263,10 @@ impl Comparison<'_> {
                 total = 0;
             }
             total += size;
-            batch.push((entry.number(), other.number()));
+            batch.push((entry.index(), other.index()));
         }
         self.small_regions(&batch)?;
-        let only_in_b = b.entries().filter(|entry| a.find(entry.name()).is_none());
+        let only_in_b = b.regions().filter(|entry| a.find(entry.name()).is_none());
         self.found.extend(only_in_b.map(|entry| region(entry.name()).only_in(Side::Second)));
         Ok(())
     }
@@ -275,7 +275,7 @@ impl Comparison<'_> {
         let (of_a, of_b): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
         let data = read_batch(self.a, &of_a)?.into_iter().zip(read_batch(self.b, &of_b)?);
         for (number, data) in of_a.iter().zip(data) {
-            let subject = region(self.a.entry(*number).map_or("", |entry| entry.name()));
+            let subject = region(self.a.region(*number).map_or("", |entry| entry.name()));
             match data {
                 (Ok(a), Ok(b)) => self.found.extend(compare_bytes(&subject, &a, &b, &mut self.progress)),
                 (Err(error), _) => self.found.push(unreadable(&subject, Side::First, &error)),
@@ -285,7 +285,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn large_region(&mut self, of_a: &Entry<'_>, of_b: &Entry<'_>) -> Result<(), CliError> {
+    fn large_region(&mut self, of_a: &Region<'_>, of_b: &Region<'_>) -> Result<(), CliError> {
         const PART_SIZE: u64 = BATCH_SIZE / 2;
         let subject = region(of_a.name());
         let common = of_a.size().min(of_b.size());
@@ -296,7 +296,7 @@ impl Comparison<'_> {
             let count = (common - offset).min(PART_SIZE) as usize;
             let sides = [(Side::First, self.a, of_a, &mut a), (Side::Second, self.b, of_b, &mut b)];
             for (side, reader, entry, buffer) in sides {
-                if let Err(error) = reader.read_at(entry.number(), offset, &mut buffer[..count]) {
+                if let Err(error) = reader.read_range(entry.index(), offset, &mut buffer[..count]) {
                     self.found.push(unreadable(&subject, side, &error));
                     return Ok(());
                 }

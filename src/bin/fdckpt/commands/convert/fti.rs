@@ -110,7 +110,7 @@ pub fn from_checkpoint(reader: &checkpoint::Reader<'_>, version: FormatVersion, 
     }
     // A name that is not the canonical spelling of its number (007) could not be restored.
     let id = |name: &str| name.parse().ok().filter(|id: &i32| id.to_string() == name);
-    let named: Option<Vec<i32>> = reader.entries().map(|entry| id(entry.name())).collect();
+    let named: Option<Vec<i32>> = reader.regions().map(|entry| id(entry.name())).collect();
     let has_ids = named.is_some();
     let ids = named.unwrap_or_else(|| (0..reader.len()).map(|number| number as i32).collect());
     // All variables are needed at once, and may not fit into memory.
@@ -119,7 +119,7 @@ pub fn from_checkpoint(reader: &checkpoint::Reader<'_>, version: FormatVersion, 
         (0..reader.len()).try_for_each(|number| write_region(reader, number, out, &mut progress))
     })?;
     let (mut variables, mut rest) = (Vec::new(), &map[..]);
-    for (entry, id) in reader.entries().zip(&ids) {
+    for (entry, id) in reader.regions().zip(&ids) {
         let (data, others) = rest.split_at(entry.size() as usize);
         rest = others;
         variables.push(fti::ProtectedVariable::new(*id, data));
