@@ -1,21 +1,17 @@
-//! Checkpoints: memory saved to a file, a pipe or a memory region, and restored from it.
+//! Writing, restoring and verifying checkpoints: program state saved to a file, a pipe or memory.
 //!
-//! This crate is the Rust face of libfdckpt, a C library that takes the place of Firedancer's `fd_checkpt`. Both faces share
-//! one engine, so what one writes the other reads, to the byte.
+//! This crate is the Rust API of libfdckpt, a C library that replaces Firedancer's `fd_checkpt`. The C API and the Rust API share one
+//! implementation and produce identical bytes.
 //!
-//! A *checkpoint* is a run of *frames* laid end to end, a frame a run of *buffers* encoded in one [`FrameStyle`]. Nothing else
-//! is stored: who restores a frame asks for the same buffers, in the same order and of the same sizes, as when it was made.
-//!
-//! - [`Checkpt`] makes a checkpoint, [`Restore`] restores one: a descriptor, a file mapped into memory, or memory.
-//! - [`Container`] is another format: sections of any data in one file, found by a trailer at its end. [`BlockIndex`] is what
-//!   its section of type 1 has in it.
-//! - [`fti`] has the checkpoint files of the Fault Tolerance Interface: reading, checking, writing and converting them.
-//! - [`Frames`] makes and restores many frames at a time, on several threads.
-//! - [`mod@checkpoint`] has checkpoints that describe themselves: regions by name, checksums, files that a crash can't spoil.
-//! - Each module has an error type of its own, which says what went wrong, and where; [`Error`] is the sum of them.
-//! - [`MappedFile`] and [`AtomicFile`] read and write whole files: of any size, and so that a crash leaves the old one or the new one.
-//! - [`inflate`] decompresses Deflate and Deflate64, can be saved and restored at any point, and reads from any offset
-//!   by an index.
+//! - [`mod@checkpoint`]: checkpoint files with named regions, checksums and atomic replacement. Start here.
+//! - [`Checkpt`] and [`Restore`]: frames, the format of Firedancer. A *frame* is a sequence of *buffers* encoded in one [`FrameStyle`].
+//!   Nothing else is stored: to restore a frame, request the same buffers, in the same order and of the same sizes.
+//! - [`Frames`]: many frames at a time, on several threads.
+//! - [`Container`] and [`BlockIndex`]: the CKPT container, typed sections of data in one file.
+//! - [`fti`]: the checkpoint files of the Fault Tolerance Interface.
+//! - [`inflate`]: resumable decompression of Deflate and Deflate64, with an index for random access.
+//! - [`MappedFile`] and [`AtomicFile`]: reading files of any size, and replacing files atomically.
+//! - Each module has an error type of its own; [`Error`] is the sum of them.
 //!
 //! ```
 //! use fdckpt::{Checkpt, FrameStyle, Restore};
@@ -58,7 +54,7 @@ mod sync;
 mod sys;
 
 pub use atomic_file::{AtomicFile, SyncMode, remove_temp_files};
-pub use container::{Block, BlockFooter, BlockIndex, Container, Issue, IssueKind, Section, Sections, Stop};
+pub use container::{BlockIndex, Container};
 pub use error::Error;
 pub use error_base::{IoError, IoOperation};
 pub use file_error::FileError;

@@ -183,7 +183,7 @@ unsafe fn decode(
         });
     }
     if let Some(stop) = stop {
-        return Err(Error::Corrupt { offset: stop.offset, reason: stop.why });
+        return Err(Error::Corrupt { offset: stop.offset, reason: stop.reason });
     }
     if !out_blocks.is_null() && count > capacity {
         return Err(Error::BufferTooSmall { size: block_bytes(capacity), needed: block_bytes(count) });
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
             last_entry_id: block.last_entry_id,
         });
         let footer = if footer.is_null() {
-            BlockFooter::of(all.clone())?
+            BlockFooter::new(all.clone())?
         } else {
             // SAFETY: not NULL, so readable (caller).
             let footer = unsafe { footer.read_unaligned() };

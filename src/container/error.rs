@@ -19,18 +19,18 @@ pub enum Error {
     Corrupt {
         /// The offset.
         offset: u64,
-        /// What is wrong there.
+        /// What is wrong.
         reason: &'static str,
     },
-    /// A section lies, in whole or in part, outside of the container's data.
+    /// A section exceeds the container's data.
     SectionOutOfRange {
         /// The section's type.
         kind: u8,
-        /// Its offset, as the file has it.
+        /// Its stored offset.
         offset: i64,
-        /// Its length in bytes, as the file has it.
+        /// Its stored length in bytes.
         length: i64,
-        /// Number of bytes of data that the container has.
+        /// Size of the container's data in bytes.
         size: u64,
     },
     /// The container has no section of this type.
@@ -43,7 +43,7 @@ pub enum Error {
         /// The index, from 0.
         index: u64,
     },
-    /// The memory for the result is too small.
+    /// The buffer for the result is too small.
     BufferTooSmall {
         /// Its size in bytes.
         size: u64,

@@ -1,89 +1,88 @@
-//! What the verification of a container reports.
+//! Issues that the verification of a container reports.
 
 use std::fmt;
 
-/// Something in a container that neither this library nor the original writes, though both read it.
+/// A deviation from the canonical form, which this library and the original accept, but do not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Issue {
-    /// Where in the file, in bytes.
+    /// Offset in the file in bytes.
     pub offset: Option<u64>,
-    /// Which section it is about, counted from 0 in the order of the metadata.
+    /// Index of the section concerned, from 0 in the order of the metadata.
     pub section: Option<usize>,
-    /// What it is.
+    /// The kind of deviation.
     pub kind: IssueKind,
 }
 
-/// What a [`Issue`] is.
+/// Kinds of [`Issue`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueKind {
     /// The version is not 1.
     Version {
-        /// It is this.
+        /// The version.
         found: i64,
     },
     /// White space in the metadata.
     Space {
-        /// So many bytes in a row.
+        /// Number of consecutive bytes.
         bytes: u64,
     },
-    /// A key that the format doesn't have. It is ignored, and lost when the container is written.
+    /// An unknown key. It is ignored, and lost when the container is written.
     UnknownKey,
-    /// A key in other letters, or with escapes.
+    /// A key in another case, or with escapes.
     KeySpelling {
-        /// As it should be.
+        /// The canonical spelling.
         name: &'static str,
     },
-    /// A key for the second time in its object.
+    /// A key that occurs again in its object.
     RepeatedKey {
         /// The key.
         name: &'static str,
     },
-    /// A key behind one that it should stand before.
+    /// A key out of order.
     KeyOrder {
         /// The key.
         name: &'static str,
     },
-    /// A key that is not there. Its value is taken to be 0 or null.
+    /// A missing key. Its value is 0 or null.
     MissingKey {
         /// The key.
         name: &'static str,
     },
-    /// null, where a value should be.
+    /// null instead of a value.
     Null {
-        /// Whose value.
+        /// The name of the value.
         what: &'static str,
     },
-    /// -0, where 0 should be.
+    /// -0 instead of 0.
     NegativeZero,
-    /// A second section of one type: only the first one is found by its type.
+    /// Another section of the same type: only the first one is found by type.
     RepeatedType {
         /// The type.
         kind: u8,
-        /// Which section is the first one.
+        /// Index of the first section of the type.
         first: usize,
     },
-    /// A section that lies, in whole or in part, outside of the data.
+    /// A section that exceeds the data.
     OutOfRange {
         /// Its offset.
         offset: i64,
         /// Its length in bytes.
         length: i64,
-        /// How many bytes of data there are.
+        /// Size of the data in bytes.
         size: u64,
     },
-    /// A section that doesn't begin where the one before it ends: there is a gap, or they overlap. An update by appending leaves
-    /// such a gap.
-    Place {
-        /// Where it should begin.
+    /// A section that does not start at the end of the previous one: there is a gap, or they overlap. Appending leaves such a gap.
+    NotAdjacent {
+        /// End of the previous section.
         expected: i64,
-        /// Where it begins.
+        /// Offset of the section.
         found: i64,
     },
-    /// Data behind the end of the last section.
-    DataBehind {
-        /// So many bytes.
+    /// Data after the end of the last section.
+    TrailingData {
+        /// Number of bytes.
         bytes: u64,
     },
 }
@@ -108,21 +107,21 @@ impl fmt::Display for IssueKind {
         match *self {
             Self::Version { found } => write!(f, "the version is {found}, expected 1"),
             Self::Space { bytes } => write!(f, "{bytes} bytes of white space, expected none"),
-            Self::UnknownKey => f.write_str("a key that the format does not have"),
-            Self::KeySpelling { name } => write!(f, "a key that stands for \"{name}\" is not spelled so"),
+            Self::UnknownKey => f.write_str("unknown key"),
+            Self::KeySpelling { name } => write!(f, "a key is not spelled \"{name}\""),
             Self::RepeatedKey { name } => write!(f, "\"{name}\" is repeated"),
-            Self::KeyOrder { name } => write!(f, "\"{name}\" stands behind a key that it should stand before"),
+            Self::KeyOrder { name } => write!(f, "\"{name}\" is out of order"),
             Self::MissingKey { name } => write!(f, "\"{name}\" is missing"),
             Self::Null { what } => write!(f, "{what} is null"),
             Self::NegativeZero => f.write_str("-0, expected 0"),
-            Self::RepeatedType { kind, first } => write!(f, "type {kind} is repeated, section {first} has it already"),
+            Self::RepeatedType { kind, first } => write!(f, "type {kind} is repeated: section {first} has it too"),
             Self::OutOfRange { offset, length, size } => {
-                write!(f, "{length} bytes at offset {offset} are out of range, there are {size} bytes of data")
+                write!(f, "out of range: {length} bytes at offset {offset}, the container has {size} bytes of data")
             }
-            Self::Place { expected, found } => {
-                write!(f, "begins at offset {found}, expected {expected}, where the one before ends")
+            Self::NotAdjacent { expected, found } => {
+                write!(f, "starts at offset {found}, expected {expected}, the end of the previous section")
             }
-            Self::DataBehind { bytes } => write!(f, "{bytes} bytes of data behind the last section"),
+            Self::TrailingData { bytes } => write!(f, "{bytes} bytes of data follow the last section"),
         }
     }
 }

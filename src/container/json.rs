@@ -1,14 +1,14 @@
-//! JSON as the container's metadata has it, token by token.
+//! A JSON tokenizer for the container's metadata.
 //!
-//! Which texts are accepted decides which files are, so the rules are spelled out here: RFC 8259, of which nothing is taken from
-//! an encoding (bytes above 0x7F are only ever passed over), with a limit to how deep values lie in each other. Nothing recurses.
+//! The set of accepted texts is part of the format: RFC 8259 without validation of UTF-8 (bytes above 0x7F are skipped), and with a
+//! maximum nesting depth. Nothing recurses.
 
 use super::error::Error;
 
-/// How many arrays and objects may lie in each other.
+/// Maximum nesting depth of arrays and objects.
 pub(super) const DEPTH_MAX: usize = 10_000;
 
-/// A text, and how far it was read.
+/// A text and the current position.
 pub(super) struct Json<'t> {
     text: &'t [u8],
     at: usize,
@@ -21,7 +21,7 @@ impl<'t> Json<'t> {
         Self { text, at: 0, base }
     }
 
-    /// Where the next byte lies in the file.
+    /// Returns the offset of the next byte in the file.
     pub(super) fn offset(&self) -> u64 {
         self.base + self.at as u64
     }
@@ -31,7 +31,7 @@ impl<'t> Json<'t> {
         self.text.get(self.at).copied()
     }
 
-    /// Passes over a byte, if it is this one.
+    /// Consumes the next byte if it is `byte`.
     #[inline]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
         let eaten = self.peek() == Some(byte);
@@ -39,16 +39,16 @@ impl<'t> Json<'t> {
         eaten
     }
 
-    /// Passes over a byte that must be this one.
-    pub(super) fn expect(&mut self, byte: u8, otherwise: &'static str) -> Result<(), Error> {
-        if self.eat(byte) { Ok(()) } else { Err(self.error(otherwise)) }
+    /// Consumes the next byte, which must be `byte`.
+    pub(super) fn expect(&mut self, byte: u8, message: &'static str) -> Result<(), Error> {
+        if self.eat(byte) { Ok(()) } else { Err(self.error(message)) }
     }
 
-    pub(super) fn error(&self, what: &'static str) -> Error {
-        Error::Corrupt { offset: self.offset(), reason: what }
+    pub(super) fn error(&self, reason: &'static str) -> Error {
+        Error::Corrupt { offset: self.offset(), reason }
     }
 
-    /// Passes over white space, and says how much there was.
+    /// Consumes white space. Returns its size in bytes.
     #[inline]
     pub(super) fn space(&mut self) -> usize {
         let from = self.at;
@@ -58,7 +58,7 @@ impl<'t> Json<'t> {
         self.at - from
     }
 
-    /// Passes over `null`, `true` or `false`.
+    /// Consumes `null`, `true` or `false`.
     pub(super) fn word(&mut self) -> Result<(), Error> {
         let rest = &self.text[self.at..];
         match ["null", "true", "false"].iter().find(|word| rest.starts_with(word.as_bytes())) {
@@ -68,7 +68,7 @@ impl<'t> Json<'t> {
         Ok(())
     }
 
-    /// Passes over a number, and returns it as it is written.
+    /// Consumes a number and returns its text.
     pub(super) fn number(&mut self) -> Result<&'t [u8], Error> {
         let from = self.at;
         self.eat(b'-');
@@ -95,7 +95,7 @@ impl<'t> Json<'t> {
         Ok(())
     }
 
-    /// Passes over a string, and returns what is between its quotes, still escaped.
+    /// Consumes a string and returns the text between its quotes, still escaped.
     pub(super) fn string(&mut self) -> Result<&'t [u8], Error> {
         self.expect(b'"', "a string is expected")?;
         let from = self.at;
@@ -132,9 +132,9 @@ impl<'t> Json<'t> {
         Ok(())
     }
 
-    /// Passes over a value of any kind that lies in `depth` arrays and objects.
+    /// Consumes a value nested in `depth` arrays and objects.
     pub(super) fn skip(&mut self, depth: usize) -> Result<(), Error> {
-        let mut open = Nest::new(depth);
+        let mut open = NestingStack::new(depth);
         loop {
             self.space();
             match self.peek() {
@@ -159,7 +159,7 @@ impl<'t> Json<'t> {
                 Some(b'-' | b'0'..=b'9') => _ = self.number()?,
                 _ => self.word()?,
             }
-            // A value has ended, or what is open is empty.
+            // A value has ended, or an array or object is empty.
             loop {
                 let Some(is_object) = open.top() else { return Ok(()) };
                 self.space();
@@ -188,19 +188,19 @@ pub(super) const IN_OBJECT: &str = "a comma or } is expected";
 pub(super) const IN_ARRAY: &str = "a comma or ] is expected";
 const TOO_DEEP: &str = "values are nested too deeply (maximum 10000)";
 
-/// Which of the open values are objects: a bit each, so that the deepest nest takes little of the stack.
-struct Nest {
+/// The stack of open arrays and objects: one bit each, to save stack memory.
+struct NestingStack {
     bits: [u64; DEPTH_MAX.div_ceil(64)],
     outer: usize,
     depth: usize,
 }
 
-impl Nest {
+impl NestingStack {
     fn new(outer: usize) -> Self {
         Self { bits: [0; _], outer, depth: 0 }
     }
 
-    /// `None` where that is too deep.
+    /// Returns `None` if the nesting is too deep.
     fn push(&mut self, is_object: bool) -> Option<()> {
         if self.outer + self.depth >= DEPTH_MAX {
             return None;
@@ -221,14 +221,14 @@ impl Nest {
     }
 }
 
-/// Which of `names` (in lower case) a key stands for. Keys are compared as the original does: unescaped, ASCII letters without
-/// regard to case, and U+017F, a long s, is an s.
+/// Finds the one of `names` (in lower case) that a key matches by the rules of the original: unescaped, ignoring the case of ASCII letters,
+/// and U+017F (long s) matches s.
 pub(super) fn find(key: &[u8], names: &[&'static str]) -> Option<usize> {
     if let Some(found) = names.iter().position(|name| name.as_bytes() == key) {
         return Some(found);
     }
-    const LONGEST: usize = "sections".len();
-    let (mut folded, mut len, mut rest) = ([0; LONGEST], 0, key);
+    const NAME_MAX: usize = "sections".len();
+    let (mut folded, mut len, mut rest) = ([0; NAME_MAX], 0, key);
     while !rest.is_empty() {
         let (letter, more) = match rest {
             [b'\\', b'u', a, b, c, d, more @ ..] => {
@@ -239,7 +239,7 @@ pub(super) fn find(key: &[u8], names: &[&'static str]) -> Option<usize> {
             [byte, more @ ..] => (*byte, more),
             [] => break,
         };
-        // What isn't a letter, also the first byte of another escape, is in none of the names.
+        // No name has anything but letters, so other bytes and escapes do not match.
         *folded.get_mut(len)? = Some(letter.to_ascii_lowercase()).filter(u8::is_ascii_lowercase)?;
         (len, rest) = (len + 1, more);
     }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_nest_fits_and_nothing_deeper() {
+    fn accepts_maximum_nesting_depth_and_no_more() {
         for (depth, outer, fits) in [(10_000, 0, true), (10_001, 0, false), (9_999, 1, true), (10_000, 1, false)] {
             for (open, close, innermost) in [("[", "]", "[]"), ("{\"a\":", "}", "{}")] {
                 let text = format!("{}{innermost}{}", open.repeat(depth - 1), close.repeat(depth - 1));

@@ -1,7 +1,7 @@
-//! The metadata: the JSON in front of the trailer, as the original understands it.
+//! The metadata: JSON before the trailer, with the semantics of the original.
 //!
-//! What a general JSON library's typed decoding makes of odd texts differs from this in dozens of ways (repeated, missing or null
-//! fields, keys in other case), so each rule is here, and docs/format/container.md lists them.
+//! Typed decoding by general JSON libraries differs in dozens of cases (repeated, missing or null fields, case of keys), so the rules are
+//! implemented here; docs/format/container.md lists them.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use super::json::{IN_ARRAY, IN_OBJECT, Json, find};
 const TOP: [&str; 2] = ["version", "sections"];
 const SECTION: [&str; 3] = ["type", "offset", "length"];
 
-/// A section as the metadata has it. Any number is possible: a section can lie outside of the data.
+/// A section in the metadata. Numbers are unchecked: a section may exceed the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) offset: i64,
@@ -21,51 +21,51 @@ pub(super) struct Entry {
     pub(super) kind: u8,
 }
 
+/// The decoded metadata.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) version: i64,
-    /// `None` for `null`, which differs from `[]` in what is written.
+    /// `None` for `null`, which is written differently from `[]`.
     pub(super) entries: Option<Vec<Entry>>,
 }
 
 impl Meta {
-    /// Reads `text`, which lies at offset `base` of the file, and tells `note` where it isn't in the form in which it is written.
+    /// Parses `text`, which is at offset `base` of the file, and calls `on_issue` for each deviation from the canonical form.
     ///
-    /// Memory: 24 bytes per element of `sections`, which takes 3 bytes of text at least, and three times that while the list
-    /// grows.
-    pub(super) fn read(text: &[u8], base: u64, note: &mut dyn FnMut(Issue)) -> Result<Self, Error> {
-        let mut reader = Reader { json: Json::new(text, base), note, section: None };
-        let (mut version, mut store) = (0, Store::default());
+    /// Memory: 24 bytes per element of `sections`, which takes at least 3 bytes of text, and three times that while the list grows.
+    pub(super) fn read(text: &[u8], base: u64, on_issue: &mut dyn FnMut(Issue)) -> Result<Self, Error> {
+        let mut reader = Reader { json: Json::new(text, base), on_issue, section: None };
+        let (mut version, mut list) = (0, MergedList::default());
         reader.space();
         match reader.json.peek() {
             Some(b'{') => reader.members(&TOP, 1, |reader, name| match name {
                 0 => reader.integer(&mut version, "version", "the version is not an integer, or is too large"),
-                _ => reader.sections(&mut store),
+                _ => reader.sections(&mut list),
             })?,
             Some(b'n') => reader.null("the metadata")?,
             _ => return Err(reader.json.error("the metadata is not a JSON object")),
         }
         reader.space();
         match reader.json.peek() {
-            None => Ok(Self { version, entries: store.into_entries() }),
+            None => Ok(Self { version, entries: list.into_entries() }),
             Some(_) => Err(reader.json.error("data follows the JSON object")),
         }
     }
 }
 
-/// Repeated lists of sections merge: elements are stored by position, a later list changes only the fields that it gives, and
-/// what a shorter one drops stays stored and comes back with a longer one.
+/// Merges repeated lists of sections: elements are stored by position, a later list overwrites only the fields that it has, and elements
+/// dropped by a shorter list reappear in a longer one.
 #[derive(Default)]
-struct Store {
+struct MergedList {
     elements: Vec<Entry>,
-    /// So many are in the list; `None` for `null`.
-    shown: Option<usize>,
+    /// Current number of elements; `None` for `null`.
+    len: Option<usize>,
 }
 
-impl Store {
-    fn clear(&mut self, shown: Option<usize>) {
+impl MergedList {
+    fn clear(&mut self, len: Option<usize>) {
         self.elements.clear();
-        self.shown = shown;
+        self.len = len;
     }
 
     fn element(&mut self, index: usize) -> Result<&mut Entry, Error> {
@@ -77,39 +77,39 @@ impl Store {
     }
 
     fn into_entries(mut self) -> Option<Vec<Entry>> {
-        self.elements.truncate(self.shown?);
+        self.elements.truncate(self.len?);
         Some(self.elements)
     }
 }
 
 struct Reader<'t, 'n> {
     json: Json<'t>,
-    note: &'n mut dyn FnMut(Issue),
-    /// The position in its list of the section that is read.
+    on_issue: &'n mut dyn FnMut(Issue),
+    /// Index of the section that is being parsed.
     section: Option<usize>,
 }
 
 impl Reader<'_, '_> {
-    fn note(&mut self, offset: u64, kind: IssueKind) {
-        (self.note)(Issue { offset: Some(offset), section: self.section, kind });
+    fn report(&mut self, offset: u64, kind: IssueKind) {
+        (self.on_issue)(Issue { offset: Some(offset), section: self.section, kind });
     }
 
     fn space(&mut self) {
         let offset = self.json.offset();
         let bytes = self.json.space();
         if bytes > 0 {
-            self.note(offset, IssueKind::Space { bytes: bytes as u64 });
+            self.report(offset, IssueKind::Space { bytes: bytes as u64 });
         }
     }
 
     fn null(&mut self, what: &'static str) -> Result<(), Error> {
         let offset = self.json.offset();
         self.json.word()?;
-        self.note(offset, IssueKind::Null { what });
+        self.report(offset, IssueKind::Null { what });
         Ok(())
     }
 
-    /// An object that lies in `depth - 1` others: calls `value` for each member whose key is one of `names`.
+    /// Parses an object nested in `depth - 1` others. Calls `value` for each member whose key is one of `names`.
     fn members(
         &mut self,
         names: &[&'static str],
@@ -129,18 +129,18 @@ impl Reader<'_, '_> {
                 self.space();
                 match find(key, names) {
                     None => {
-                        self.note(offset, IssueKind::UnknownKey);
+                        self.report(offset, IssueKind::UnknownKey);
                         self.json.skip(depth)?;
                     }
                     Some(found) => {
                         let name = names[found];
                         if key != name.as_bytes() {
-                            self.note(offset, IssueKind::KeySpelling { name });
+                            self.report(offset, IssueKind::KeySpelling { name });
                         }
                         if seen & 1 << found != 0 {
-                            self.note(offset, IssueKind::RepeatedKey { name });
+                            self.report(offset, IssueKind::RepeatedKey { name });
                         } else if seen >> found != 0 {
-                            self.note(offset, IssueKind::KeyOrder { name });
+                            self.report(offset, IssueKind::KeyOrder { name });
                         }
                         seen |= 1 << found;
                         value(self, found)?;
@@ -154,22 +154,22 @@ impl Reader<'_, '_> {
             }
         }
         for (_, &name) in names.iter().enumerate().filter(|(index, _)| seen & 1 << index == 0) {
-            self.note(self.json.offset(), IssueKind::MissingKey { name });
+            self.report(self.json.offset(), IssueKind::MissingKey { name });
         }
         self.json.expect(b'}', IN_OBJECT)
     }
 
-    fn integer<T: FromStr>(&mut self, to: &mut T, name: &'static str, otherwise: &'static str) -> Result<(), Error> {
-        let error = self.json.error(otherwise);
+    fn integer<T: FromStr>(&mut self, to: &mut T, name: &'static str, message: &'static str) -> Result<(), Error> {
+        let error = self.json.error(message);
         match self.json.peek() {
             Some(b'n') => self.null(name),
             Some(b'-' | b'0'..=b'9') => {
                 let offset = self.json.offset();
                 let number = self.json.number()?;
                 if number == b"-0" {
-                    self.note(offset, IssueKind::NegativeZero);
+                    self.report(offset, IssueKind::NegativeZero);
                 }
-                // A fraction or an exponent is no integer, even if its value is one.
+                // Fractions and exponents are rejected, even if the value is an integer.
                 *to = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).ok_or(error)?;
                 Ok(())
             }
@@ -177,12 +177,12 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn sections(&mut self, store: &mut Store) -> Result<(), Error> {
+    fn sections(&mut self, list: &mut MergedList) -> Result<(), Error> {
         match self.json.peek() {
-            // Not a finding: it is what is written where there are no sections.
+            // No issue: this is the canonical form without sections.
             Some(b'n') => {
                 self.json.word()?;
-                store.clear(None);
+                list.clear(None);
                 return Ok(());
             }
             Some(b'[') => _ = self.json.eat(b'['),
@@ -190,14 +190,14 @@ impl Reader<'_, '_> {
         }
         self.space();
         if self.json.eat(b']') {
-            store.clear(Some(0));
+            list.clear(Some(0));
             return Ok(());
         }
         let mut index = 0;
         loop {
             self.section = Some(index);
             self.space();
-            let element = store.element(index)?;
+            let element = list.element(index)?;
             match self.json.peek() {
                 Some(b'{') => self.members(&SECTION, 3, |reader, name| match name {
                     0 => reader.integer(&mut element.kind, "type", "the section's type is not an integer from 0 to 255"),
@@ -211,7 +211,7 @@ impl Reader<'_, '_> {
             index += 1;
             if self.json.eat(b']') {
                 self.section = None;
-                store.shown = Some(index);
+                list.len = Some(index);
                 return Ok(());
             }
             self.json.expect(b',', IN_ARRAY)?;
@@ -219,7 +219,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Writes metadata in the one form in which it is written; `entries` is `None` for `null`.
+/// Writes metadata in canonical form; `entries` is `None` for `null`.
 pub(super) fn write(to: &mut impl Write, version: i64, entries: Option<impl Iterator<Item = Entry>>) -> fmt::Result {
     write!(to, "{{\"version\":{version},\"sections\":")?;
     let Some(entries) = entries else { return to.write_str("null}") };

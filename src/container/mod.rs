@@ -1,13 +1,6 @@
-//! The CKPT container: sections of data in front of a trailer that says where each of them lies.
+//! The CKPT container: sections of data, followed by metadata and a trailer.
 //!
-//! [`Container`] reads and writes one, [`BlockIndex`] the content of a section of type 1; [`Error`] is what both fail with.
-//! docs/format/container.md specifies the format.
-
-// - `trailer`: what tells a container from other files, and where its metadata is.
-// - `json`, `metadata`: the metadata, and which texts are accepted for it.
-// - `write`: writing a container, to memory, to a descriptor, behind what a file has.
-// - `verify`: the strict mode; `issue`: what it reports.
-// - `block_index`: what the section of type 1 has in it.
+//! [`Container`] reads and writes one, [`BlockIndex`] the contents of a section of type 1. docs/format/container.md specifies the format.
 
 pub(crate) mod block_index;
 mod error;
@@ -18,7 +11,7 @@ mod trailer;
 mod verify;
 mod write;
 
-pub use block_index::{Block, BlockFooter, BlockIndex, Stop};
+pub use block_index::{Block, BlockFooter, BlockIndex, ParseStop};
 pub use error::Error;
 pub use issue::{Issue, IssueKind};
 pub(crate) use write::tail;
@@ -28,9 +21,9 @@ use std::fmt;
 use std::ops::Range;
 
 use metadata::{Entry, Meta};
-use trailer::{MAGIC, TRAILER, split};
+use trailer::{MAGIC, TRAILER_SIZE, split};
 
-/// A container: sections of any data, each with a type from 0 to 255.
+/// A container: sections of data, each with a type from 0 to 255.
 ///
 /// ```
 /// use fdckpt::Container;
@@ -50,14 +43,14 @@ use trailer::{MAGIC, TRAILER, split};
 /// # }
 /// ```
 ///
-/// Data is not copied: neither by [`parse`](Self::parse) nor by [`set`](Self::set) with a slice. So a container in a file of any
-/// size opens at once from a memory map, such as that of the crate memmap2:
+/// Neither [`parse`](Self::parse) nor [`set`](Self::set) with a slice copies data. So a container of any size opens in constant time from
+/// a memory map, such as that of the crate memmap2:
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let file = tempfile::tempfile()?;
 /// # fdckpt::Container::new().write_to(&file)?;
-/// // SAFETY: nobody changes the file while it is mapped.
+/// // SAFETY: no other process modifies the file while it is mapped.
 /// let map = unsafe { memmap2::Mmap::map(&file)? };
 /// let container = fdckpt::Container::parse(&map)?;
 /// # assert!(container.is_empty());
@@ -65,30 +58,29 @@ use trailer::{MAGIC, TRAILER, split};
 /// # }
 /// ```
 ///
-/// What the format accepts is decided by the implementation that it comes from: metadata that names one type several times,
-/// sections that overlap or lie outside of the data, and more. Such sections are an error when they are asked for, not before.
-/// [`verify`](Self::verify) is strict instead.
+/// The reader accepts what the original implementation accepts: types that occur several times, sections that overlap or exceed the
+/// data, and more. Such sections fail when they are read, not before. [`verify`](Self::verify) is strict.
 ///
-/// The format has no checksums: damage to the data goes unnoticed.
+/// The format has no checksums: corruption of data goes unnoticed.
 ///
-/// Each method that fails leaves the container as it was.
+/// A method that fails leaves the container unchanged.
 #[derive(Default)]
 pub struct Container<'a> {
     version: Version,
-    /// The file that was parsed, or nothing.
+    /// The parsed file, or empty.
     file: &'a [u8],
-    /// How much of it is data.
-    data: usize,
-    /// Whether the data, when it is written, is that of the file as it is, with all that lies between sections.
-    verbatim: bool,
-    /// Whether an empty list of sections was parsed: it is written as such, none at all as `null`.
-    empty_list: bool,
-    sections: Vec<Placed>,
-    /// What there is to know of each type; empty where there are no sections.
-    types: Vec<OfType<'a>>,
+    /// Size of its data in bytes.
+    data_size: usize,
+    /// The data is written as it is in the file, including bytes between sections.
+    is_verbatim: bool,
+    /// An empty list of sections was parsed: it is written as `[]`, not as `null`.
+    has_empty_list: bool,
+    sections: Vec<PlacedSection>,
+    /// The state of each type; empty without sections.
+    types: Vec<TypeState<'a>>,
 }
 
-/// The version that the metadata has. A number without a meaning so far, it is only kept.
+/// The version in the metadata. It has no meaning and is preserved.
 #[derive(Clone, Copy)]
 struct Version(i64);
 
@@ -98,32 +90,33 @@ impl Default for Version {
     }
 }
 
-/// A section, and where its data is.
+/// A section, and the location of its data.
 #[derive(Clone, Copy)]
-struct Placed {
-    /// As it is written.
+struct PlacedSection {
+    /// Its entry when written.
     entry: Entry,
     source: Source,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// At this offset of the file.
+    /// At this offset of the parsed file.
     File(i64),
-    /// In what [`OfType`] has of its type, which has no other section then.
+    /// In [`TypeState::set`] of its type, which has no other section.
     Set,
 }
 
+/// The state of a section type.
 #[derive(Default)]
-struct OfType<'a> {
-    /// Which section is the first of this type. There are fewer than 2^32: each takes 3 bytes of metadata, whose size has 32 bits.
+struct TypeState<'a> {
+    /// Index of the first section of this type. 32 bits suffice: a section takes at least 3 bytes of metadata, whose size has 32 bits.
     first: Option<u32>,
-    /// The data, if it was set.
+    /// The data passed to `set`, if any.
     set: Cow<'a, [u8]>,
 }
 
 impl Entry {
-    /// The bytes of data that it has, if there are so many: `size` bytes in all.
+    /// Returns its range of the data, if that is within `size` bytes.
     fn range(&self, size: u64) -> Option<Range<usize>> {
         let (offset, length) = (u64::try_from(self.offset).ok()?, u64::try_from(self.length).ok()?);
         let end = offset.checked_add(length).filter(|end| *end <= size)?;
@@ -137,70 +130,69 @@ impl Entry {
 }
 
 impl<'a> Container<'a> {
-    /// Whether `file` ends as a container does. This looks at the last 4 bytes alone, so that it can tell a container from files
-    /// of other formats; [`parse`](Self::parse) tells whether it can be read.
+    /// Returns whether `file` ends in the magic of a container. This distinguishes containers from other formats; only
+    /// [`parse`](Self::parse) shows whether it can be read.
     pub fn is_format(file: &[u8]) -> bool {
-        file.len() >= TRAILER && file.ends_with(MAGIC)
+        file.len() >= TRAILER_SIZE && file.ends_with(MAGIC)
     }
 
-    /// A container without sections.
+    /// Creates a container without sections.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the container that `file` is.
+    /// Parses a container.
     ///
-    /// This takes time in proportion to the metadata, whatever the size of the data, and memory of at most 30 times the
-    /// metadata's length and 16 KiB.
+    /// Time is proportional to the metadata, whatever the size of the data; memory is at most 30 times the metadata's size plus 16 KiB.
     ///
     /// # Errors
-    /// [`Error::UnknownFormat`] where it is none; [`Error::Corrupt`] where its metadata can't be read; [`Error::OutOfMemory`].
+    /// [`Error::UnknownFormat`] if `file` is no container; [`Error::Corrupt`] if its metadata is invalid; [`Error::OutOfMemory`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         let (data, text) = split(file)?;
         let meta = Meta::read(text, data.len() as u64, &mut |_| {})?;
         let mut container = Self {
             version: Version(meta.version),
             file,
-            data: data.len(),
-            verbatim: true,
-            empty_list: meta.entries.is_some(),
+            data_size: data.len(),
+            is_verbatim: true,
+            has_empty_list: meta.entries.is_some(),
             sections: Vec::new(),
             types: Vec::new(),
         };
         let entries = meta.entries.unwrap_or_default();
         container.reserve(entries.len())?;
         for entry in entries {
-            container.push(Placed { entry, source: Source::File(entry.offset) });
+            container.push(PlacedSection { entry, source: Source::File(entry.offset) });
         }
         Ok(container)
     }
 
-    /// The version that the metadata has: 1, unless a file with another one was parsed. Nothing depends on it.
+    /// Returns the version in the metadata: 1, unless a file with another one was parsed. It has no effect.
     pub fn version(&self) -> i64 {
         self.version.0
     }
 
-    /// How many sections there are. A container that was parsed can have more than 256.
+    /// Returns the number of sections. A parsed container may have more than 256.
     pub fn len(&self) -> usize {
         self.sections.len()
     }
 
-    /// Whether there are no sections.
+    /// Returns whether there are no sections.
     pub fn is_empty(&self) -> bool {
         self.sections.is_empty()
     }
 
-    /// The section at position `index`, counted from 0.
+    /// Returns the section with this index, from 0.
     pub fn section(&self, index: usize) -> Option<Section<'_>> {
         self.sections.get(index).map(|&placed| Section { placed, container: self })
     }
 
-    /// All sections, in the order in which the metadata names them.
+    /// Iterates over the sections in the order of the metadata.
     pub fn sections(&self) -> Sections<'_> {
         Sections { container: self, range: 0..self.len() }
     }
 
-    /// The data of the first section of type `kind`.
+    /// Returns the data of the first section of type `kind`.
     ///
     /// # Errors
     /// [`Error::SectionNotFound`]; [`Error::SectionOutOfRange`].
@@ -209,14 +201,14 @@ impl<'a> Container<'a> {
         self.data_of(&self.sections[first])
     }
 
-    /// Sets the section of type `kind`: all that are there of this type go, the new one comes last.
+    /// Sets the section of type `kind`: removes all sections of this type, and appends the new one.
     ///
-    /// A borrowed slice is not copied. If the container was parsed, what lies between its sections is gone from then on, sections
-    /// that overlap have their bytes each, and keys of the metadata that the format doesn't have are lost.
+    /// A borrowed slice is not copied. A parsed container loses the bytes between its sections and unknown keys of the metadata;
+    /// overlapping sections are separated.
     ///
     /// # Errors
-    /// [`Error::SectionOutOfRange`] where a section that stays can't be read; [`Error::OffsetOverflow`] where all of them together are
-    /// larger than an offset can be; [`Error::OutOfMemory`].
+    /// [`Error::SectionOutOfRange`] if a remaining section can't be read; [`Error::OffsetOverflow`] if the total size exceeds the largest
+    /// offset; [`Error::OutOfMemory`].
     pub fn set(&mut self, kind: u8, data: impl Into<Cow<'a, [u8]>>) -> Result<(), Error> {
         let data = data.into();
         let end = self.end_without(kind)?;
@@ -226,11 +218,11 @@ impl<'a> Container<'a> {
         self.discard(kind);
         let entry = Entry { offset: end, length, kind };
         self.types[usize::from(kind)].set = data;
-        self.push(Placed { entry, source: Source::Set });
+        self.push(PlacedSection { entry, source: Source::Set });
         Ok(())
     }
 
-    /// Removes all sections of type `kind`. Otherwise as [`set`](Self::set).
+    /// Removes all sections of type `kind`, with the same effects as [`set`](Self::set).
     ///
     /// # Errors
     /// [`Error::SectionNotFound`], and as for [`set`](Self::set).
@@ -241,50 +233,50 @@ impl<'a> Container<'a> {
         Ok(())
     }
 
-    /// Compares the file that was parsed with what would be written for it: version 1, no type twice, sections one behind the
-    /// other without gaps, metadata in the one form in which it is written. Nothing is found exactly where this is so.
+    /// Compares the parsed file with the canonical form: version 1, unique types, adjacent sections without gaps, metadata exactly as this
+    /// library writes it. Returns all differences.
     ///
-    /// What was set or removed since is not regarded; a container that was not parsed has no findings.
+    /// Later calls of `set` and `remove` have no effect on the result; a container that was not parsed has no issues.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn verify(&self) -> Result<Vec<Issue>, Error> {
-        let (mut findings, mut short) = (Vec::new(), false);
-        self.verify_with(&mut |finding| match findings.try_reserve(1) {
-            Ok(()) => findings.push(finding),
-            Err(_) => short = true,
+        let (mut issues, mut is_out_of_memory) = (Vec::new(), false);
+        self.verify_with(&mut |issue| match issues.try_reserve(1) {
+            Ok(()) => issues.push(issue),
+            Err(_) => is_out_of_memory = true,
         })?;
-        if short { Err(Error::OutOfMemory) } else { Ok(findings) }
+        if is_out_of_memory { Err(Error::OutOfMemory) } else { Ok(issues) }
     }
 
-    /// As [`verify`](Self::verify), one by one.
-    pub(crate) fn verify_with(&self, note: &mut dyn FnMut(Issue)) -> Result<(), Error> {
-        if self.file.is_empty() { Ok(()) } else { verify::verify(self.file, note) }
+    /// Verifies as [`verify`](Self::verify) does, and calls `on_issue` for each issue.
+    pub(crate) fn verify_with(&self, on_issue: &mut dyn FnMut(Issue)) -> Result<(), Error> {
+        if self.file.is_empty() { Ok(()) } else { verify::verify(self.file, on_issue) }
     }
 
     fn first(&self, kind: u8) -> Option<usize> {
         self.types.get(usize::from(kind))?.first.map(|first| first as usize)
     }
 
-    fn data_of(&self, placed: &Placed) -> Result<&[u8], Error> {
+    fn data_of(&self, placed: &PlacedSection) -> Result<&[u8], Error> {
         match placed.source {
             Source::Set => Ok(&self.types[usize::from(placed.entry.kind)].set),
             Source::File(offset) => {
                 let entry = Entry { offset, ..placed.entry };
-                let range = entry.range(self.data as u64).ok_or_else(|| entry.out_of_range(self.data as u64))?;
+                let range = entry.range(self.data_size as u64).ok_or_else(|| entry.out_of_range(self.data_size as u64))?;
                 Ok(&self.file[range])
             }
         }
     }
 
-    /// Where the last section ends, of those that lie one behind the other: not verbatim.
+    /// Returns the end of the last section, if sections are adjacent, that is, not verbatim.
     fn end(&self) -> i64 {
         self.sections.last().map_or(0, |last| last.entry.offset + last.entry.length)
     }
 
-    /// Where the last section ends if all of type `kind` go, and all others lie one behind the other.
+    /// Returns the end of the last section after removal of type `kind`, with the others adjacent.
     fn end_without(&self, kind: u8) -> Result<i64, Error> {
-        if !self.verbatim && self.first(kind).is_none() {
+        if !self.is_verbatim && self.first(kind).is_none() {
             return Ok(self.end());
         }
         let mut end = 0i64;
@@ -295,32 +287,31 @@ impl<'a> Container<'a> {
         Ok(end)
     }
 
-    /// Memory for so many sections more.
-    fn reserve(&mut self, more: usize) -> Result<(), Error> {
+    /// Reserves memory for `additional` sections.
+    fn reserve(&mut self, additional: usize) -> Result<(), Error> {
         let types = 256 - self.types.len();
-        let reserved = self.sections.try_reserve(more).and_then(|()| self.types.try_reserve_exact(types));
+        let reserved = self.sections.try_reserve(additional).and_then(|()| self.types.try_reserve_exact(types));
         reserved?;
-        self.types.resize_with(256, OfType::default);
+        self.types.resize_with(256, TypeState::default);
         Ok(())
     }
 
-    /// Adds a section, for which memory was reserved.
-    fn push(&mut self, placed: Placed) {
+    /// Appends a section, for which memory was reserved.
+    fn push(&mut self, placed: PlacedSection) {
         let index = self.sections.len() as u32;
         self.types[usize::from(placed.entry.kind)].first.get_or_insert(index);
         self.sections.push(placed);
     }
 
-    /// Drops all sections of type `kind`, and lays the others one behind the other, which [`end_without`](Self::end_without) has
-    /// found to be possible.
+    /// Removes all sections of type `kind`, and makes the others adjacent. [`end_without`](Self::end_without) must have succeeded.
     fn discard(&mut self, kind: u8) {
-        if !self.verbatim && self.first(kind).is_none() {
+        if !self.is_verbatim && self.first(kind).is_none() {
             return;
         }
-        (self.verbatim, self.empty_list) = (false, false);
+        (self.is_verbatim, self.has_empty_list) = (false, false);
         self.sections.retain(|placed| placed.entry.kind != kind);
         self.types[usize::from(kind)].set = Cow::default();
-        self.types.iter_mut().for_each(|of_type| of_type.first = None);
+        self.types.iter_mut().for_each(|state| state.first = None);
         let mut end = 0;
         for (index, placed) in self.sections.iter_mut().enumerate() {
             placed.entry.offset = end;
@@ -343,28 +334,28 @@ impl fmt::Debug for Container<'_> {
 /// A section of a [`Container`].
 #[derive(Clone, Copy)]
 pub struct Section<'c> {
-    placed: Placed,
+    placed: PlacedSection,
     container: &'c Container<'c>,
 }
 
 impl<'c> Section<'c> {
-    /// Its type.
+    /// The type.
     pub fn kind(&self) -> u8 {
         self.placed.entry.kind
     }
 
-    /// Where its data begins in the file: as the file has it that was parsed, which can be anything; after a change of the
-    /// container, as it will be written.
+    /// The offset of its data in the file: unchecked, as stored in the parsed file; after a change of the container, as it will be
+    /// written.
     pub fn offset(&self) -> i64 {
         self.placed.entry.offset
     }
 
-    /// How many bytes of data it has: as the file has it that was parsed, which can be anything.
+    /// The size of its data in bytes: unchecked, as stored in the parsed file.
     pub fn length(&self) -> i64 {
         self.placed.entry.length
     }
 
-    /// Its data.
+    /// Returns its data.
     ///
     /// # Errors
     /// [`Error::SectionOutOfRange`].
@@ -380,7 +371,7 @@ impl fmt::Debug for Section<'_> {
     }
 }
 
-/// The sections of a [`Container`], in order.
+/// Iterator over the sections of a [`Container`].
 #[derive(Clone, Debug)]
 pub struct Sections<'c> {
     container: &'c Container<'c>,

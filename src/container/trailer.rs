@@ -1,16 +1,16 @@
-//! The trailer: the end of the file, which says where the metadata is.
+//! The trailer: the last bytes of the file, which locate the metadata.
 
 use super::error::Error;
 
-/// The last bytes of each container.
+/// Magic bytes at the end of a container.
 pub(super) const MAGIC: &[u8; 4] = b"CKPT";
 
-/// Bytes of the trailer: the length of the metadata, and the magic.
-pub(super) const TRAILER: usize = 8;
+/// Size of the trailer in bytes: the length of the metadata, and the magic.
+pub(super) const TRAILER_SIZE: usize = 8;
 
-/// Data and metadata of a file.
+/// Splits a file into data and metadata.
 pub(super) fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    if file.len() < TRAILER {
+    if file.len() < TRAILER_SIZE {
         return Err(Error::UnknownFormat("not a CKPT container: fewer than 8 bytes"));
     }
     let Some((rest, length)) = file.strip_suffix(MAGIC).and_then(|rest| rest.split_last_chunk()) else {

@@ -296,8 +296,8 @@ fn reader_properties() {
     let told = format!("{:?}", reader.options());
     assert!(told.contains("threads: 2, checksums: false") && told.contains("spool_limit: 5"), "{told}");
     assert_eq!(format!("{reader:?}"), "Reader { file: None, regions: 3, frames: 1, data: 40, .. }");
-    assert_eq!(format!("{:?}", reader.region(2).unwrap()), "Region { number: 2, name: \"region 2\", size: 30 }");
-    assert_eq!(format!("{:?}", reader.regions()), "Entries { reader: Reader, numbers: 0..3 }");
+    assert_eq!(format!("{:?}", reader.region(2).unwrap()), "Region { index: 2, name: \"region 2\", size: 30 }");
+    assert_eq!(format!("{:?}", reader.regions()), "Regions { reader: Reader, indices: 0..3 }");
     let told = format!("{:?}", options().threads(3));
     assert!(told.starts_with("WriterOptions { style: Raw, threads: 3, frame_size: 262144, checksums: true"), "{told}");
     let mut writer = options().write_to(File::create(&path).unwrap()).unwrap();

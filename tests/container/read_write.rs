@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::common;
 use crate::model::{Generator, compare};
 use fdckpt::container::Error;
-use fdckpt::{Block, BlockFooter, BlockIndex, Container, IssueKind};
+use fdckpt::container::{Block, BlockFooter, IssueKind};
+use fdckpt::{BlockIndex, Container};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -275,7 +276,7 @@ fn block_indexes_are_read_like_the_original_and_errors_reported() {
         if let Some(stop) = index.stop {
             let expected: usize = number(&reference["index_bytes_consumed"]);
             assert_eq!(stop.offset as usize, expected + 41 * lost, "{name}");
-            stops.push((name.to_owned(), stop.why));
+            stops.push((name.to_owned(), stop.reason));
         } else {
             assert_eq!(
                 index.encode().unwrap(),
@@ -319,7 +320,7 @@ fn verify_reports_bytes_after_last_section() {
     let file = [b"datadata", &text[..], &(text.len() as u32).to_le_bytes(), b"CKPT"].concat();
     let findings = Container::parse(&file).unwrap().verify().unwrap();
     let found: Vec<_> = findings.iter().map(|finding| (finding.offset, finding.kind)).collect();
-    assert_eq!(found, [(Some(3), IssueKind::DataBehind { bytes: 5 })]);
+    assert_eq!(found, [(Some(3), IssueKind::TrailingData { bytes: 5 })]);
 }
 
 /// Each of them, and where.
@@ -344,11 +345,11 @@ fn verify_reports_all_issues() {
         (Some(at("\"length\":99}")), Some(3), IssueKind::RepeatedKey { name: "length" }),
         (Some(at("\"version")), None, IssueKind::KeyOrder { name: "version" }),
         (Some(8), None, IssueKind::Version { found: 2 }),
-        (Some(1), Some(0), IssueKind::Place { expected: 0, found: 1 }),
+        (Some(1), Some(0), IssueKind::NotAdjacent { expected: 0, found: 1 }),
         (Some(0), Some(1), IssueKind::RepeatedType { kind: 3, first: 0 }),
-        (Some(0), Some(1), IssueKind::Place { expected: 3, found: 0 }),
+        (Some(0), Some(1), IssueKind::NotAdjacent { expected: 3, found: 0 }),
         (Some(0), Some(3), IssueKind::OutOfRange { offset: 0, length: 99, size: 8 }),
-        (Some(0), None, IssueKind::DataBehind { bytes: 8 }),
+        (Some(0), None, IssueKind::TrailingData { bytes: 8 }),
     ];
     let found: Vec<_> = findings.iter().map(|finding| (finding.offset, finding.section, finding.kind)).collect();
     assert_eq!(found, expected);
@@ -438,7 +439,7 @@ fn append_keeps_existing_bytes() {
     assert!(matches!(parsed.get(3), Err(Error::SectionNotFound { .. })));
     // The gap is what strict mode finds, and nothing else.
     let findings = parsed.verify().unwrap();
-    assert!(findings.len() == 1 && matches!(findings[0].kind, IssueKind::Place { expected: 3, .. }), "{findings:?}");
+    assert!(findings.len() == 1 && matches!(findings[0].kind, IssueKind::NotAdjacent { expected: 3, .. }), "{findings:?}");
 
     // The file has changed: nothing is written.
     assert_eq!(update.append_to(&file), Err(Error::FileChanged));

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::failing_alloc::{MOST, NOW, at_each_allocation};
-use fdckpt::{Block, BlockIndex, Container};
+use fdckpt::container::Block;
+use fdckpt::{BlockIndex, Container};
 
 fn file(text: &str) -> Vec<u8> {
     [b"data", text.as_bytes(), &(text.len() as u32).to_le_bytes(), b"CKPT"].concat()

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use fdckpt::{Block, BlockFooter, BlockIndex};
+use fdckpt::BlockIndex;
+use fdckpt::container::{Block, BlockFooter};
 use serde_json::{Value, json};
 
 use super::SUMMARY_LIMIT;
@@ -24,7 +25,7 @@ pub fn print_info(out: &mut TextOutput, index: &BlockIndex) -> io::Result<()> {
         out.field("compacted", "yes")?;
     }
     if let Some(stop) = &index.stop {
-        out.field("damaged", Styled(WARNING, format_args!("at offset {}: {}", stop.offset, stop.why)))?;
+        out.field("damaged", Styled(WARNING, format_args!("at offset {}: {}", stop.offset, stop.reason)))?;
     }
     print_list(out, index, SUMMARY_LIMIT)?;
     out.omitted(index.blocks.len(), SUMMARY_LIMIT)
@@ -45,7 +46,7 @@ pub fn write_json(object: &mut JsonObjectWriter, index: &BlockIndex) -> io::Resu
     object.list("blocks", index.blocks.iter().map(block_json))?;
     object.fields(&json!({"footer": footer_json(&index.footer)}))?;
     match &index.stop {
-        Some(stop) => object.fields(&json!({"stop": {"offset": stop.offset, "reason": stop.why}})),
+        Some(stop) => object.fields(&json!({"stop": {"offset": stop.offset, "reason": stop.reason}})),
         None => Ok(()),
     }
 }
@@ -84,7 +85,12 @@ pub fn describe(index: &BlockIndex) -> String {
     match &index.stop {
         None => format!("block index of {}", pluralize(index.blocks.len(), "block")),
         Some(stop) => {
-            format!("block index, {} readable; at offset {}: {}", pluralize(index.blocks.len(), "block"), stop.offset, stop.why)
+            format!(
+                "block index, {} readable; at offset {}: {}",
+                pluralize(index.blocks.len(), "block"),
+                stop.offset,
+                stop.reason
+            )
         }
     }
 }
@@ -92,7 +98,7 @@ pub fn describe(index: &BlockIndex) -> String {
 pub fn verify(index: &BlockIndex, size: &str) -> Report {
     let mut report = Report::new(Format::BlockIndex, &format!("{}, {size}", pluralize(index.blocks.len(), "block")));
     if let Some(stop) = &index.stop {
-        report.add_issue(Severity::Damage, format!("at offset {}: {}", stop.offset, stop.why), json!({"offset": stop.offset}));
+        report.add_issue(Severity::Damage, format!("at offset {}: {}", stop.offset, stop.reason), json!({"offset": stop.offset}));
         report.readable = Some(index.blocks.iter().map(|block| format!("block {}", block.number)).collect());
     }
     report

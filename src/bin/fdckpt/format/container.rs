@@ -2,7 +2,8 @@
 
 use std::io;
 
-use fdckpt::{BlockIndex, Container, IssueKind, Section};
+use fdckpt::container::{IssueKind, Section};
+use fdckpt::{BlockIndex, Container};
 use serde_json::{Value, json};
 
 use super::difference::{Difference, Side, Subject, compare_bytes};

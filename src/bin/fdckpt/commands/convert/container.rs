@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use fdckpt::{BlockIndex, Container, IssueKind, Section};
+use fdckpt::container::{IssueKind, Section};
+use fdckpt::{BlockIndex, Container};
 
 use super::output::{create_checkpoint, report_lost, write_file};
 use crate::error::CliError;
@@ -42,8 +43,8 @@ pub fn to_canonical(container: &Container<'_>, output: &Path) -> Result<(), CliE
     }
     for issue in container.verify()? {
         match issue.kind {
-            IssueKind::UnknownKey | IssueKind::DataBehind { .. } => report_lost(issue),
-            IssueKind::Place { expected, found } if found > expected => {
+            IssueKind::UnknownKey | IssueKind::TrailingData { .. } => report_lost(issue),
+            IssueKind::NotAdjacent { expected, found } if found > expected => {
                 report_lost(format_args!("{} bytes at offset {expected}, which belong to no section", found - expected));
             }
             _ => {}
@@ -83,6 +84,6 @@ pub fn from_block_index(index: &BlockIndex, file: &[u8], output: &Path) -> Resul
 fn check_intact(index: &BlockIndex) -> Result<(), CliError> {
     match &index.stop {
         None => Ok(()),
-        Some(stop) => Err(CliError::damaged(format!("damaged block index: at offset {}: {}", stop.offset, stop.why))),
+        Some(stop) => Err(CliError::damaged(format!("damaged block index: at offset {}: {}", stop.offset, stop.reason))),
     }
 }
