@@ -275,7 +275,7 @@ typedef struct {
  * Creates a writer of a file.
  *
  * fdckpt_writer_commit gives the file its path. Until then a temporary file in the same directory
- * (.fdckpt-*.tmp) is written, and a file at the path is left alone. Temporary files of processes
+ * (.fdckpt-*.tmp) is written, and a file at the path is unchanged. Temporary files of processes
  * that ended are removed from the directory. The file gets the permissions of new files; a symbolic
  * link is replaced itself.
  *

@@ -120,8 +120,8 @@ typedef struct {
 } fdckpt_block_footer_t;
 
 /**
- * Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files
- * of other formats. fdckpt_container_parse tells whether it can be read.
+ * Tests whether a file may be a container, by its last 4 bytes only. fdckpt_container_open or
+ * fdckpt_container_parse shows whether it can be read.
  *
  * @param data  contents of the file; may be NULL if size is 0
  * @param size  number of bytes at data
@@ -247,7 +247,7 @@ int fdckpt_container_remove(fdckpt_container_t *container, int type);
  *         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or type is out of range
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_find(const fdckpt_container_t *container,
                           int type,
@@ -261,7 +261,7 @@ int fdckpt_container_find(const fdckpt_container_t *container,
  * @param container  container
  * @return number of sections; 0 if container is NULL
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 size_t fdckpt_container_section_count(const fdckpt_container_t *container);
 
@@ -271,7 +271,7 @@ size_t fdckpt_container_section_count(const fdckpt_container_t *container);
  * @param container  container
  * @return 1, unless a file with another version was parsed; 0 if container is NULL
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int64_t fdckpt_container_version(const fdckpt_container_t *container);
 
@@ -285,7 +285,7 @@ int64_t fdckpt_container_version(const fdckpt_container_t *container);
  *         FDCKPT_ERR_NOT_FOUND         index >= section count
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_section_info(const fdckpt_container_t *container,
                                   size_t index,
@@ -304,7 +304,7 @@ int fdckpt_container_section_info(const fdckpt_container_t *container,
  *         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_section_data(const fdckpt_container_t *container,
                                   size_t index,
@@ -319,7 +319,7 @@ int fdckpt_container_section_data(const fdckpt_container_t *container,
  * @return FDCKPT_OK
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_serialized_size(const fdckpt_container_t *container,
                                      uint64_t *out_size);
@@ -338,7 +338,7 @@ int fdckpt_container_serialized_size(const fdckpt_container_t *container,
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_serialize(const fdckpt_container_t *container,
                                void *buffer,
@@ -359,7 +359,7 @@ int fdckpt_container_serialize(const fdckpt_container_t *container,
  *                                      exceed 4 GiB
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_write(const fdckpt_container_t *container,
                            int fd);
@@ -388,7 +388,7 @@ int fdckpt_container_write(const fdckpt_container_t *container,
  *                                      exceed 4 GiB
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_append(const fdckpt_container_t *container,
                             int fd);
@@ -406,7 +406,7 @@ int fdckpt_container_append(const fdckpt_container_t *container,
  *         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
  *
- * Thread safety: several threads may call it for one container that nobody changes.
+ * Thread safety: several threads may use one container that none modifies.
  */
 int fdckpt_container_verify(const fdckpt_container_t *container,
                             fdckpt_container_issue_fn_t callback,

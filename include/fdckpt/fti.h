@@ -585,7 +585,7 @@ int fdckpt_fti_size(const fdckpt_fti_t *fti,
  * @param fti      object
  * @param path     path of the file, NUL-terminated; the file must not be modified or truncated
  *                 meanwhile
- * @param threads  maximum number of threads, the caller's included; 0 and 1: the caller's alone
+ * @param threads  maximum number of threads, the caller's included; 0 and 1: only the caller's
  * @return FDCKPT_OK
  *         FDCKPT_ERR_NOT_FOUND         the file lacks a variable
  *         FDCKPT_ERR_INVALID_STATE     the file has a variable that is not protected, or one of
@@ -736,7 +736,7 @@ int fdckpt_fti_file_extract(const fdckpt_fti_file_t *file, int id, void *data, s
  * Verifies a file: consistency of its metadata, and data against hashes.
  *
  * @param file      file
- * @param threads   maximum number of threads, the caller's included; 0 and 1: the caller's alone
+ * @param threads   maximum number of threads, the caller's included; 0 and 1: only the caller's
  * @param callback  called on this thread for each issue; may be NULL
  * @param context   passed to the callback
  * @return FDCKPT_OK: the data is intact (notes are possible, and FTI may reject the file)
@@ -799,7 +799,7 @@ int fdckpt_fti_file_convert(const fdckpt_fti_file_t *file,
  *
  * @param path       path of the file, NUL-terminated
  * @param sync       durability, FDCKPT_SYNC_*
- * @param out_count  number of corrections; 0: the file is left alone. Written on success.
+ * @param out_count  number of corrections; 0: the file is unchanged. Written on success.
  * @return FDCKPT_OK
  *         FDCKPT_ERR_CORRUPT           the file is corrupt in another way
  *         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
@@ -808,7 +808,7 @@ int fdckpt_fti_file_convert(const fdckpt_fti_file_t *file,
  *         FDCKPT_ERR_IO                reading or writing failed
  *         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or sync is invalid
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
- *         If the call fails, the file is left alone.
+ *         If the call fails, the file is unchanged.
  *
  * Thread safety: any thread, at any time.
  */

@@ -255,7 +255,7 @@ pub unsafe extern "C" fn fdckpt_block_index_encode(
             }
         };
         let needed = block_index::encoded_size(block_count, &footer)?;
-        // SAFETY: `buffer` is NULL or writable for `capacity` bytes by this call alone (caller).
+        // SAFETY: `buffer` is NULL or writable for `capacity` bytes by this call only (caller).
         let mut rest = unsafe { ffi::slice_from_raw_mut(buffer, capacity) }?;
         let fits = needed <= rest.len();
         if fits {

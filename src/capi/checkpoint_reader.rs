@@ -202,7 +202,7 @@ pub struct fdckpt_read_request_t {
 ///
 /// # Safety
 /// `path` is a C string, `options` NULL or an input struct (see [`crate::capi`]); what its `context` points to stays
-/// valid until the reader is freed. Nobody modifies or truncates the file until then.
+/// valid until the reader is freed. No process modifies or truncates the file until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_open(
     path: *const c_char,
@@ -274,7 +274,7 @@ pub unsafe extern "C" fn fdckpt_reader_open_memory(
 /// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_reader_free(reader: *mut fdckpt_reader_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_reader_free", reader) }
 }
 
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn fdckpt_reader_read(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `data` writable by this call alone
+    // SAFETY: `reader` is NULL or a live handle, `name` NULL or a C string, `data` writable by this call only
     // (caller).
     unsafe {
         call(c"fdckpt_reader_read", reader, |handle| {
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_index(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
+    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call only (caller).
     unsafe {
         call(c"fdckpt_reader_read_index", reader, |handle| {
             handle.read(&mut [ReadRequest { index: index_of(index), data: ffi::slice_from_raw_mut(data, size)? }])
@@ -363,7 +363,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_range(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call alone (caller).
+    // SAFETY: `reader` is NULL or a live handle, `data` writable by this call only (caller).
     unsafe {
         call(c"fdckpt_reader_read_range", reader, |handle| {
             handle.reader.read_range(index_of(index), offset, ffi::slice_from_raw_mut(data, size)?)
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn fdckpt_reader_read_many(
     count: usize,
 ) -> c_int {
     // SAFETY: `reader` is NULL or a live handle; `requests` has `count` elements, checked to fit in memory, and their
-    // destinations are writable by this call alone (caller).
+    // destinations are writable by this call only (caller).
     unsafe {
         call(c"fdckpt_reader_read_many", reader, |handle| {
             if count > 0 {

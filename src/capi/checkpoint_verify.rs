@@ -164,7 +164,7 @@ growable! { fdckpt_salvage_stats_t { first_size: 48, last: reserved: c_int, init
 ///
 /// # Safety
 /// Both paths are C strings, `options` is NULL or an input struct, `out_stats` NULL or an output struct (see
-/// [`crate::capi`]). Nobody modifies or truncates the file during the call.
+/// [`crate::capi`]). No process modifies or truncates the file during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_salvage_file(
     src_path: *const c_char,

@@ -37,7 +37,7 @@ impl InUseGuard {
     unsafe fn begin(writer: *mut fdckpt_writer_t) -> Result<Self, InvalidArgument> {
         let handle = ffi::check_handle(writer)?;
         // SAFETY: `check` found the pointer good, so it is a live handle (caller). A guard that exists already has
-        // borrowed the other field alone.
+        // borrowed only the other field.
         let in_use = unsafe { &mut (*handle.as_ptr()).in_use };
         if mem::replace(in_use, true) {
             return Err(InvalidArgument("a progress callback must not use its writer; it cancels by its return value"));
@@ -115,7 +115,7 @@ impl fdckpt_writer_options_t {
 /// Creates a writer of a file.
 ///
 /// fdckpt_writer_commit gives the file its path. Until then a temporary file in the same directory
-/// (.fdckpt-*.tmp) is written, and a file at the path is left alone. Temporary files of processes
+/// (.fdckpt-*.tmp) is written, and a file at the path is unchanged. Temporary files of processes
 /// that ended are removed from the directory. The file gets the permissions of new files; a symbolic
 /// link is replaced itself.
 ///
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn fdckpt_writer_add(
     data: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `writer` is NULL or a live handle of this thread alone, `name` NULL or a C string, `data` readable
+    // SAFETY: `writer` is NULL or a live handle used by this thread only, `name` NULL or a C string, `data` readable
     // (caller).
     unsafe {
         call(c"fdckpt_writer_add", writer, |writer| {
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn fdckpt_writer_add(
 /// `writer` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_set_style(writer: *mut fdckpt_writer_t, style: c_int) -> c_int {
-    // SAFETY: `writer` is NULL or a live handle of this thread alone (caller).
+    // SAFETY: `writer` is NULL or a live handle used by this thread only (caller).
     unsafe { call(c"fdckpt_writer_set_style", writer, |writer| writer.set_style(FrameStyle::asked_for(style)?)) }
 }
 
@@ -241,7 +241,7 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
     value: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `writer` is NULL or a live handle of this thread alone, `key` NULL or a C string, `value` readable
+    // SAFETY: `writer` is NULL or a live handle used by this thread only, `key` NULL or a C string, `value` readable
     // (caller).
     unsafe {
         call(c"fdckpt_writer_set_attribute", writer, |writer| {
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn fdckpt_writer_set_attribute(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_commit(writer: *mut fdckpt_writer_t) -> c_int {
     ffi::ffi_call(c"fdckpt_writer_commit", || {
-        // SAFETY: `writer` is NULL or a live handle of this thread alone (caller).
+        // SAFETY: `writer` is NULL or a live handle used by this thread only (caller).
         let mut handle = unsafe { InUseGuard::begin(writer)? };
         let result = mem::replace(handle.writer(), Err(ErrorKind::Poisoned.into())).and_then(Writer::commit);
         *handle.writer() = Err(result.as_ref().err().cloned().unwrap_or(ErrorKind::Poisoned.into()));
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn fdckpt_writer_abort(writer: *mut fdckpt_writer_t) {
         return;
     }
     ffi::ffi_call(c"fdckpt_writer_abort", || {
-        // SAFETY: not NULL, so a live handle of this thread alone (caller).
+        // SAFETY: not NULL, so a live handle used by this thread only (caller).
         *unsafe { InUseGuard::begin(writer)? }.writer() = Err(ErrorKind::Poisoned.into());
         Ok(())
     });
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn fdckpt_writer_free(writer: *mut fdckpt_writer_t) {
         return;
     }
     ffi::ffi_call(c"fdckpt_writer_free", || {
-        // SAFETY: not NULL, so a live handle that nobody else uses (caller); the guard, which fails in a progress
+        // SAFETY: not NULL, so a live handle that no other thread uses (caller); the guard, which fails in a progress
         // callback, is gone when it is freed.
         unsafe {
             drop(InUseGuard::begin(writer)?);

@@ -47,7 +47,7 @@ pub extern "C" fn fdckpt_set_log_callback(callback: fdckpt_log_fn_t, context: *m
 
 /// Removes the temporary files of all saves in progress in this process (fdckpt_writer_*,
 /// fdckpt_fti_*, inflate indexes). For programs that a signal is about to end: files that are left
-/// behind otherwise are removed by the next save in their directory.
+/// otherwise are removed by the next save in their directory.
 ///
 /// Saves in progress cannot be completed afterwards. Committed files are not touched. At most 64
 /// temporary files are known at a time.

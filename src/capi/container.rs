@@ -70,8 +70,8 @@ pub struct fdckpt_container_issue_t {
 /// @param issue    valid until the callback returns, message included
 pub type fdckpt_container_issue_fn_t = Option<unsafe extern "C" fn(context: *mut c_void, issue: *const fdckpt_container_issue_t)>;
 
-/// Tests whether a file may be a container, by its last 4 bytes alone: tells containers from files
-/// of other formats. fdckpt_container_parse tells whether it can be read.
+/// Tests whether a file may be a container, by its last 4 bytes only. fdckpt_container_open or
+/// fdckpt_container_parse shows whether it can be read.
 ///
 /// @param data  contents of the file; may be NULL if size is 0
 /// @param size  number of bytes at data
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn fdckpt_container_parse(data: *const c_void, size: usize
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
     ffi::ffi_new(c"fdckpt_container_open", || {
-        // SAFETY: the container is dropped before the map (order of the fields); nobody changes the file (documented
+        // SAFETY: the container is dropped before the map (order of the fields); no process modifies the file (documented
         // above).
         let (map, file) = unsafe { ffi::map_fd(fd) }?;
         Ok(fdckpt_container_t { container: Container::parse(file)?, _map: Some(map) })
@@ -157,7 +157,7 @@ pub extern "C" fn fdckpt_container_open(fd: c_int) -> *mut fdckpt_container_t {
 /// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_free(container: *mut fdckpt_container_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_container_free", container) }
 }
 
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn fdckpt_container_set(
     data: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle of this thread alone, `data` readable (caller).
+    // SAFETY: `container` is NULL or a live handle used by this thread only, `data` readable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set", container, |handle| {
             let (kind, data) = (kind(r#type)?, ffi::slice_from_raw(data, size)?);
@@ -216,7 +216,7 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
     data: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle of this thread alone; `data` is readable and unmodified as long as
+    // SAFETY: `container` is NULL or a live handle used by this thread only; `data` is readable and unmodified as long as
     // it is a section (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_container_set_borrowed", container, |handle| {
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn fdckpt_container_set_borrowed(
 /// `container` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_remove(container: *mut fdckpt_container_t, r#type: c_int) -> c_int {
-    // SAFETY: `container` is NULL or a live handle of this thread alone (caller).
+    // SAFETY: `container` is NULL or a live handle used by this thread only (caller).
     unsafe { ffi::call_mut(c"fdckpt_container_remove", container, |handle| Ok(handle.container.remove(kind(r#type)?)?)) }
 }
 
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn fdckpt_container_remove(container: *mut fdckpt_containe
 ///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or type is out of range
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes, the others are out parameters (see [`crate::capi`]).
@@ -265,7 +265,7 @@ pub unsafe extern "C" fn fdckpt_container_find(
     out_data: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // SAFETY: `container` is NULL or a live handle that no thread modifies; the out parameters are NULL or writable
     // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_find", container, |handle| {
@@ -283,14 +283,14 @@ pub unsafe extern "C" fn fdckpt_container_find(
 /// @param container  container
 /// @return number of sections; 0 if container is NULL
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_section_count(container: *const fdckpt_container_t) -> usize {
     let mut count = 0;
-    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_count", container, |handle| {
             count = handle.container.len();
@@ -305,14 +305,14 @@ pub unsafe extern "C" fn fdckpt_container_section_count(container: *const fdckpt
 /// @param container  container
 /// @return 1, unless a file with another version was parsed; 0 if container is NULL
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_version(container: *const fdckpt_container_t) -> i64 {
     let mut version = 0;
-    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_version", container, |handle| {
             version = handle.container.version();
@@ -331,7 +331,7 @@ pub unsafe extern "C" fn fdckpt_container_version(container: *const fdckpt_conta
 ///         FDCKPT_ERR_NOT_FOUND         index >= section count
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the struct not initialised
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes, `out_section` an output struct (see [`crate::capi`]).
@@ -341,7 +341,7 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
     index: usize,
     out_section: *mut fdckpt_container_section_t,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_section` NULL or writable for its
+    // SAFETY: `container` is NULL or a live handle that no thread modifies, `out_section` NULL or writable for its
     // struct_size (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_info", container, |handle| {
@@ -371,7 +371,7 @@ pub unsafe extern "C" fn fdckpt_container_section_info(
 ///         FDCKPT_ERR_OUT_OF_RANGE      the section lies outside of the file
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes, the others are out parameters (see [`crate::capi`]).
@@ -382,7 +382,7 @@ pub unsafe extern "C" fn fdckpt_container_section_data(
     out_data: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes; the out parameters are NULL or writable
+    // SAFETY: `container` is NULL or a live handle that no thread modifies; the out parameters are NULL or writable
     // (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_section_data", container, |handle| {
@@ -402,13 +402,13 @@ pub unsafe extern "C" fn fdckpt_container_section_data(
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes, `out_size` an out parameter (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdckpt_container_t, out_size: *mut u64) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes, `out_size` NULL or writable (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies, `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialized_size", container, |handle| {
             ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
@@ -431,7 +431,7 @@ pub unsafe extern "C" fn fdckpt_container_serialized_size(container: *const fdck
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or the metadata would exceed 4 GiB
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes, `buffer` writable for `capacity` bytes, `out_size` an out
@@ -443,7 +443,7 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
     capacity: usize,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes, `buffer` writable by this call alone,
+    // SAFETY: `container` is NULL or a live handle that no thread modifies, `buffer` writable by this call only,
     // `out_size` NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_serialize", container, |handle| {
@@ -472,13 +472,13 @@ pub unsafe extern "C" fn fdckpt_container_serialize(
 ///                                      exceed 4 GiB
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes; `fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_container_t, fd: c_int) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_write", container, |handle| {
             Ok(handle.container.write_to(ffi::borrow_fd(fd)?).map(drop)?)
@@ -509,13 +509,13 @@ pub unsafe extern "C" fn fdckpt_container_write(container: *const fdckpt_contain
 ///                                      exceed 4 GiB
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes; `fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_container_t, fd: c_int) -> c_int {
-    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_append", container, |handle| {
             Ok(handle.container.append_to(ffi::borrow_fd(fd)?).map(drop)?)
@@ -535,7 +535,7 @@ pub unsafe extern "C" fn fdckpt_container_append(container: *const fdckpt_contai
 ///         FDCKPT_ERR_INVALID_ARGUMENT  container is NULL
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
-/// Thread safety: several threads may call it for one container that nobody changes.
+/// Thread safety: several threads may use one container that none modifies.
 ///
 /// # Safety
 /// `container` is a live handle that no other thread changes; `callback` is NULL or can be called with `context` (see
@@ -561,7 +561,7 @@ pub unsafe extern "C" fn fdckpt_container_verify(
         // SAFETY: the callback can be called with `context` (caller); the issue lives until it returns.
         unsafe { callback(context, &issue) }
     };
-    // SAFETY: `container` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `container` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_container_verify", container, |handle| {
             handle.container.verify_with(&mut report)?;

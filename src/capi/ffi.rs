@@ -1,4 +1,4 @@
-//! Between C and the library: pointers are checked, panics stop, errors become return codes.
+//! The boundary to C: checks pointers, stops panics, and converts errors to return codes.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
@@ -20,11 +20,11 @@ use crate::sys::cancel::CancelGuard;
 use crate::sys::mmap::Mmap;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
-/// Calls the engine of the handle at `pointer`, and returns a code of fd_checkpt.h.
+/// Calls `body` with the engine of a handle. Returns a code of fd_checkpt.h.
 ///
 /// # Safety
 /// `pointer` may be NULL or misaligned; otherwise init returned it, it was not finished, the memory given to init is still there,
-/// and nobody else uses either during the call.
+/// and no other thread uses either during the call.
 #[inline]
 pub(super) unsafe fn with_engine<H: Handle>(
     function: &'static CStr,
@@ -32,11 +32,11 @@ pub(super) unsafe fn with_engine<H: Handle>(
     body: impl FnOnce(H::Engine<'_>) -> Result<(), frame::Error>,
 ) -> c_int {
     let result = check_handle(pointer).map_err(frame::Error::from).and_then(|handle| {
-        // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and nobody else uses it (contract of
+        // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and no other thread uses it (contract of
         // this function).
         let result = catch_panic(|| body(unsafe { H::engine(handle) }));
         if result == Err(frame::Error::Internal) {
-            // SAFETY: as before; the engine that borrowed the handle is gone.
+            // SAFETY: as above; the engine that borrowed the handle has been dropped.
             unsafe { H::fail(handle) }
         }
         result
@@ -47,7 +47,8 @@ pub(super) unsafe fn with_engine<H: Handle>(
     }
 }
 
-/// In a frame of this style calls `fast_path`, and succeeds if that returns true; otherwise returns what `slow_path` does.
+/// Calls `fast_path` in a frame of this style. If that returns false, or in other states, calls `slow_path`. Returns a code of
+/// fd_checkpt.h.
 ///
 /// # Safety
 /// As for [`with_engine`].
@@ -59,7 +60,7 @@ pub(super) unsafe fn try_fast_path<H: Handle, A>(
     fast_path: impl FnOnce(H::Engine<'_>, &A) -> bool,
     slow_path: impl FnOnce(*mut H, A) -> c_int,
 ) -> c_int {
-    // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and nobody else uses it (contract of this
+    // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and no other thread uses it (contract of this
     // function).
     unsafe {
         if let Ok(handle) = check_handle(pointer)
@@ -81,7 +82,7 @@ pub(super) fn outlined<H, A>(pointer: *mut H, arguments: A, call: impl FnOnce(*m
     call(pointer, arguments)
 }
 
-/// Initialises a handle at `mem`: `fill` writes all of it but its ring. Returns the handle, or NULL.
+/// Initialises a handle at `mem`. `fill` writes all of it except the ring. Returns the handle, or NULL.
 pub(super) fn init<H: Handle>(
     function: &'static CStr,
     mem: *mut c_void,
@@ -96,7 +97,7 @@ pub(super) fn init<H: Handle>(
     }
 }
 
-/// Ends a handle if `finish` succeeds. Returns its memory, or NULL.
+/// Finishes a handle. Returns its memory, or NULL if `finish` fails.
 ///
 /// # Safety
 /// As for [`with_engine`].
@@ -128,7 +129,7 @@ pub(super) fn check_handle<H>(pointer: *mut H) -> Result<NonNull<H>, InvalidArgu
     }
 }
 
-/// The caller's memory for reading.
+/// Returns the caller's memory for reading.
 ///
 /// # Safety
 /// `buf` is NULL, or its `sz` bytes are readable and don't change for `'b`.
@@ -138,10 +139,10 @@ pub(super) unsafe fn region_from_raw<'b>(buf: *const c_void, sz: ulong) -> Share
     unsafe { SharedBytes::from_raw(buf.cast(), sz) }
 }
 
-/// The caller's memory for writing.
+/// Returns the caller's memory for writing.
 ///
 /// # Safety
-/// `buf` is NULL, or its `sz` bytes are writable and used by nobody else for `'b`.
+/// `buf` is NULL, or its `sz` bytes are writable and used by no other thread for `'b`.
 #[inline]
 pub(super) unsafe fn region_mut_from_raw<'b>(buf: *mut c_void, sz: ulong) -> SharedBytesMut<'b> {
     // SAFETY: the contract of this function is that of `SharedBytesMut::from_raw`, which returns no bytes of a NULL region.
@@ -157,8 +158,8 @@ pub(super) fn ensure_non_null<T>(pointer: *const T, message: &'static str) -> Re
     if pointer.is_null() { Err(InvalidArgument(message)) } else { Ok(()) }
 }
 
-/// Runs the body of a function of fdckpt.h, and returns a code. The thread is not cancelled meanwhile: files are opened and closed in
-/// many places, each of which would be a cancellation point.
+/// Runs the body of a function of fdckpt.h and returns a code. Disables thread cancellation meanwhile: every open and close would be a
+/// cancellation point.
 pub(super) fn ffi_call(function: &'static CStr, body: impl FnOnce() -> Result<(), CallError>) -> c_int {
     let _uncancelled = CancelGuard::new();
     match catch_panic(body) {
@@ -167,7 +168,7 @@ pub(super) fn ffi_call(function: &'static CStr, body: impl FnOnce() -> Result<()
     }
 }
 
-/// As [`ffi_call`], for functions that return a new object, to be freed by [`free`]. Returns NULL on failure.
+/// Runs the body of a function that returns a new object, to be freed by [`free`]. Returns NULL on failure.
 pub(super) fn ffi_new<T>(function: &'static CStr, body: impl FnOnce() -> Result<T, CallError>) -> *mut T {
     let mut new = ptr::null_mut();
     ffi_call(function, || {
@@ -177,10 +178,10 @@ pub(super) fn ffi_new<T>(function: &'static CStr, body: impl FnOnce() -> Result<
     new
 }
 
-/// [`ffi_call`] with an object that [`ffi_new`] has returned.
+/// Runs the body of a function on an object that [`ffi_new`] returned.
 ///
 /// # Safety
-/// `pointer` may be NULL or misaligned; otherwise `ffi_new` returned it, it was not freed, and nobody changes it during the call.
+/// `pointer` may be NULL or misaligned; otherwise `ffi_new` returned it, it was not freed, and no thread modifies it during the call.
 pub(super) unsafe fn call_ref<T>(
     function: &'static CStr,
     pointer: *const T,
@@ -190,7 +191,7 @@ pub(super) unsafe fn call_ref<T>(
     ffi_call(function, || body(unsafe { check_handle(pointer.cast_mut())?.as_ref() }))
 }
 
-/// Gives `body` a second object.
+/// Calls `body` with a second object.
 ///
 /// # Safety
 /// As for [`call_ref`].
@@ -199,10 +200,10 @@ pub(super) unsafe fn with_ref<T>(pointer: *const T, body: impl FnOnce(&T) -> Res
     body(unsafe { check_handle(pointer.cast_mut())?.as_ref() })
 }
 
-/// As [`call_ref`], to change the object.
+/// Runs the body of a function that modifies an object.
 ///
 /// # Safety
-/// As for [`call_ref`], and nobody else uses the object during the call.
+/// As for [`call_ref`], and no other thread uses the object during the call.
 pub(super) unsafe fn call_mut<T>(
     function: &'static CStr,
     pointer: *mut T,
@@ -217,16 +218,16 @@ pub(super) fn try_box_raw<T>(value: T) -> Result<*mut T, OutOfMemory> {
     Ok(Box::into_raw(try_box(value)?).cast())
 }
 
-/// Takes back what [`try_box_raw`] gave.
+/// Reverses [`try_box_raw`].
 ///
 /// # Safety
 /// `pointer` is one that `try_box_raw` returned, and not used afterwards.
 pub(super) unsafe fn box_from_raw<T>(pointer: *mut T) -> Box<[T; 1]> {
-    // SAFETY: `try_box_raw` made it of such a box, and nobody else has it (contract of this function).
+    // SAFETY: `try_box_raw` made it of such a box, and no other owner exists (contract of this function).
     unsafe { Box::from_raw(pointer.cast()) }
 }
 
-/// Frees what [`ffi_new`] returned.
+/// Frees an object that [`ffi_new`] returned.
 ///
 /// # Safety
 /// `pointer` may be NULL or misaligned; otherwise `ffi_new` returned it, and it was not freed.
@@ -241,7 +242,7 @@ pub(super) unsafe fn free<T>(function: &'static CStr, pointer: *mut T) {
     });
 }
 
-/// The caller's memory for reading, all of it.
+/// Returns the caller's memory for reading as a slice.
 ///
 /// # Safety
 /// As for [`region_from_raw`].
@@ -254,7 +255,7 @@ pub(super) unsafe fn slice_from_raw<'b>(mem: *const c_void, sz: usize) -> Result
     unsafe { region_from_raw(mem, sz as ulong) }.get(0, sz as u64).ok_or(InvalidArgument(ERR_TOO_LARGE))
 }
 
-/// The caller's memory for writing, all of it.
+/// Returns the caller's memory for writing as a slice.
 ///
 /// # Safety
 /// As for [`region_mut_from_raw`].
@@ -266,12 +267,12 @@ pub(super) unsafe fn slice_from_raw_mut<'b>(mem: *mut c_void, sz: usize) -> Resu
     if sz > isize::MAX as usize {
         return Err(InvalidArgument(ERR_TOO_LARGE));
     }
-    // SAFETY: `mem` is non-null, `sz` is at most isize::MAX, and the bytes are writable and used by nobody else for `'b` (contract of
+    // SAFETY: `mem` is non-null, `sz` is at most isize::MAX, and the bytes are writable and used by no other thread for `'b` (contract of
     // this function).
     Ok(unsafe { std::slice::from_raw_parts_mut(mem.cast(), sz) })
 }
 
-/// The caller's text.
+/// Returns the caller's text.
 ///
 /// # Safety
 /// `text` is NULL, or a C string that lives and does not change for `'t`.
@@ -282,7 +283,7 @@ pub(super) unsafe fn str_from_c<'t>(text: *const c_char) -> Result<&'t str, Inva
     text.to_str().map_err(|_| InvalidArgument("the name is not UTF-8"))
 }
 
-/// The caller's path.
+/// Returns the caller's path.
 ///
 /// # Safety
 /// `path` is NULL, or a C string that lives and does not change for `'p`.
@@ -292,7 +293,7 @@ pub(super) unsafe fn path_from_c<'p>(path: *const c_char) -> Result<&'p Path, In
     Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
 }
 
-/// The caller's descriptor.
+/// Returns the caller's descriptor.
 pub(super) fn borrow_fd<'f>(fd: c_int) -> Result<BorrowedFd<'f>, InvalidArgument> {
     if fd < 0 {
         return Err(InvalidArgument("the descriptor is negative"));
@@ -302,10 +303,10 @@ pub(super) fn borrow_fd<'f>(fd: c_int) -> Result<BorrowedFd<'f>, InvalidArgument
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// The file of a descriptor in memory, and all of its bytes.
+/// Maps the file of a descriptor. Returns the map and its bytes.
 ///
 /// # Safety
-/// What refers to the bytes is dropped before the map, and nobody changes the file until then.
+/// The returned slice is dropped before the map, and no process modifies the file until then.
 pub(super) unsafe fn map_fd(fd: c_int) -> Result<(Mmap, &'static [u8]), CallError> {
     let map = map_file(borrow_fd(fd)?).map_err(FileError::from)?;
     let file = map.bytes();
@@ -314,7 +315,8 @@ pub(super) unsafe fn map_fd(fd: c_int) -> Result<(Mmap, &'static [u8]), CallErro
     Ok((map, file))
 }
 
-/// Stops a panic, which must not reach the C caller. It is a defect of the library, and what it left behind is not to be used again.
+/// Converts a panic to an error: it must not reach the C caller. It is a defect of the library, and the object must not be used
+/// again.
 #[inline(always)]
 pub(super) fn catch_panic<T, E: From<Internal>>(body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Internal.into()))

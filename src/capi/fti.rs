@@ -267,7 +267,7 @@ pub extern "C" fn fdckpt_fti_new() -> *mut fdckpt_fti_t {
 /// `fti` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_fti_free", fti) }
 }
 
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn fdckpt_fti_free(fti: *mut fdckpt_fti_t) {
 /// protected (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, data: *mut c_void, size: usize) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone; `data` stays valid as long as it is protected
+    // SAFETY: `fti` is NULL or a live handle used by this thread only; `data` stays valid as long as it is protected
     // (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_protect", fti, |fti| {
@@ -324,7 +324,7 @@ pub unsafe extern "C" fn fdckpt_fti_protect(fti: *mut fdckpt_fti_t, id: c_int, d
 /// `fti` is a live handle that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone (caller).
+    // SAFETY: `fti` is NULL or a live handle used by this thread only (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_unprotect", fti, |fti| {
             let index = fti.protected.iter().position(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn fdckpt_fti_checkpoint(
     path: *const c_char,
     options: *const fdckpt_fti_options_t,
 ) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with valid variables; `path` NULL or a C string;
+    // SAFETY: `fti` is NULL or a live handle used by this thread only, with valid variables; `path` NULL or a C string;
     // `options` NULL or readable for its struct_size (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_checkpoint", fti, |fti| {
@@ -592,7 +592,7 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int
 /// @param fti      object
 /// @param path     path of the file, NUL-terminated; the file must not be modified or truncated
 ///                 meanwhile
-/// @param threads  maximum number of threads, the caller's included; 0 and 1: the caller's alone
+/// @param threads  maximum number of threads, the caller's included; 0 and 1: only the caller's
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_NOT_FOUND         the file lacks a variable
 ///         FDCKPT_ERR_INVALID_STATE     the file has a variable that is not protected, or one of
@@ -609,12 +609,12 @@ pub unsafe extern "C" fn fdckpt_fti_size(fti: *const fdckpt_fti_t, format: c_int
 /// Thread safety: one thread at a time per object.
 ///
 /// # Safety
-/// `fti` is a live handle that no other thread uses, whose variables are writable by this call alone; `path` is a C
-/// string (see [`crate::capi`]). Nobody modifies or truncates the file meanwhile.
+/// `fti` is a live handle that no other thread uses, whose variables are writable by this call only; `path` is a C
+/// string (see [`crate::capi`]). No process modifies or truncates the file meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const c_char, threads: c_int) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
-    // string; nobody modifies the file (caller).
+    // SAFETY: `fti` is NULL or a live handle used by this thread only, with writable variables; `path` is NULL or a C
+    // string; no process modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover", fti, |fti| {
             let threads = self::threads(threads)?;
@@ -647,8 +647,8 @@ pub unsafe extern "C" fn fdckpt_fti_recover(fti: *mut fdckpt_fti_t, path: *const
 /// As for [`fdckpt_fti_recover`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *const c_char, id: c_int) -> c_int {
-    // SAFETY: `fti` is NULL or a live handle of this thread alone, with writable variables; `path` is NULL or a C
-    // string; nobody modifies the file (caller).
+    // SAFETY: `fti` is NULL or a live handle used by this thread only, with writable variables; `path` is NULL or a C
+    // string; no process modifies the file (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_fti_recover_var", fti, |fti| {
             let variable = fti.protected.iter().find(|variable| variable.id == id).ok_or(Error::VariableNotFound { id })?;
@@ -678,13 +678,13 @@ pub unsafe extern "C" fn fdckpt_fti_recover_var(fti: *mut fdckpt_fti_t, path: *c
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `path` is a C string, `out_size` an out parameter (see [`crate::capi`]). Nobody modifies or truncates the file
+/// `path` is a C string, `out_size` an out parameter (see [`crate::capi`]). No process modifies or truncates the file
 /// meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_variable_size(path: *const c_char, id: c_int, out_size: *mut u64) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_file_variable_size", || {
         ffi::ensure_non_null(out_size, ffi::ERR_NULL_OUT_PARAM)?;
-        // SAFETY: `path` is NULL or a C string; nobody modifies the file (caller).
+        // SAFETY: `path` is NULL or a C string; no process modifies the file (caller).
         let map = fti::open(unsafe { ffi::path_from_c(path) }?)?;
         let checkpoint = Checkpoint::parse(map.bytes())?;
         let size = checkpoint.variable(id)?.size;

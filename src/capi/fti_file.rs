@@ -229,7 +229,7 @@ pub type fdckpt_fti_file_difference_fn_t =
 /// Thread safety: any thread, at any time.
 ///
 /// # Safety
-/// `path` is a C string (see [`crate::capi`]). Nobody modifies or truncates the file until it is freed.
+/// `path` is a C string (see [`crate::capi`]). No process modifies or truncates the file until it is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckpt_fti_file_t {
     ffi::ffi_new(c"fdckpt_fti_file_open", || {
@@ -237,7 +237,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckp
         let path = unsafe { ffi::path_from_c(path) }?;
         let map = fti::open(path)?;
         let bytes = map.bytes();
-        // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); nobody
+        // SAFETY: the map does not move and is unmapped after the checkpoint is dropped (order of the fields); no process
         // modifies the file (caller).
         let bytes = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
         let checkpoint = Checkpoint::parse(bytes)?;
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_open(path: *const c_char) -> *mut fdckp
 /// `file` is NULL or a live handle that no other thread uses; it is not live any more afterwards (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_fti_file_free(file: *mut fdckpt_fti_file_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_fti_file_free", file) }
 }
 
@@ -413,7 +413,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_extract(
     data: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: `file` is NULL or a live handle, `data` writable by this call alone (caller).
+    // SAFETY: `file` is NULL or a live handle, `data` writable by this call only (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_fti_file_extract", file, |file| {
             Ok(file.checkpoint.recover_variable(id, ffi::slice_from_raw_mut(data, size)?)?)
@@ -424,7 +424,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_extract(
 /// Verifies a file: consistency of its metadata, and data against hashes.
 ///
 /// @param file      file
-/// @param threads   maximum number of threads, the caller's included; 0 and 1: the caller's alone
+/// @param threads   maximum number of threads, the caller's included; 0 and 1: only the caller's
 /// @param callback  called on this thread for each issue; may be NULL
 /// @param context   passed to the callback
 /// @return FDCKPT_OK: the data is intact (notes are possible, and FTI may reject the file)
@@ -572,7 +572,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
 ///
 /// @param path       path of the file, NUL-terminated
 /// @param sync       durability, FDCKPT_SYNC_*
-/// @param out_count  number of corrections; 0: the file is left alone. Written on success.
+/// @param out_count  number of corrections; 0: the file is unchanged. Written on success.
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_CORRUPT           the file is corrupt in another way
 ///         FDCKPT_ERR_INVALID_STATE     a prepared update is pending, or another process is updating
@@ -581,7 +581,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
 ///         FDCKPT_ERR_IO                reading or writing failed
 ///         FDCKPT_ERR_INVALID_ARGUMENT  a pointer is NULL, or sync is invalid
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
-///         If the call fails, the file is left alone.
+///         If the call fails, the file is unchanged.
 ///
 /// Thread safety: any thread, at any time.
 ///

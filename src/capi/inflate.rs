@@ -300,7 +300,7 @@ pub unsafe extern "C" fn fdckpt_inflate_init(strm: *mut fdckpt_inflate_t, format
 /// `next_out` writable for `avail_out` bytes (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, with a readable input and a writable output
+    // SAFETY: `strm` is NULL or an initialised stream used by this thread only, with a readable input and a writable output
     // (caller).
     unsafe {
         call(c"fdckpt_inflate", strm, |strm, state| {
@@ -337,7 +337,7 @@ pub unsafe extern "C" fn fdckpt_inflate(strm: *mut fdckpt_inflate_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_checkpoint_bound(strm: *mut fdckpt_inflate_t, encoding: c_int) -> usize {
     let mut bound = 0;
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone (caller).
+    // SAFETY: `strm` is NULL or an initialised stream used by this thread only (caller).
     let result = unsafe {
         call(c"fdckpt_inflate_checkpoint_bound", strm, |_, state| {
             bound = state.inflate.checkpoint_bound(parse_encoding(encoding)?);
@@ -380,7 +380,7 @@ pub unsafe extern "C" fn fdckpt_inflate_checkpoint(
     out_size: *mut usize,
     out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `buffer` writable by this call alone; the
+    // SAFETY: `strm` is NULL or an initialised stream used by this thread only, `buffer` writable by this call only; the
     // out parameters are NULL or writable (caller).
     unsafe {
         call(c"fdckpt_inflate_checkpoint", strm, |_, state| {
@@ -430,7 +430,7 @@ pub unsafe extern "C" fn fdckpt_inflate_restore(
     size: usize,
     out_position: *mut fdckpt_inflate_position_t,
 ) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone, `data` readable, `out_position` NULL or
+    // SAFETY: `strm` is NULL or an initialised stream used by this thread only, `data` readable, `out_position` NULL or
     // writable (caller).
     unsafe {
         call_even_if_broken(c"fdckpt_inflate_restore", strm, |strm, state| {
@@ -456,7 +456,7 @@ pub unsafe extern "C" fn fdckpt_inflate_restore(
 /// `strm` is an initialised stream that no other thread uses (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_reset(strm: *mut fdckpt_inflate_t) -> c_int {
-    // SAFETY: `strm` is NULL or an initialised stream of this thread alone (caller).
+    // SAFETY: `strm` is NULL or an initialised stream used by this thread only (caller).
     unsafe {
         call_even_if_broken(c"fdckpt_inflate_reset", strm, |strm, state| {
             state.inflate.reset();
@@ -484,7 +484,7 @@ pub unsafe extern "C" fn fdckpt_inflate_reset(strm: *mut fdckpt_inflate_t) -> c_
 pub unsafe extern "C" fn fdckpt_inflate_end(strm: *mut fdckpt_inflate_t) -> c_int {
     const NAME: &CStr = c"fdckpt_inflate_end";
     let mut state = ptr::null_mut();
-    // SAFETY: `strm` is NULL or a stream of this thread alone (caller).
+    // SAFETY: `strm` is NULL or a stream used by this thread only (caller).
     let code = unsafe {
         with_stream(NAME, strm, |stream| {
             stream.msg = ptr::null();
@@ -556,7 +556,7 @@ unsafe fn call_even_if_broken(
     // SAFETY: as required of `strm`.
     unsafe {
         with_stream(function, strm, |stream| {
-            // SAFETY: NULL, or what `fdckpt_inflate_init` made, which nobody else uses (required of `strm`).
+            // SAFETY: NULL, or what `fdckpt_inflate_init` made, which no other thread uses (required of `strm`).
             let state = stream.state.as_mut().ok_or(NOT_INITIALISED)?;
             stream.msg = ptr::null();
             let error = match ffi::catch_panic(|| body(stream, state)) {

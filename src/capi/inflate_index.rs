@@ -88,7 +88,7 @@ pub extern "C" fn fdckpt_inflate_index_build(
 /// `index` is a live handle that no other thread changes; `index_fd` is the caller's to use (see [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_save(index: *const fdckpt_inflate_index_t, index_fd: c_int) -> c_int {
-    // SAFETY: `index` is NULL or a live handle that nobody changes (caller).
+    // SAFETY: `index` is NULL or a live handle that no thread modifies (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_save", index, |handle| {
             Ok(handle.index.write_to(ffi::borrow_fd(index_fd)?).map(drop)?)
@@ -124,7 +124,7 @@ pub extern "C" fn fdckpt_inflate_index_load(
     size: u64,
 ) -> *mut fdckpt_inflate_index_t {
     ffi::ffi_new(c"fdckpt_inflate_index_load", || {
-        // SAFETY: the index is dropped before the map (order of the fields); nobody changes the file (documented
+        // SAFETY: the index is dropped before the map (order of the fields); no process modifies the file (documented
         // above).
         let (map, file) = unsafe { ffi::map_fd(index_fd) }?;
         let index = Index::parse(file)?;
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn fdckpt_inflate_index_read(
     capacity: usize,
     out_size: *mut usize,
 ) -> c_int {
-    // SAFETY: `index` is NULL or a live handle of this thread alone, `buffer` writable by this call alone, `out_size`
+    // SAFETY: `index` is NULL or a live handle used by this thread only, `buffer` writable by this call only, `out_size`
     // NULL or writable (caller).
     unsafe {
         ffi::call_mut(c"fdckpt_inflate_index_read", index, |handle| {
@@ -199,7 +199,7 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
     out_output_size: *mut u64,
     out_point_count: *mut u64,
 ) -> c_int {
-    // SAFETY: `index` is NULL or a live handle that nobody changes; the out parameters are NULL or writable (caller).
+    // SAFETY: `index` is NULL or a live handle that no thread modifies; the out parameters are NULL or writable (caller).
     unsafe {
         ffi::call_ref(c"fdckpt_inflate_index_info", index, |handle| {
             for (pointer, value) in
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn fdckpt_inflate_index_info(
 /// [`crate::capi`]).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_inflate_index_free(index: *mut fdckpt_inflate_index_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_inflate_index_free", index) }
 }
 

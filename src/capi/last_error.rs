@@ -1,6 +1,6 @@
-//! The last error of each thread, in the form in which C sees it. The comments of its type are those of the header.
+//! The last error of each thread, as a C struct. The comments of its type are those of the header.
 //!
-//! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
+//! Nothing here allocates, locks, or uses the locale: the error may be a failed allocation, and the caller a signal handler.
 
 #![allow(non_camel_case_types)]
 
@@ -50,7 +50,7 @@ pub struct fdckpt_error_t {
 /// Size in bytes of messages and names with their NUL. Longer ones are truncated.
 pub(super) const TEXT_SIZE: usize = 512;
 
-/// What there is to say about a failed call.
+/// The details of a failed call.
 pub(super) struct FailureReport<'e> {
     pub(super) code: c_int,
     pub(super) message: &'e dyn fmt::Display,
@@ -60,7 +60,7 @@ pub(super) struct FailureReport<'e> {
 }
 
 thread_local! {
-    // Constant and without a destructor, so that it is there as long as the thread. (Where the library was loaded by dlopen,
+    // Constant and without a destructor, so that it lives as long as the thread. (Where the library was loaded by dlopen,
     // the system allocates the thread-local data of all of it at a thread's first use, which is here.)
     static LAST: LastError = const { LastError::none() };
 }

@@ -1,6 +1,6 @@
 //! The log: one line for each failure. The comments of its types are those of the header.
 //!
-//! Nothing here allocates, locks, or asks for the locale: memory may be what is short, and the caller a signal handler.
+//! Nothing here allocates, locks, or uses the locale: the failure may be a failed allocation, and the caller a signal handler.
 
 #![allow(non_camel_case_types)]
 
@@ -50,7 +50,7 @@ pub(super) fn report_frame_error(function: &'static CStr, error: &frame::Error) 
     log("fd_checkpt", function, &FailureReport { code, message: error, offset, errno, context: ErrorContext::default() })
 }
 
-/// Remembers that `function` of fdckpt.h failed, logs it unless it is an answer rather than a failure, and returns the code.
+/// Remembers that `function` of fdckpt.h failed, logs it unless the code is a regular result, and returns the code.
 #[cold]
 pub(super) fn report(function: &'static CStr, error: &CallError) -> c_int {
     let (offset, errno, context) = (error.offset(), error.errno(), error.context());
@@ -75,7 +75,7 @@ fn log(component: &str, function: &'static CStr, report: &FailureReport<'_>) -> 
             // SAFETY: the function given to fdckpt_set_log_callback can be called from any thread (documented there); the line
             // is NUL-terminated (`as_c_str`) and lives until the callback returns.
             unsafe { callback(context, FDCKPT_LOG_WARNING, line.as_c_str().as_ptr()) };
-            // A call that the callback made may have failed too, but the caller asks about this one.
+            // A call made by the callback may have failed too; the caller needs this error.
             last_error::set(function, report);
         }
         (None, _) if is_silenced() => {}

@@ -151,7 +151,7 @@ pub unsafe extern "C" fn fdckpt_thread_pool_set_current(pool: *mut fdckpt_thread
 /// `pool` is NULL or a live handle that no other thread uses; it is not live any more afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_thread_pool_free(pool: *mut fdckpt_thread_pool_t) {
-    // SAFETY: NULL or a live handle that nobody else uses (caller).
+    // SAFETY: NULL or a live handle that no other thread uses (caller).
     unsafe { ffi::free(c"fdckpt_thread_pool_free", pool) }
 }
 

@@ -354,7 +354,7 @@ fn verify_reports_all_issues() {
     let found: Vec<_> = findings.iter().map(|finding| (finding.offset, finding.section, finding.kind)).collect();
     assert_eq!(found, expected);
     assert_eq!(findings[9].to_string(), "offset 8: the version is 2, expected 1");
-    assert_eq!(findings[11].to_string(), "offset 0, section 1: type 3 is repeated, section 0 has it already");
+    assert_eq!(findings[11].to_string(), "offset 0, section 1: type 3 is repeated: section 0 has it too");
     assert!(findings.iter().all(|finding| !finding.to_string().ends_with(": ")));
 }
 
