@@ -97,11 +97,11 @@ impl Bench {
     }
 
     fn save(&self, name: &str, options: WriterOptions<'_>) -> u64 {
-        let mut writer = options.create(self.dir.path().join(name)).expect("the folder is writable");
+        let mut writer = options.create(self.dir.path().join(name)).expect("the directory is writable");
         for (name, data) in self.regions() {
-            writer.add(&name, data).expect("there is room");
+            writer.add(&name, data).expect("enough space");
         }
-        writer.commit().expect("there is room").stored
+        writer.commit().expect("enough space").stored
     }
 
     fn load(&self, name: &str, options: ReaderOptions, memory: &mut [u8]) {
@@ -109,16 +109,16 @@ impl Bench {
         let size = self.data.len() / REGIONS;
         let mut requests: Vec<ReadRequest<'_>> =
             memory.chunks_mut(size).enumerate().map(|(index, data)| ReadRequest { index, data }).collect();
-        reader.read_many(&mut requests).expect("sound");
+        reader.read_many(&mut requests).expect("intact");
     }
 
     /// As the functions of fd_checkpt.h do it: a frame for each region.
     fn save_plainly(&self, style: FrameStyle) {
-        let file = File::create(self.dir.path().join("plain")).expect("the folder is writable");
+        let file = File::create(self.dir.path().join("plain")).expect("the directory is writable");
         let mut checkpt = Checkpt::stream(&file).expect("memory");
         for (_, data) in self.regions() {
             checkpt.open(style).expect("none is open");
-            checkpt.data(data).expect("there is room");
+            checkpt.data(data).expect("enough space");
             checkpt.close().expect("one is open");
         }
     }
@@ -128,22 +128,22 @@ impl Bench {
         let mut restore = Restore::stream(&file).expect("memory");
         for data in memory.chunks_mut(self.data.len() / REGIONS) {
             restore.open(style).expect("none is open");
-            restore.data(data).expect("sound");
+            restore.data(data).expect("intact");
             restore.close().expect("one is open");
         }
     }
 
     fn write(&self) {
-        let mut file = File::create(self.dir.path().join("written")).expect("the folder is writable");
+        let mut file = File::create(self.dir.path().join("written")).expect("the directory is writable");
         for (_, data) in self.regions() {
-            file.write_all(data).expect("there is room");
+            file.write_all(data).expect("enough space");
         }
     }
 
     /// A tool, if it is there, that reads standard input or writes standard output.
     fn tool(&self, program: &str, arguments: &[&str], from: &str, to: &str) {
         let path = |name: &str| self.dir.path().join(name);
-        let (from, to) = (File::open(path(from)).expect("it is there"), File::create(path(to)).expect("the folder is writable"));
+        let (from, to) = (File::open(path(from)).expect("it exists"), File::create(path(to)).expect("the directory is writable"));
         let status = Command::new(program).args(arguments).stdin(from).stdout(to).stderr(Stdio::null()).status();
         assert!(status.as_ref().is_ok_and(|status| status.success()), "{program} {arguments:?} gave {status:?}");
     }
@@ -163,7 +163,7 @@ fn main() {
     }
     assert!(!data.is_empty(), "DATA names no files");
     data = data.iter().copied().cycle().take(size).collect();
-    let dir = tempfile::tempdir_in(dir).expect("the folder is writable");
+    let dir = tempfile::tempdir_in(dir).expect("the directory is writable");
     let bench = Bench { rounds: number("ROUNDS", 9), dir, memory: vec![1; data.len()], data };
     let mut memory = bench.memory.clone();
     let options = || Bench::options(Lz4);
@@ -220,7 +220,7 @@ fn main() {
     bench.compare("save RAW: write(2), with checksums", &mut || bench.write(), &mut || _ = bench.save("raw", raw()));
     let copy = |memory: &mut [u8]| {
         let file = File::open(bench.dir.path().join("raw")).expect("just saved");
-        // SAFETY: nobody changes the file.
+        // SAFETY: no process modifies the file.
         let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
         let region = size / REGIONS;
         memory.chunks_mut(region).zip(map.chunks(region)).for_each(|(to, from)| to.copy_from_slice(&from[..to.len()]));
@@ -233,7 +233,7 @@ fn main() {
     });
     bench.compare("map RAW: memcpy from a map, checksums of all", &mut || copy(&mut memory), &mut || {
         let reader = Reader::open(bench.dir.path().join("raw")).expect("just saved");
-        (0..REGIONS).for_each(|number| _ = black_box(reader.map(number).expect("sound")));
+        (0..REGIONS).for_each(|number| _ = black_box(reader.map(number).expect("intact")));
     });
     drop((memory, other));
     bench.write();
@@ -274,7 +274,8 @@ fn main() {
         );
     }
     let disk = std::env::var("BENCH_DISK").unwrap_or_else(|_| ".".to_owned());
-    let bench = Bench { dir: tempfile::tempdir_in(disk).expect("the folder is writable"), rounds: bench.rounds.min(3), ..bench };
+    let bench =
+        Bench { dir: tempfile::tempdir_in(disk).expect("the directory is writable"), rounds: bench.rounds.min(3), ..bench };
     for (name, style) in [("RAW", Raw), ("LZ4", Lz4)] {
         for sync in [SyncMode::Data, SyncMode::Full] {
             bench.compare(

@@ -41,7 +41,7 @@ fn tell(what: &str, took: Duration, original: Option<f64>) {
 fn add(data: &[u8], count: usize) -> Container<'_> {
     let mut container = Container::new();
     for kind in 0..count {
-        container.set(kind as u8, data).expect("there is memory");
+        container.set(kind as u8, data).expect("enough memory");
     }
     container
 }
@@ -54,9 +54,9 @@ fn main() {
     tell("a copy of 256 MiB to fresh memory", copy, None);
 
     let mut container = Container::new();
-    container.set(7, &data).expect("there is memory");
+    container.set(7, &data).expect("enough memory");
     let took = median(9, || {
-        let file = container.serialize().expect("there is memory");
+        let file = container.serialize().expect("enough memory");
         let parsed = Container::parse(&file).expect("valid");
         assert_eq!(parsed.get(7).expect("there").len(), BIG);
         black_box(&file);
@@ -65,21 +65,21 @@ fn main() {
 
     let mut memory = vec![1; BIG + 100];
     let took = median(9, || {
-        let size = container.serialize_into(&mut memory).expect("there is room");
+        let size = container.serialize_into(&mut memory).expect("enough space");
         let parsed = Container::parse(&memory[..size]).expect("valid");
         assert_eq!(parsed.get(7).expect("there").len(), BIG);
     });
     tell("the same, to memory that is there", took, Some(ROUND_TRIP));
 
-    let size = container.serialize_into(&mut memory).expect("there is room");
+    let size = container.serialize_into(&mut memory).expect("enough space");
     let file = &memory[..size];
     let took = median(999, || _ = black_box(Container::parse(black_box(file)).expect("valid")));
     tell("parse: 256 MiB", took, Some(PARSE));
 
-    let on_disk = tempfile::tempfile().expect("there is a folder for it");
-    container.write_to(&on_disk).expect("there is room");
+    let on_disk = tempfile::tempfile().expect("there is a directory for it");
+    container.write_to(&on_disk).expect("enough space");
     let open = |file: &File| {
-        // SAFETY: nobody changes the file.
+        // SAFETY: no process modifies the file.
         let map = unsafe { memmap2::Mmap::map(file) }.expect("it can be mapped");
         assert_eq!(Container::parse(&map).expect("valid").get(7).expect("there")[BIG - 1], data[BIG - 1]);
     };
@@ -92,7 +92,7 @@ fn main() {
         tell(&format!("add {count} sections of 1 KiB"), took, None);
     }
     let took = median(999, || {
-        let file = add(&small, 256).serialize().expect("there is memory");
+        let file = add(&small, 256).serialize().expect("enough memory");
         let parsed = Container::parse(&file).expect("valid");
         (0..=255).for_each(|kind| _ = black_box(parsed.get(kind).expect("there")));
     });

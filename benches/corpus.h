@@ -119,12 +119,12 @@ corpus_walk( struct corpus_root * root,
 
 static unsigned long
 corpus_tar_file( unsigned char * mem,
-                 unsigned long   room,
+                 unsigned long   capacity,
                  char const *    path,
                  unsigned long   cut ) {
-  if( room<1024UL ) { memset( mem, 0, room ); return room; }
+  if( capacity<1024UL ) { memset( mem, 0, capacity ); return capacity; }
   unsigned char * content = mem+512;
-  unsigned long   max     = room-512UL<cut ? room-512UL : cut;
+  unsigned long   max     = capacity-512UL<cut ? capacity-512UL : cut;
   unsigned long   sz      = 0UL;
   int             fd      = open( path, O_RDONLY|O_CLOEXEC );
   if( fd<0 ) return 0UL;
@@ -135,7 +135,7 @@ corpus_tar_file( unsigned char * mem,
   snprintf( (char *)mem+100, 48UL,  "0000644%c0000000%c0000000%c%011lo", 0, 0, 0, sz );
   memcpy( mem+257, "ustar", 6UL );
   unsigned long padded = (sz+511UL)/512UL*512UL;
-  if( padded>room-512UL ) padded = room-512UL;
+  if( padded>capacity-512UL ) padded = capacity-512UL;
   memset( content+sz, 0, padded-sz );
   return 512UL+padded;
 }

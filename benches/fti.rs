@@ -1,6 +1,6 @@
 //! What checkpoint files of FTI cost, beside what they are made of: MD5 and writing. `make bench-fti`.
 //!
-//! All is measured in turn, ROUNDS times, and the best of each is told: 4 variables of 64 MiB, files in BENCH_DIR. The limit is that of
+//! All is measured in turn, ROUNDS times, and the best of each is reported: 4 variables of 64 MiB, files in BENCH_DIR. The limit is that of
 //! doing one after the other, once (from version C on) or with two passes of MD5 (A and B).
 //!
 //! Then differential checkpoints of the same variables, of which some of the blocks change, spread evenly: so no two that change are
@@ -38,8 +38,8 @@ fn mib_per_second(seconds: f64) -> f64 {
 }
 
 fn write_plainly(path: &Path, data: &[Vec<u8>]) {
-    let mut file = File::create(path).expect("the folder is writable");
-    data.iter().flat_map(|variable| variable.chunks(PIECE)).for_each(|piece| file.write_all(piece).expect("there is room"));
+    let mut file = File::create(path).expect("the directory is writable");
+    data.iter().flat_map(|variable| variable.chunks(PIECE)).for_each(|piece| file.write_all(piece).expect("enough space"));
     drop(file);
     fs::remove_file(path).expect("just made");
 }
@@ -85,7 +85,7 @@ fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
                     let protected: Vec<ProtectedVariable> =
                         (0..).zip(&*data).map(|(id, data)| ProtectedVariable::new(id, data)).collect();
                     let (start, processor) = (Instant::now(), processor_time());
-                    let updated = writer.update(path, &options, update, &protected).expect("there is room");
+                    let updated = writer.update(path, &options, update, &protected).expect("enough space");
                     let took = [start.elapsed().as_secs_f64(), processor_time() - processor];
                     assert!(updated.is_full || updated.changed_blocks == changed);
                     // The first ones write all.
@@ -109,7 +109,7 @@ fn updates(rounds: usize, dir: &Path, data: &mut [Vec<u8>]) {
 fn main() {
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(7);
     let dir = std::env::var("BENCH_DIR").unwrap_or_else(|_| "/dev/shm".to_owned());
-    let dir = tempfile::tempdir_in(dir).expect("the folder is writable");
+    let dir = tempfile::tempdir_in(dir).expect("the directory is writable");
     let path = dir.path().join("Ckpt1-Rank0.fti");
     let byte = |variable: usize| move |i: usize| (i.wrapping_add(variable).wrapping_mul(2_654_435_761) >> 13) as u8;
     let mut data: Vec<Vec<u8>> = (0..VARIABLES).map(|variable| (0..VARIABLE).map(byte(variable)).collect()).collect();
@@ -130,20 +130,20 @@ fn main() {
             measure(&mut write, || write_plainly(&dir.path().join("plain"), &data));
             let mut options = WriteOptions::new(version, 1);
             (options.threads, options.sync) = (threads, SyncMode::None);
-            measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("there is room"));
+            measure(&mut saves[at], || Writer::new().checkpoint(&path, &options, &protected).expect("enough space"));
             let file = File::open(&path).expect("just made");
             measure(&mut read, || {
-                // SAFETY: nobody changes the file.
+                // SAFETY: no process modifies the file.
                 let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
                 memory.iter_mut().zip(map.chunks(VARIABLE)).for_each(|(to, from)| to.copy_from_slice(from));
             });
             measure(&mut loads[at], || {
-                // SAFETY: nobody changes the file.
+                // SAFETY: no process modifies the file.
                 let map = unsafe { memmap2::Mmap::map(&file) }.expect("it can be mapped");
-                let checkpoint = Checkpoint::parse(&map).expect("sound");
+                let checkpoint = Checkpoint::parse(&map).expect("intact");
                 let mut into: Vec<ProtectedVariableMut> =
                     (0..).zip(&mut memory).map(|(id, data)| ProtectedVariableMut::new(id, data)).collect();
-                checkpoint.recover(&mut into, threads).expect("sound");
+                checkpoint.recover(&mut into, threads).expect("intact");
             });
             fs::remove_file(&path).expect("just made");
         }

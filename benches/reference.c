@@ -251,20 +251,20 @@ put_chunk( fd_checkpt_t * checkpt,
            ulong          sz ) {
   int     mmio = fd_checkpt_is_mmio( checkpt );
   uchar * dst;
-  ulong   room;
+  ulong   capacity;
   if( mmio ) {
     dst  = checkpt->mmio.mem + checkpt->off;
-    room = checkpt->mmio.sz  - checkpt->off;
-    if( room<=HEADER_SZ ) return FD_CHECKPT_ERR_COMP;
+    capacity = checkpt->mmio.sz  - checkpt->off;
+    if( capacity<=HEADER_SZ ) return FD_CHECKPT_ERR_COMP;
   } else {
     if( checkpt->wbuf.sz - checkpt->wbuf.used < FD_CHECKPT_PRIVATE_CSZ_MAX( sz ) ) {
       int err = flush( checkpt );
       if( err ) return err;
     }
     dst  = checkpt->wbuf.mem + checkpt->wbuf.used;
-    room = checkpt->wbuf.sz  - checkpt->wbuf.used;
+    capacity = checkpt->wbuf.sz  - checkpt->wbuf.used;
   }
-  ulong max = room - HEADER_SZ;
+  ulong max = capacity - HEADER_SZ;
   if( max>CSZ_LIMIT ) max = CSZ_LIMIT;
 
   if( FD_CHECKPT_PRIVATE_GBUF_SZ - checkpt->gbuf_cursor < sz ) checkpt->gbuf_cursor = 0UL;

@@ -19,7 +19,7 @@
 
    Both are given the same memory in turn, all of it touched before.  Large
    pieces of memory begin at a page; what is written to begins 2048 bytes
-   behind one, as copies are several times slower on some processors where
+   after a page boundary, as copies are several times slower on some processors where
    the distance is a little over a multiple of 4096, which has nothing to
    do with the libraries.  A file is overwritten in place, so its pages are
    there already.
@@ -65,7 +65,7 @@
 #define SHOW_SPEED (4096UL)            /* From here on GB/s and the limit */
 #define SMALL_SET  (2UL<<20)           /* Bytes that small buffers add up to, at most */
 #define PAIRS_MIN  (5UL)               /* So many at least, but else ... */
-#define PAIRS_TIME (0.4)               /* ... no more than take a library so many seconds */
+#define PAIRS_TIME (0.4)               /* ... no more than take a library this number of seconds */
 
 __attribute__((noreturn,format(printf,1,2))) static void
 die( char const * format,
@@ -702,7 +702,7 @@ loop( api_t const * api,
 
 static char const usage[] =
   "usage: throughput --ours LIB [--other LIB] [OPTION VALUE...] DATA...\n"
-  "  DATA             files and folders for the tar corpus\n"
+  "  DATA             files and directories for the tar corpus\n"
   "  --rows REGEX     only rows whose names (style/mode/corpus/size/call/direction) match\n"
   "  --rounds N       pairs of measurements a row (35), fewer where one takes long\n"
   "  --ms N           what one measurement should take (8); 0: as little as there is\n"

@@ -40,7 +40,7 @@ save( char const * path, uint64_t step, int threads ) {
   int fd = open( path, O_WRONLY|O_CREAT|O_TRUNC, 0644 );
   if( fd<0 ) die( path );
 
-  /* The fields first, behind where the head goes to.  place is where they begin; the call moves it to behind them. */
+  /* The fields first, after space for the head.  place is their start; the call advances it to their end. */
   fdckpt_buffer_t buf  [ FIELD_CNT ];
   fdckpt_frame_t  frame[ FIELD_CNT ];
   for( int i=0; i<FIELD_CNT; i++ ) {

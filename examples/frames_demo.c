@@ -2,7 +2,7 @@
 
      frames_demo [-t THREADS] [-o FILE] PATH
 
-   PATH is a file or a directory.  Folders are walked in the order of names,
+   PATH is a file or a directory.  Directories are walked in the order of names,
    without following symbolic links.  The files must not change meanwhile.
    The checkpoint, FILE or else a temporary file, consists of these frames:
 
@@ -20,7 +20,7 @@
    It is made with LZ4 data frames, and then with RAW ones (these FILE
    keeps).  Each is restored as a stream, from a memory map by threads, and
    through a pipe, and compared with the files.  On failure the program
-   says why and exits; a program that goes on would call fini first.
+   says why and exits; a program that continues would call fini first.
 
      cc -std=c11 -O2 -pthread -Iinclude examples/frames_demo.c -lfdckpt -o frames_demo */
 
@@ -368,9 +368,9 @@ static double restore_pipe( char const * mode, input_t const * in, int fd ) {
 /* Room for at least sz bytes.  Doubles, so that growing bit by bit is fast. */
 
 static void * grow( void * mem, ulong sz ) {
-  ulong room = 4096UL;
-  while( room<sz ) room *= 2UL;
-  mem = realloc( mem, room );
+  ulong capacity = 4096UL;
+  while( capacity<sz ) capacity *= 2UL;
+  mem = realloc( mem, capacity );
   sys_check( "memory", !!mem );
   return mem;
 }

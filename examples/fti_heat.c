@@ -1,7 +1,7 @@
 /* fti_heat.c: a small simulation that can be killed at any time.  It saves
    its variables every so many steps, in files that FTI (the Fault
-   Tolerance Interface) reads too, and goes on from the newest one that is
-   sound.
+   Tolerance Interface) reads too, and resumes from the newest one that is
+   intact.
 
      cc fti_heat.c $(pkg-config --cflags --libs fdckpt) -o fti_heat
      ./fti_heat FOLDER STEPS [STEP]
@@ -62,7 +62,7 @@ main( int     argc,
   if( !fti || fdckpt_fti_protect( fti, 0, &step, sizeof(step) )
            || fdckpt_fti_protect( fti, 1, rod,   sizeof(rod)  ) ) return 1;
 
-  /* From the newest file that is sound, else from the begin. */
+  /* From the newest file that is intact, else from the start. */
   int id = newest( directory, 1<<30 );
   for( ; id; id = newest( directory, id ) ) {
     path_of( path, sizeof(path), directory, id );

@@ -41,7 +41,7 @@ ok( int err ) {
 static void *
 memory( uint64_t sz ) {
   void * mem = malloc( sz ? (size_t)sz : 1UL );
-  if( !mem ) fail( "memory is short" );
+  if( !mem ) fail( "out of memory" );
   return mem;
 }
 
@@ -67,7 +67,7 @@ size_in( int rank,
   return 0UL;
 }
 
-/* together returns the bytes of a variable in all files, one behind the
+/* together returns the bytes of a variable in all files, one after the
    other. */
 
 static char *
@@ -114,7 +114,7 @@ main( int     argc,
 
   /* Each variable, in the order of protection. */
   fdckpt_fti_t ** fti = memory( sizeof(*fti)*(uint64_t)new_cnt );
-  for( int r=0; r<new_cnt; r++ ) if( !(fti[ r ] = fdckpt_fti_new()) ) fail( "memory is short" );
+  for( int r=0; r<new_cnt; r++ ) if( !(fti[ r ] = fdckpt_fti_new()) ) fail( "out of memory" );
   fdckpt_fti_file_variable_t variable = FDCKPT_FTI_FILE_VARIABLE_INIT;
   for( uint64_t v=0UL; !fdckpt_fti_file_variable( files[ 0 ], v, &variable ); v++ ) {
     uint64_t sz, unit = 0UL;

@@ -5,12 +5,12 @@
    FORMAT is deflate, deflate64, zlib or gzip.  Every few megabytes of
    output (INFLATE_RESUME_EVERY bytes, if that is set) the state is saved to
    the file STATE.  If the program is killed, at whatever moment, the same
-   command goes on from the last state saved; at the end STATE is removed.
+   command resumes from the last state saved; at the end STATE is removed.
 
    What makes it safe: OUTPUT is written and synced before the state that
    says so, and a state takes the place of the one before in one step
    (rename).  So there is always a whole state, and OUTPUT has at least what
-   it says; bytes behind that are written again, with the same content. */
+   it says; bytes after that are written again, with the same content. */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -61,7 +61,7 @@ save( fdckpt_inflate_t * strm, int out_fd, char const * path ) {
   if( fsync( fd ) || close( fd ) || rename( fresh, path ) ) die( fresh );
 }
 
-/* Goes on from the last checkpoint, if there is one. */
+/* Resumes from the last checkpoint, if there is one. */
 
 static void
 load( fdckpt_inflate_t * strm, char const * path ) {
@@ -95,7 +95,7 @@ main( int argc, char ** argv ) {
   char const * step  = getenv( "INFLATE_RESUME_EVERY" );
   uint64_t     every = step ? strtoull( step, NULL, 10 ) : 16UL<<20;
   if( !every ) every = 1UL;
-  size_t room = every<sizeof(out) ? (size_t)every : sizeof(out);
+  size_t capacity = every<sizeof(out) ? (size_t)every : sizeof(out);
 
   int in_fd  = open( argv[2], O_RDONLY|O_CLOEXEC );
   if( in_fd<0 ) die( argv[2] );
@@ -120,9 +120,9 @@ main( int argc, char ** argv ) {
       if( !n && ended ) break;
       strm.next_in = in; strm.avail_in = (size_t)n;
     }
-    strm.next_out = out; strm.avail_out = room;
+    strm.next_out = out; strm.avail_out = capacity;
     int code = fdckpt_inflate( &strm );
-    write_all( out_fd, out, room-strm.avail_out );
+    write_all( out_fd, out, capacity-strm.avail_out );
     ended = code==FDCKPT_INFLATE_STREAM_END;
     if( ended && strm.avail_in ) break; /* What follows is no part of it */
     if( code==FDCKPT_INFLATE_NEED_MORE ) {

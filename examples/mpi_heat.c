@@ -15,7 +15,7 @@
 
    The levels take turns.  With MS, one rank kills itself after so many
    milliseconds, wherever it is then.  With 0 STEPS, nothing is computed: it
-   is only told which checkpoint all ranks have. */
+   only prints which checkpoint all ranks have. */
 
 #include <dirent.h>
 #include <limits.h>
@@ -71,10 +71,10 @@ path_of( char *       path,
   else snprintf( path, sz, "%s/%s/%s/l%d/Ckpt%d-%s%d.fti", directory, level==LEVELS ? "global" : "node0", name, level, id, kind, rank );
 }
 
-/* make_folders makes all directories in front of the last part of a path. */
+/* make_directories makes all directories in front of the last part of a path. */
 
 static void
-make_folders( char const * path ) {
+make_directories( char const * path ) {
   char part[ 4096 ];
   snprintf( part, sizeof(part), "%s", path );
   for( char * p=part+1; (p = strchr( p, '/' )); *p++ = '/' ) {
@@ -164,7 +164,7 @@ ordinary( fdckpt_fti_t * fti,
   if( level==3 ) options.group_max_file_size = largest;
 
   path_of( path, sizeof(path), level, id, "Rank" );
-  make_folders( path );
+  make_directories( path );
   if( ok && fdckpt_fti_checkpoint( fti, path, &options ) ) {
     fprintf( stderr, "rank %d: %s: %s\n", rank, path, fdckpt_last_error()->message ); /* The older files are still there */
     ok = 0;
@@ -194,7 +194,7 @@ differential( fdckpt_fti_t *         fti,
               fdckpt_fti_update_stats_t * updated ) {
   char path[ 4096 ];
   path_of( path, sizeof(path), 0, id, "Rank" );
-  make_folders( path );
+  make_directories( path );
   fdckpt_fti_options_t options = FDCKPT_FTI_OPTIONS_INIT;
   options.format  = FDCKPT_FTI_FORMAT_POST_1_6;
   options.ckpt_id = id;
@@ -277,7 +277,7 @@ agree_differential( void ) {
     rename( path, away );
   }
   if( all_have( id )==any_has( id ) ) return id;
-  if( !rank ) fprintf( stderr, "not all ranks have a sound file of one checkpoint: from the begin\n" );
+  if( !rank ) fprintf( stderr, "no checkpoint is intact on all ranks: starting from the beginning\n" );
   return 0;
 }
 
@@ -363,7 +363,7 @@ main( int     argc,
    || fdckpt_fti_protect( fti, 0, &step,             sizeof(step)                          )
    || fdckpt_fti_protect( fti, 1, row_of( grid, 0 ), (size_t)rows*COLUMNS*sizeof(double) ) ) MPI_Abort( MPI_COMM_WORLD, 1 );
 
-  /* From the newest checkpoint of all ranks, else from the begin: a plate that is hot in one corner. */
+  /* From the newest checkpoint of all ranks, else from the start: a plate that is hot in one corner. */
   char path[ 4096 ];
   int  id = is_differential ? agree_differential() : agree_ordinary();
   if( id ) {

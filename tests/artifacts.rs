@@ -93,7 +93,7 @@ fn static_library_has_no_other_global_symbols() {
 #[test]
 fn shared_library_links_from_build_directory() {
     let release = make_lib();
-    let program = common::temp_dir("from-build-folder").join("program");
+    let program = common::temp_dir("from-build-directory").join("program");
     let paths = ["-I", "-L", "-Wl,-rpath,"]
         .map(|flag| format!("{flag}{}", if flag == "-I" { common::root().join("include") } else { release.clone() }.display()));
     common::run(common::cc().arg(common::root().join("ctests/c_api/abi.c")).arg("-o").arg(&program).args(paths).arg("-lfdckpt"));

@@ -149,9 +149,9 @@ fn fdckpt_h_includes_all_parts() {
     let parts: Vec<&str> = HEADERS.iter().map(|(name, _)| *name).filter(|name| name.contains('/')).collect();
     let included: Vec<&str> = words_in_quotes(&header, "#include \"").collect();
     assert_eq!(included.last_chunk().map(|last: &[_; 7]| last.to_vec()).unwrap_or_default(), parts);
-    let in_folder = fs::read_dir(root().join("include/fdckpt")).unwrap().map(|entry| entry.unwrap().file_name());
-    let in_folder: BTreeSet<String> = in_folder.map(|name| format!("fdckpt/{}", name.to_string_lossy())).collect();
-    assert_eq!(in_folder, parts.iter().map(|part| format!("{part}.h")).collect());
+    let in_directory = fs::read_dir(root().join("include/fdckpt")).unwrap().map(|entry| entry.unwrap().file_name());
+    let in_directory: BTreeSet<String> = in_directory.map(|name| format!("fdckpt/{}", name.to_string_lossy())).collect();
+    assert_eq!(in_directory, parts.iter().map(|part| format!("{part}.h")).collect());
 }
 
 fn words_in_quotes<'s>(text: &'s str, prefix: &'s str) -> impl Iterator<Item = &'s str> {

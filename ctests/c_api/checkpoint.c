@@ -288,7 +288,7 @@ check_failures( void ) {
   fdckpt_reader_free( reader );
 }
 
-/* Who is told of progress can't use the writer meanwhile. */
+/* The progress callback must not use the writer. */
 
 static int
 meddle( void * context, fdckpt_progress_t const * now ) {
@@ -325,7 +325,7 @@ check_null( void ) {
   char const *          key;
   size_t                size;
   CHECK( !fdckpt_writer_open( NULL, NULL ) );
-  CHECK( !fdckpt_writer_open( "/no/such/folder/file", NULL ) );
+  CHECK( !fdckpt_writer_open( "/no/such/directory/file", NULL ) );
   CHECK( fdckpt_last_error()->code==FDCKPT_ERR_IO && fdckpt_last_error()->errnum==ENOENT );
   CHECK( !fdckpt_writer_open_fd( -1, NULL ) );
   fdckpt_writer_options_t options = { .struct_size = sizeof(fdckpt_writer_options_t), .style = 7 };

@@ -405,7 +405,7 @@ check_blockindex( void ) {
   CHECK_EQ( cnt, 3UL );
   NOT_LOGGED( FDCKPT_ERR_BUFFER_TOO_SMALL, fdckpt_block_index_read( file, sz, read, 0UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 3UL );
-  file[ 2UL*41UL+20UL ] ^= 1; /* Both: more blocks than there is room for, and the third is damaged */
+  file[ 2UL*41UL+20UL ] ^= 1; /* Both: more blocks than there is space for, and the third is damaged */
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_block_index_read( file, sz, read, 1UL, &cnt, &footer ) );
   CHECK_EQ( cnt, 2UL );
   file[ 2UL*41UL+20UL ] ^= 1;

@@ -79,7 +79,7 @@ checkpt( int threads ) {
   check_told( 0UL );
   free( region );
 
-  /* In two calls, behind something else, without moving the file. */
+  /* In two calls, after something else, without moving the file. */
   forget();
   int            fd    = test_file_of( "something", 9UL );
   fdckpt_frames_cursor_t place = { .offset=9UL };
@@ -131,7 +131,7 @@ restore_quick( int threads ) {
   free( restored );
 }
 
-/* A handle goes on where the frames end, and the other way round. */
+/* A handle continues where the frames end, and the other way round. */
 
 static void
 together( void ) {
@@ -298,8 +298,8 @@ pool( void ) {
   checkpt( 2 );
 }
 
-/* Signals go to the host's threads, and who ends a thread by cancelling it
-   leaves nothing behind. */
+/* Signals are delivered to the program's threads only, and cancelling a
+   thread leaks nothing. */
 
 static atomic_int signals_elsewhere;
 static pthread_t  main_thread;
@@ -351,8 +351,8 @@ signals_and_cancelling( void ) {
   close( null );
 }
 
-/* A host that finds out by faults what memory is used, is told of those
-   of other threads too. */
+/* A program that tracks memory by page faults sees the faults of the
+   library's threads too. */
 
 static ulong const       page = 65536UL;
 static uchar *           guarded;
@@ -496,12 +496,12 @@ arguments( void ) {
   bad[1] = bad[0];
   FAILED( arg, 1, fdckpt_frames_bound( bad, 2UL, &bound ) );
 
-  /* Too little room is an answer, and not logged. */
+  /* Too little space is an answer, and not logged. */
   ulong before = test_logged;
   FAILED( FDCKPT_ERR_BUFFER_TOO_SMALL, 0, fdckpt_frames_write_memory( &ok, 1UL, region, 7UL, NULL, 1 ) );
   CHECK_EQ( test_logged, before );
 
-  /* The frames before it are told. */
+  /* The frames before it are reported. */
   bad[0] = bad[1] = ok;
   bad[0].begin_offset = bad[1].begin_offset = bad[0].end_offset = bad[1].end_offset = 777UL;
   FAILED( FDCKPT_ERR_BUFFER_TOO_SMALL, 1, fdckpt_frames_write_memory( bad, 2UL, region, 15UL, NULL, 1 ) );

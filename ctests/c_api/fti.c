@@ -43,7 +43,7 @@ write_file( char const *  name,
   close( fd );
 }
 
-struct told {
+struct reported {
   ulong cnt;
   ulong damage;
   fdckpt_fti_file_issue_t last;
@@ -54,17 +54,17 @@ struct told {
 static void
 tell( void *                           context,
       fdckpt_fti_file_issue_t const * finding ) {
-  struct told * told = (struct told *)context;
-  told->cnt++;
-  told->damage += finding->severity==FDCKPT_FTI_SEVERITY_CORRUPT;
+  struct reported * reported = (struct reported *)context;
+  reported->cnt++;
+  reported->damage += finding->severity==FDCKPT_FTI_SEVERITY_CORRUPT;
   CHECK( !strcmp( finding->path, path ) );
   CHECK_EQ( finding->struct_size, sizeof(*finding) );
   CHECK( strstr( finding->message, finding->actual )!=NULL );
   CHECK( strstr( finding->message, finding->expected )!=NULL );
-  if( told->cnt==1UL ) {
-    told->last = *finding;
-    snprintf( told->field, sizeof(told->field), "%s", finding->field );
-    snprintf( told->text,  sizeof(told->text),  "%s", finding->message  );
+  if( reported->cnt==1UL ) {
+    reported->last = *finding;
+    snprintf( reported->field, sizeof(reported->field), "%s", finding->field );
+    snprintf( reported->text,  sizeof(reported->text),  "%s", finding->message  );
   }
 }
 
@@ -161,9 +161,9 @@ save_and_recover( int generation,
   memset( grid, 0, grid_sz );
   WORKS( fdckpt_fti_file_extract( file, -3, grid, grid_sz ) );
   CHECK( !memcmp( grid, want, grid_sz ) );
-  struct told told = { 0 };
-  WORKS( fdckpt_fti_file_verify( file, threads, tell, &told ) );
-  CHECK_EQ( told.cnt, 0 );
+  struct reported reported = { 0 };
+  WORKS( fdckpt_fti_file_verify( file, threads, tell, &reported ) );
+  CHECK_EQ( reported.cnt, 0 );
 
   /* Other generations have the same in them. */
   uint64_t cnt = 99UL;
@@ -179,19 +179,19 @@ save_and_recover( int generation,
   }
   fdckpt_fti_file_free( file );
 
-  /* A damaged byte is told, and nothing is recovered. */
+  /* A damaged byte is reported, and nothing is recovered. */
   uchar * bytes = file_bytes( path, &sz );
   bytes[ container.fptr+12345L ] ^= 4U;
   write_file( path, bytes, sz );
   file = fdckpt_fti_file_open( path );
   CHECK( file!=NULL );
   NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_fti_file_verify( file, threads, NULL, NULL ) );
-  NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_fti_file_verify( file, threads, tell, &told ) );
-  CHECK( !strcmp( told.field, "data" ) );
-  CHECK_EQ( told.last.variable_id, -3 );
-  CHECK_EQ( told.last.container_index, 1 );
-  CHECK_EQ( told.last.offset, container.fptr );
-  CHECK( strstr( told.text, "variable -3, container 1" )!=NULL );
+  NOT_LOGGED( FDCKPT_ERR_VERIFY_FAILED, fdckpt_fti_file_verify( file, threads, tell, &reported ) );
+  CHECK( !strcmp( reported.field, "data" ) );
+  CHECK_EQ( reported.last.variable_id, -3 );
+  CHECK_EQ( reported.last.container_index, 1 );
+  CHECK_EQ( reported.last.offset, container.fptr );
+  CHECK( strstr( reported.text, "variable -3, container 1" )!=NULL );
   FAILS( FDCKPT_ERR_CORRUPT, fdckpt_fti_file_extract( file, -3, grid, grid_sz ) );
   CHECK_EQ( fdckpt_last_error()->offset, container.fptr );
   WORKS( fdckpt_fti_file_extract( file, 5, &step, sizeof(step) ) );

@@ -97,7 +97,7 @@ check_cancel( int way ) {
 
 /* The same where a call opens and closes files. */
 
-static char       cancelled_folder[] = "/tmp/fdckpt-host-XXXXXX";
+static char       cancelled_directory[] = "/tmp/fdckpt-host-XXXXXX";
 static atomic_int completed;
 
 static void *
@@ -105,7 +105,7 @@ save_and_load( void * arg ) {
   (void)arg;
   pthread_cancel( pthread_self() ); /* Nothing here is a cancellation point */
   char path[ 64 ];
-  snprintf( path, sizeof(path), "%s/saved", cancelled_folder );
+  snprintf( path, sizeof(path), "%s/saved", cancelled_directory );
   memset( big, 'x', sizeof(big) );
   fdckpt_writer_t * writer = fdckpt_writer_open( path, NULL );
   if( !fdckpt_writer_add( writer, "big", big, sizeof(big) ) && !fdckpt_writer_commit( writer ) ) completed |= 1;
@@ -114,9 +114,9 @@ save_and_load( void * arg ) {
   fdckpt_reader_t * reader = fdckpt_reader_open( path, NULL );
   if( !fdckpt_reader_read( reader, "big", big, sizeof(big) ) && big[ sizeof(big)-1UL ]=='x' ) completed |= 2;
   fdckpt_reader_free( reader );
-  snprintf( path, sizeof(path), "%s/none/saved", cancelled_folder );
+  snprintf( path, sizeof(path), "%s/none/saved", cancelled_directory );
   if( !fdckpt_reader_open( path, NULL ) ) completed |= 4;
-  writer = fdckpt_writer_open( cancelled_folder, NULL );
+  writer = fdckpt_writer_open( cancelled_directory, NULL );
   fdckpt_writer_free( writer );
   completed |= 8;
   pthread_testcancel();
@@ -125,7 +125,7 @@ save_and_load( void * arg ) {
 
 static void
 check_cancel_with_files( void ) {
-  if( !CHECK( mkdtemp( cancelled_folder ) ) ) return;
+  if( !CHECK( mkdtemp( cancelled_directory ) ) ) return;
   int       fds = test_fd_count();
   pthread_t thread;
   void *    result = NULL;
@@ -135,9 +135,9 @@ check_cancel_with_files( void ) {
   CHECK_EQ( completed, 15 );
   CHECK_EQ( test_fd_count(), fds );
   char path[ 64 ];
-  snprintf( path, sizeof(path), "%s/saved", cancelled_folder );
+  snprintf( path, sizeof(path), "%s/saved", cancelled_directory );
   CHECK_EQ( unlink( path ), 0 );
-  CHECK_EQ( rmdir( cancelled_folder ), 0 );
+  CHECK_EQ( rmdir( cancelled_directory ), 0 );
 }
 
 /* Signal handlers.  Calls fail in the main program, and others in a

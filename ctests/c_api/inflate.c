@@ -236,7 +236,7 @@ test_index( void ) {
   FILE * kept = tmpfile();
   FILE * text_file = tmpfile();
   int fd = fileno( file ), index_fd = fileno( kept ), out_fd = fileno( text_file );
-  CHECK( write( fd, "before", 6UL )==6L && write( fd, gz, gz_sz )==(ssize_t)gz_sz && write( fd, "behind", 6UL )==6L );
+  CHECK( write( fd, "before", 6UL )==6L && write( fd, gz, gz_sz )==(ssize_t)gz_sz && write( fd, "after", 6UL )==6L );
   off_t position = lseek( fd, 0L, SEEK_CUR );
 
   for( int round=0; round<3; round++ ) {

@@ -90,7 +90,7 @@ nonblocking( int fd ) {
 enum { SMALL_PIPE, SOCKETS };
 
 /* connect_pair makes fd[0], to be read, and fd[1], to be written, with
-   little room between them. */
+   little space between them. */
 
 static void
 connect_pair( int kind,
@@ -472,8 +472,8 @@ static void
 check_overflow( void ) {
   static ulong const huge[] = { ULONG_MAX, ULONG_MAX-8UL, ULONG_MAX-9UL, (ulong)LONG_MAX+1UL, (ulong)LONG_MAX, 1UL<<40 };
 # define HUGE_CNT (sizeof(huge)/sizeof(huge[0]))
-  ulong   room   = 1000UL;
-  uchar * region = (uchar *)test_alloc( room );
+  ulong   capacity   = 1000UL;
+  uchar * region = (uchar *)test_alloc( capacity );
   ulong   big_sz = 1UL<<20;
   uchar * big    = (uchar *)test_alloc( big_sz );
   fd_checkpt_t * c;
@@ -481,7 +481,7 @@ check_overflow( void ) {
 
   /* RAW, into a region: 10 bytes fit, then too many are asked for. */
   for( ulong i=0UL; i<HUGE_CNT; i++ ) {
-    c = fd_checkpt_init_mmio( checkpt_mem, region, room );
+    c = fd_checkpt_init_mmio( checkpt_mem, region, capacity );
     WORKS( fd_checkpt_open( c, RAW ) );
     WORKS( fd_checkpt_data( c, data, 10UL ) );
     FAILS( FD_CHECKPT_ERR_IO, fd_checkpt_data( c, data, huge[i] ) );
@@ -500,7 +500,7 @@ check_overflow( void ) {
   }
 
   /* LZ4, into a region: it is full before big is at its end. */
-  c = fd_checkpt_init_mmio( checkpt_mem, region, room );
+  c = fd_checkpt_init_mmio( checkpt_mem, region, capacity );
   WORKS( fd_checkpt_open( c, LZ4 ) );
   FAILS( FD_CHECKPT_ERR_COMP, fd_checkpt_data( c, big, ULONG_MAX ) );
   CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
@@ -516,7 +516,7 @@ check_overflow( void ) {
     CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
   }
 
-  /* A checkpoint that is so long that its end can't be told. */
+  /* A checkpoint whose end offset would overflow. */
   for( int style=RAW; style<=LZ4; style++ ) for( ulong left=0UL; left<8UL; left++ ) {
     c = checkpt_to( fd, WMIN );
     c->off = ULONG_MAX-left;
@@ -527,7 +527,7 @@ check_overflow( void ) {
     CHECK( c->off>=ULONG_MAX-left );
     CHECK_EQ( fd_checkpt_fini( c ), checkpt_mem );
 
-    c = fd_checkpt_init_mmio( checkpt_mem, region, room );
+    c = fd_checkpt_init_mmio( checkpt_mem, region, capacity );
     c->off = ULONG_MAX-left;
     WORKS( fd_checkpt_open( c, style ) );
     FAILS( style==RAW ? FD_CHECKPT_ERR_IO : FD_CHECKPT_ERR_COMP, fd_checkpt_data( c, data, 8UL ) );
@@ -536,7 +536,7 @@ check_overflow( void ) {
   c = checkpt_to( fd, WMIN );
   c->off = ULONG_MAX-8UL;
   WORKS( fd_checkpt_open( c, RAW ) );
-  WORKS( fd_checkpt_data( c, data, 8UL ) ); /* This one can be told */
+  WORKS( fd_checkpt_data( c, data, 8UL ) ); /* Ends at the largest offset */
   ulong end = 777UL;
   WORKS( fd_checkpt_close_advanced( c, &end ) );
   CHECK_EQ( end, ULONG_MAX );
@@ -546,7 +546,7 @@ check_overflow( void ) {
   /* RAW, out of a region. */
   memset( big, 0x5a, big_sz );
   for( ulong i=0UL; i<HUGE_CNT; i++ ) for( ulong before=0UL; before<11UL; before+=10UL ) {
-    r = fd_restore_init_mmio( restore_mem, region, room );
+    r = fd_restore_init_mmio( restore_mem, region, capacity );
     WORKS( fd_restore_open( r, RAW ) );
     WORKS( fd_restore_data( r, big, before ) );
     FAILS( FD_CHECKPT_ERR_IO, fd_restore_data( r, big, huge[i] ) );
@@ -556,7 +556,7 @@ check_overflow( void ) {
   CHECK_EQ( big[10], 0x5a );
 
   /* RAW, out of a file that is shorter than the buffer. */
-  fd = test_file_of( data, room );
+  fd = test_file_of( data, capacity );
   for( ulong i=0UL; i<4UL; i++ ) {
     lseek( fd, 0L, SEEK_SET );
     r = restore_from( fd, RMIN );
@@ -578,7 +578,7 @@ check_overflow( void ) {
     close( source );
   }
 
-  /* A position so high that the next can't be told. */
+  /* A file position so high that the next would overflow. */
   for( int style=RAW; style<=LZ4; style++ ) {
     close( fd );
     fd = test_file_of( made + (style==LZ4 ? raw_sz : 0UL), 100000UL );

@@ -178,13 +178,13 @@ r_corrupt( void ) {
   return end_r( r, fd_restore_meta( r, buf, 60UL ) );
 }
 
-/* What each is to say: from and to bound the offset, both 0 if it is not a
-   matter of a place (it may be told or not then). */
+/* The expected report of each: from and to bound the offset; both 0 if the
+   error has no offset that matters. */
 
 static struct {
   int       (* run)( void );
   int          code;
-  int          null; /* The function returns NULL, the code is told by fdckpt_last_error */
+  int          null; /* The function returns NULL, the code is reported by fdckpt_last_error */
   int          errnum;
   ulong        from;
   ulong        to;
@@ -655,7 +655,7 @@ last_error_run( void * arg ) {
   CHECK( error->function && !strcmp( error->function, "" ) );
   CHECK( error->message );
 
-  /* Success is not told. */
+  /* Success is not reported. */
   fd_checkpt_t * c = checkpt_in( -1, RAW );
   CHECK_EQ( fd_checkpt_close( c ), 0 );
   fd_checkpt_fini( c );
@@ -716,7 +716,7 @@ child( char const * mode ) {
   } else if( !strcmp( mode, "early" ) ) {    /* ... and only then */
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
     setenv( "FDCKPT_LOG", "off", 1 );
-  } else if( !strcmp( mode, "callback" ) ) { /* Failures that a callback hears don't count, and are always told */
+  } else if( !strcmp( mode, "callback" ) ) { /* Failures passed to a callback don't count against the limit */
     fdckpt_set_log_callback( test_quiet, NULL );
     good &= fd_checkpt_close( NULL )==FD_CHECKPT_ERR_INVAL;
     setenv( "FDCKPT_LOG", "off", 1 );

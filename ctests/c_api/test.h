@@ -3,7 +3,7 @@
 
 /* test.h: what the C tests share.  Include it first.
 
-   Each test is one file with a main that counts its checks, goes on after
+   Each test is one file with a main that counts its checks, continues after
    a failed one and returns non-zero if there were any.  A test can also be
    compiled with -Dmain=NAME_main and be called from another program, so
    everything but main is static, and what a test changes of the process
@@ -56,7 +56,7 @@ static atomic_ulong test_fails;
 static int          test_fds; /* Descriptors open when the test began */
 
 /* test_failed counts a failure and says where.  A test that crashes later
-   has told it. */
+   has reported it. */
 
 static inline void
 test_failed( char const * file,

@@ -186,7 +186,7 @@ one_run( int             group,
     ulong   got_sz = 0UL;
     uchar * got    = (uchar *)test_alloc( wanted_sz+1UL );
     for( long rd; (rd = read( pipes[0], got+got_sz, wanted_sz+1UL-got_sz ))>0L; ) got_sz += (ulong)rd;
-    /* What was written, whether it was to be or not, is the begin of it. */
+    /* What was written, whether it was to be or not, is the start of it. */
     CHECK( got_sz<=wanted_sz && !memcmp( got, wanted, got_sz ) && (code || got_sz==wanted_sz) );
     free( got );
     fds -= 1;

@@ -65,7 +65,7 @@ faults_plan( int           kind,
   plan.fd          = fd;
   plan.cap         = cap;
   plan.would_block = would_block;
-  live_cnt         = 0L; /* What the last run leaked was told */
+  live_cnt         = 0L; /* What the last run leaked was reported */
 }
 
 void faults_arm     ( int on ) { armed = on;           }
@@ -319,12 +319,12 @@ flock( int fd,
 }
 
 int
-renameat( int          from_folder,
+renameat( int          from_directory,
           char const * from,
-          int          to_folder,
+          int          to_directory,
           char const * to ) {
   if( fails( KIND_RENAME ) ) return -1;
-  return REAL( renameat )( from_folder, from, to_folder, to );
+  return REAL( renameat )( from_directory, from, to_directory, to );
 }
 
 /* Closed it is in any case, as by the system. */
@@ -428,7 +428,7 @@ mmap64( void * at, size_t sz, int prot, int flags, int fd, off64_t off ) {
 }
 
 /* A munmap that is to fail is made all the same: the library has tried,
-   and many thousand runs need the room. */
+   and many thousand runs need the space. */
 
 int
 munmap( void * mem,

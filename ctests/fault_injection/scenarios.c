@@ -6,7 +6,7 @@
    A group is one scenario with one fault at the nth call of one kind; a
    run is one group and one n.  A group ends with the run in which nothing
    was injected.  Begins with run N of GROUP (counted from 0 and 1), so
-   that whoever sees it die can go on behind the run that killed it.
+   that the caller can resume after a run that killed the process.
 
    Prints "run GROUP N WHAT" before each run, "done INJECTED FAILED" after
    it; all other lines tell of failed checks. */
@@ -395,7 +395,7 @@ save( void ) {
   }
   CHECK_EQ( end, ref_at[ style ][ closed ] );
 
-  /* What was written, whether it was to be or not, is the begin of the checkpoint. */
+  /* What was written, whether it was to be or not, is the start of the checkpoint. */
   uchar * bytes = region;
   ulong   sz    = end;
   if( mode==TO_FILE ) {
@@ -425,7 +425,7 @@ save( void ) {
 
 /* Restoring *********************************************************/
 
-/* load_frame restores a frame to dst, where there is a guard behind each
+/* load_frame restores a frame to dst, where there is a guard after each
    buffer.  Returns how many buffers were restored, BUFFERS+1 if the frame
    was closed too. */
 
@@ -541,7 +541,7 @@ load( void ) {
       int   tried  = j==got[ i ] && !ok;
       if( j<got[ i ] ) CHECK_MSG( !memcmp( p, src, buf_sz ), "buffer %lu of frame %lu", j, i );
       else if( !tried ) CHECK_MSG( is_pattern( p, buf_sz ), "buffer %lu of frame %lu", j, i );
-      CHECK_MSG( is_pattern( p+buf_sz, GUARD ), "behind buffer %lu of frame %lu", j, i );
+      CHECK_MSG( is_pattern( p+buf_sz, GUARD ), "after buffer %lu of frame %lu", j, i );
       p   += buf_sz+GUARD;
       src += buf_sz;
     }

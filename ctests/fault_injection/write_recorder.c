@@ -101,11 +101,11 @@ close( int fd ) {
 }
 
 int
-renameat( int          from_folder,
+renameat( int          from_directory,
           char const * from,
-          int          to_folder,
+          int          to_directory,
           char const * to ) {
-  int err = REAL( renameat )( from_folder, from, to_folder, to );
+  int err = REAL( renameat )( from_directory, from, to_directory, to );
   if( !err ) note( "", 0UL, "rename %s %s\n", from, to );
   return err;
 }

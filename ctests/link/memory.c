@@ -1,4 +1,4 @@
-/* A program that has malloc under its control: what the library allocates it frees, and where memory is short it says so. */
+/* A program that has malloc under its control: what the library allocates it frees, and where out of memory it says so. */
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 //! Arbitrary bytes as a checkpoint that describes itself: what is opened is within bounds, in memory of the size that is promised; what
 //! verifies can be read, in whole and in part; and whatever it is can be salvaged.
 //!
-//! The first byte says how much is set right, so that what lies behind the checks is reached: bit 0, the rest has two bytes with the size
+//! The first byte says how much is set right, so that what lies after the checks is reached: bit 0, the rest has two bytes with the size
 //! of the frames, the frames, and an index to which its size, checksum and the container's metadata are added; bit 1, the checksums of
 //! frames are set too; bit 2, it is salvaged.
 #![no_main]
@@ -55,7 +55,7 @@ fn look(reader: &Reader<'_>, file: &[u8]) {
     let report = reader.verify(&mut |_| {}).expect("memory");
     let mut all: Vec<Vec<u8>> = reader.regions().map(|entry| vec![0; entry.size() as usize]).collect();
     for (number, data) in all.iter_mut().enumerate() {
-        let entry = reader.region(number).expect("there is one");
+        let entry = reader.region(number).expect("it exists");
         // What is hashed by chance as another can't be found, but never is another found.
         assert!(reader.find(entry.name()).is_none_or(|found| found.name() == entry.name()));
         let read = reader.read_index(number, data).is_ok();
@@ -74,7 +74,7 @@ fn look(reader: &Reader<'_>, file: &[u8]) {
     if report.corrupt_frames == 0 {
         let mut again: Vec<Vec<u8>> = all.iter().map(|data| vec![1; data.len()]).collect();
         let mut requests: Vec<ReadRequest<'_>> = again.iter_mut().enumerate().map(|(index, data)| ReadRequest { index, data }).collect();
-        reader.read_many(&mut requests).expect("sound");
+        reader.read_many(&mut requests).expect("intact");
         assert_eq!(again, all);
     }
 }
@@ -94,7 +94,7 @@ fuzz_target!(|case: &[u8]| {
         let dir = std::env::temp_dir();
         let (from, to) =
             (dir.join(format!("fuzz-{}-from", std::process::id())), dir.join(format!("fuzz-{}-to", std::process::id())));
-        std::fs::write(&from, &file).expect("the folder is writable");
+        std::fs::write(&from, &file).expect("the directory is writable");
         let options = WriterOptions::new().sync(SyncMode::None).frame_size(65_536);
         if salvage(&from, &to, options).is_ok() {
             let reader = Reader::open(&to).expect("what was salvaged is a checkpoint");

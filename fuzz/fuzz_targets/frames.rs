@@ -14,7 +14,7 @@ use model::{OK, Op};
 
 fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
     let mut choices = Choices::new(case);
-    let (threads, room, changes) = (2 + usize::from(choices.byte() % 3), choices.number(), choices.byte() % 4);
+    let (threads, capacity, changes) = (2 + usize::from(choices.byte() % 3), choices.number(), choices.byte() % 4);
     let changes: Vec<(usize, u8)> = (0..changes).map(|_| (choices.number(), choices.byte())).collect();
     let (mut frames, mut model, mut ends) = (Vec::<(FrameStyle, Vec<Vec<u8>>)>::new(), model::Checkpt::new(None), vec![0]);
     for op in checkpt_ops(&mut choices) {
@@ -41,8 +41,8 @@ fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
     assert_eq!(Frames::new().threads(threads).write_to_slice(&mut made, &mut region), Ok(bytes.len() as u64));
     assert!(region[..bytes.len()] == bytes);
     assert!(made.iter().zip(ends.windows(2)).all(|(frame, ends)| frame.range() == (ends[0]..ends[1])));
-    // Perhaps too little room.
-    let (mut one, mut several) = (vec![0; room], vec![0; room]);
+    // Perhaps too little space.
+    let (mut one, mut several) = (vec![0; capacity], vec![0; capacity]);
     let by_one = Frames::new().threads(1).write_to_slice(&mut list(), &mut one);
     assert_eq!(Frames::new().threads(threads).write_to_slice(&mut list(), &mut several), by_one);
 

@@ -48,13 +48,13 @@ fuzz_target!(|case: &[u8]| {
     let most = MOST.load(Relaxed) - before;
     assert!(most <= 30 * file.len() + (16 << 10), "{most} bytes for {}", file.len());
     let Ok(checkpoint) = parsed else { return };
-    let mut told = 0;
+    let mut reported = 0;
     let report = checkpoint.verify(1, &mut |issue| {
-        told += 1;
+        reported += 1;
         _ = issue.to_string();
     });
     let report = report.unwrap();
-    assert_eq!(told, report.corrupt + report.rejected + report.notes);
+    assert_eq!(reported, report.corrupt + report.rejected + report.notes);
     assert_eq!(diff(&checkpoint, &checkpoint, &mut |_| {}) > 0, {
         let mut unreadable = false;
         diff(&checkpoint, &checkpoint, &mut |difference| {

@@ -1,6 +1,6 @@
 //! Arbitrary bytes as a journal and as hashes beside a checkpoint file of FTI, and as what a program changes between updates.
 //!
-//! The first byte says which. A journal gets the checksums that its other fields ask for, so that what is behind them is reached: then
+//! The first byte says which. A journal gets the checksums that its other fields ask for, so that what is after them is reached: then
 //! no record is beyond the data or the file's size. Hashes that are arbitrary leave a file that is as it is to be; and so does any
 //! sequence of changes, sizes, restarts and damaged side files.
 #![no_main]
@@ -15,7 +15,7 @@ fn number(bytes: &[u8], at: usize) -> usize {
     bytes.get(at..at + 8).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()) as usize)
 }
 
-/// Sets the checksums, where the fields leave room for them.
+/// Sets the checksums, where the fields leave space for them.
 fn seal(journal: &mut [u8]) {
     if journal.len() < 112 {
         return;

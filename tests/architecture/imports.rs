@@ -299,7 +299,7 @@ fn paths(tokens: &str, found: &mut impl FnMut(&[String])) {
     found(&path);
 }
 
-/// Where the string literal ends whose first quotation mark is behind us.
+/// Where the string literal ends whose first quotation mark is after us.
 fn end_of_string(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate() {

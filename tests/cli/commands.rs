@@ -40,7 +40,8 @@ fn text(path: &Path) -> &str {
 
 /// Runs the sessions of a document in one directory, and returns the document with the actual output.
 fn replay(document: &str, dir: &Path) -> String {
-    let path = format!("{}:{}", Path::new(TOOL).parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
+    let path =
+        format!("{}:{}", Path::new(TOOL).parent().expect("a directory").display(), std::env::var("PATH").unwrap_or_default());
     let mut result = String::new();
     let mut in_session = false;
     for line in document.lines() {
@@ -266,15 +267,15 @@ fn pending_updates_are_reported() {
     for ckpt_id in 1..3 {
         let options = WriteOptions::new(FormatVersion::Post1_6, ckpt_id);
         data[1000] = ckpt_id as u8;
-        writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &data)]).expect("room");
+        writer.prepare(&path, &options, &update, &[ProtectedVariable::new(1, &data)]).expect("enough space");
         if ckpt_id == 1 {
-            assert!(resolve(&path, Resolution::Commit).expect("room"));
+            assert!(resolve(&path, Resolution::Commit).expect("enough space"));
             assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
         }
     }
     let note = format!("  note: update to checkpoint 2 prepared in {}.journal; ", text(&path));
     assert!(stdout_of(&["verify", text(&path)], 0).contains(&note));
-    assert!(resolve(&path, Resolution::Rollback).expect("room"));
+    assert!(resolve(&path, Resolution::Rollback).expect("enough space"));
     assert!(!stdout_of(&["verify", text(&path)], 0).contains("update"));
 }
 
@@ -312,7 +313,7 @@ fn broken_pipe_is_silent() {
         &["cat", container],
         &["man"],
     ] {
-        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("it exists");
         let output = common::output(Command::new(TOOL).args(arguments).stdout(full).stderr(Stdio::piped()));
         assert_eq!(output.status.code(), Some(2), "write errors are reported");
         assert!(String::from_utf8_lossy(&output.stderr).contains("standard output: No space left"), "{output:?}");
@@ -475,7 +476,7 @@ fn progress_is_shown_for_long_operations() {
     let command = format!("{slow} | fdckpt inflate - --format deflate out");
     let Some(shown) = in_terminal(&dir, &command, false) else { return };
     assert!(shown.contains("decompressing") && shown.contains("/s"), "{shown:?}");
-    assert_eq!(fs::metadata(dir.join("out")).expect("it is there").len(), 65543);
+    assert_eq!(fs::metadata(dir.join("out")).expect("it exists").len(), 65543);
     let quick = in_terminal(&dir, "fdckpt inflate stream.d64 --format deflate64 out2", false).expect("script is there");
     assert_eq!(quick, "");
     let quiet = in_terminal(&dir, &command.replace("fdckpt", "fdckpt --quiet"), false).expect("script is there");

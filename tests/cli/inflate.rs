@@ -163,7 +163,7 @@ fn resumes_after_random_kills() {
             let output = child.wait_with_output().expect("a child");
             let said = String::from_utf8_lossy(&output.stderr);
             resumed += u32::from(said.contains("resuming after"));
-            let size = fs::metadata(&out).expect("it is there").len() as usize;
+            let size = fs::metadata(&out).expect("it exists").len() as usize;
             assert!(size == plain.len() || size == plain.len() + 1000 && !output.status.success(), "all of it or the old one");
             if output.status.success() {
                 assert!(fs::read(&out).expect("readable") == plain, "{arguments:?} after {kills} kills");
@@ -207,7 +207,7 @@ fn output_is_locked() {
     std::os::unix::fs::symlink(&victim, &part).expect("writable");
     let (status, said) = bad(&[text(&input), text(&out)]);
     assert!(status == 2 && said.contains("out.fdckpt-part") && fs::read(&victim).expect("readable") == begun, "{said}");
-    fs::remove_file(&part).expect("it is there");
+    fs::remove_file(&part).expect("it exists");
     good(&[text(&input), text(&out)]);
     assert!(fs::read(&out).expect("readable") == plain);
 }
@@ -276,7 +276,7 @@ fn rejects_unusable_state() {
     assert!(status == 2 && said.contains("state of another input, or the input was modified since"), "{said}");
     assert!(!out.exists());
 
-    fs::remove_file(&state).expect("it is there");
+    fs::remove_file(&state).expect("it exists");
     interrupt();
     fs::write(&part, b"less than there was").expect("writable");
     let said = String::from_utf8_lossy(&good(&command).stderr).into_owned();
@@ -315,7 +315,7 @@ fn corruption_is_reported_and_keeps_old_output() {
         let place = if is_zip {
             // In the directory it stands so far in front of the name.
             let name = arguments[1].as_bytes();
-            whole.windows(name.len()).rposition(|place| place == name).expect("it is there") - 30
+            whole.windows(name.len()).rposition(|place| place == name).expect("it exists") - 30
         } else {
             whole.len() - if input.ends_with("zlib") { 1 } else { 5 }
         };
@@ -360,7 +360,7 @@ fn memory_is_bounded() {
     };
     let limited = |arguments: &[&str]| with_limit(16 << 10, arguments);
     limited(&["inflate", text(&raw), text(&out), "--format", "deflate64", "--save-interval", "10M"]);
-    assert_eq!(fs::metadata(&out).expect("it is there").len(), 32 << 20);
+    assert_eq!(fs::metadata(&out).expect("it exists").len(), 32 << 20);
     let index = dir.join("index");
     limited(&["inflate", text(&raw), "--format", "deflate64", "--offset", "30M", "--length", "1K", "--index", text(&index)]);
     limited(&["extract", text(&container), "9", "-o", text(&other)]);

@@ -48,7 +48,7 @@ fn update(mode: UpdateMode) -> UpdateOptions {
 /// How many blocks the data of a state has, and which of them change in it.
 type Shape = fn(u64) -> (usize, Vec<usize>);
 
-/// Small changes, growth (of which the first moves all that is behind the data), shrinking, and one that changes most
+/// Small changes, growth (of which the first moves all that is after the data), shrinking, and one that changes most
 /// of it.
 fn small_shape(number: u64) -> (usize, Vec<usize>) {
     match number {
@@ -159,7 +159,7 @@ enum Call {
     Write(usize, usize, Vec<u8>),
     Truncate(usize, usize),
     Sync(usize),
-    SyncFolder,
+    SyncDirectory,
 }
 
 /// Has `what` done, and adds the calls that it made to `calls`. `names` are those that files have.
@@ -197,7 +197,7 @@ fn record(what: &str, dir: &Path, names: &mut BTreeMap<String, usize>, calls: &m
                 calls.push(Call::Write(open[&number(1)], number(2) as usize, bytes.to_vec()));
             }
             "ftruncate" => calls.push(Call::Truncate(open[&number(1)], number(2) as usize)),
-            "fsync" => calls.push(open.get(&number(1)).map_or(Call::SyncFolder, |file| Call::Sync(*file))),
+            "fsync" => calls.push(open.get(&number(1)).map_or(Call::SyncDirectory, |file| Call::Sync(*file))),
             "rename" => {
                 let file = names.remove(words[1]).unwrap();
                 names.insert(words[2].to_owned(), file);
@@ -259,7 +259,7 @@ fn states(calls: &[Call], first: &[u8], check: &mut dyn FnMut(&Disk)) {
                 pending.iter().copied().filter(of_file).for_each(|call| apply(bytes, call, 1));
                 pending.retain(|call| !of_file(call));
             }
-            Call::SyncFolder => pending_names.drain(..).for_each(|(file, name)| give(&mut names, file, name)),
+            Call::SyncDirectory => pending_names.drain(..).for_each(|(file, name)| give(&mut names, file, name)),
         }
     }
     assert!(pending_names.len() < 16);
@@ -321,7 +321,7 @@ fn put(path: &Path, disk: &Disk) {
 }
 
 /// A directory in memory, if there is one: nothing has to be safe there.
-fn quick_folder() -> tempfile::TempDir {
+fn quick_directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
@@ -340,7 +340,7 @@ fn begin(name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
 fn machine_crash_leaves_old_or_new_state() {
     let (dir, path, first) = begin("crash-update-states");
     let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
-    let elsewhere = quick_folder();
+    let elsewhere = quick_directory();
     let place = elsewhere.path().join(NAME);
     let mut wanted = vec![first.clone()];
     let (mut count, mut finished, mut olds, mut news) = (0, 0, 0, 0);
@@ -379,7 +379,7 @@ fn completed_update_is_not_repeated() {
     record("safe 1", &dir, &mut names, &mut calls, &mut files);
     record("anew 0", &dir, &mut names, &mut calls, &mut files);
     assert!(fs::read(&path).unwrap() == first);
-    let elsewhere = quick_folder();
+    let elsewhere = quick_directory();
     let place = elsewhere.path().join(NAME);
     states(&calls, &first, &mut |disk| {
         put(&place, disk);
@@ -392,7 +392,7 @@ fn completed_update_is_not_repeated() {
 /// new.
 #[test]
 fn file_with_new_header_is_completed() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join(NAME);
     let [first, second] = [[[1; 3000], [2; 3000]], [[3; 3000], [4; 3000]]];
     for version in [FormatVersion::V1_1, FormatVersion::V1_2] {
@@ -421,7 +421,7 @@ fn machine_crash_without_journal_or_sync_leaves_other_states() {
         let (mut calls, mut names, mut files) = (Vec::new(), BTreeMap::from([(NAME.to_owned(), 0)]), 1);
         record(&format!("{what} 1"), &dir, &mut names, &mut calls, &mut files);
         let new = fs::read(&path).unwrap();
-        let elsewhere = quick_folder();
+        let elsewhere = quick_directory();
         let place = elsewhere.path().join(NAME);
         let (mut other, mut unnoticed) = (0, 0);
         for crash in 1..=calls.len() {
@@ -451,7 +451,7 @@ fn prepared_update_can_be_committed_after_crash() {
     assert_eq!(fs::read(&path).unwrap(), first);
     record("commit 1", &dir, &mut names, &mut calls, &mut files);
     let new = fs::read(&path).unwrap();
-    let elsewhere = quick_folder();
+    let elsewhere = quick_directory();
     let place = elsewhere.path().join(NAME);
     let (mut choices, mut commits) = (0, 0);
     for crash in 1..=calls.len() {
@@ -501,13 +501,16 @@ fn killed_process_leaves_old_or_new_state() {
         std::thread::sleep(Duration::from_micros(u64::from(nanos / 7 % 5000)));
         child.kill().unwrap();
         killed += u64::from(child.wait().unwrap().code().is_none());
-        let told = lines.map_while(Result::ok).filter_map(|line| saved(&line)).last().unwrap_or(first).0;
+        let reported = lines.map_while(Result::ok).filter_map(|line| saved(&line)).last().unwrap_or(first).0;
         fulls += u64::from(first.1);
 
         finished += u64::from(complete_update(&path).unwrap());
         let found = number_in(shape_for_ever, &fs::read(&path).unwrap());
         let found = found.unwrap_or_else(|| panic!("round {round}: the file is damaged"));
-        assert!(found >= told && found <= told + 1 && found > last, "round {round}: {found} is in the file, {told} was told");
+        assert!(
+            found >= reported && found <= reported + 1 && found > last,
+            "round {round}: {found} is in the file, {reported} was reported"
+        );
         last = found;
         for entry in fs::read_dir(&dir).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();

@@ -102,7 +102,7 @@ fn child_that_saves() {
     }
     println!();
     match what {
-        "file-and-folder" | "index-file-and-folder" => save(&mut saver, &path, 2, 5000, SyncMode::Full),
+        "file-and-directory" | "index-file-and-directory" => save(&mut saver, &path, 2, 5000, SyncMode::Full),
         "file" | "index-file" => save(&mut saver, &path, 2, 5000, SyncMode::Data),
         "none" | "index-none" => save(&mut saver, &path, 2, 5000, SyncMode::None),
         "repair" => _ = repair(&path, SyncMode::Full).unwrap(),
@@ -176,9 +176,9 @@ fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
     for crash in 0..=calls.len() {
         let before = &calls[..crash];
         let renamed = before.iter().position(|call| matches!(call, Call::Rename));
-        // A sync behind the rename is the directory's: the file is closed.
-        let folder_synced = renamed.is_some_and(|at| before[at..].iter().any(|call| matches!(call, Call::Sync(_))));
-        if !folder_synced {
+        // A sync after the rename is the directory's: the file is closed.
+        let directory_synced = renamed.is_some_and(|at| before[at..].iter().any(|call| matches!(call, Call::Sync(_))));
+        if !directory_synced {
             check(crash, None);
             count += 1;
         }
@@ -212,7 +212,7 @@ fn states(calls: &[Call], mut check: impl FnMut(usize, Option<&[u8]>)) -> u64 {
 fn machine_crash_leaves_old_or_new_file() {
     let dir = common::temp_dir("crash-states");
     let path = dir.join(NAME);
-    for what in ["file-and-folder", "file", "repair", "index-file-and-folder", "index-file"] {
+    for what in ["file-and-directory", "file", "repair", "index-file-and-directory", "index-file"] {
         let mut saver = Saver::of(what);
         save(&mut saver, &path, 1, 6000, SyncMode::None);
         if what == "repair" {
@@ -255,14 +255,14 @@ fn other_things(what: &str, dir: &Path, path: &Path) {
     let calls = record(what, dir);
     assert!(!calls.iter().any(|call| matches!(call, Call::Sync(_))), "{calls:?}");
     let new = fs::read(path).unwrap();
-    let (mut other, mut sound) = (0, 0);
+    let (mut other, mut intact) = (0, 0);
     states(&calls, |_, file| {
         let Some(file) = file.filter(|file| *file != new) else { return };
         other += 1;
-        sound += u64::from(number_in(file).is_some());
+        intact += u64::from(number_in(file).is_some());
     });
     assert!(other > 20, "{other}");
-    assert_eq!(sound, 0, "the checks of the format notice each of them");
+    assert_eq!(intact, 0, "the checks of the format notice each of them");
 }
 
 #[test]
@@ -288,17 +288,20 @@ fn kill_again_and_again(what: &str) {
         let mut child = program(what, &dir).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // It has begun to save.
-        let told = lines.find_map(|line| line.unwrap().strip_prefix("saved ").map(|number| number.parse::<u64>().unwrap()));
+        let reported = lines.find_map(|line| line.unwrap().strip_prefix("saved ").map(|number| number.parse::<u64>().unwrap()));
         let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
         std::thread::sleep(Duration::from_micros(u64::from(nanos / 7 % 8000)));
         child.kill().unwrap();
         killed += 1;
         assert!(child.wait().unwrap().code().is_none(), "round {round}: it was killed");
-        let told =
-            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("saved ")?.parse().ok()).last().or(told).unwrap();
+        let reported =
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("saved ")?.parse().ok()).last().or(reported).unwrap();
 
         let found = number_in(&fs::read(&path).unwrap()).unwrap_or_else(|| panic!("round {round}: the file is damaged"));
-        assert!(found >= told && found <= told + 1 && found > last, "round {round}: {found} is in the file, {told} was told");
+        assert!(
+            found >= reported && found <= reported + 1 && found > last,
+            "round {round}: {found} is in the file, {reported} was reported"
+        );
         last = found;
         // What was left the time before, the next one has removed.
         let others = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| name != NAME);

@@ -51,20 +51,20 @@ struct Outcome {
     runs: u64,
     failed: u64,
     /// Descriptions of the first failures.
-    told: Vec<String>,
+    reported: Vec<String>,
 }
 
 impl Outcome {
     fn fail(&mut self, what: String) {
         self.failed += 1;
         if self.failed <= TOLD {
-            self.told.push(what);
+            self.reported.push(what);
         }
     }
 
     fn conclude(&self, who: &str, least: u64) {
         println!("faults: {} injected in {} runs, {} failed ({who})", self.injected, self.runs, self.failed);
-        assert!(self.failed == 0, "{}", self.told.join("\n"));
+        assert!(self.failed == 0, "{}", self.reported.join("\n"));
         assert!(self.runs > 500 && self.injected > least, "these are too few");
     }
 }
@@ -130,7 +130,7 @@ fn c_api() {
 fn fti_api() {
     let program = common::LIBRARY_DIR.join("fti-scenario");
     compile("fti.c", &program, &common::link_flags());
-    let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
     let outcome = supervise(|(group, n)| {
         let mut command = Command::new(&program);
         command.arg(place.path()).args([group.to_string(), n.to_string()]);

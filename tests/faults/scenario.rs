@@ -297,7 +297,7 @@ impl Run<'_> {
                 bytes
             }
         };
-        // What was written, whether it was to be or not, is the begin of the checkpoint.
+        // What was written, whether it was to be or not, is the start of the checkpoint.
         self.check(bytes.len() >= end && reference.bytes.starts_with(&bytes), "the bytes written are other ones");
         let untouched = if self.mode == ToMemory { &region[ROOM..] } else { &region[..] };
         self.check(untouched.iter().all(|&byte| byte == PATTERN), "memory was touched");

@@ -42,13 +42,13 @@ fn reports_field_and_offset_of_corruption() {
             let checkpoint = parsed.unwrap_or_else(|error| panic!("{version} {name}: {error}"));
             assert_eq!(checkpoint.version(), version, "{name}");
             let (report, issues) = verify(&checkpoint);
-            let told: Vec<String> = issues.iter().map(Issue::to_string).collect();
+            let reported: Vec<String> = issues.iter().map(Issue::to_string).collect();
             // The field to be reported, if it is not at the changed offset.
             let field = match name {
                 "none" | "fb_pad" | "fb_ckptId" | "vmd_hasckpt" => None,
                 "slack_flip" | "vmd_id" if !is_a => None,
                 "append_1" | "append_64" if is_a => {
-                    assert_eq!((report.corrupt, report.notes), (0, 1), "{name}: {told:?}");
+                    assert_eq!((report.corrupt, report.notes), (0, 1), "{name}: {reported:?}");
                     continue;
                 }
                 "data_flip" => Some((Field::Data, checkpoint.containers()[0].fptr as usize)),
@@ -77,7 +77,7 @@ fn reports_field_and_offset_of_corruption() {
                 other => panic!("{other}"),
             };
             let Some((field, at)) = field else {
-                assert!(report.is_intact() && issues.is_empty(), "{version} {name}: {told:?}");
+                assert!(report.is_intact() && issues.is_empty(), "{version} {name}: {reported:?}");
                 if name == "vmd_id" {
                     let mut one = vec![0; original[&1].len()];
                     assert_eq!(checkpoint.recover_variable(1, &mut one), Err(Error::VariableNotFound { id: 1 }));
@@ -86,11 +86,11 @@ fn reports_field_and_offset_of_corruption() {
                 }
                 continue;
             };
-            let is_told = |issue: &&Issue| {
+            let is_reported = |issue: &&Issue| {
                 (issue.field, issue.offset as usize, issue.severity) == (field, at, Severity::Corrupt)
                     && issue.expected != issue.found
             };
-            assert!(issues.iter().any(|issue| is_told(&issue)), "{version} {name} at {place}: {told:?}");
+            assert!(issues.iter().any(|issue| is_reported(&issue)), "{version} {name} at {place}: {reported:?}");
             assert!(recover(&checkpoint, 1).is_err(), "{version} {name}");
         }
     }
@@ -165,15 +165,14 @@ fn put(file: &mut [u8], at: usize, width: usize, value: i64) {
     file[at..][..width].copy_from_slice(&value.to_le_bytes()[..width]);
 }
 
-/// Where the data lies is told several times over in a file: any one wrong number is found by the others, with what it
-/// should be, and no other is blamed.
+/// The layout is stored redundantly: a single wrong number is found by the others, with its correct value, and no other is blamed.
 #[test]
 fn reports_expected_value_of_one_wrong_field() {
     let mut tried = 0;
     for version in FormatVersion::ALL {
         for (which, file) in with_several_blocks(version).into_iter().enumerate() {
-            let sound = Checkpoint::parse(&file).unwrap();
-            assert_eq!(verify(&sound).1, []);
+            let intact = Checkpoint::parse(&file).unwrap();
+            assert_eq!(verify(&intact).1, []);
             for (field, place, width) in numbers(version, &file) {
                 let right = get(&file, place, width);
                 // Some of them multiples of what describes a block or a container.
@@ -185,21 +184,21 @@ fn reports_expected_value_of_one_wrong_field() {
                     let name = format!("{version} {which}: {field} at {place} is {wrong} instead of {right}");
                     let checkpoint = Checkpoint::parse(&damaged).unwrap();
                     assert_eq!(checkpoint.version(), version, "{name}");
-                    let mut told = Vec::new();
-                    checkpoint.verify(1, &mut |issue| told.push(*issue)).unwrap();
+                    let mut reported = Vec::new();
+                    checkpoint.verify(1, &mut |issue| reported.push(*issue)).unwrap();
                     // Hashes that cover the number, and data that is not where the number says.
-                    told.retain(|it| !matches!(it.field, Field::MyHash | Field::Checksum));
-                    told.retain(|it| field != Field::Fptr || !matches!(it.field, Field::Data | Field::FileSize));
+                    reported.retain(|it| !matches!(it.field, Field::MyHash | Field::Checksum));
+                    reported.retain(|it| field != Field::Fptr || !matches!(it.field, Field::Data | Field::FileSize));
                     let facts: Vec<_> =
-                        told.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect();
+                        reported.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect();
                     let wanted = (Severity::Corrupt, field, place, Value::Number(right), Value::Number(wrong));
-                    assert_eq!(facts, [wanted], "{name}: {told:?}");
+                    assert_eq!(facts, [wanted], "{name}: {reported:?}");
                     tried += 1;
                 }
             }
         }
     }
-    println!("{tried} wrong numbers are told");
+    println!("{tried} wrong numbers are reported");
 }
 
 /// What is corrupt in one variable, or in what nothing depends on, does not keep the others from being recovered; where
@@ -208,9 +207,9 @@ fn reports_expected_value_of_one_wrong_field() {
 fn recover_fails_only_for_damaged_variables() {
     for version in FormatVersion::ALL {
         let file = &with_several_blocks(version)[0];
-        let sound = Checkpoint::parse(file).unwrap();
-        let original = recover(&sound, 1).unwrap();
-        let header = sound.header().offset as usize;
+        let intact = Checkpoint::parse(file).unwrap();
+        let original = recover(&intact, 1).unwrap();
+        let header = intact.header().offset as usize;
         let (chunk_size, width) = match version {
             FormatVersion::V1_1 => (32, 8),
             FormatVersion::V1_2 | FormatVersion::V1_3 => (30, 8),
@@ -223,7 +222,7 @@ fn recover_fails_only_for_damaged_variables() {
             let checkpoint = Checkpoint::parse(damaged).unwrap();
             let of_field =
                 |it: &&Issue| (it.severity, it.field) == (Severity::Corrupt, field) && (but.is_none() || it.variable == but);
-            let issue = checkpoint.issues().iter().find(of_field).expect("it is told before any data is read");
+            let issue = checkpoint.issues().iter().find(of_field).expect("it is reported before any data is read");
             for (id, data) in &original {
                 let (mut whole, mut pieces) = (vec![0; checkpoint.variable(*id).unwrap().size as usize], Vec::new());
                 let result = checkpoint.recover_variable(*id, &mut whole);
@@ -235,8 +234,8 @@ fn recover_fails_only_for_damaged_variables() {
                     assert!(result == Ok(()) && whole == *data, "{version}: variable {id} in spite of {issue}: {result:?}");
                     assert!(copied.is_ok() && pieces == *data, "{version}: variable {id} in spite of {issue}: {copied:?}");
                 } else {
-                    let Err(Error::Corrupt { field: told, offset, .. }) = result else { panic!("{result:?}") };
-                    assert_eq!((told, offset), (issue.field, issue.offset), "{version}: variable {id}");
+                    let Err(Error::Corrupt { field: reported, offset, .. }) = result else { panic!("{result:?}") };
+                    assert_eq!((reported, offset), (issue.field, issue.offset), "{version}: variable {id}");
                     assert!(copied.is_err() && pieces.is_empty(), "{version}: variable {id}");
                 }
             }
@@ -255,7 +254,7 @@ fn recover_fails_only_for_damaged_variables() {
             put(&mut damaged, place, width, get(file, place, width) + 1);
             check(&damaged, field, None, matches!(field, Field::CkptSize | Field::Fs));
         }
-        for container in sound.containers() {
+        for container in intact.containers() {
             let offset = container.offset as usize;
             let mut damaged = file.clone();
             put(&mut damaged, offset + chunk_size, width, container.container_size + 1);
@@ -264,7 +263,7 @@ fn recover_fails_only_for_damaged_variables() {
             // A chunk that is not the last one of its variable fills its container.
             let is_followed =
                 |it: &fdckpt::fti::Container| it.id == container.id && it.dptr > container.dptr && it.chunk_size > 0;
-            if container.chunk_size > 0 && sound.containers().iter().any(is_followed) {
+            if container.chunk_size > 0 && intact.containers().iter().any(is_followed) {
                 let mut damaged = file.clone();
                 put(&mut damaged, offset + chunk_size, width, container.chunk_size - 1);
                 check(&damaged, Field::ChunkSize, Some(container.id), true);
@@ -283,7 +282,7 @@ fn recover_fails_only_for_damaged_variables() {
         assert_eq!(Checkpoint::parse(&shrunk).unwrap().issues(), [], "{version}");
         if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
             // The last byte is of the last container.
-            let last = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            let last = intact.containers().iter().max_by_key(|it| it.fptr).unwrap();
             check(&file[..file.len() - 1], Field::FileSize, Some(last.id), true);
         } else {
             check(&[&file[..], &[0; 9]].concat(), Field::FileSize, None, true);
@@ -296,11 +295,11 @@ fn recover_fails_only_for_damaged_variables() {
 fn reports_offset_of_inconsistent_fields() {
     for version in FormatVersion::ALL {
         let file = &with_several_blocks(version)[0];
-        let sound = Checkpoint::parse(file).unwrap();
-        let (header, size) = (sound.header().offset as usize, file.len() as i64);
+        let intact = Checkpoint::parse(file).unwrap();
+        let (header, size) = (intact.header().offset as usize, file.len() as i64);
         let all = numbers(version, file);
         let place_of = |field: Field| all.iter().find(|it| it.0 == field).map(|&(_, place, width)| (place, width));
-        let told = |file: &[u8]| -> Vec<_> {
+        let reported = |file: &[u8]| -> Vec<_> {
             let issues = verify(&Checkpoint::parse(file).unwrap()).1;
             issues.iter().map(|it| (it.severity, it.field, it.offset as usize, it.expected, it.found)).collect()
         };
@@ -310,14 +309,14 @@ fn reports_offset_of_inconsistent_fields() {
         // The checksum's NUL.
         let mut damaged = file.clone();
         damaged[header + 32] = 7;
-        assert_eq!(told(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{version}");
+        assert_eq!(reported(&damaged)[0], damage(Field::Checksum, header + 32, 0, 7), "{version}");
         // The header's text is gone, and a number elsewhere.
         let mut damaged = file.clone();
         damaged[header..header + 49].fill(0);
         let (place, _) = place_of(Field::NumVars).unwrap();
         damaged[place + 1] = 1;
         assert_eq!(Checkpoint::parse(&damaged).unwrap().version(), version);
-        assert!(told(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{version}");
+        assert!(reported(&damaged).contains(&damage(Field::NumVars, place, 4, 260)), "{version}");
         // Neither of the two sizes of the file is right.
         let (fs, width) = place_of(Field::Fs).unwrap();
         let mut damaged = file.clone();
@@ -325,38 +324,38 @@ fn reports_offset_of_inconsistent_fields() {
             put(&mut damaged, place, width, size - 1);
         }
         if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
-            assert!(told(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{version}");
+            assert!(reported(&damaged).iter().any(|it| it.1 == Field::FileSize && it.3 == Value::Number(size - 1)), "{version}");
         } else {
-            assert!(told(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{version}");
+            assert!(reported(&damaged).contains(&damage(Field::Fs, fs, size, size - 1)), "{version}");
         }
         if let (Some((data_size, width)), Some((meta_size, _))) = (place_of(Field::DataSize), place_of(Field::MetaSize)) {
             // Neither says where the descriptions begin.
             let mut damaged = file.clone();
             put(&mut damaged, data_size, width, -1);
             put(&mut damaged, meta_size, width, -1);
-            assert!(told(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{version}");
+            assert!(reported(&damaged).contains(&damage(Field::DataSize, data_size, 0, -1)), "{version}");
             // A block and its last container agree that there is more data.
-            let (block, container) = (sound.blocks().last().unwrap(), sound.containers().last().unwrap());
+            let (block, container) = (intact.blocks().last().unwrap(), intact.containers().last().unwrap());
             let right = get(file, data_size, width);
             let mut damaged = file.clone();
             put(&mut damaged, block.offset as usize + 4, width, block.db_size + 1);
             let (_, container_size, _) = *all.iter().rfind(|it| it.0 == Field::ContainerSize).unwrap();
             put(&mut damaged, container_size, width, container.container_size + 1);
-            assert_eq!(told(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{version}");
+            assert_eq!(reported(&damaged), [damage(Field::DataSize, data_size, right + 1, right)], "{version}");
         } else {
             // Cut off in the description of a block, and in the last byte of data.
-            let begin = sound.blocks()[1].offset as i64;
-            let cut = told(&file[..begin as usize + 5]);
+            let begin = intact.blocks()[1].offset as i64;
+            let cut = reported(&file[..begin as usize + 5]);
             assert!(cut.contains(&damage(Field::FileSize, begin as usize, begin + 12, begin + 5)), "{version}: {cut:?}");
-            let container = sound.containers().iter().max_by_key(|it| it.fptr).unwrap();
+            let container = intact.containers().iter().max_by_key(|it| it.fptr).unwrap();
             let end = container.fptr + container.chunk_size;
             assert_eq!(end, size);
-            let cut = told(&file[..file.len() - 1]);
+            let cut = reported(&file[..file.len() - 1]);
             assert!(cut.contains(&damage(Field::FileSize, file.len() - 1, end, size - 1)), "{version}: {cut:?}");
             let mut damaged = file[..file.len() - 1].to_vec();
             damaged[header + 32] = 7;
             assert_eq!(Checkpoint::parse(&damaged).unwrap().version(), version, "also with a damaged header");
-            // What is behind the end is no harm.
+            // What is after the end is no harm.
             let longer = [&file[..], b"more"].concat();
             let issues = verify(&Checkpoint::parse(&longer).unwrap()).1;
             let said = format!("offset {size}: the file has {} bytes, expected {size}: bytes follow its end", size + 4);
@@ -372,21 +371,21 @@ fn reports_offset_of_inconsistent_fields() {
             for (place, width) in [place_in_block(Field::Fptr, first), place_in_block(Field::ContainerSize, second)] {
                 put(&mut damaged, place, width, get(file, place, width) + 1);
             }
-            let places = told(&damaged);
+            let places = reported(&damaged);
             let places = places.iter().filter(|it| matches!(it.1, Field::Fptr | Field::ContainerSize | Field::NumVars));
             let places: Vec<_> = places.map(|it| it.2).collect();
-            let described = sound.blocks()[0].offset as usize..sound.containers()[3].offset as usize + 64;
+            let described = intact.blocks()[0].offset as usize..intact.containers()[3].offset as usize + 64;
             assert!(places.contains(&place_in_block(Field::Fptr, first).0), "{version}: {places:?}");
             assert!(places.iter().all(|place| described.contains(place)), "{version}: {places:?}, not {described:?}");
         }
         // A later container of the variable contradicts its order of protection.
-        for (index, container) in sound.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
+        for (index, container) in intact.containers().iter().enumerate().filter(|(_, it)| it.idx.is_some() && it.container_id > 0)
         {
             let (place, idx) = (container.offset as usize + 4, i64::from(container.idx.unwrap()));
             let mut damaged = file.clone();
             put(&mut damaged, place, 4, 9);
             let wanted = (Severity::Note, Field::Idx, place, Value::Number(idx), Value::Number(9));
-            assert_eq!(told(&damaged)[0], wanted, "{version}, container {index}");
+            assert_eq!(reported(&damaged)[0], wanted, "{version}, container {index}");
         }
     }
 }
@@ -413,11 +412,11 @@ fn block_without_containers_is_found_by_size() {
         file[header + 33..][..16].copy_from_slice(&fast_md5::digest(&hashed));
         file
     };
-    let told = |file: &[u8]| verify(&Checkpoint::parse(file).unwrap()).1;
+    let reported = |file: &[u8]| verify(&Checkpoint::parse(file).unwrap()).1;
     let file = with_block(&[]);
     let checkpoint = Checkpoint::parse(&file).unwrap();
     assert_eq!((verify(&checkpoint).1, checkpoint.blocks().last().unwrap().containers.len()), (vec![], 0));
-    let issues = told(&with_block(b"nobody's"));
+    let issues = reported(&with_block(b"nobody's"));
     let facts: Vec<_> = issues.iter().map(|it| (it.field, it.expected, it.found)).collect();
     assert_eq!(facts, [(Field::DbSize, Value::Number(0), Value::Number(8))], "{issues:?}");
 }
@@ -503,12 +502,12 @@ fn repair_fixes_header_from_data() {
     }
     for version in FormatVersion::ALL {
         let file = small(version);
-        let sound = Checkpoint::parse(&file).unwrap();
+        let intact = Checkpoint::parse(&file).unwrap();
         assert_eq!(repaired(&file), (Ok(0), file.clone()), "nothing to do");
         // Each byte of the header. What the rest of the file implies is repaired.
-        let begin = sound.header().offset as usize;
+        let begin = intact.header().offset as usize;
         let size = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
-            sound.containers()[0].offset as usize - 12
+            intact.containers()[0].offset as usize - 12
         } else {
             file.len() - begin
         };
@@ -532,17 +531,17 @@ fn repair_fixes_header_from_data() {
         // A hash, which the checksum proves wrong.
         let mut damaged = file.clone();
         let hash =
-            sound.containers()[0].offset as usize + if version == FormatVersion::V1_4_1 { 34 } else { generation_hash(version) };
+            intact.containers()[0].offset as usize + if version == FormatVersion::V1_4_1 { 34 } else { generation_hash(version) };
         damaged[hash] ^= 1;
         let (result, after) = repaired(&damaged);
         assert!(result.is_ok() && after == file, "{version}: {result:?}");
         // Data is never touched.
         let mut damaged = file.clone();
-        damaged[sound.containers()[0].fptr as usize] ^= 1;
+        damaged[intact.containers()[0].fptr as usize] ^= 1;
         let (result, after) = repaired(&damaged);
         assert!(matches!(result, Err(Error::Corrupt { field: Field::Data, .. })) && after == damaged, "{version}: {result:?}");
         // What is missing, nothing proves: some data, or slack, which the checksum of A covers.
-        let end = sound.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
+        let end = intact.containers().iter().map(|it| (it.fptr + it.chunk_size) as usize).max().unwrap();
         let sizes: &[usize] = match version {
             FormatVersion::V1_1 => &[end - 1, end, file.len() - 1],
             FormatVersion::V1_2 => &[end - 1],
@@ -553,7 +552,7 @@ fn repair_fixes_header_from_data() {
             let missing = |error| matches!(error, Error::Corrupt { field: Field::FileSize, offset, .. } if offset == size as u64);
             assert!(result.is_err_and(missing) && after == file[..size], "{size} bytes of {version}");
         }
-        // Bytes behind the end.
+        // Bytes after the end.
         let mut longer = file.clone();
         longer.extend([0; 70]);
         let (result, after) = repaired(&longer);
@@ -589,16 +588,16 @@ fn rejects_other_files() {
 /// What fuzzing has found worth keeping. The first byte of each is for the fuzz target.
 #[test]
 fn fuzz_corpus_is_parsed() {
-    let (mut seeds, mut sound) = (0, 0);
+    let (mut seeds, mut intact) = (0, 0);
     for entry in fs::read_dir(common::root().join("fuzz/corpus/fti_parse")).unwrap() {
         seeds += 1;
         let file = fs::read(entry.unwrap().path()).unwrap();
         let Ok(checkpoint) = Checkpoint::parse(&file[1..]) else { continue };
         let (report, issues) = verify(&checkpoint);
         assert_eq!(report.is_intact(), recover(&checkpoint, 1).is_ok(), "{issues:?}");
-        sound += u32::from(report.is_intact());
+        intact += u32::from(report.is_intact());
     }
-    assert!(seeds > 30 && sound > 0, "{seeds} {sound}");
+    assert!(seeds > 30 && intact > 0, "{seeds} {intact}");
 }
 
 proptest! {

@@ -365,9 +365,9 @@ proptest! {
             }
             for (id, data) in &data {
                 let of = places.entry(*id).or_default();
-                let room: usize = of.iter().sum();
-                if of.is_empty() || data.len() > room {
-                    of.push(data.len() - room);
+                let capacity: usize = of.iter().sum();
+                if of.is_empty() || data.len() > capacity {
+                    of.push(data.len() - capacity);
                 }
             }
             let file = fs::read(&path).unwrap();

@@ -19,7 +19,7 @@ use fdckpt::fti::{
 use proptest::prelude::*;
 
 /// A directory in memory, if there is one: nothing has to be safe there.
-fn quick_folder() -> tempfile::TempDir {
+fn quick_directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
@@ -84,7 +84,7 @@ fn updates_reproduce_golden_files() {
     for version in [FormatVersion::V1_4_1, FormatVersion::Post1_6] {
         for (mode, hash, threads) in MODES.iter().flat_map(|mode| HASHES.map(|hash| [(mode, hash, 1), (mode, hash, 3)])).flatten()
         {
-            let dir = quick_folder();
+            let dir = quick_directory();
             let path = dir.path().join("dCPFile-Rank0.fti");
             let cases: Vec<_> = cases()
                 .iter()
@@ -93,7 +93,7 @@ fn updates_reproduce_golden_files() {
             assert_eq!(cases.len(), 6);
             let last =
                 cases.iter().map(|(_, case, _)| case["calls"].as_array().unwrap()).max_by_key(|calls| calls.len()).unwrap();
-            let (mut program, mut writer, mut told) = (Program::default(), Writer::new(), Vec::new());
+            let (mut program, mut writer, mut reported) = (Program::default(), Writer::new(), Vec::new());
             for (done, call) in last.iter().enumerate() {
                 let call = call.as_str().unwrap();
                 if !call.starts_with("FTI_Checkpoint(") {
@@ -105,7 +105,7 @@ fn updates_reproduce_golden_files() {
                 let mut options = plain_options(version, case);
                 options.threads = threads;
                 let updated = writer.update(&path, &options, &with(1024, hash, *mode), &program.protected()).unwrap();
-                told.push((updated.is_full, updated.blocks, updated.changed_blocks, updated.changed_bytes));
+                reported.push((updated.is_full, updated.blocks, updated.changed_blocks, updated.changed_bytes));
 
                 let name = format!("{version} {} {mode:?} {hash:?}", case["file"]);
                 let mut file = fs::read(&path).unwrap();
@@ -130,7 +130,7 @@ fn updates_reproduce_golden_files() {
                 (false, 9, 0, 0),
                 (false, 10, 1, 1000),
             ];
-            assert_eq!(told, wanted, "{version} {mode:?} {hash:?}");
+            assert_eq!(reported, wanted, "{version} {mode:?} {hash:?}");
         }
     }
     assert_eq!(same, 6 * 2 * 8);
@@ -142,7 +142,7 @@ fn chunk_shrunk_to_whole_blocks_is_written() {
     let (mut program, case) = (Program::default(), json(golden(FormatVersion::Post1_6).join("cases.json")));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpshrink_b.fti").unwrap().clone();
     for mode in MODES {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let path = dir.path().join("dCPFile-Rank0.fti");
         let mut writer = Writer::new();
         program = Program::default();
@@ -170,7 +170,7 @@ fn chunk_shrunk_to_whole_blocks_is_written() {
 /// FTI, after a differential checkpoint, leaves out of the new file of an ordinary one what it takes for clean.
 #[test]
 fn full_and_differential_checkpoints_mix() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let (path, ordinary) = (dir.path().join("dCPFile-Rank0.fti"), dir.path().join("Ckpt2-Rank0.fti"));
     let case = json(golden(FormatVersion::Post1_6).join("cases.json"));
     let case = case.as_array().unwrap().iter().find(|case| case["file"] == "defect_dcpmix_b.fti").unwrap().clone();
@@ -226,7 +226,7 @@ fn twenty_blocks() -> Program {
 #[test]
 fn kept_hashes_are_used_after_restart() {
     for hash in HASHES {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let (path, side) = (dir.path().join("dCPFile-Rank0.fti"), dir.path().join("dCPFile-Rank0.fti.hashes"));
         let mut program = twenty_blocks();
         let mut update = with(512, hash, UpdateMode::Journaled);
@@ -274,7 +274,7 @@ fn kept_hashes_are_used_after_restart() {
         assert!(next(&mut resumed(&path), &update, &program).0);
         // Each byte that is changed, and each that is missing, is noticed.
         next(&mut resumed(&path), &update, &program);
-        let (file, sound) = (fs::read(&path).unwrap(), fs::read(&side).unwrap());
+        let (file, intact) = (fs::read(&path).unwrap(), fs::read(&side).unwrap());
         let mut noticed = 0;
         let mut full = |bytes: &[u8]| {
             fs::write(&path, &file).unwrap();
@@ -282,16 +282,16 @@ fn kept_hashes_are_used_after_restart() {
             noticed += 1;
             next(&mut resumed(&path), &update, &program).0
         };
-        assert!(!full(&sound));
-        for at in (0..sound.len()).filter(|at| at % 3 == 0 || *at < 80) {
-            let mut damaged = sound.clone();
+        assert!(!full(&intact));
+        for at in (0..intact.len()).filter(|at| at % 3 == 0 || *at < 80) {
+            let mut damaged = intact.clone();
             damaged[at] ^= 1;
             let is_text = at >= 80 + 21 * if hash == BlockHash::Md5 { 16 } else { 4 };
             // Metadata of a container can change without another meaning, as in a digit of an unused section.
             assert!(full(&damaged) || is_text, "{at}");
         }
-        for size in (0..sound.len()).step_by(7) {
-            assert!(full(&sound[..size]), "{size}");
+        for size in (0..intact.len()).step_by(7) {
+            assert!(full(&intact[..size]), "{size}");
         }
         assert!(full(b"") && noticed > 100);
     }
@@ -299,7 +299,7 @@ fn kept_hashes_are_used_after_restart() {
 
 #[test]
 fn reports_why_a_file_cannot_be_updated() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let program = twenty_blocks();
     let mut writer = Writer::new();
@@ -345,7 +345,7 @@ fn reports_why_a_file_cannot_be_updated() {
 
 #[test]
 fn prepared_update_waits_for_decision() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("dCPFile-Rank0.fti");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
     let update = with(512, BlockHash::Md5, UpdateMode::Journaled);
@@ -436,7 +436,7 @@ fn prepared_update_waits_for_decision() {
 #[test]
 fn update_can_change_format_version() {
     for (mode, prepares) in [(UpdateMode::InPlace, false), (UpdateMode::Journaled, false), (UpdateMode::Journaled, true)] {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let path = dir.path().join("file");
         let (mut program, mut writer) = (twenty_blocks(), Writer::new());
         let update = with(512, BlockHash::Md5, mode);
@@ -467,7 +467,7 @@ fn update_can_change_format_version() {
 #[test]
 fn moved_data_is_written() {
     for mode in MODES {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let path = dir.path().join("file");
         let (mut writer, update) = (Writer::new(), with(512, BlockHash::Md5, mode));
         let (one, two, three) = ([1; 1024], [2; 2048], [3; 512]);
@@ -483,7 +483,7 @@ fn moved_data_is_written() {
 }
 
 fn pending_of(ckpt_id: i32) -> PendingUpdate {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let mut options = with_time(FormatVersion::Post1_6);
     options.ckpt_id = ckpt_id;
@@ -503,7 +503,7 @@ fn journal_of(path: &Path) -> std::path::PathBuf {
 #[test]
 fn corrupt_journal_is_ignored() {
     for hash in HASHES {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let path = dir.path().join("file");
         let (mut program, mut writer) = (Program::default(), Writer::new());
         program.protect(1, 3000);
@@ -537,7 +537,7 @@ fn corrupt_journal_is_ignored() {
 /// right.
 #[test]
 fn invalid_journal_is_ignored() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 3000);
@@ -597,7 +597,7 @@ fn invalid_journal_is_ignored() {
 /// cannot be rolled back.
 #[test]
 fn journal_of_another_file_is_ignored() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let (options, update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Journaled));
     let of =
@@ -636,13 +636,13 @@ fn journal_of_another_file_is_ignored() {
 /// A file that cannot be opened is an error, not a missing file. A missing directory is a missing file.
 #[test]
 fn open_errors_are_reported() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let program = twenty_blocks();
     Writer::new().checkpoint(&path, &with_time(FormatVersion::Post1_6), &program.protected()).unwrap();
     let beyond = path.join("file");
     assert!(matches!(pending_update(&beyond), Err(Error::Io(_))) && matches!(complete_update(&beyond), Err(Error::Io(_))));
-    let nowhere = dir.path().join("folder/file");
+    let nowhere = dir.path().join("directory/file");
     assert_eq!(
         (pending_update(&nowhere), complete_update(&nowhere), resolve(&nowhere, Resolution::Commit)),
         (Ok(None), Ok(false), Ok(false))
@@ -655,7 +655,7 @@ fn open_errors_are_reported() {
 /// If more than half of the data is dirty, the file is replaced; at half of it, it is updated in place.
 #[test]
 fn mostly_changed_file_is_written_once() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let (mut program, mut writer) = (Program::default(), Writer::new());
     program.protect(1, 8 * 512);
@@ -675,7 +675,7 @@ fn mostly_changed_file_is_written_once() {
 /// next checkpoint.
 #[test]
 fn full_checkpoint_continues_after_updates() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let [path, ordinary] = ["file", "ordinary"].map(|name| dir.path().join(name));
     let (options, update, data) = (with_time(FormatVersion::Post1_6), UpdateOptions::default(), pattern(1, 1, 0, 5 << 20));
     let mut writer = Writer::new();
@@ -700,7 +700,7 @@ fn full_checkpoint_continues_after_updates() {
 #[test]
 fn concurrent_updates_are_isolated() {
     for (is_there, decision) in [(false, Resolution::Rollback), (true, Resolution::Commit)] {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let path = &dir.path().join("file");
         let update = &with(512, BlockHash::Md5, UpdateMode::Journaled);
         if is_there {
@@ -716,8 +716,8 @@ fn concurrent_updates_are_isolated() {
                     Err(Error::FileBusy | Error::TransactionInDoubt) => continue,
                     prepared => prepared.unwrap(),
                 };
-                let told = in_peace(|| pending_update(path)).unwrap().map(|it| (it.is_prepared, it.ckpt_id));
-                assert_eq!(told, Some((true, options.ckpt_id)));
+                let reported = in_peace(|| pending_update(path)).unwrap().map(|it| (it.is_prepared, it.ckpt_id));
+                assert_eq!(reported, Some((true, options.ckpt_id)));
                 assert_eq!(in_peace(|| resolve(path, decision)), Ok(true));
                 count += 1;
             }
@@ -743,7 +743,7 @@ fn in_peace<R>(mut job: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
 /// A checkpoint that replaces the file while its update is being completed: not a byte of it changes.
 #[test]
 fn replaced_file_is_not_updated() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let [path, other] = ["file", "other"].map(|name| dir.path().join(name));
     let (options, update) = (with_time(FormatVersion::Post1_6), with(65_535, BlockHash::Md5, UpdateMode::Journaled));
     let mut writer = Writer::new();
@@ -771,7 +771,7 @@ fn replaced_file_is_not_updated() {
 /// Journal, hashes and the replacement of a file have the permissions of that file.
 #[test]
 fn permissions_are_kept() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let path = dir.path().join("file");
     let (mut program, mut writer) = (twenty_blocks(), Writer::new());
     let (options, mut update) = (with_time(FormatVersion::Post1_6), with(512, BlockHash::Md5, UpdateMode::Journaled));
@@ -804,7 +804,7 @@ fn space_for_growth_is_preallocated() {
 /// A name may be so long that the journal's is too long: then there is none.
 #[test]
 fn long_file_name() {
-    let dir = quick_folder();
+    let dir = quick_directory();
     let program = twenty_blocks();
     for length in [247, 248, 255] {
         let path = dir.path().join("n".repeat(length));
@@ -820,7 +820,7 @@ fn mpi_ranks_resume_together() {
     if !(common::has_program("mpicc") && common::has_program("mpirun")) {
         return;
     }
-    let (build, dir) = (common::temp_dir("mpi"), quick_folder());
+    let (build, dir) = (common::temp_dir("mpi"), quick_directory());
     for (name, mut compiler) in [("mpi_heat", Command::new("mpicc")), ("fti_repartition", common::cc())] {
         compiler.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-I"]).arg(common::root().join("include"));
         compiler.arg(common::root().join(format!("examples/{name}.c"))).arg("-o").arg(build.join(name));
@@ -906,7 +906,7 @@ proptest! {
     fn updated_file_equals_rewritten_file(
         steps in steps(), version in 2usize..6, safe in any::<bool>(), md5 in any::<bool>(), threads in 1usize..4, keep in any::<bool>(),
     ) {
-        let dir = quick_folder();
+        let dir = quick_directory();
         let [path, ordinary, other] = ["file", "ordinary", "other"].map(|name| dir.path().join(name));
         let mut update = with(512, HASHES[usize::from(!md5)], MODES[usize::from(!safe)]);
         update.save_hashes = keep;

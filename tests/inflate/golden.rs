@@ -11,7 +11,7 @@ use fdckpt::inflate::Error;
 use fdckpt::inflate::{CheckpointEncoding, CheckpointInfo, Format, Inflate};
 use sha2::{Digest, Sha256};
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     common::root().join("tests/golden/deflate64")
 }
 
@@ -36,7 +36,7 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let table = fs::read_to_string(folder().join("vectors.tsv")).expect("vectors.tsv");
+    let table = fs::read_to_string(directory().join("vectors.tsv")).expect("vectors.tsv");
     let row = |line: &str| {
         let mut columns = line.split('\t').map(str::to_owned);
         Row(columns.next().expect("a column"), columns.collect())
@@ -58,7 +58,7 @@ fn streams() -> Vec<Stream> {
     for row in rows() {
         match row.0.as_str() {
             "stream" => {
-                let stream = fs::read(folder().join(row.text(2))).expect("the stream");
+                let stream = fs::read(directory().join(row.text(2))).expect("the stream");
                 let valid = [(Format::Deflate, row.number(5)), (Format::Deflate64, row.number(6))];
                 let format = if row.text(1) == "deflate" { Format::Deflate } else { Format::Deflate64 };
                 let mut plain = Vec::new();
@@ -120,9 +120,9 @@ impl Stream {
         blob
     }
 
-    /// Goes on from a checkpoint to the right output.
+    /// Resumes from a checkpoint to the right output.
     fn resume(&self, checkpoint: &[u8], what: &str) {
-        let mut inflate = Inflate::new(self.format).expect("there is memory");
+        let mut inflate = Inflate::new(self.format).expect("enough memory");
         let position = inflate.restore(checkpoint).unwrap_or_else(|error| panic!("{} {what}: {error}", self.name));
         let outcome = go_on(&mut inflate, &self.stream[position.in_offset as usize..], 1 << 16);
         assert_eq!(outcome.result, Some(Ok(())), "{} {what}", self.name);
@@ -135,7 +135,7 @@ impl Stream {
 fn checkpoints_match_golden_at_every_canonical_point() {
     let (mut blobs, mut later_blobs, mut without) = (0, 0, 0);
     for stream in streams() {
-        let mut inflate = Inflate::new(stream.format).expect("there is memory");
+        let mut inflate = Inflate::new(stream.format).expect("enough memory");
         let mut buffer = vec![0; stream.plain.len() + 1];
         let boundaries: Vec<&Row> = stream.rows.iter().filter(|row| row.0 == "boundary").collect();
         let mut at_fed = false;
@@ -160,7 +160,7 @@ fn checkpoints_match_golden_at_every_canonical_point() {
                     }
                     let (full, position) = inflate.checkpoint(CheckpointEncoding::Full).expect("a checkpoint");
                     assert_eq!(position.in_offset, row.number(0));
-                    let described = CheckpointInfo::read(&full).expect("it is sound");
+                    let described = CheckpointInfo::read(&full).expect("intact");
                     assert_eq!(
                         (described.encoding, described.format, described.position),
                         (CheckpointEncoding::Full, Some(stream.format), position)
@@ -234,7 +234,7 @@ fn checkpoints_of_other_engines_resume() {
                     assert_eq!(sha256(&blob), row.text(4));
                     stream.resume(&blob, "between blocks");
                     // And what is restored is what was there.
-                    let mut inflate = Inflate::new(stream.format).expect("there is memory");
+                    let mut inflate = Inflate::new(stream.format).expect("enough memory");
                     inflate.restore(&blob).expect("as before");
                     assert!(inflate.checkpoint(CheckpointEncoding::Deflate64V0).expect("a blob").0 == blob);
                     boundaries += 1;
@@ -251,9 +251,9 @@ fn altered_checkpoints_get_expected_verdict() {
     let mut count = 0;
     for row in rows().iter().filter(|row| row.0 == "altered") {
         let name = row.text(0);
-        let blob = fs::read(folder().join(row.text(3))).expect("the blob");
-        let stream = fs::read(folder().join(row.text(1))).expect("the stream");
-        let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+        let blob = fs::read(directory().join(row.text(3))).expect("the blob");
+        let stream = fs::read(directory().join(row.text(1))).expect("the stream");
+        let mut inflate = Inflate::new(Format::Deflate64).expect("enough memory");
         // Something to lose.
         let mut first = vec![0; 300];
         _ = inflate.decompress(&stream[..200], &mut first);
@@ -261,7 +261,7 @@ fn altered_checkpoints_get_expected_verdict() {
         let result = inflate.restore(&blob);
         let verdict = match (row.text(2), result) {
             ("accept", Ok(position)) => {
-                let described = CheckpointInfo::read(&blob).expect("it is sound");
+                let described = CheckpointInfo::read(&blob).expect("intact");
                 let encoding = if blob.starts_with(&[1, 0x10]) {
                     CheckpointEncoding::Deflate64V0x1001
                 } else {

@@ -39,7 +39,7 @@ fn streams(seed: u64) -> Vec<(Format, Vec<u8>, Vec<u8>)> {
 }
 
 fn build(stream: &[u8], format: Format, every: u64) -> Index<'static> {
-    Index::build(stream, io::sink(), format, every).expect("it is sound")
+    Index::build(stream, io::sink(), format, every).expect("intact")
 }
 
 /// The error of this library that is inside.
@@ -57,7 +57,7 @@ fn reads_any_range() {
             }
             for every in [1 + plain.len() as u64 / 7, 1 + plain.len() as u64 / 50, 1 << 40] {
                 let mut output = Vec::new();
-                let index = Index::build(&stream[..], &mut output, format, every).expect("it is sound");
+                let index = Index::build(&stream[..], &mut output, format, every).expect("intact");
                 assert!(output == plain, "{format:?}");
                 let sizes = (index.format(), index.interval(), index.input_size(), index.output_size());
                 assert_eq!(sizes, (format, every, stream.len() as u64, plain.len() as u64));
@@ -71,14 +71,14 @@ fn reads_any_range() {
                     let from = random.below(plain.len() + 10);
                     let count = if round % 4 == 0 { random.below(part.len()) } else { random.below(300) };
                     let right = &plain[from.min(plain.len())..(from + count).min(plain.len())];
-                    assert_eq!(reader.read_at(from as u64, &mut part[..count]).expect("it is sound"), right.len());
+                    assert_eq!(reader.read_at(from as u64, &mut part[..count]).expect("intact"), right.len());
                     assert!(part[..right.len()] == *right, "{format:?} {every}: {count} bytes at {from}");
                 }
                 // As a file, from a place on to the end.
                 let from = random.below(plain.len());
                 assert_eq!(reader.seek(SeekFrom::End(from as i64 - plain.len() as i64)).expect("inside"), from as u64);
                 let mut rest = Vec::new();
-                reader.read_to_end(&mut rest).expect("it is sound");
+                reader.read_to_end(&mut rest).expect("intact");
                 assert!(rest == plain[from..], "{format:?} {every}: from {from} on");
                 assert_eq!(reader.stream_position().expect("the end"), plain.len() as u64);
                 assert!(reader.seek(SeekFrom::Current(-1 - plain.len() as i64)).is_err());
@@ -132,7 +132,7 @@ fn reading_starts_at_nearest_access_point() {
     let mut input = Counting::new(&stream, usize::MAX);
     let mut reader = index.reader(&mut input).expect("its input");
     let mut part = [0; 100];
-    reader.read_at(1_234_567, &mut part).expect("it is sound");
+    reader.read_at(1_234_567, &mut part).expect("intact");
     assert_eq!(part, plain[1_234_567..][..100]);
     drop(reader);
     assert!(input.count < 3 * stream.len() / 100, "{} of {}", input.count, stream.len());
@@ -142,7 +142,7 @@ fn reading_starts_at_nearest_access_point() {
     reader.seek(SeekFrom::Start(1_000_000)).expect("inside");
     let mut part = [0; 1000];
     for from in (1_000_000..1_200_000).step_by(1000) {
-        reader.read_exact(&mut part).expect("it is sound");
+        reader.read_exact(&mut part).expect("intact");
         assert!(part == plain[from..][..1000]);
     }
     drop(reader);
@@ -157,10 +157,10 @@ fn input_in_small_reads() {
     let plain: Vec<u8> = (0..150_000).map(|_| random.next() as u8 & 63).collect();
     let stream = compress(&plain, false);
     assert!(stream.len() > 1 << 16, "more than is read at once");
-    let index = Index::build(Counting::new(&stream, 5), io::sink(), Format::Deflate, 1 << 40).expect("it is sound");
+    let index = Index::build(Counting::new(&stream, 5), io::sink(), Format::Deflate, 1 << 40).expect("intact");
     let mut reader = index.reader(Counting::new(&stream, 5)).expect("its input");
     let mut output = Vec::new();
-    reader.read_to_end(&mut output).expect("it is sound");
+    reader.read_to_end(&mut output).expect("intact");
     assert!(output == plain);
 }
 
@@ -170,10 +170,10 @@ fn input_in_small_reads() {
 fn trailing_data_is_part_of_input() {
     let (format, stream, plain) = streams(4).swap_remove(3);
     let two = [&stream[..], &stream].concat();
-    let index = Index::build(stream.chain(&stream[..]), io::sink(), format, 20_000).expect("it is sound");
+    let index = Index::build(stream.chain(&stream[..]), io::sink(), format, 20_000).expect("intact");
     assert_eq!((index.input_size(), index.output_size()), (two.len() as u64, 2 * plain.len() as u64));
     let mut output = Vec::new();
-    index.reader(Cursor::new(&two)).expect("its input").read_to_end(&mut output).expect("it is sound");
+    index.reader(Cursor::new(&two)).expect("its input").read_to_end(&mut output).expect("intact");
     assert!(output == [&plain[..], &plain].concat());
 
     for (format, mut stream, plain) in streams(4) {
@@ -182,7 +182,7 @@ fn trailing_data_is_part_of_input() {
         assert_eq!((index.input_size(), index.output_size()), (stream.len() as u64, plain.len() as u64));
         let mut reader = index.reader(Cursor::new(&stream)).expect("its input");
         let mut last = [0; 10];
-        reader.read_at(plain.len() as u64 - 10, &mut last).expect("it is sound");
+        reader.read_at(plain.len() as u64 - 10, &mut last).expect("intact");
         assert_eq!(last, plain[plain.len() - 10..]);
     }
 }
@@ -192,7 +192,7 @@ fn reports_what_cannot_be_indexed() {
     let (format, stream, plain) = streams(1).swap_remove(2);
     let error = Index::build(&stream[..], io::sink(), format, 0).expect_err("no distance");
     assert!(matches!(ours(error), Error::InvalidArgument(_)));
-    let error = Index::build(&stream[..stream.len() - 1], io::sink(), format, 1000).expect_err("cut off");
+    let error = Index::build(&stream[..stream.len() - 1], io::sink(), format, 1000).expect_err("truncated");
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(ours(error), Error::UnexpectedEof { offset: stream.len() as u64 - 1 });
     let mut damaged = stream.clone();
@@ -201,7 +201,7 @@ fn reports_what_cannot_be_indexed() {
     let error = Index::build(&damaged[..], &mut output, format, 1000).expect_err("damaged");
     assert!(matches!(ours(error), Error::Corrupt { .. }) && output == plain);
     let mut full = [0; 1000];
-    let error = Index::build(&stream[..], &mut full[..], format, 1000).expect_err("no room");
+    let error = Index::build(&stream[..], &mut full[..], format, 1000).expect_err("no space");
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
 }
 
@@ -224,7 +224,7 @@ fn rejects_other_inputs() {
             let Error::SourceModified { from, to } = error else { panic!("{error:?}") };
             assert!((from..to).contains(&(place as u64)), "{place}: {from} to {to}");
             assert!(plain.starts_with(&output), "nothing wrong is returned");
-            // What lies behind the next point can be read nevertheless.
+            // What lies after the next point can be read nevertheless.
             let mut last = [0];
             let result = reader.read_at(plain.len() as u64 - 1, &mut last);
             assert_eq!(result.is_ok(), to < stream.len() as u64, "{from} to {to}");
@@ -276,7 +276,7 @@ fn rejects_corrupt_and_foreign_indexes() {
         container.serialize().expect("memory")
     };
     let unchanged = with(table, checkpoints);
-    Index::parse(&unchanged).expect("it is").verify().expect("it is sound");
+    Index::parse(&unchanged).expect("it is").verify().expect("intact");
     assert_eq!(Index::parse(&unchanged).expect("in any order").point_count(), index.point_count());
 
     // Each byte of the table.
@@ -369,7 +369,7 @@ fn index_outlives_process() {
     for (format, stream, plain) in streams(6) {
         let name = format!("{format:?}").to_lowercase();
         let [input, output, index] = ["in", "out", "index"].map(|part| dir.join(format!("{name}.{part}")));
-        fs::write(&input, &stream).expect("room");
+        fs::write(&input, &stream).expect("enough space");
         common::run(Command::new(&program).args(["build", &name]).args([&input, &index, &output]).arg("20000"));
         assert!(fs::read(&output).expect("it was written") == plain);
         let (from, count) = (plain.len() / 2, plain.len() / 3);
@@ -379,16 +379,12 @@ fn index_outlives_process() {
         assert!(output.status.success() && output.stdout == plain[from..from + count], "{name}");
         // What C wrote Rust reads.
         let file = fs::read(&index).expect("it was written");
-        let index = Index::parse(&file).expect("it is sound");
+        let index = Index::parse(&file).expect("intact");
         let mut part = vec![0; count];
-        index
-            .reader(File::open(&input).expect("it is there"))
-            .expect("its input")
-            .read_at(from as u64, &mut part)
-            .expect("sound");
+        index.reader(File::open(&input).expect("it exists")).expect("its input").read_at(from as u64, &mut part).expect("intact");
         assert!(part == plain[from..from + count]);
         // Truncated, it is refused with a reason.
-        fs::write(&input, &stream[..stream.len() - 1]).expect("room");
+        fs::write(&input, &stream[..stream.len() - 1]).expect("enough space");
         let output = common::output(&mut read);
         assert!(
             !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("but the index was built from"),

@@ -34,7 +34,7 @@ fn refused(mut encoder: Encoder, at: u64, fault: DataError) {
         let pieces = in_pieces(format, &encoder.stream, &mut Random(seed), 2, plain.len());
         assert_eq!((pieces.result, pieces.output), (whole.result, plain.clone()), "in pieces");
     }
-    let pieces = go_on(&mut Inflate::new(format).expect("there is memory"), &encoder.stream, 3);
+    let pieces = go_on(&mut Inflate::new(format).expect("enough memory"), &encoder.stream, 3);
     assert_eq!((pieces.result, pieces.output), (whole.result, plain), "all input at once, and output in pieces");
     let other = if deflate64 { other_deflate64(&encoder.stream) } else { other_deflate(&encoder.stream) };
     // deflate64 0.1.12 takes codes that are incomplete, and is not asked about them.
@@ -285,16 +285,16 @@ fn read_ahead(mut checkpoint: Vec<u8>, count: u16) -> Vec<u8> {
 
 fn lz4_frame(bytes: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; bytes.len() + 1000];
-    let mut checkpt = Checkpt::mmio(&mut frame).expect("there is memory");
-    checkpt.open(FrameStyle::Lz4).and_then(|_| checkpt.data(bytes)).expect("there is room");
-    let size = checkpt.close().expect("there is room") as usize;
+    let mut checkpt = Checkpt::mmio(&mut frame).expect("enough memory");
+    checkpt.open(FrameStyle::Lz4).and_then(|_| checkpt.data(bytes)).expect("enough space");
+    let size = checkpt.close().expect("enough space") as usize;
     drop(checkpt);
     frame.truncate(size);
     frame
 }
 
 fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
-    let mut inflate = Inflate::new(format).expect("there is memory");
+    let mut inflate = Inflate::new(format).expect("enough memory");
     // Something to lose.
     _ = inflate.decompress(&[0x1f, 0x8b, 8][..if format == Format::Gzip { 3 } else { 0 }], &mut []);
     let before = inflate.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
@@ -306,11 +306,11 @@ fn refused_as_checkpoint(format: Format, checkpoint: &[u8], what: &str) {
 #[test]
 fn rejects_checkpoints_with_excess_fields() {
     let accepted = |format, checkpoint: &[u8], what: &str| {
-        let result = Inflate::new(format).expect("there is memory").restore(checkpoint);
+        let result = Inflate::new(format).expect("enough memory").restore(checkpoint);
         assert!(result.is_ok(), "{what}: {result:?}");
     };
     // In a gzip header there is no raw data.
-    let mut gzip = Inflate::new(Format::Gzip).expect("there is memory");
+    let mut gzip = Inflate::new(Format::Gzip).expect("enough memory");
     _ = gzip.decompress(&[0x1f, 0x8b, 8, 0], &mut []);
     let (header, _) = gzip.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     accepted(Format::Gzip, &header, "as it was");
@@ -350,7 +350,7 @@ fn rejects_checkpoints_with_excess_fields() {
     refused_as_checkpoint(Format::Deflate64, &other, "in the header of a raw stream");
 
     // Nothing is read ahead of the bytes of a stored block, and of a block's header not all of it.
-    let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+    let mut inflate = Inflate::new(Format::Deflate64).expect("enough memory");
     _ = inflate.decompress(&[0, 5, 0, 0xfa, 0xff, b'a', b'b'], &mut [0; 9]);
     let (stored, _) = inflate.checkpoint(CheckpointEncoding::Full).expect("there has been no error");
     accepted(Format::Deflate64, &stored, "as it was");
@@ -395,7 +395,7 @@ fn rejects_invalid_checkpoint_windows() {
                 refused_as_checkpoint(Format::Deflate64, &checkpoint, "too large a window");
                 continue;
             }
-            let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+            let mut inflate = Inflate::new(Format::Deflate64).expect("enough memory");
             inflate.restore(&checkpoint).unwrap_or_else(|error| panic!("{size}: {error}"));
             // What was not returned comes first.
             assert!(go_on(&mut inflate, &[], 10_000).output == window, "{size}");
@@ -408,14 +408,14 @@ fn rejects_invalid_checkpoint_windows() {
         cut[11] = window_encoding;
         while cut.pop().is_some() && cut.len() >= 76 {
             resized(&mut cut);
-            refused_as_checkpoint(Format::Deflate64, &cut, "cut off");
+            refused_as_checkpoint(Format::Deflate64, &cut, "truncated");
         }
     }
     // A frame, and nothing else.
     let window: Vec<u8> = (0..5000).map(|place| (place / 100) as u8).collect();
     let mut frame = lz4_frame(&window);
     frame.push(0);
-    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "something behind the frame");
+    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "something after the frame");
     frame.truncate(frame.len() - 2);
-    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "a frame that is cut off");
+    refused_as_checkpoint(Format::Deflate64, &checkpoint(5000, 0, &window, Some(&frame)), "a frame that is truncated");
 }

@@ -31,7 +31,7 @@ fn generated_streams_in_pieces() {
             let other = if deflate64 { other_deflate64(&stream) } else { other_deflate(&stream) };
             assert!(other.as_ref() == Some(&plain), "{seed} {format:?}: the other decoder");
             // The end of a buffer is often within a match.
-            let mut inflate = Inflate::new(format).expect("there is memory");
+            let mut inflate = Inflate::new(format).expect("enough memory");
             assert!(go_on(&mut inflate, &stream, 4096 + random.below(9000)) == whole, "{seed} {format:?} with small buffers");
             let pieces = in_pieces(format, &stream, &mut random, 3, plain.len());
             assert!(pieces == whole, "{seed} {format:?} in pieces: {:?} {} {}", pieces.result, pieces.taken, pieces.output.len());
@@ -142,9 +142,9 @@ fn multi_member_gzip_in_pieces() {
         // What follows is left alone.
         file.extend(b"\0garbage");
         assert!(in_one_go(Format::Gzip, &file) == right, "{seed} with garbage");
-        let mut reader = Reader::new(&file[..], Format::Gzip).expect("there is memory");
+        let mut reader = Reader::new(&file[..], Format::Gzip).expect("enough memory");
         let mut output = Vec::new();
-        reader.read_to_end(&mut output).expect("it is sound");
+        reader.read_to_end(&mut output).expect("intact");
         assert!(output == right.output && *reader.get_ref() == b"\0garbage");
     }
 }
@@ -157,7 +157,7 @@ fn truncated_anywhere() {
         for seed in [2, 5] {
             let (stream, plain) = random_stream(seed, deflate64, 4);
             for cut in (0..stream.len()).filter(|cut| *cut < 100 || cut.is_multiple_of(397)) {
-                let mut inflate = Inflate::new(format).expect("there is memory");
+                let mut inflate = Inflate::new(format).expect("enough memory");
                 let first = go_on(&mut inflate, &stream[..cut], 1 << 16);
                 assert_eq!((first.result, first.taken), (None, cut as u64));
                 assert!(plain.starts_with(&first.output));
@@ -167,14 +167,14 @@ fn truncated_anywhere() {
                 ][cut % 2]
                 {
                     let (checkpoint, position) = inflate.checkpoint(encoding).expect("a checkpoint");
-                    let mut inflate = Inflate::new(format).expect("there is memory");
-                    inflate.restore(&checkpoint).expect("it is sound");
+                    let mut inflate = Inflate::new(format).expect("enough memory");
+                    inflate.restore(&checkpoint).expect("intact");
                     let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1 << 16);
                     assert_eq!(rest.result, Some(Ok(())), "{seed} cut at {cut}");
                     assert!(rest.output == plain[first.output.len()..], "{seed} cut at {cut}");
                 }
-                let mut reader = Reader::new(&stream[..cut], format).expect("there is memory");
-                let error = std::io::copy(&mut reader, &mut std::io::sink()).expect_err("it is cut off");
+                let mut reader = Reader::new(&stream[..cut], format).expect("enough memory");
+                let error = std::io::copy(&mut reader, &mut std::io::sink()).expect_err("it is truncated");
                 assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
             }
         }
@@ -201,15 +201,15 @@ fn longest_symbols_byte_by_byte() {
     let (stream, plain) = encoder.finish();
     assert!(other_deflate64(&stream) == Some(plain.clone()), "the other decoder");
 
-    let mut inflate = Inflate::new(Format::Deflate64).expect("there is memory");
+    let mut inflate = Inflate::new(Format::Deflate64).expect("enough memory");
     let mut output = go_on(&mut inflate, &stream[..before], 1 << 16).output;
     for (at, byte) in stream.iter().enumerate().skip(before) {
         let next = go_on(&mut inflate, &[*byte], 1 << 16);
         output.extend(next.output);
         assert_eq!((next.result, next.taken), ((at + 1 == stream.len()).then_some(Ok(())), at as u64 + 1));
         let (checkpoint, _) = inflate.checkpoint(CheckpointEncoding::Full).expect("a checkpoint");
-        inflate = Inflate::new(Format::Deflate64).expect("there is memory");
-        inflate.restore(&checkpoint).expect("it is sound");
+        inflate = Inflate::new(Format::Deflate64).expect("enough memory");
+        inflate.restore(&checkpoint).expect("intact");
     }
     assert!(output == plain);
 }
@@ -237,7 +237,7 @@ fn zero_extra_bits() {
     }
 }
 
-/// Checkpoints have all that a match can reach: the farthest one, right behind them.
+/// Checkpoints have all that a match can reach: the farthest one, right after them.
 #[test]
 fn farthest_match_after_checkpoint() {
     for (deflate64, farthest) in [(false, 32768), (true, 65536)] {
@@ -253,11 +253,11 @@ fn farthest_match_after_checkpoint() {
         encoder.fixed(&[Token::Match { symbol: 279, length: 100, distance: farthest }], true);
         let (stream, plain) = encoder.finish();
         for encoding in [CheckpointEncoding::Full, CheckpointEncoding::Compact, CheckpointEncoding::Deflate64V0] {
-            let mut inflate = Inflate::new(format).expect("there is memory");
+            let mut inflate = Inflate::new(format).expect("enough memory");
             let first = go_on(&mut inflate, &stream[..before], 1000);
             let (checkpoint, position) = inflate.checkpoint(encoding).expect("a checkpoint");
-            let mut inflate = Inflate::new(format).expect("there is memory");
-            inflate.restore(&checkpoint).expect("it is sound");
+            let mut inflate = Inflate::new(format).expect("enough memory");
+            inflate.restore(&checkpoint).expect("intact");
             let rest = go_on(&mut inflate, &stream[position.in_offset as usize..], 1000);
             assert!([first.output, rest.output].concat() == plain, "{format:?} {encoding:?}");
         }
@@ -273,16 +273,16 @@ fn readers_resume_from_checkpoints() {
     let stream = miniz_oxide::deflate::compress_to_vec_zlib(&plain, 6);
     let mut output = Vec::new();
     let mut checkpoint =
-        Reader::new(&stream[..], Format::Zlib).expect("there is memory").checkpoint(CheckpointEncoding::Full).expect("the start");
+        Reader::new(&stream[..], Format::Zlib).expect("enough memory").checkpoint(CheckpointEncoding::Full).expect("the start");
     loop {
-        let mut inflate = Inflate::new(Format::Zlib).expect("there is memory");
-        let position = inflate.restore(&checkpoint.0).expect("it is sound");
+        let mut inflate = Inflate::new(Format::Zlib).expect("enough memory");
+        let position = inflate.restore(&checkpoint.0).expect("intact");
         let source = std::io::BufReader::with_capacity(1 + random.below(5000), &stream[position.in_offset as usize..]);
         let mut reader = Reader::with_inflate(source, inflate);
         for _ in 0..random.below(20) {
-            reader.read_until(b'\n', &mut output).expect("it is sound");
+            reader.read_until(b'\n', &mut output).expect("intact");
         }
-        let held = reader.fill_buf().expect("it is sound").len();
+        let held = reader.fill_buf().expect("intact").len();
         if held > 0 {
             assert!(
                 matches!(reader.checkpoint(CheckpointEncoding::Full), Err(Error::InvalidArgument(_))),
@@ -290,7 +290,7 @@ fn readers_resume_from_checkpoints() {
             );
         }
         let mut rest = vec![0; held];
-        reader.read_exact(&mut rest).expect("it is there");
+        reader.read_exact(&mut rest).expect("it exists");
         output.extend(rest);
         if held == 0 {
             break;
@@ -341,7 +341,7 @@ fn readers_do_not_block_for_more_input() {
         for size in [10, 100_000] {
             let mut rest = &stream[..];
             let pieces = ends.iter().map(|&size| rest.split_off(..size).expect("they are its pieces")).collect();
-            let mut reader = Reader::new(Connection(pieces), format).expect("there is memory");
+            let mut reader = Reader::new(Connection(pieces), format).expect("enough memory");
             let (mut output, mut buffer) = (Vec::<u8>::new(), vec![0; size]);
             let end = loop {
                 match reader.read(&mut buffer) {
@@ -356,11 +356,11 @@ fn readers_do_not_block_for_more_input() {
     }
 
     // By the reader's buffer and without it.
-    let mut reader = Reader::new(&zlib[..], Format::Zlib).expect("there is memory");
-    assert!(plain.starts_with(reader.fill_buf().expect("it is sound")));
+    let mut reader = Reader::new(&zlib[..], Format::Zlib).expect("enough memory");
+    assert!(plain.starts_with(reader.fill_buf().expect("intact")));
     reader.consume(1000);
     let mut output = plain[..1000].to_vec();
-    reader.read_to_end(&mut output).expect("it is sound");
+    reader.read_to_end(&mut output).expect("intact");
     assert!(output == plain);
     let text = format!("{reader:?}");
     assert!(text.contains(&format!("format: Zlib, total_in: {}, total_out: {}", zlib.len(), plain.len())), "{text}");

@@ -43,7 +43,7 @@ fn save(path: &Path, large: &[u8]) -> Result<(), Error> {
 /// What was saved, in all ways.
 fn load(path: &Path, large: &[u8]) -> Result<(), Error> {
     let reader = Reader::open(path)?;
-    let found = reader.find("large").expect("it is there").index();
+    let found = reader.find("large").expect("it exists").index();
     assert!(reader.read_index_to_vec(found)? == large);
     let mut few = [0; 7];
     reader.read_range(7, 0, &mut few)?;

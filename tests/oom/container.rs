@@ -58,5 +58,5 @@ fn memory_for_reading_is_bounded() {
         }
     }
     println!("reading takes {worst:.1} times the metadata at most");
-    assert!(worst > 15.0, "the bound that is told could be lower");
+    assert!(worst > 15.0, "the bound that is reported could be lower");
 }

@@ -54,7 +54,7 @@ fn stream(data: &[u8]) -> Vec<u8> {
     checkpt.meta(&data[..5000]).unwrap();
     checkpt.data(&data[data.len() / 2..]).unwrap();
     let end = checkpt.close().unwrap();
-    // What the first frame leaves behind shows in the next.
+    // What the first frame leaves after shows in the next.
     checkpt.open(FrameStyle::Lz4).unwrap();
     checkpt.data(&data[..200_000]).unwrap();
     checkpt.close().unwrap();
@@ -70,7 +70,7 @@ fn region(data: &[u8], size: usize) -> Result<Vec<u8>, Error> {
     let mut region = vec![0; size];
     let mut checkpt = Checkpt::mmio(&mut region)?;
     checkpt.open(FrameStyle::Lz4)?;
-    let done = checkpt.data(data).and_then(|()| checkpt.meta(b"behind")).and_then(|()| checkpt.close());
+    let done = checkpt.data(data).and_then(|()| checkpt.meta(b"after")).and_then(|()| checkpt.close());
     drop(checkpt);
     region.truncate(done? as usize);
     Ok(region)
@@ -240,10 +240,10 @@ fn drawn(next: &mut impl FnMut() -> u64, pool: &[Vec<u8>], size: usize) -> Vec<u
 }
 
 /// What becomes of a sequence of frames: bytes as far as frames were closed, each end, and the error.
-fn checkpoint(frames: &[Vec<&[u8]>], room: Option<usize>) -> (Vec<u8>, Vec<u64>, Option<Error>) {
-    let mut region = vec![0; room.unwrap_or(0)];
+fn checkpoint(frames: &[Vec<&[u8]>], capacity: Option<usize>) -> (Vec<u8>, Vec<u64>, Option<Error>) {
+    let mut region = vec![0; capacity.unwrap_or(0)];
     let file = tempfile::tempfile().unwrap();
-    let mut checkpt = if room.is_some() { Checkpt::mmio(&mut region) } else { Checkpt::stream(&file) }.unwrap();
+    let mut checkpt = if capacity.is_some() { Checkpt::mmio(&mut region) } else { Checkpt::stream(&file) }.unwrap();
     let (mut ends, mut failed) = (Vec::new(), None);
     for frame in frames {
         let opened = checkpt.open(FrameStyle::Lz4).map(drop);
@@ -254,7 +254,7 @@ fn checkpoint(frames: &[Vec<&[u8]>], room: Option<usize>) -> (Vec<u8>, Vec<u64>,
         }
     }
     drop(checkpt);
-    if room.is_none() {
+    if capacity.is_none() {
         region = std::fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file))).unwrap();
     }
     region.truncate(ends.last().map_or(0, |&end| end as usize));
@@ -288,11 +288,12 @@ fn random_sequences_match_one_thread() {
             .collect();
         let frames: Vec<Vec<&[u8]>> = buffers.iter().map(|frame| frame.iter().map(Vec::as_slice).collect()).collect();
         let total: usize = buffers.iter().flatten().map(Vec::len).sum();
-        let room = [None, Some(total + total / 200 + 1000), Some((next() % (total as u64 + 1)) as usize)][(next() % 3) as usize];
+        let capacity =
+            [None, Some(total + total / 200 + 1000), Some((next() % (total as u64 + 1)) as usize)][(next() % 3) as usize];
         let threads = 2 + (next() % 4) as usize;
-        let (one, _) = with_threads(1, || checkpoint(&frames, room));
-        let (several, counted) = with_threads(threads, || checkpoint(&frames, room));
-        assert!(one == several, "sequence {index} on {threads} threads, room {room:?}: {:?} or {:?}", one.2, several.2);
+        let (one, _) = with_threads(1, || checkpoint(&frames, capacity));
+        let (several, counted) = with_threads(threads, || checkpoint(&frames, capacity));
+        assert!(one == several, "sequence {index} on {threads} threads, capacity {capacity:?}: {:?} or {:?}", one.2, several.2);
         all.segments += counted.segments;
         all.mispredictions += counted.mispredictions;
         all.recompressed_bytes += counted.recompressed_bytes;

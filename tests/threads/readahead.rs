@@ -161,7 +161,7 @@ fn error_after_restored_data_is_ignored() {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).unwrap();
     file.read_to_end(&mut bytes).unwrap();
-    // The memory of this process as a file: it has the checkpoint, and directly behind it what cannot be read.
+    // The memory of this process as a file: it has the checkpoint, and directly after it what cannot be read.
     let size = bytes.len().next_multiple_of(65_536);
     // SAFETY: fresh memory, from which the last part is taken back; what is left is as large as what is written, and
     // stays.

@@ -58,7 +58,7 @@ enum Outcome {
 /// These are about the build, or don't use the library as it is built here.
 const WITHOUT: [&str; 5] = ["architecture", "artifacts", "bench_smoke", "fuzz_smoke", "headers"];
 
-/// What the compiler is told: no debugging information, but some speed, for there is one build and thousands of runs.
+/// What the compiler is reported: no debugging information, but some speed, for there is one build and thousands of runs.
 const BUILD: [(&str, &str); 4] = [
     ("RUSTFLAGS", "--cap-lints=allow"),
     ("CARGO_PROFILE_DEV_DEBUG", "0"),
@@ -70,11 +70,11 @@ const REACHED_SIZE: usize = 1 << 16;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let dir = PathBuf::from(arguments.next().expect("a folder for the copy"));
+    let dir = PathBuf::from(arguments.next().expect("a directory for the copy"));
     let places: Vec<String> = arguments.collect();
     assert!(!places.is_empty(), "name at least one place, such as src/frame");
-    fs::create_dir_all(&dir).expect("the folder can be made");
-    let dir = dir.canonicalize().expect("the folder is there");
+    fs::create_dir_all(&dir).expect("the directory can be made");
+    let dir = dir.canonicalize().expect("the directory is there");
     let work = Work { tree: dir.join("tree"), target: dir.join("target"), scratch: dir.join("scratch") };
 
     work.copy_repository();
@@ -120,7 +120,7 @@ impl Work {
         let files = Command::new("git").args(["ls-files", "-z"]).output().expect("git can be run").stdout;
         for name in String::from_utf8(files).expect("names are UTF-8").split_terminator('\0') {
             let to = self.tree.join(name);
-            fs::create_dir_all(to.parent().expect("a file has a folder")).expect("folders can be made");
+            fs::create_dir_all(to.parent().expect("a file has a directory")).expect("directories can be made");
             fs::copy(name, to).expect("files can be copied");
         }
     }
@@ -314,7 +314,7 @@ impl Work {
     fn run(&self, worker: usize, test: &Test, variable: (&str, String), limit: Duration) -> (Option<bool>, Duration) {
         let scratch = self.scratch.join(worker.to_string());
         _ = fs::remove_dir_all(&scratch);
-        fs::create_dir_all(&scratch).expect("folders can be made");
+        fs::create_dir_all(&scratch).expect("directories can be made");
         let libraries = self.target.join("debug");
         let mut command = Command::new(&test.binary);
         command.args(["--exact", &test.name, "--test-threads=1"]).current_dir(&self.tree).process_group(0);

@@ -1,4 +1,4 @@
-//! Puts the mutants of a file into its text, each behind a switch.
+//! Puts the mutants of a file into its text, each after a switch.
 //!
 //! Where mutants meet (an operator within an expression whose own operator has mutants), the inner ones are put in where the outer
 //! ones are off: only one is ever on, and so the text grows by a copy for each, not by all combinations.

@@ -27,7 +27,7 @@ fn number(name: &str, default: usize) -> usize {
 /// The same amount of each argument, as far as it goes.
 fn corpus() -> Vec<u8> {
     let roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    assert!(!roots.is_empty(), "name files or folders");
+    assert!(!roots.is_empty(), "name files or directories");
     let each = (number("BENCH_MB", 100) << 20) / roots.len();
     let mut all = Vec::new();
     for root in roots {
@@ -50,8 +50,8 @@ fn corpus() -> Vec<u8> {
 /// By 7-Zip, or where that is not installed by the simple compressor of the tests.
 fn deflate64(data: &[u8]) -> (Vec<u8>, &'static str) {
     let dir = std::env::temp_dir().join(format!("bench-inflate-{}", std::process::id()));
-    fs::create_dir_all(&dir).expect("a temporary folder");
-    fs::write(dir.join("data"), data).expect("room");
+    fs::create_dir_all(&dir).expect("a temporary directory");
+    fs::write(dir.join("data"), data).expect("enough space");
     let done = Command::new("7z").current_dir(&dir).args(["a", "-tzip", "-mm=Deflate64", "x.zip", "data"]).output();
     let zip = fs::read(dir.join("x.zip"));
     fs::remove_dir_all(dir).expect("it is ours");
@@ -81,7 +81,7 @@ fn deflate(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The next piece of output: of a buffer that is used again and again, or of one that has room for all.
+/// The next piece of output: of a buffer that is used again and again, or of one that has space for all.
 fn piece(out: &mut [u8], at: usize, whole: bool) -> &mut [u8] {
     if whole { &mut out[at..] } else { &mut out[..PIECE] }
 }
@@ -92,7 +92,7 @@ fn ours(format: Format, stream: &[u8], out: &mut [u8], whole: bool) {
     loop {
         let progress = inflate.decompress(&stream[from..], piece(out, to, whole));
         (from, to) = (from + progress.consumed, to + progress.produced);
-        if progress.result.expect("sound") == Status::Done {
+        if progress.result.expect("intact") == Status::Done {
             return;
         }
     }
@@ -113,7 +113,7 @@ fn zlib_rs(stream: &[u8], out: &mut [u8], whole: bool) {
     loop {
         let (from, to) = (inflate.total_in() as usize, inflate.total_out() as usize);
         let status = inflate.decompress(&stream[from..], piece(out, to, whole), ::zlib_rs::InflateFlush::NoFlush);
-        if status.expect("sound") == ::zlib_rs::Status::StreamEnd {
+        if status.expect("intact") == ::zlib_rs::Status::StreamEnd {
             return;
         }
     }
@@ -128,8 +128,8 @@ fn zlib_c(stream: &[u8], out: &mut [u8], whole: bool) {
         assert_eq!(libz_sys::inflateInit2_(z, -15, libz_sys::zlibVersion(), size), 0);
         ((*z).next_in, (*z).avail_in) = (stream.as_ptr().cast_mut(), stream.len() as u32);
         loop {
-            let room = piece(out, (*z).total_out as usize, whole);
-            ((*z).next_out, (*z).avail_out) = (room.as_mut_ptr(), room.len() as u32);
+            let output = piece(out, (*z).total_out as usize, whole);
+            ((*z).next_out, (*z).avail_out) = (output.as_mut_ptr(), output.len() as u32);
             match libz_sys::inflate(z, 0) {
                 1 => break,
                 code => assert_eq!(code, 0),
@@ -140,7 +140,7 @@ fn zlib_c(stream: &[u8], out: &mut [u8], whole: bool) {
 }
 
 fn miniz(stream: &[u8], out: &mut [u8]) {
-    miniz_oxide::inflate::decompress_slice_iter_to_slice(out, std::iter::once(stream), false, false).expect("sound");
+    miniz_oxide::inflate::decompress_slice_iter_to_slice(out, std::iter::once(stream), false, false).expect("intact");
 }
 
 /// Processor time of this thread in seconds.
@@ -215,27 +215,27 @@ fn main() {
     println!("\ncheckpoint                bytes   take us  restore us");
     let mut memory = vec![0; fdckpt::inflate::CHECKPOINT_MAX];
     for encoding in [CheckpointEncoding::Deflate64V0, CheckpointEncoding::Full, CheckpointEncoding::Compact] {
-        let (size, _) = inflate.checkpoint_into(encoding, &mut memory).expect("it is sound");
+        let (size, _) = inflate.checkpoint_into(encoding, &mut memory).expect("intact");
         let take = micros(|| {
             _ = black_box(inflate.checkpoint_into(encoding, &mut memory));
         });
         let mut other = Inflate::new(Format::Deflate64).expect("memory");
         let restore = micros(|| {
-            other.restore(black_box(&memory[..size])).expect("it is sound");
+            other.restore(black_box(&memory[..size])).expect("intact");
         });
         println!("{:22} {size:8} {take:9.1} {restore:11.1}", format!("{encoding:?}"));
     }
     let mut inflater = Box::new(::deflate64::InflaterManaged::new());
-    let (mut from, mut room) = (0, vec![0; PIECE]);
+    let (mut from, mut buffer) = (0, vec![0; PIECE]);
     while from < plain64.len() / 2 {
-        from += inflater.inflate(&plain64[from..], &mut room).bytes_consumed;
+        from += inflater.inflate(&plain64[from..], &mut buffer).bytes_consumed;
     }
-    let (blob, _) = inflater.checkpoint().expect("there is one");
+    let (blob, _) = inflater.checkpoint().expect("it exists");
     let take = micros(|| {
         _ = black_box(inflater.checkpoint());
     });
     let restore = micros(|| {
-        inflater.restore_from_checkpoint(black_box(&blob)).expect("it is sound");
+        inflater.restore_from_checkpoint(black_box(&blob)).expect("intact");
     });
     println!("{:22} {:8} {take:9.1} {restore:11.1}", "crate deflate64", blob.len());
 
@@ -250,7 +250,7 @@ fn main() {
 /// What an index takes, and how long it takes to read 1000 bytes at random places, with it and without.
 fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
     let start = now();
-    let index = Index::build(stream, std::io::sink(), format, every).expect("it is sound");
+    let index = Index::build(stream, std::io::sink(), format, every).expect("intact");
     let build = data.len() as f64 / 1e6 / (now() - start);
     let size = index.to_container().expect("memory").serialized_size().expect("memory");
     let mut reader = index.reader(Cursor::new(stream)).expect("its input");
@@ -263,7 +263,7 @@ fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
     let start = now();
     for _ in 0..TIMES {
         let place = next();
-        reader.read_at(place as u64, &mut part).expect("it is sound");
+        reader.read_at(place as u64, &mut part).expect("intact");
         assert!(part == data[place..][..1000]);
     }
     let with = (now() - start) / TIMES as f64;
@@ -271,8 +271,8 @@ fn index(format: Format, stream: &[u8], data: &[u8], every: u64) {
     for _ in 0..3 {
         let mut all = Reader::new(stream, format).expect("memory");
         let to = next() as u64;
-        std::io::copy(&mut all.by_ref().take(to), &mut std::io::sink()).expect("it is sound");
-        all.read_exact(&mut part).expect("it is sound");
+        std::io::copy(&mut all.by_ref().take(to), &mut std::io::sink()).expect("intact");
+        all.read_exact(&mut part).expect("intact");
     }
     let without = (now() - start) / 3.0;
     println!(

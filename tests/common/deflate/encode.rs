@@ -328,7 +328,7 @@ pub fn random_stream(seed: u64, deflate64: bool, blocks: usize) -> (Vec<u8>, Vec
     encoder.finish()
 }
 
-/// A simple compressor: where no other is at hand.
+/// A simple compressor: where no other is available.
 pub fn compress(plain: &[u8], deflate64: bool) -> Vec<u8> {
     let mut encoder = Encoder::new(deflate64);
     let window = if deflate64 { 65536 } else { 32768 };

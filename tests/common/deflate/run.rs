@@ -38,7 +38,7 @@ pub fn go_on(inflate: &mut Inflate, mut input: &[u8], size: usize) -> Outcome {
         input = &input[progress.consumed..];
         let result = match progress.result {
             Ok(Status::NeedsOutput) => {
-                assert_eq!(progress.produced, size, "there is no room left");
+                assert_eq!(progress.produced, size, "the buffer is full");
                 continue;
             }
             Ok(Status::NeedsInput) => {
@@ -55,14 +55,14 @@ pub fn go_on(inflate: &mut Inflate, mut input: &[u8], size: usize) -> Outcome {
 
 pub fn in_one_go(format: Format, stream: &[u8]) -> Outcome {
     let size = 4 * stream.len() + (1 << 17);
-    go_on(&mut Inflate::new(format).expect("there is memory"), stream, size)
+    go_on(&mut Inflate::new(format).expect("enough memory"), stream, size)
 }
 
 /// Decompresses in random pieces of input and output, and after some of them resumes from a checkpoint in a new
 /// decompressor: all encodings of the format. `size` is about how much output there is; large streams don't
 /// go in small pieces only.
 pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_once_in: usize, size: usize) -> Outcome {
-    let mut inflate = Inflate::new(format).expect("there is memory");
+    let mut inflate = Inflate::new(format).expect("enough memory");
     let mut output: Vec<u8> = Vec::new();
     let (mut at, mut furthest) = (0, 0);
     let most_in = (1 << random.below(15)).max(stream.len() / 60);
@@ -74,14 +74,14 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
         let again = if at < furthest { furthest + 1 - at } else { 0 };
         let end = stream.len().min(at + random.below(if small { 4 } else { most_in + 2 }).max(again));
         furthest = furthest.max(end);
-        let room = random.below(if small { 4 } else { most_out + 1 });
-        let progress = inflate.decompress(&stream[at..end], &mut buffer[..room]);
+        let capacity = random.below(if small { 4 } else { most_out + 1 });
+        let progress = inflate.decompress(&stream[at..end], &mut buffer[..capacity]);
         output.extend(&buffer[..progress.produced]);
         at += progress.consumed;
         assert_eq!((inflate.total_in(), inflate.total_out()), (at as u64, output.len() as u64));
         match progress.result {
             Ok(Status::NeedsInput) => needs_input(&mut inflate),
-            Ok(Status::NeedsOutput) => assert_eq!(progress.produced, room, "there is no room left"),
+            Ok(Status::NeedsOutput) => assert_eq!(progress.produced, capacity, "the buffer is full"),
             _ => {}
         }
         let result = match progress.result {
@@ -100,7 +100,7 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
                     let (checkpoint, position) = inflate.checkpoint(encoding).expect("there has been no error");
                     assert!(checkpoint.len() <= inflate.checkpoint_bound(encoding));
                     assert_eq!(position.out_offset, output.len() as u64);
-                    inflate = Inflate::new(format).expect("there is memory");
+                    inflate = Inflate::new(format).expect("enough memory");
                     assert_eq!(inflate.restore(&checkpoint), Ok(position), "{encoding:?}");
                     if matches!(encoding, CheckpointEncoding::Full) {
                         assert_eq!(inflate.checkpoint(encoding), Ok((checkpoint, position)), "the same again");
@@ -123,7 +123,7 @@ pub fn in_pieces(format: Format, stream: &[u8], random: &mut Random, checkpoint_
 }
 
 /// Whatever `case` is (its first bytes choose format and cuts, the others are the stream): it comes out in pieces as in
-/// one go, and if it is sound, other decoders have the same output.
+/// one go, and if it is intact, other decoders have the same output.
 pub fn anything(case: &[u8]) {
     let Some((&[choice, cuts], stream)) = case.split_first_chunk() else { return };
     let format = [Format::Deflate, Format::Deflate64, Format::Zlib, Format::Gzip][usize::from(choice % 4)];
@@ -216,7 +216,7 @@ pub fn restore(case: &[u8]) {
     let deflate64 = choice & 1 != 0;
     let format = if deflate64 { Format::Deflate64 } else { Format::Deflate };
     let (stream, _) = super::random_stream(seed.into(), deflate64, 3);
-    let mut inflate = Inflate::new(format).expect("there is memory");
+    let mut inflate = Inflate::new(format).expect("enough memory");
     let mut buffer = vec![0; 1 << 17];
     let at = stream.len() * usize::from(cut) / 256;
     _ = inflate.decompress(&stream[..at], &mut buffer[..usize::from(seed) * 64]);
@@ -240,7 +240,7 @@ pub fn restore(case: &[u8]) {
     let mut summed = checkpoint.clone();
     sum_up(&mut summed);
     for checkpoint in [checkpoint, summed] {
-        let mut inflate = Inflate::new(format).expect("there is memory");
+        let mut inflate = Inflate::new(format).expect("enough memory");
         inflate.restore(&before.0).expect("it was just made");
         match inflate.restore(&checkpoint) {
             Err(error) => {
@@ -251,7 +251,7 @@ pub fn restore(case: &[u8]) {
                 assert_eq!((inflate.total_in(), inflate.total_out()), (position.in_offset, position.out_offset));
                 for encoding in [CheckpointEncoding::Full, CheckpointEncoding::Deflate64V0] {
                     let (again, _) = inflate.checkpoint(encoding).expect("there has been no error");
-                    Inflate::new(format).expect("there is memory").restore(&again).expect("what was restored is sound");
+                    Inflate::new(format).expect("enough memory").restore(&again).expect("intact");
                 }
                 // Pieces make no difference to the output; the order of errors and end of input may depend on them.
                 let input = if rest.is_empty() { &stream } else { rest };
@@ -268,10 +268,10 @@ pub fn index(case: &[u8]) {
     let format = if choice & 1 != 0 { Format::Deflate64 } else { Format::Deflate };
     let (mut stream, plain) = super::random_stream(seed.into(), format == Format::Deflate64, 3);
     let every = 1 + plain.len() as u64 * u64::from(every) / 1000;
-    let index = Index::build(&stream[..], io::sink(), format, every.max(5000)).expect("it is sound");
-    let container = index.to_container().expect("there is memory");
+    let index = Index::build(&stream[..], io::sink(), format, every.max(5000)).expect("intact");
+    let container = index.to_container().expect("enough memory");
     let (mut table, mut checkpoints) =
-        (container.get(128).expect("it is there").to_vec(), container.get(129).expect("there").to_vec());
+        (container.get(128).expect("it exists").to_vec(), container.get(129).expect("there").to_vec());
     let changes = |bytes: &mut [u8]| {
         for change in rest.chunks_exact(3) {
             let size = bytes.len();
@@ -291,8 +291,8 @@ pub fn index(case: &[u8]) {
         table[end..].copy_from_slice(&sum.to_le_bytes());
     }
     let mut container = Container::new();
-    container.set(128, table).and_then(|()| container.set(129, checkpoints)).expect("there is memory");
-    let file = container.serialize().expect("there is memory");
+    container.set(128, table).and_then(|()| container.set(129, checkpoints)).expect("enough memory");
+    let file = container.serialize().expect("enough memory");
     let Ok(index) = Index::parse(&file) else { return };
     let Ok(mut reader) = index.reader(io::Cursor::new(&stream)) else { return };
     let mut part = [0; 3000];
