@@ -90,17 +90,24 @@ impl AtomicFile {
         let parent = c_path(if parent.is_empty() { b"." } else { parent })?;
         let directory = dir::open_dir(&parent, sync == SyncMode::Full).map_err(IoOperation::OpenDirectory.failed())?;
         temp_file::remove_stale_temp_files(directory.as_fd());
+        // The new file is private until it has the owner and the permissions of the old one. Without an old one, it is like any new file.
+        let access = dir::access_of(directory.as_fd(), &name).map_err(IoOperation::CreateTempFile.failed())?;
+        let create = if access.is_some() { dir::create_new_private } else { dir::create_new };
         for _ in 0..TRIES {
             let number = temp_file::unique_suffix();
             let temporary = temp_name(number);
-            match dir::create_new(directory.as_fd(), as_c_str(&temporary)) {
+            match create(directory.as_fd(), as_c_str(&temporary)) {
                 // Somebody else looks whether it is abandoned, and has found that it was, before it was locked.
                 Ok(file) if lock::try_lock(file.as_fd()) == Ok(false) || !fd::is_linked(file.as_fd()) => {
                     _ = dir::unlink(directory.as_fd(), as_c_str(&temporary));
                 }
                 Ok(file) => {
                     let noted = Underway::note(directory.as_fd(), number);
-                    return Ok(Self { directory, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 });
+                    let new = Self { directory, file: Some(file), temporary: Some(temporary), noted, name, sync, position: 0 };
+                    if let Some(access) = access {
+                        access.apply(new.file()).map_err(IoOperation::CreateTempFile.failed())?;
+                    }
+                    return Ok(new);
                 }
                 Err(errno) if errno.is_already_exists() => {}
                 Err(errno) => return Err(IoOperation::CreateTempFile.failed()(errno).into()),
@@ -169,7 +176,8 @@ impl AtomicFile {
 }
 
 impl AsFd for AtomicFile {
-    /// The new file, for reading and writing: to set its permissions, say, which are those of any new file at first.
+    /// The new file, for reading and writing. It has owner, group and permissions of the file that it will replace, as far as the process
+    /// may set them (without set-ID bits), otherwise those of any new file.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file()
     }

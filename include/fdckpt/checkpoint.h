@@ -276,7 +276,8 @@ typedef struct {
  *
  * fdckpt_writer_commit gives the file its path. Until then a temporary file in the same directory
  * (.fdckpt-*.tmp) is written, and a file at the path is unchanged. Temporary files of processes
- * that ended are removed from the directory. The file gets the permissions of new files; a symbolic
+ * that ended are removed from the directory. The file keeps owner, group and permissions of the one
+ * that it replaces, as far as the process may set them, without set-ID bits; a symbolic
  * link is replaced itself.
  *
  * @param path     path of the file, NUL-terminated; copied

@@ -433,7 +433,8 @@ int fdckpt_fti_unprotect(fdckpt_fti_t *fti, int id);
 /**
  * Saves all protected variables to a file, replacing a file at the path atomically: a temporary
  * file in the same directory (.fdckpt-*.tmp; a killed process may leave it) is written, synced as
- * the options say, and renamed. It has the permissions of new files; a symbolic link is replaced
+ * the options say, and renamed. It keeps owner, group and permissions of a file that it replaces,
+ * as far as the process may set them, without set-ID bits; a symbolic link is replaced
  * itself.
  *
  * Variables keep their offsets in the file from one checkpoint to the next; one that grows

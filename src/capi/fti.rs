@@ -336,7 +336,8 @@ pub unsafe extern "C" fn fdckpt_fti_unprotect(fti: *mut fdckpt_fti_t, id: c_int)
 
 /// Saves all protected variables to a file, replacing a file at the path atomically: a temporary
 /// file in the same directory (.fdckpt-*.tmp; a killed process may leave it) is written, synced as
-/// the options say, and renamed. It has the permissions of new files; a symbolic link is replaced
+/// the options say, and renamed. It keeps owner, group and permissions of a file that it replaces,
+/// as far as the process may set them, without set-ID bits; a symbolic link is replaced
 /// itself.
 ///
 /// Variables keep their offsets in the file from one checkpoint to the next; one that grows

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::errno::Errno;
-use super::fd::{FileId, file_id};
+use super::fd::{Access, FileId, file_id, is_regular_file};
 use super::syscall::syscall;
 
 /// Permissions of a new file, before the umask.
@@ -27,8 +27,24 @@ pub(crate) fn create_new(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Er
     create_new_with_mode(dir, name, NEW_FILE_MODE)
 }
 
-/// As [`create_new`], with these permissions before the umask.
-pub(super) fn create_new_with_mode(dir: BorrowedFd<'_>, name: &CStr, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
+/// Creates a file for reading and writing that only its owner can open. Fails if the name exists.
+pub(crate) fn create_new_private(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    create_new_with_mode(dir, name, 0o600)
+}
+
+/// Returns owner, group and permissions of the regular file with this name; `None` if there is none, or something else.
+pub(crate) fn access_of(dir: BorrowedFd<'_>, name: &CStr) -> Result<Option<Access>, Errno> {
+    match open_at(dir, name, libc::O_PATH | libc::O_NOFOLLOW) {
+        Err(errno) if errno.is_not_found() => Ok(None),
+        file => {
+            let file = file?;
+            if is_regular_file(file.as_fd())? { Access::of(file.as_fd()).map(Some) } else { Ok(None) }
+        }
+    }
+}
+
+/// Creates a file with these permissions before the umask.
+fn create_new_with_mode(dir: BorrowedFd<'_>, name: &CStr, mode: libc::mode_t) -> Result<OwnedFd, Errno> {
     openat(dir.as_raw_fd(), name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
 }
 

@@ -162,12 +162,43 @@ pub(crate) fn file_id(fd: BorrowedFd<'_>) -> Result<FileId, Errno> {
     fstat(fd).map(|stat| FileId(stat.st_dev, stat.st_ino))
 }
 
-/// Sets the permission bits of `to` to those of `from`. File systems without permissions ignore that.
-pub(crate) fn copy_permissions(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Errno> {
-    let permissions = fstat(from)?.st_mode & 0o777;
-    // SAFETY: fchmod takes no pointers.
-    _ = syscall(|| unsafe { libc::fchmod(to.as_raw_fd(), permissions) });
-    Ok(())
+/// Owner, group and permission bits of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    owner: libc::uid_t,
+    group: libc::gid_t,
+    /// Without the set-ID bits: writing to a file clears them, so replacing one does too.
+    permissions: libc::mode_t,
+}
+
+impl Access {
+    /// Returns the access of an open file.
+    pub(crate) fn of(file: BorrowedFd<'_>) -> Result<Self, Errno> {
+        fstat(file).map(|stat| Self { owner: stat.st_uid, group: stat.st_gid, permissions: stat.st_mode & 0o777 })
+    }
+
+    /// Gives an open file this owner and group, as far as the process may, and then these permissions. If the group can't be kept, the
+    /// new group gets no more permissions than everybody. File systems without owners or permissions ignore that.
+    pub(crate) fn apply(self, file: BorrowedFd<'_>) -> Result<(), Errno> {
+        const UNCHANGED: libc::uid_t = libc::uid_t::MAX;
+        let fd = file.as_raw_fd();
+        let current = Self::of(file)?;
+        if (current.owner, current.group) != (self.owner, self.group) {
+            // SAFETY: fchown takes no pointers.
+            let both = syscall(|| unsafe { libc::fchown(fd, self.owner, self.group) });
+            if both.is_err() && current.group != self.group {
+                // SAFETY: fchown takes no pointers.
+                _ = syscall(|| unsafe { libc::fchown(fd, UNCHANGED, self.group) });
+            }
+        }
+        let mut permissions = self.permissions;
+        if Self::of(file)?.group != self.group {
+            permissions &= !0o070 | (permissions & 0o007) << 3;
+        }
+        // SAFETY: fchmod takes no pointers.
+        _ = syscall(|| unsafe { libc::fchmod(fd, permissions) });
+        Ok(())
+    }
 }
 
 /// Returns whether the file is open for appending (O_APPEND): then pwrite(2) ignores its offset.

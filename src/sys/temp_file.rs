@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cancel::CancelGuard;
-use super::dir::{create_new_with_mode, open_at, open_dir, unlink};
+use super::dir::{create_new_private, open_at, open_dir, unlink};
 use super::env::with_temp_dir;
 use super::errno::Errno;
 use super::lock::try_lock;
@@ -51,7 +51,7 @@ fn create_anonymous_in(dir: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     for _ in 0..MAX_ATTEMPTS {
         let name = temp_name(unique_suffix());
         let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
-        match create_new_with_mode(dir, name, 0o600) {
+        match create_new_private(dir, name) {
             Err(errno) if errno.is_already_exists() => {}
             result => {
                 let file = result?;

@@ -1,5 +1,6 @@
 //! Self-describing checkpoint files.
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;

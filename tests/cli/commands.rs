@@ -485,3 +485,41 @@ fn progress_is_shown_for_long_operations() {
     shell.args(["-c", &command.replace("fdckpt", TOOL)]).current_dir(&dir);
     assert!(common::output(&mut shell).stderr.is_empty(), "no terminal, no bar");
 }
+
+/// A user could leave a set-user-ID file where root writes, and choose the data.
+#[test]
+fn outputs_do_not_inherit_set_id_bits_but_owner_and_permissions() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let dir = common::temp_dir("tool-set-id");
+    let path = |name: &str| dir.join(name);
+    fs::write(path("data"), b"data").expect("writable");
+    let run = |arguments: &[&str]| {
+        let status = Command::new(TOOL).args(arguments).current_dir(&dir).output().expect("it runs").status;
+        assert!(status.success(), "{arguments:?}");
+    };
+    run(&["save", "-q", "-o", "c.ckpt", "data"]);
+    let gzip = Command::new("gzip").arg("-kf").arg(path("data")).status().expect("gzip runs");
+    assert!(gzip.success());
+    let prepare = |output: &Path| {
+        fs::write(output, "").expect("writable");
+        // Fails unless the test runs as root; then the file has another owner, which must be kept.
+        _ = chown(output, Some(65_534), Some(65_534));
+        fs::set_permissions(output, fs::Permissions::from_mode(0o6777)).expect("own file");
+        let metadata = output.metadata().expect("exists");
+        (metadata.uid(), metadata.gid(), 0o777)
+    };
+    for (name, arguments) in [
+        ("saved", &["save", "-q", "-o", "saved", "data"][..]),
+        ("extracted", &["extract", "c.ckpt", "data", "-o", "extracted"]),
+        ("inflated", &["inflate", "data.gz", "inflated"]),
+        ("restored/data", &["restore", "-q", "c.ckpt", "-C", "restored"]),
+    ] {
+        let output = path(name);
+        fs::create_dir_all(output.parent().expect("a directory")).expect("writable");
+        let expected = prepare(&output);
+        run(arguments);
+        let metadata = output.metadata().expect("exists");
+        assert!(metadata.len() > 0, "{arguments:?}");
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), expected, "{arguments:?}");
+    }
+}

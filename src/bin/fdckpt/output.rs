@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use fdckpt::{AtomicFile, SyncMode};
@@ -16,7 +16,7 @@ use crate::term::stdout::Stdout;
 enum Existing {
     Nothing,
     /// A regular file, at its path without links: a link stays, and the file that it leads to is replaced.
-    File(PathBuf, Metadata),
+    File(PathBuf),
     /// A device or pipe.
     Special,
 }
@@ -26,18 +26,16 @@ impl Existing {
         match fs::metadata(path) {
             _ if has_trailing_slash(path) => Err(CliError::new("is a directory")),
             Ok(metadata) if metadata.is_dir() => Err(CliError::new("is a directory")),
-            Ok(metadata) if metadata.is_file() => Ok(Self::File(fs::canonicalize(path)?, metadata)),
+            Ok(metadata) if metadata.is_file() => Ok(Self::File(fs::canonicalize(path)?)),
             Ok(_) => Ok(Self::Special),
             Err(_) => Ok(Self::Nothing),
         }
     }
 }
 
-/// A file that the library replaces, which does not know of links, devices and permissions.
+/// The path of a file that the library replaces, with links resolved.
 pub struct Destination {
     path: PathBuf,
-    /// Permissions of the file that is replaced.
-    permissions: Option<Permissions>,
 }
 
 impl Destination {
@@ -47,8 +45,8 @@ impl Destination {
             return Err(not_a_file().with_context("standard output"));
         }
         match Existing::at(path).with_file(path)? {
-            Existing::Nothing => Ok(Self { path: path.to_owned(), permissions: None }),
-            Existing::File(path, metadata) => Ok(Self { path, permissions: Some(metadata.permissions()) }),
+            Existing::Nothing => Ok(Self { path: path.to_owned() }),
+            Existing::File(path) => Ok(Self { path }),
             Existing::Special => Err(not_a_file().with_file(path)),
         }
     }
@@ -56,16 +54,20 @@ impl Destination {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Restores the permissions after the file was replaced.
-    pub fn commit(self) -> Result<(), CliError> {
-        let Some(permissions) = self.permissions else { return Ok(()) };
-        fs::set_permissions(&self.path, permissions).with_file(&self.path)
-    }
 }
 
-fn keep_permissions(new: &AtomicFile, existing: &Metadata) -> io::Result<()> {
-    File::from(new.as_fd().try_clone_to_owned()?).set_permissions(existing.permissions())
+/// Gives a new file the owner, group and permissions of the one that it replaces, as far as the process may, as [`AtomicFile`] does.
+pub fn keep_access(new: &File, existing: &Metadata) -> io::Result<()> {
+    let (owner, group) = (existing.uid(), existing.gid());
+    if fchown(new, Some(owner), Some(group)).is_err() {
+        // Only the owner of another file may be out of reach.
+        _ = fchown(new, None, Some(group));
+    }
+    let mut mode = existing.mode() & 0o777;
+    if new.metadata()?.gid() != group {
+        mode &= !0o070 | (mode & 0o007) << 3;
+    }
+    new.set_permissions(Permissions::from_mode(mode))
 }
 
 /// Where data is written to.
@@ -89,11 +91,7 @@ impl Output {
     fn create_file(path: &Path) -> Result<Self, CliError> {
         match Existing::at(path)? {
             Existing::Nothing => Ok(Self::File(AtomicFile::begin(path, SyncMode::Full)?, path.to_owned())),
-            Existing::File(path, metadata) => {
-                let new = AtomicFile::begin(&path, SyncMode::Full)?;
-                keep_permissions(&new, &metadata)?;
-                Ok(Self::File(new, path))
-            }
+            Existing::File(path) => Ok(Self::File(AtomicFile::begin(&path, SyncMode::Full)?, path)),
             Existing::Special => Ok(Self::Special(OpenOptions::new().write(true).open(path)?, path.to_owned())),
         }
     }
@@ -163,15 +161,10 @@ pub fn create_below(directory: &Path, path: &Path) -> Result<AtomicFile, CliErro
         }
     }
     let path = directory.join(path);
-    let existing = fs::symlink_metadata(&path).ok();
-    if existing.as_ref().is_some_and(Metadata::is_dir) {
+    if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
         return Err(CliError::new("is a directory").with_file(&path));
     }
-    let new = AtomicFile::begin(&path, SyncMode::None).with_file(&path)?;
-    if let Some(existing) = existing.filter(Metadata::is_file) {
-        keep_permissions(&new, &existing).with_file(&path)?;
-    }
-    Ok(new)
+    AtomicFile::begin(&path, SyncMode::None).with_file(&path)
 }
 
 /// Creates a temporary file without a name in the directory of `output`, for data that may not fit into memory.

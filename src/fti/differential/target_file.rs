@@ -16,7 +16,7 @@ use crate::fti::checkpoint::Checkpoint;
 use crate::fti::error::Error;
 use crate::fti::parse;
 use crate::mapped_file::map_file;
-use crate::sys::fd::FileId;
+use crate::sys::fd::{Access, FileId};
 use crate::sys::lock::FileLock;
 use crate::sys::mmap::Mmap;
 use crate::sys::{dir, fd};
@@ -95,13 +95,15 @@ impl TargetFile {
         }
     }
 
-    /// Opens a sidecar file for writing. A new one gets the permissions of `file`.
+    /// Opens a sidecar file for writing. A new one gets owner, group and permissions of `file`.
     pub(super) fn open_or_create(&self, sidecar: Sidecar, file: Option<&FileLock>) -> Result<OwnedFd, Error> {
         let name = self.name_of(sidecar);
-        let opened = match dir::create_new(self.directory.as_fd(), name) {
+        // Private until it has the owner and permissions of the file.
+        let create = if file.is_some() { dir::create_new_private } else { dir::create_new };
+        let opened = match create(self.directory.as_fd(), name) {
             Err(errno) if errno.is_already_exists() => dir::open_rw_nofollow(self.directory.as_fd(), name),
             Ok(created) => match file {
-                Some(file) => fd::copy_permissions(file.as_fd(), created.as_fd()).map(|()| created),
+                Some(file) => Access::of(file.as_fd()).and_then(|access| access.apply(created.as_fd())).map(|()| created),
                 None => Ok(created),
             },
             result => result,

@@ -18,7 +18,6 @@ use crate::fti::layout::{ChunkSource, Layout, Slot};
 use crate::fti::write::{self, IO_SIZE, MetaData, ProtectedVariable, VariableMap, WriteOptions, Writer};
 use crate::mapped_file::map_file;
 use crate::sync::parallel_for::parallel_for;
-use crate::sys::fd;
 
 /// How an update changes the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -361,16 +360,13 @@ impl<'m> Update<'_, 'm> {
         }
     }
 
-    /// Replaces the file by a new one with the same permissions.
+    /// Replaces the file by a new one.
     fn replace(&self, plan: &Plan) -> Result<(), Error> {
         if self.options.sync >= SyncMode::Data {
             self.target.sync_journal()?;
         }
         let writes = all_writes(plan, self.variables)?;
         let new = AtomicFile::begin(self.path, self.options.sync)?;
-        if let Some((old, _)) = self.file {
-            fd::copy_permissions(old.as_fd(), new.as_fd()).map_err(IoOperation::CreateTempFile.failed())?;
-        }
         new.set_size(plan.after.size)?;
         if let Some((old, _)) = self.file.filter(|_| plan.keeps_slack) {
             let map = map_file(old)?;

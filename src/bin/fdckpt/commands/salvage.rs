@@ -24,7 +24,6 @@ pub fn salvage(args: &SalvageArgs) -> Result<u8, CliError> {
     let options = writer_options(&args.write, &progress);
     let destination = Destination::new(&args.output)?;
     let found = checkpoint::salvage(&args.input, destination.path(), options)?;
-    destination.commit()?;
     drop(progress);
     let mut out = TextOutput::new();
     let output = display_name(&args.output);

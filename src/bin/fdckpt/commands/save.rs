@@ -59,7 +59,6 @@ pub fn save(args: &SaveArgs) -> Result<u8, CliError> {
         add_region(&mut writer, source, &args.output)?;
     }
     let summary = writer.commit()?;
-    destination.map_or(Ok(()), Destination::commit)?;
     drop(progress);
     let text = format_summary(&summary, started);
     if to_stdout {

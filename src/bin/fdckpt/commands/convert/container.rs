@@ -55,12 +55,12 @@ pub fn to_canonical(container: &Container<'_>, output: &Path) -> Result<(), CliE
 
 /// Each section becomes a region, named by its type.
 pub fn to_checkpoint(container: &Container<'_>, output: &Path) -> Result<(), CliError> {
-    let (mut writer, destination) = create_checkpoint(output)?;
+    let mut writer = create_checkpoint(output)?;
     for section in first_of_each_type(container) {
         writer.add(&format!("section-{}", section.kind()), section.data()?)?;
     }
     writer.commit()?;
-    destination.commit()
+    Ok(())
 }
 
 pub fn to_block_index(container: &Container<'_>, output: &Path) -> Result<(), CliError> {

@@ -72,7 +72,7 @@ pub fn to_checkpoint(checkpoint: &fti::Checkpoint<'_>, args: &ConvertArgs) -> Re
     let header = checkpoint.header();
     let total = sum_sizes(checkpoint.variables().iter().map(|variable| variable.size));
     let mut progress = Progress::new("converting", Some(total), 0);
-    let (mut writer, destination) = create_checkpoint(&args.output)?;
+    let mut writer = create_checkpoint(&args.output)?;
     for variable in checkpoint.variables() {
         let map = spool(&args.output, |out| {
             checkpoint.copy_variable(variable.id, &mut |data| {
@@ -89,7 +89,6 @@ pub fn to_checkpoint(checkpoint: &fti::Checkpoint<'_>, args: &ConvertArgs) -> Re
         writer.attribute(CKPT_ID_ATTRIBUTE, id.to_string().as_bytes())?;
     }
     writer.commit()?;
-    destination.commit()?;
     if checkpoint.containers().len() > checkpoint.variables().len() {
         report_lost("the division of variables into containers");
     }
@@ -172,7 +171,7 @@ fn write_fti(output: &Path, total: u64, job: impl FnOnce(&Path) -> Result<(), ft
         Err(error @ fti::Error::Io(_)) => Err(error).with_file(output)?,
         result => result?,
     }
-    destination.commit()
+    Ok(())
 }
 
 /// Maps a temporary file that `write` fills.

@@ -22,9 +22,8 @@ pub fn write_file(output: &Path, data: &[u8]) -> Result<(), CliError> {
     out.finish()
 }
 
-/// Creates a checkpoint, which is complete after [`Destination::commit`].
-pub fn create_checkpoint(output: &Path) -> Result<(checkpoint::Writer<'static>, Destination), CliError> {
+/// Creates a checkpoint.
+pub fn create_checkpoint(output: &Path) -> Result<checkpoint::Writer<'static>, CliError> {
     let options = checkpoint::WriterOptions::new().style(FrameStyle::Lz4).threads(thread_count(None));
-    let destination = Destination::new(output)?;
-    Ok((options.create(destination.path())?, destination))
+    Ok(options.create(Destination::new(output)?.path())?)
 }

@@ -20,6 +20,7 @@ use crate::exit;
 use crate::format::inflate_checkpoint::stream_name;
 use crate::format::inflate_state;
 use crate::input::IO_BUFFER_SIZE;
+use crate::output::keep_access;
 use crate::path::{display_name, parent_directory};
 use crate::signals;
 use crate::term::message;
@@ -63,12 +64,14 @@ fn tail(data: &[u8]) -> &[u8] {
     &data[data.len().saturating_sub(VERIFIED_TAIL as usize)..]
 }
 
-/// Opens the output and locks it: a second process would corrupt it.
-fn open_locked(part: &Path) -> Result<File, CliError> {
-    // A link could lead to a file that somebody else chose.
+/// Opens the partial output and locks it: a second process would corrupt it. If it will replace a file, a new one is private until then.
+fn open_locked(part: &Path, target: &Path) -> Result<File, CliError> {
+    // A link could lead to a file that another user chose.
+    let mode = if target.exists() { 0o600 } else { 0o666 };
     let flags = OFlags::NOFOLLOW.bits() as i32;
     loop {
-        let file = File::options().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(part)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).mode(mode).custom_flags(flags).open(part)?;
         // Other errors are ignored: some file systems do not support locks.
         if let Err(Errno::WOULDBLOCK) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             let error = CliError::new("another process is decompressing to this file");
@@ -100,7 +103,7 @@ impl<'f> Resumable<'f> {
             save_interval: args.save_interval().unwrap_or(DEFAULT_SAVE_INTERVAL).max(1),
             target: target.to_owned(),
             state: args.state.clone().unwrap_or_else(|| sidecar_path(target, ".fdckpt-state")),
-            out: open_locked(&part).with_file(&part)?,
+            out: open_locked(&part, target).with_file(&part)?,
             part,
             identity,
             saved: None,
@@ -205,7 +208,7 @@ impl<'f> Resumable<'f> {
     /// Replaces the target by the complete output.
     fn commit(&mut self) -> Result<(), CliError> {
         if let Ok(existing) = fs::metadata(&self.target) {
-            self.out.set_permissions(existing.permissions()).with_file(&self.part)?;
+            keep_access(&self.out, &existing).with_file(&self.part)?;
         }
         self.out.sync_all().with_file(&self.part)?;
         fs::rename(&self.part, &self.target).with_file(&self.target)?;
