@@ -86,7 +86,6 @@ pub(super) struct Format {
     pub(super) max_fs: Option<Field>,
     pub(super) pt_fs: Option<Field>,
     pub(super) timestamp: Option<Field>,
-    pub(super) header_padding: (usize, usize),
 
     pub(super) db_size: Option<Field>,
 
@@ -120,7 +119,6 @@ const V1_1: Format = Format {
     max_fs: Field::i8(72),
     pt_fs: Field::i8(80),
     timestamp: Field::i8(88),
-    header_padding: (49, 7),
     db_size: Field::i8(4),
     idx: Field::i4(4),
     container_id: Field::i4(8),
@@ -141,7 +139,6 @@ const V1_2: Format = Format {
     max_fs: Field::i8(65),
     pt_fs: Field::i8(73),
     timestamp: Field::i8(81),
-    header_padding: (89, 1),
     has_ckpt: Field::byte(13),
     dptr: Field::i8(14),
     fptr: Field::i8(22),
@@ -161,7 +158,6 @@ const V1_3: Format = Format {
     max_fs: Field::i8(85),
     pt_fs: Field::i8(93),
     timestamp: Field::i8(101),
-    header_padding: (109, 1),
     ..V1_2
 };
 
@@ -190,7 +186,6 @@ const V1_4_1: Format = Format {
     max_fs: Field::i4(69),
     pt_fs: Field::i4(73),
     timestamp: Field::i4(77),
-    header_padding: (81, 1),
     db_size: Field::i4(4),
     chunk_size: Field::i4(26),
     container_size: Field::i4(30),
@@ -198,13 +193,10 @@ const V1_4_1: Format = Format {
     ..V1_4_0
 };
 
-const POST1_6: Format = Format { header: 106, timestamp: Field::u4(101), header_padding: (105, 1), ..V1_4_0 };
+const POST1_6: Format = Format { header: 106, timestamp: Field::u4(101), ..V1_4_0 };
 
 /// Size of the largest header in bytes.
 pub(super) const HEADER_MAX: usize = 110;
-
-/// Padding behind the flags of a container in FTI 1.1: uninitialised memory in files of FTI.
-pub(super) const CONTAINER_PADDING: Range<usize> = 13..16;
 
 impl FormatVersion {
     pub(super) fn format(self) -> &'static Format {
@@ -283,6 +275,13 @@ pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH]> {
 mod tests {
     use super::*;
 
+    /// Padding of C structures, which is uninitialised memory in files of FTI.
+    fn header_padding(version: FormatVersion) -> Range<usize> {
+        let end = version.format().header;
+        if version == FormatVersion::V1_1 { 49..56 } else { end - 1..end }
+    }
+    const CONTAINER_PADDING_1_1: Range<usize> = 13..16;
+
     /// Each byte of a structure belongs to exactly one field or to known padding.
     #[test]
     fn fields_fill_their_structures() {
@@ -301,8 +300,7 @@ mod tests {
                 format.timestamp,
             ];
             fields.into_iter().flatten().for_each(|field| header[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
-            let (at, count) = format.header_padding;
-            header[at..at + count].iter_mut().for_each(|byte| *byte += 1);
+            header[header_padding(version)].iter_mut().for_each(|byte| *byte += 1);
             assert!(header.iter().all(|&byte| byte == 1), "{version:?} {header:?}");
 
             let mut container = vec![0; format.container];
@@ -320,7 +318,7 @@ mod tests {
             ];
             fields.into_iter().flatten().for_each(|field| container[field.bytes()].iter_mut().for_each(|byte| *byte += 1));
             if version == FormatVersion::V1_1 {
-                container[CONTAINER_PADDING].fill(1);
+                container[CONTAINER_PADDING_1_1].fill(1);
             }
             assert!(container.iter().all(|&byte| byte == 1), "{version:?} {container:?}");
             assert!(format.header <= HEADER_MAX);

@@ -64,6 +64,4 @@ pub(crate) use open::{c_path, open, open_with_id};
 pub use read::{ChecksumRule, ProtectedVariableMut, VerifyReport};
 pub use repair::repair;
 pub use version::FormatVersion;
-#[doc(hidden)]
-pub use write::RawPadding;
 pub use write::{ProtectedVariable, WriteOptions, Writer, convert};

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::differential::state::KnownFiles;
 use super::error::Error;
-use super::format::{self, CHECKSUM, CONTAINER_PADDING, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
+use super::format::{self, CHECKSUM, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
 use super::layout::{ChunkSource, Layout, Slot};
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
@@ -56,19 +56,6 @@ pub struct WriteOptions {
     pub sync: SyncMode,
     /// Called by the threads with the number of bytes of variables hashed since the last call.
     pub progress: Option<fn(u64)>,
-    /// Contents of padding, to reproduce files of FTI.
-    #[doc(hidden)]
-    pub raw_padding: RawPadding,
-}
-
-/// Contents of padding, which is uninitialised memory in files of FTI. Tests reproduce it; otherwise it is zero.
-#[doc(hidden)]
-#[derive(Clone, Debug, Default)]
-pub struct RawPadding {
-    /// Padding in the header.
-    pub header: [u8; 7],
-    /// `hasCkpt` and padding of each container.
-    pub containers: Vec<(u8, [u8; 3])>,
 }
 
 impl WriteOptions {
@@ -83,7 +70,6 @@ impl WriteOptions {
             threads: 1,
             sync: SyncMode::default(),
             progress: None,
-            raw_padding: RawPadding::default(),
         }
     }
 }
@@ -236,7 +222,7 @@ fn write_temp_file(
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
         empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
     }
-    meta_data.encode_blocks(options, layout, 0);
+    meta_data.encode_blocks(layout, 0);
     let checksum = match version {
         FormatVersion::V1_1 => meta_data.checksum_of_file(layout, chunks)?,
         FormatVersion::V1_2 => file_checksum,
@@ -391,7 +377,7 @@ impl MetaData {
 
     /// Encodes the block descriptions, with the hashes of `layout`. The first `updated` containers are those of the file that is
     /// updated.
-    pub(super) fn encode_blocks(&mut self, options: &WriteOptions, layout: &Layout, updated: usize) {
+    pub(super) fn encode_blocks(&mut self, layout: &Layout, updated: usize) {
         let format = self.version.format();
         let mut rest = &mut self.descriptions[..];
         let mut index = 0;
@@ -402,20 +388,16 @@ impl MetaData {
             format::put(COUNT, bytes, slots.len() as i64);
             format::put(format.db_size, bytes, (block.data_size + own_size) as i64);
             for (slot, bytes) in slots.iter().zip(bytes[format.block..].chunks_exact_mut(format.container)) {
-                let (has_ckpt, padding) = options.raw_padding.containers.get(index).copied().unwrap_or_default();
                 format::put(ID, bytes, slot.id.into());
                 format::put(format.idx, bytes, slot.idx.into());
                 format::put(format.container_id, bytes, slot.container_id.into());
                 format::put(format.has_content, bytes, slot.has_content.into());
-                format::put(format.has_ckpt, bytes, has_ckpt.max(u8::from(index < updated)).into());
+                format::put(format.has_ckpt, bytes, i64::from(index < updated));
                 format::put(format.dptr, bytes, slot.dptr as i64);
                 format::put(format.fptr, bytes, self.offsets[index] as i64);
                 format::put(format.chunk_size, bytes, slot.chunk as i64);
                 format::put(format.container_size, bytes, slot.size as i64);
                 bytes[format.hash..][..HASH].copy_from_slice(&slot.hash);
-                if self.version == FormatVersion::V1_1 {
-                    bytes[CONTAINER_PADDING].copy_from_slice(&padding);
-                }
                 index += 1;
             }
         }
@@ -460,8 +442,6 @@ impl MetaData {
         format::put(format.max_fs, header, options.group_fs.map_or(-1, |size| size as i64 + excess));
         format::put(format.pt_fs, header, options.partner_fs.map_or(-1, |size| size as i64));
         format::put(format.timestamp, header, options.timestamp.unwrap_or_else(now));
-        let (at, count) = format.header_padding;
-        header[at..at + count].copy_from_slice(&options.raw_padding.header[..count]);
         let hash = format.header_hash(header);
         header[HEADER_HASH].copy_from_slice(&hash);
     }

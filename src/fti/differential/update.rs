@@ -320,7 +320,7 @@ impl<'m> Update<'_, 'm> {
         let hashes = BlockHashes::compute(&layout, &chunks, kind, threads)?;
         let changed = hashes.changed_runs(&layout, before)?;
         hash_changed_chunks(&mut layout, before.map(|(layout, _)| layout), &chunks, &changed, threads)?;
-        meta_data.encode_blocks(options, &layout, known.map_or(0, |known| known.layout.slots.len()));
+        meta_data.encode_blocks(&layout, known.map_or(0, |known| known.layout.slots.len()));
         meta_data.encode_header(options, write::checksum_of_hashes(&layout), data_size, meta_size);
         let tail = meta_data.tail()?;
         let after = FileState::new(data_size + meta_size, &tail);

@@ -96,7 +96,7 @@ pub fn order(case: &Json, protected: &BTreeMap<i32, usize>, by_protection: &[i32
     added.inspect(|id| assert!(protected.contains_key(id))).collect()
 }
 
-pub fn options(version: FormatVersion, case: &Json) -> WriteOptions {
+pub fn case_options(version: FormatVersion, case: &Json) -> WriteOptions {
     let mut options = WriteOptions::new(version, number(&case["ckpt_id"]) as i32);
     let fb = &case["fb"];
     let size = |name: &str| Some(number(&fb[name])).filter(|size| *size >= 0).map(|size| size as u64);
@@ -105,16 +105,47 @@ pub fn options(version: FormatVersion, case: &Json) -> WriteOptions {
     options.group_fs = size("maxFs").map(|size| size - more);
     options.timestamp = Some(number(&fb["timestamp"]));
     options.sync = SyncMode::None;
-    let padding = unhex(&fb["padding_hex"]);
-    options.raw_padding.header[..padding.len()].copy_from_slice(&padding);
-    for container in containers(case) {
-        let mut padding = [0; 3];
-        if let Some(leftover) = container.get("padding_hex") {
-            padding.copy_from_slice(&unhex(leftover));
-        }
-        options.raw_padding.containers.push((container.get("hasCkpt").map_or(0, number) as u8, padding));
-    }
     options
+}
+
+/// Sets the padding of the header to that of FTI's file: FTI leaves it uninitialised, this library sets it to 0.
+pub fn set_header_padding(file: &mut [u8], case: &Json) {
+    let checkpoint = Checkpoint::parse(file).unwrap();
+    let begin = checkpoint.header().offset as usize;
+    let offset = match checkpoint.version() {
+        FormatVersion::V1_1 => begin + 49,
+        FormatVersion::V1_2 => begin + 89,
+        _ => file.len() - 1,
+    };
+    let padding = unhex(&case["fb"]["padding_hex"]);
+    assert!(file[offset..][..padding.len()].iter().all(|&byte| byte == 0));
+    file[offset..][..padding.len()].copy_from_slice(&padding);
+}
+
+/// Sets all bytes that a checkpoint of this library has not in common with FTI's: padding, and `hasCkpt`, which FTI sets after a
+/// differential checkpoint or a restart.
+pub fn set_bytes_of_fti(file: &mut [u8], version: FormatVersion, case: &Json) {
+    set_header_padding(file, case);
+    let checkpoint = Checkpoint::parse(file).unwrap();
+    let offsets: Vec<usize> = checkpoint.containers().iter().map(|container| container.offset as usize).collect();
+    for (container, offset) in containers(case).zip(offsets) {
+        let has_ckpt = match version {
+            FormatVersion::V1_1 => {
+                file[offset + 13..offset + 16].copy_from_slice(&unhex(&container["padding_hex"]));
+                continue;
+            }
+            FormatVersion::V1_2 | FormatVersion::V1_3 => 13,
+            _ => 9,
+        };
+        file[offset + has_ckpt] = number(&container["hasCkpt"]) as u8;
+    }
+    if version == FormatVersion::V1_1 {
+        // The checksum covers the padding of containers, and the header's hash covers the checksum.
+        let checksum = md5(&file[96..]);
+        file[..32].copy_from_slice(checksum.as_bytes());
+        let hashed = [0..33, 88..96, 56..64, 64..72, 80..88, 72..80].map(|field| &file[field]).concat();
+        file[33..49].copy_from_slice(&fast_md5::digest(&hashed));
+    }
 }
 
 pub fn containers(case: &Json) -> impl Iterator<Item = &Json> {
@@ -164,11 +195,8 @@ pub fn replay(version: FormatVersion, case: &Json, threads: usize) -> Option<Vec
                     })
                     .collect();
                 let protected: Vec<ProtectedVariable> = data.iter().map(|(id, data)| ProtectedVariable::new(*id, data)).collect();
-                let mut options = options(version, case);
+                let mut options = case_options(version, case);
                 options.threads = threads;
-                if count < last {
-                    options.raw_padding = Default::default();
-                }
                 let size = writer.size(version, &protected).unwrap();
                 writer.checkpoint(&path, &options, &protected).unwrap();
                 assert_eq!(fs::metadata(&path).unwrap().len(), size);
@@ -176,7 +204,9 @@ pub fn replay(version: FormatVersion, case: &Json, threads: usize) -> Option<Vec
         }
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file");
-    Some(fs::read(&path).unwrap())
+    let mut file = fs::read(&path).unwrap();
+    set_bytes_of_fti(&mut file, version, case);
+    Some(file)
 }
 
 /// All cases with a checkpoint of variables, and their files. Of some the file is not kept: what the writer makes has
