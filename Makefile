@@ -33,7 +33,8 @@ lib: $(RELEASE_DIR)/libfdckpt.a ## Build libfdckpt.so, its soname link and libfd
 
 # Built with its own target directory and crate types: without the rlib, cargo applies link-time optimisation; with a named target, no
 # cargo configuration can move the result. The archive made by cargo has the symbols of LZ4 and Rust as global ones, which would
-# collide with those of a program: linked into one object, only the API stays global. The files are replaced by rename, so that
+# collide with those of a program: linked into one object, only the API stays global. (COMDAT groups are dissolved, or the linker
+# would drop functions that another Rust library has too.) The files are replaced by rename, so that
 # no other process sees half of one.
 $(RELEASE_DIR)/libfdckpt.a: Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 	@set -e; host=$$(rustc -vV | sed -n 's/^host: //p'); lto="$(TARGET)/lto/$$host/release"; new="$(RELEASE_DIR)/new"; \
@@ -42,7 +43,7 @@ $(RELEASE_DIR)/libfdckpt.a: Cargo.toml Cargo.lock build.rs $(shell find src -nam
 	cp "$$lto/libfdckpt.so" "$$new/"; \
 	ln -s libfdckpt.so "$$new/$(SONAME)"; \
 	api=$$(nm -D --defined-only "$$new/libfdckpt.so" | awk '{ print "-u " $$3 }'); \
-	ld -r $$api "$$lto/libfdckpt.a" -o "$$new/libfdckpt.o"; \
+	ld -r --force-group-allocation $$api "$$lto/libfdckpt.a" -o "$$new/libfdckpt.o"; \
 	objcopy --wildcard --keep-global-symbol='fd_checkpt_*' --keep-global-symbol='fd_restore_*' --keep-global-symbol='fdckpt_*' \
 	  --remove-section .llvmbc --remove-section .llvmcmd --strip-debug "$$new/libfdckpt.o"; \
 	ar rcs "$$new/libfdckpt.a" "$$new/libfdckpt.o"; \
@@ -295,7 +296,7 @@ install-lib: lib ## Install libraries, headers and pkg-config file
 	install -m 644 "$(RELEASE_DIR)/libfdckpt.a" "$(DESTDIR)$(LIBDIR)/libfdckpt.a"
 	install -m 644 include/fd_checkpt.h include/fdckpt.h "$(DESTDIR)$(PREFIX)/include/"
 	install -m 644 include/fdckpt/*.h "$(DESTDIR)$(PREFIX)/include/fdckpt/"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' -e 's|@VERSION@|$(VERSION)|' fdckpt.pc.in \
 	  > "$(DESTDIR)$(LIBDIR)/pkgconfig/fdckpt.pc"
 	install -m 644 LICENSE LICENSES/BSD-2-Clause-lz4.txt LICENSES/BSD-2-Clause-fast-md5.txt README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/fdckpt/"
 
