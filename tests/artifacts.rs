@@ -146,6 +146,38 @@ fn static_library_coexists_with_lz4_of_system() {
     }
 }
 
+/// Both archives contain Rust's standard library. Each must use its own copy, also to catch a panic.
+#[test]
+fn static_library_coexists_with_another_rust_library() {
+    let dir = common::temp_dir("static-rust");
+    let archive = make_lib().join("libfdckpt.a").display().to_string();
+    let [other_source, other, source] = ["other.rs", "libother.a", "program.c"].map(|name| dir.join(name).display().to_string());
+    fs::write(
+        &other_source,
+        "#[unsafe(no_mangle)] pub extern \"C\" fn catches(number: i32) -> i32 {
+            std::panic::catch_unwind(|| assert!(number < 5, \"on purpose\")).is_err().into()
+        }",
+    )
+    .expect("writable");
+    fs::write(
+        &source,
+        "#include <fdckpt.h>\n#include <stdio.h>\nint catches( int );\n\
+         int main( void ) { printf( \"%s %d %d\\n\", fdckpt_version(), catches( 1 ), catches( 9 ) ); return 0; }\n",
+    )
+    .expect("writable");
+    common::run(Command::new("rustc").args(["--edition", "2024", "--crate-type", "staticlib", "-o", &other, &other_source]));
+    let include = format!("-I{}", common::root().join("include").display());
+    for (order, libraries) in [("ours-first", [&archive, &other]), ("ours-last", [&other, &archive])] {
+        for pie in ["-pie", "-no-pie"] {
+            let program = dir.join(format!("{order}{pie}"));
+            let mut cc = common::cc();
+            common::run(cc.args([pie, &include, &source]).args(libraries).args(["-lpthread", "-ldl", "-o"]).arg(&program));
+            let output = common::run(&mut Command::new(&program));
+            assert_eq!(output, format!("{} 0 1\n", env!("CARGO_PKG_VERSION")), "{order} {pie}");
+        }
+    }
+}
+
 /// `ctests/link/memory.c` has the process's malloc under its control.
 #[test]
 fn allocations_are_freed_and_may_fail() {
@@ -170,7 +202,8 @@ fn installs_and_uninstalls() {
     };
     let prefix = stage.join("opt/fdckpt");
     let pc = fs::read_to_string(prefix.join("lib/pkgconfig/fdckpt.pc")).expect("the pkg-config file is installed");
-    assert!(pc.contains("prefix=/opt/fdckpt\n") && !pc.contains('@'), "{pc}");
+    // Relative to the prefix, so that an installation can be moved (pkg-config --define-prefix).
+    assert!(pc.contains("prefix=/opt/fdckpt\nlibdir=${prefix}/lib\n") && !pc.contains('@'), "{pc}");
     assert!(pc.contains(&format!("Version: {}\n", env!("CARGO_PKG_VERSION"))), "{pc}");
     for file in [
         "include/fd_checkpt.h",
