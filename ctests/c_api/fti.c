@@ -328,11 +328,11 @@ prepare_and_settle( void ) {
   WORKS( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ) );
   CHECK_EQ( pending, FDCKPT_FTI_TRANSACTION_IDLE );
   CHECK_EQ( ckpt_id, 0 );
-  for( int decision=FDCKPT_FTI_COMMIT; decision<=FDCKPT_FTI_ROLLBACK; decision++ ) {
+  for( int resolution=FDCKPT_FTI_COMMIT; resolution<=FDCKPT_FTI_ROLLBACK; resolution++ ) {
     options.ckpt_id++;
     grid[ 17 ]++;
     WORKS( fdckpt_fti_prepare( fti, path, &options, NULL, &updated ) );
-    CHECK_EQ( updated.is_full, decision==FDCKPT_FTI_ROLLBACK ); /* After a restart */
+    CHECK_EQ( updated.is_full, resolution==FDCKPT_FTI_ROLLBACK ); /* After a restart */
     grid[ 17 ] = 99;
     WORKS( fdckpt_fti_transaction_state( path, &pending, &ckpt_id ) );
     CHECK_EQ( pending, FDCKPT_FTI_TRANSACTION_PREPARED );
@@ -341,8 +341,8 @@ prepare_and_settle( void ) {
     FAILED( FDCKPT_ERR_INVALID_STATE, fdckpt_fti_file_open( path ) );
     FAILS( FDCKPT_ERR_INVALID_STATE, fdckpt_fti_update( fti, path, &options, NULL, &updated ) );
     FAILS( FDCKPT_ERR_INVALID_STATE, fdckpt_fti_prepare( fti, path, &options, NULL, &updated ) );
-    WORKS( fdckpt_fti_resolve( path, decision ) );
-    WORKS( fdckpt_fti_resolve( path, decision ) );
+    WORKS( fdckpt_fti_resolve( path, resolution ) );
+    WORKS( fdckpt_fti_resolve( path, resolution ) );
     WORKS( fdckpt_fti_recover( fti, path, 1 ) );
     CHECK_EQ( grid[ 17 ], 1 );
   }

@@ -84,7 +84,7 @@ typedef enum {
   FDCKPT_FTI_COMMIT = 1,
   /** The file keeps its old state. */
   FDCKPT_FTI_ROLLBACK = 2,
-} fdckpt_fti_decision_t;
+} fdckpt_fti_resolution_t;
 
 /** Severities of issues. */
 typedef enum {
@@ -140,8 +140,8 @@ typedef struct {
   /** Number of the checkpoint. Not stored in formats 1.1 and 1.2. */
   int ckpt_id;
   /**
-   * Maximum number of threads that hash and write, the caller's included. 0 and 1: the caller's
-   * alone.
+   * Maximum number of threads that hash and write, the caller's included. 0 and 1: only the
+   * caller's.
    */
   int threads;
   /** Durability, FDCKPT_SYNC_*. */
@@ -244,7 +244,7 @@ typedef struct {
   uint64_t container_count;
   /** Number of variables. */
   uint64_t variable_count;
-  /** Checksum of the file: 32 hexadecimal digits; in a corrupt file anything. NUL-terminated. */
+  /** Checksum of the file: 32 hexadecimal digits; in a corrupt file any bytes. NUL-terminated. */
   char checksum[40];
   /** MD5 of the header (myHash). */
   uint8_t header_hash[16];
@@ -377,7 +377,7 @@ typedef void (*fdckpt_fti_file_difference_fn_t)(void *context,
                                                 const fdckpt_fti_file_difference_t *difference);
 
 /**
- * Creates an object without variables.
+ * Creates an object for saving and recovering variables; it has none yet.
  *
  * @return object, to be freed with fdckpt_fti_free; or NULL, fdckpt_last_error() has the code:
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
@@ -511,8 +511,8 @@ int fdckpt_fti_update(fdckpt_fti_t *fti,
  * @param options         copied
  * @param update_options  copied; mode must be FDCKPT_FTI_UPDATE_JOURNALED. NULL: defaults
  * @param out_stats       as for fdckpt_fti_update
- * @return as for fdckpt_fti_update; after a failure the file has its old state, and nothing is
- *         pending but what was before
+ * @return as for fdckpt_fti_update; after a failure the file has its old state, and no new update
+ *         is pending
  *
  * Thread safety: one thread at a time per object.
  */
@@ -523,26 +523,26 @@ int fdckpt_fti_prepare(fdckpt_fti_t *fti,
                        fdckpt_fti_update_stats_t *out_stats);
 
 /**
- * Decides on the pending update of a file. Any process may do so, also after a restart. Does
- * nothing if no update is pending.
+ * Commits or rolls back the pending update of a file. Any process may do so, also after a restart.
+ * Does nothing if no update is pending.
  *
- * @param path      path of the file, NUL-terminated
- * @param decision  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
+ * @param path        path of the file, NUL-terminated
+ * @param resolution  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
  * @return FDCKPT_OK
  *         FDCKPT_ERR_INVALID_STATE     another process is updating the file; or the update cannot
- *                                      be rolled back because it was committed in part: commit it.
- *                                      (Or the file was corrupt before: delete it, and nothing is
- *                                      pending.)
- *         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or decision is invalid
+ *                                      be rolled back because part of it was applied: commit it;
+ *                                      or because the file was corrupt before: delete it, then
+ *                                      nothing is pending
+ *         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or resolution is invalid
  *         FDCKPT_ERR_IO                reading or writing failed; the update is still pending
  *         FDCKPT_ERR_NO_MEMORY         allocation failed
  *
  * Thread safety: any thread, at any time.
  */
-int fdckpt_fti_resolve(const char *path, int decision);
+int fdckpt_fti_resolve(const char *path, int resolution);
 
 /**
- * Returns whether an update of a file is pending.
+ * Reports whether an update of a file is pending.
  *
  * @param path         path of the file, NUL-terminated
  * @param out_state    FDCKPT_FTI_TRANSACTION_*; written on success
@@ -795,7 +795,7 @@ int fdckpt_fti_file_convert(const fdckpt_fti_file_t *file,
 /**
  * Repairs a file whose data is intact, so that FTI accepts it: corrects the checksum, sizes and
  * hash of the header, corrects hashes that the checksum proves wrong, and from format 1.3 on
- * removes what follows the end. No byte of data is changed. The file is replaced as by
+ * removes bytes after the end. Data never changes. The file is replaced as by
  * fdckpt_fti_checkpoint.
  *
  * @param path       path of the file, NUL-terminated

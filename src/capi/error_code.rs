@@ -173,7 +173,7 @@ fn fti_code(error: &fti::Error) -> c_int {
         Error::UnknownFormat(_) | Error::ParityFile => FDCKPT_ERR_FORMAT,
         Error::Corrupt { .. } => FDCKPT_ERR_CORRUPT,
         Error::VariableNotFound { .. } | Error::IndexNotFound { .. } => FDCKPT_ERR_NOT_FOUND,
-        Error::NotCanonical { .. } => FDCKPT_ERR_VERIFY_FAILED,
+        Error::VerifyFailed { .. } => FDCKPT_ERR_VERIFY_FAILED,
         Error::Internal => FDCKPT_ERR_INTERNAL,
     }
 }

@@ -67,8 +67,8 @@ pub struct fdckpt_fti_options_t {
     pub format: c_int,
     /// Number of the checkpoint. Not stored in formats 1.1 and 1.2.
     pub ckpt_id: c_int,
-    /// Maximum number of threads that hash and write, the caller's included. 0 and 1: the caller's
-    /// alone.
+    /// Maximum number of threads that hash and write, the caller's included. 0 and 1: only the
+    /// caller's.
     pub threads: c_int,
     /// Durability, FDCKPT_SYNC_*.
     pub sync: c_int,
@@ -204,14 +204,14 @@ constants! { fdckpt_fti_transaction_state_t:
 
 /// Outcomes of a prepared update.
 #[repr(C)]
-pub enum fdckpt_fti_decision_t {
+pub enum fdckpt_fti_resolution_t {
     /// The file gets its new state.
     FDCKPT_FTI_COMMIT = 1,
     /// The file keeps its old state.
     FDCKPT_FTI_ROLLBACK = 2,
 }
 
-constants! { fdckpt_fti_decision_t: FDCKPT_FTI_COMMIT FDCKPT_FTI_ROLLBACK }
+constants! { fdckpt_fti_resolution_t: FDCKPT_FTI_COMMIT FDCKPT_FTI_ROLLBACK }
 
 impl fdckpt_fti_options_t {
     /// # Safety
@@ -223,8 +223,8 @@ impl fdckpt_fti_options_t {
         let mut options = WriteOptions::new(format_version(from.format)?, from.ckpt_id);
         options.threads = threads(from.threads)?;
         options.sync = sync(from.sync)?;
-        options.partner_fs = Some(from.partner_file_size).filter(|size| *size > 0);
-        options.group_fs = Some(from.group_max_file_size).filter(|size| *size > 0);
+        options.partner_file_size = Some(from.partner_file_size).filter(|size| *size > 0);
+        options.group_max_file_size = Some(from.group_max_file_size).filter(|size| *size > 0);
         options.timestamp = Some(from.timestamp_ns).filter(|time| *time != 0);
         Ok(options)
     }
@@ -246,7 +246,7 @@ pub(super) fn threads(number: c_int) -> Result<usize, InvalidArgument> {
     usize::try_from(number).map(|number| number.max(1)).map_err(|_| InvalidArgument("the number of threads is negative"))
 }
 
-/// Creates an object without variables.
+/// Creates an object for saving and recovering variables; it has none yet.
 ///
 /// @return object, to be freed with fdckpt_fti_free; or NULL, fdckpt_last_error() has the code:
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
@@ -437,8 +437,8 @@ pub unsafe extern "C" fn fdckpt_fti_update(
 /// @param options         copied
 /// @param update_options  copied; mode must be FDCKPT_FTI_UPDATE_JOURNALED. NULL: defaults
 /// @param out_stats       as for fdckpt_fti_update
-/// @return as for fdckpt_fti_update; after a failure the file has its old state, and nothing is
-///         pending but what was before
+/// @return as for fdckpt_fti_update; after a failure the file has its old state, and no new update
+///         is pending
 ///
 /// Thread safety: one thread at a time per object.
 ///
@@ -485,17 +485,17 @@ unsafe fn update_file<'p>(
     }
 }
 
-/// Decides on the pending update of a file. Any process may do so, also after a restart. Does
-/// nothing if no update is pending.
+/// Commits or rolls back the pending update of a file. Any process may do so, also after a restart.
+/// Does nothing if no update is pending.
 ///
-/// @param path      path of the file, NUL-terminated
-/// @param decision  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
+/// @param path        path of the file, NUL-terminated
+/// @param resolution  FDCKPT_FTI_COMMIT or FDCKPT_FTI_ROLLBACK
 /// @return FDCKPT_OK
 ///         FDCKPT_ERR_INVALID_STATE     another process is updating the file; or the update cannot
-///                                      be rolled back because it was committed in part: commit it.
-///                                      (Or the file was corrupt before: delete it, and nothing is
-///                                      pending.)
-///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or decision is invalid
+///                                      be rolled back because part of it was applied: commit it;
+///                                      or because the file was corrupt before: delete it, then
+///                                      nothing is pending
+///         FDCKPT_ERR_INVALID_ARGUMENT  path is NULL, or resolution is invalid
 ///         FDCKPT_ERR_IO                reading or writing failed; the update is still pending
 ///         FDCKPT_ERR_NO_MEMORY         allocation failed
 ///
@@ -504,19 +504,19 @@ unsafe fn update_file<'p>(
 /// # Safety
 /// `path` is a C string (see [`crate::capi`]).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, decision: c_int) -> c_int {
+pub unsafe extern "C" fn fdckpt_fti_resolve(path: *const c_char, resolution: c_int) -> c_int {
     ffi::ffi_call(c"fdckpt_fti_resolve", || {
-        let decision = match decision {
+        let resolution = match resolution {
             FDCKPT_FTI_COMMIT => Resolution::Commit,
             FDCKPT_FTI_ROLLBACK => Resolution::Rollback,
-            _ => return Err(InvalidArgument("decision is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
+            _ => return Err(InvalidArgument("resolution is neither FDCKPT_FTI_COMMIT nor FDCKPT_FTI_ROLLBACK").into()),
         };
         // SAFETY: `path` is NULL or a C string (caller).
-        Ok(fti::resolve(unsafe { ffi::path_from_c(path) }?, decision).map(drop)?)
+        Ok(fti::resolve(unsafe { ffi::path_from_c(path) }?, resolution).map(drop)?)
     })
 }
 
-/// Returns whether an update of a file is pending.
+/// Reports whether an update of a file is pending.
 ///
 /// @param path         path of the file, NUL-terminated
 /// @param out_state    FDCKPT_FTI_TRANSACTION_*; written on success

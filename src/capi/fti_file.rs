@@ -58,7 +58,7 @@ pub struct fdckpt_fti_file_header_t {
     pub container_count: u64,
     /// Number of variables.
     pub variable_count: u64,
-    /// Checksum of the file: 32 hexadecimal digits; in a corrupt file anything. NUL-terminated.
+    /// Checksum of the file: 32 hexadecimal digits; in a corrupt file any bytes. NUL-terminated.
     pub checksum: [c_char; 40],
     /// MD5 of the header (myHash).
     pub header_hash: [u8; 16],
@@ -452,7 +452,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_verify(
                 let Some(callback) = callback else { return };
                 pass_issue(issue, &file.path, &mut |issue| callback(context, issue));
             })?;
-            if report.is_intact() { Ok(()) } else { Err(Error::NotCanonical { issues: report.corrupt }.into()) }
+            if report.is_intact() { Ok(()) } else { Err(Error::VerifyFailed { issues: report.corrupt }.into()) }
         })
     }
 }
@@ -567,7 +567,7 @@ pub unsafe extern "C" fn fdckpt_fti_file_convert(
 
 /// Repairs a file whose data is intact, so that FTI accepts it: corrects the checksum, sizes and
 /// hash of the header, corrects hashes that the checksum proves wrong, and from format 1.3 on
-/// removes what follows the end. No byte of data is changed. The file is replaced as by
+/// removes bytes after the end. Data never changes. The file is replaced as by
 /// fdckpt_fti_checkpoint.
 ///
 /// @param path       path of the file, NUL-terminated

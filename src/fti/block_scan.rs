@@ -1,22 +1,22 @@
-//! Scanning the block descriptions. The file stores the layout redundantly (offsets and sizes of containers, sizes of blocks), so a
+//! Scanning the block descriptions. The file stores the layout redundantly: offsets and sizes of containers, and sizes of blocks. So a
 //! single corrupt number is found and corrected.
 
 use super::error::Error;
-use super::format::{COUNT, Field as FieldLayout, Format, HASH, ID, get};
+use super::format::{COUNT, Field as FieldLayout, Format, HASH_SIZE, ID, get};
 use super::issue::{Field, Issue, Value};
 use super::parse::number;
 use super::{Block, Checkpoint, Container, FormatVersion, Header};
 
-/// Maximum number of blocks for which another number of containers is tried. One corrupt number needs one; the limit bounds the time
-/// for crafted files.
+/// Maximum number of blocks whose container count is corrected. One corrupt number needs one correction; the limit bounds the time for
+/// crafted files.
 const MAX_RECOUNTS: usize = 16;
 
-/// Offsets of a block.
+/// Position of a block in the file.
 #[derive(Clone, Copy)]
 struct BlockOffset {
-    /// Of its description.
+    /// Offset of the description.
     meta: usize,
-    /// Of its data, in versions whose data comes first; otherwise it follows from the number of containers.
+    /// Offset of the data, in versions whose data comes first; otherwise it follows from the number of containers.
     data: i128,
 }
 
@@ -46,15 +46,16 @@ impl<'f> Scanner<'f> {
 
     /// Returns the maximum number of containers that fit before the limit.
     fn max_count(&self, at: BlockOffset) -> usize {
-        self.limit.saturating_sub(at.meta + self.format.block) / self.format.container
+        self.limit.saturating_sub(at.meta + self.format.block_meta_size) / self.format.container_meta_size
     }
 
     fn block(&self, at: BlockOffset) -> &'f [u8] {
-        &self.file[at.meta..][..self.format.block]
+        &self.file[at.meta..][..self.format.block_meta_size]
     }
 
     fn container(&self, at: BlockOffset, index: usize) -> &'f [u8] {
-        &self.file[at.meta + self.format.block + index * self.format.container..][..self.format.container]
+        &self.file[at.meta + self.format.block_meta_size + index * self.format.container_meta_size..]
+            [..self.format.container_meta_size]
     }
 
     /// Returns a field of a container. `index` must be less than [`max_count`](Self::max_count).
@@ -71,7 +72,7 @@ impl<'f> Scanner<'f> {
     }
 
     fn meta_size(&self, count: usize) -> usize {
-        self.format.block + count * self.format.container
+        self.format.block_meta_size + count * self.format.container_meta_size
     }
 
     /// Returns the start of the data of a block of `count` containers.
@@ -97,17 +98,17 @@ impl<'f> Scanner<'f> {
         next == self.data_end_of(at)
     }
 
-    /// Finds the number of containers that is consistent with the block and, because that does not determine containers of size 0 at
-    /// its end, with the next block.
+    /// Finds the number of containers that is consistent with the block and the next one. (The block itself does not determine the
+    /// number of containers of size 0 at its end.)
     fn find_count(&self, at: BlockOffset) -> Option<usize> {
         let max = self.max_count(at);
         if self.version.is_header_first() {
             // The offset of the first container determines it.
             let first = (max > 0).then(|| self.container_field(at, 0, self.format.fptr))?;
-            let meta = usize::try_from(first).ok()?.checked_sub(at.meta + self.format.block)?;
-            let count = meta / self.format.container;
+            let meta = usize::try_from(first).ok()?.checked_sub(at.meta + self.format.block_meta_size)?;
+            let count = meta / self.format.container_meta_size;
             let fits = |count| self.is_consistent(at, count) && self.continues(at, count, self.data_end_of(at));
-            return (meta % self.format.container == 0 && count <= max && fits(count)).then_some(count);
+            return (meta % self.format.container_meta_size == 0 && count <= max && fits(count)).then_some(count);
         }
         let mut next = at.data;
         for index in 0..max {
@@ -150,9 +151,9 @@ impl Checkpoint<'_> {
     /// Returns the offset of the first description, by the data size or the meta size in the header, whichever fits better.
     pub(super) fn descriptions_start(version: FormatVersion, file: &[u8], header: &Header) -> Option<usize> {
         if version.is_header_first() {
-            return (file.len() >= version.format().header).then_some(version.format().header);
+            return (file.len() >= version.format().header_size).then_some(version.format().header_size);
         }
-        let end = header.offset as i64 + version.format().header as i64;
+        let end = header.offset as i64 + version.format().header_size as i64;
         let starts = [header.data_size, header.meta_size.and_then(|size| end.checked_sub(size))];
         let starts = starts.map(|start| usize::try_from(start?).ok().filter(|start| *start as u64 <= header.offset));
         // Lowest if the blocks do not end at the header, highest if their sizes add up to the data too. The first of equals wins.
@@ -160,17 +161,17 @@ impl Checkpoint<'_> {
         starts.into_iter().flatten().rev().max_by_key(rank)
     }
 
-    /// Returns whether descriptions from `start` on end at the header (or the end of the file), by the numbers of containers alone.
+    /// Returns whether the descriptions from `start` end at the header (or the end of the file), according to their container counts.
     pub(super) fn blocks_end_at_header(version: FormatVersion, file: &[u8], header: &Header, start: usize) -> bool {
         Self::sum_of_blocks(version, file, header, start).is_some()
     }
 
-    /// Returns the sum of the sizes of all blocks, if they end there.
+    /// Returns the sum of the sizes of all blocks, if they end at the header (or the end of the file).
     fn sum_of_blocks(version: FormatVersion, file: &[u8], header: &Header, start: usize) -> Option<i128> {
         let scanner = Scanner::new(version, file, header);
         let (mut at, mut sum) = (BlockOffset { meta: start, data: 0 }, 0);
         while at.meta < scanner.limit {
-            if scanner.limit - at.meta < scanner.format.block {
+            if scanner.limit - at.meta < scanner.format.block_meta_size {
                 return None;
             }
             let count = usize::try_from(scanner.count(at)).ok().filter(|count| *count <= scanner.max_count(at))?;
@@ -212,7 +213,7 @@ impl Checkpoint<'_> {
             return self.push_corrupt(Field::DataSize, header.offset + offset, 0, header.data_size.unwrap_or_default().into());
         };
         if !is_first {
-            let meta_size = scanner.limit as i128 + scanner.format.header as i128 - start as i128;
+            let meta_size = scanner.limit as i128 + scanner.format.header_size as i128 - start as i128;
             for (field, layout, found, expected) in [
                 (Field::DataSize, scanner.format.data_size, header.data_size, start as i128),
                 (Field::MetaSize, scanner.format.meta_size, header.meta_size, meta_size),
@@ -229,10 +230,10 @@ impl Checkpoint<'_> {
         let mut at = BlockOffset { meta: start, data: 0 };
         let end = if is_first { scanner.data_end } else { scanner.limit as i128 };
         while (at.meta as i128) < end {
-            if scanner.limit.saturating_sub(at.meta) < scanner.format.block {
+            if scanner.limit.saturating_sub(at.meta) < scanner.format.block_meta_size {
                 // Truncation has been reported already, except for FTI 1.2.
                 let field = if is_first { Field::FileSize } else { Field::MetaSize };
-                let expected = at.meta as i128 + scanner.format.block as i128;
+                let expected = at.meta as i128 + scanner.format.block_meta_size as i128;
                 return self.push_corrupt(field, at.meta as u64, expected, scanner.limit as i128);
             }
             let Some(next) = self.scan_block(&scanner, at, &mut recounts)? else { return Ok(()) };
@@ -355,8 +356,8 @@ impl Checkpoint<'_> {
 
 impl Container {
     fn read(format: &Format, bytes: &[u8], offset: u64) -> Self {
-        let mut hash = [0; HASH];
-        hash.copy_from_slice(&bytes[format.hash..][..HASH]);
+        let mut hash = [0; HASH_SIZE];
+        hash.copy_from_slice(&bytes[format.hash_offset..][..HASH_SIZE]);
         Self {
             offset,
             id: get(ID, bytes) as i32,

@@ -14,13 +14,13 @@ pub struct Header {
     pub offset: u64,
     /// The checksum: 32 lower-case hexadecimal digits, and NUL.
     pub checksum: [u8; 33],
-    /// The header's hash of itself.
+    /// MD5 of the header (FTI's `myHash`).
     pub my_hash: [u8; 16],
     /// Number of the checkpoint.
     pub ckpt_id: Option<i32>,
     /// Size of the file in bytes.
     pub ckpt_size: i64,
-    /// Size of the meta data in bytes, including the header.
+    /// Size of the metadata in bytes, including the header.
     pub meta_size: Option<i64>,
     /// Sum of the sizes of the containers in bytes.
     pub data_size: Option<i64>,
@@ -38,23 +38,23 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Block {
-    /// Offset of its description in the file.
+    /// Offset of the block's description in the file.
     pub offset: u64,
     /// Stored number of containers.
     pub num_vars: i32,
-    /// Its size in bytes: in FTI 1.1 and 1.2 including its description, later only of the containers.
+    /// Size in bytes: in FTI 1.1 and 1.2 of the block and its description, later of its containers.
     pub db_size: i64,
     /// Range of its containers in [`Checkpoint::containers`].
     pub containers: Range<usize>,
 }
 
-/// A container of a file, with its chunk (FTI's variable chunk meta data). Fields as stored.
+/// A container of a file, with its chunk (FTI's variable chunk metadata). Fields as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Container {
-    /// Offset of its description in the file.
+    /// Offset of the container's description in the file.
     pub offset: u64,
-    /// The variable's id.
+    /// Id of the variable.
     pub id: i32,
     /// Up to FTI 1.3: index of the variable in the order of protection, from 0.
     pub idx: Option<i32>,
@@ -62,7 +62,7 @@ pub struct Container {
     pub container_id: i32,
     /// 1 if it has a chunk, else 0.
     pub has_content: u8,
-    /// 1 if a differential checkpoint wrote it before, or FTI read it at a restart. Not in FTI 1.1.
+    /// 1 if a differential checkpoint wrote it before, or FTI read it at a restart. `None` in FTI 1.1.
     pub has_ckpt: Option<u8>,
     /// Offset of its chunk in the variable, in bytes.
     pub dptr: i64,
@@ -80,23 +80,24 @@ pub struct Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its id.
+    /// Id, chosen by the program.
     pub id: i32,
-    /// Its size in bytes: the sum of its chunks.
+    /// Size in bytes: the sum of the sizes of the chunks.
     pub size: u64,
-    /// Number of its containers.
+    /// Number of containers.
     pub containers: usize,
 }
 
 /// A parsed checkpoint file.
 ///
-/// Parsing checks the meta data against each other and collects [`issues`](Self::issues). The data is read by [`verify`](Self::verify), [`recover`](Self::recover) and [`recover_variable`](Self::recover_variable).
+/// Parsing checks the consistency of the metadata and collects [`issues`](Self::issues). Only [`verify`](Self::verify),
+/// [`recover`](Self::recover), [`recover_variable`](Self::recover_variable) and [`copy_variable`](Self::copy_variable) read the data.
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
     pub(super) file: &'a [u8],
     pub(super) version: FormatVersion,
     pub(super) header: Header,
-    /// The size of the file: the one of the two stored sizes that fits.
+    /// Size of the file in bytes: of the two stored sizes, the one that agrees with the file.
     pub(super) fs: i64,
     pub(super) blocks: Vec<Block>,
     pub(super) containers: Vec<Container>,
@@ -108,27 +109,27 @@ pub struct Checkpoint<'a> {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// The version of the file's format.
+    /// Returns the format version of the file.
     pub fn version(&self) -> FormatVersion {
         self.version
     }
 
-    /// The header.
+    /// Returns the header.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The blocks, in file order.
+    /// Returns the blocks in file order.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// The containers of all blocks, in file order.
+    /// Returns the containers of all blocks in file order.
     pub fn containers(&self) -> &[Container] {
         &self.containers
     }
 
-    /// The variables, in the order of protection.
+    /// Returns the variables in the order of protection.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
@@ -141,7 +142,7 @@ impl<'a> Checkpoint<'a> {
         self.variables.iter().find(|variable| variable.id == id).copied().ok_or(Error::VariableNotFound { id })
     }
 
-    /// The issues of the meta data. The data has not been read.
+    /// Returns the issues of the metadata. Parsing does not read the data.
     pub fn issues(&self) -> &[Issue] {
         &self.issues
     }

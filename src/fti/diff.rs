@@ -20,9 +20,9 @@ pub enum Difference {
     Size {
         /// The variable's id.
         id: i32,
-        /// Its size in bytes in the first checkpoint.
+        /// Size in bytes in the first checkpoint.
         first: u64,
-        /// Its size in bytes in the second checkpoint.
+        /// Size in bytes in the second checkpoint.
         second: u64,
     },
     /// The variable's bytes differ, up to the smaller of its sizes.

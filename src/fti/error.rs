@@ -21,18 +21,18 @@ pub enum Error {
     ParityFile,
     /// The file is corrupt.
     Corrupt {
-        /// Which field is wrong.
+        /// The inconsistent field.
         field: Field,
-        /// The id of the variable it belongs to.
+        /// Id of the variable to which the field belongs, if any.
         variable: Option<i32>,
-        /// The container of the variable it belongs to.
+        /// Index of the container within the variable, if any.
         container: Option<i32>,
-        /// The offset of the field.
+        /// Offset of the field in the file.
         offset: u64,
     },
     /// The checkpoint has no variable with this id.
     VariableNotFound {
-        /// The id.
+        /// Id that was looked up.
         id: i32,
     },
     /// The container with this index does not exist.
@@ -42,28 +42,28 @@ pub enum Error {
     },
     /// A variable has another size in the checkpoint.
     VariableSizeMismatch {
-        /// Its id.
+        /// Id of the variable.
         id: i32,
-        /// Its size in the checkpoint in bytes.
+        /// Size in the checkpoint in bytes.
         stored: u64,
-        /// The size given for it in bytes.
+        /// Size of the protected memory in bytes.
         protected: u64,
     },
     /// The checkpoint has a variable that is not protected.
     VariableNotProtected {
-        /// Its id.
+        /// Id of the variable.
         id: i32,
     },
-    /// Verification found issues: the file can be read, but differs from what FTI writes.
-    NotCanonical {
-        /// Number of issues.
+    /// Verification found corruption.
+    VerifyFailed {
+        /// Number of issues of [`Severity::Corrupt`](super::Severity::Corrupt).
         issues: u64,
     },
-    /// The file has changed while it was read.
+    /// Another process changed the file while it was read.
     FileChanged,
     /// Another process is updating the file.
     FileBusy,
-    /// An update was prepared, and neither committed nor rolled back.
+    /// A prepared update is neither committed nor rolled back.
     TransactionInDoubt,
     /// A prepared update can't be rolled back, because part of it was applied.
     PartiallyApplied,
@@ -84,7 +84,7 @@ impl_module_error!(Error);
 impl_from_file_error!(Error);
 
 impl Error {
-    /// The offset in bytes at which it went wrong, if the error has one.
+    /// Returns the offset in bytes at which reading or writing failed, if any.
     pub fn offset(&self) -> Option<u64> {
         match *self {
             Self::Io(error) => error.offset,
@@ -97,7 +97,7 @@ impl Error {
         match self {
             Self::Io(error) => std::io::Error::from(error.errno).kind(),
             Self::OutOfMemory => ErrorKind::OutOfMemory,
-            Self::UnknownFormat(_) | Self::ParityFile | Self::Corrupt { .. } | Self::NotCanonical { .. } => {
+            Self::UnknownFormat(_) | Self::ParityFile | Self::Corrupt { .. } | Self::VerifyFailed { .. } => {
                 ErrorKind::InvalidData
             }
             Self::VariableNotFound { .. } | Self::IndexNotFound { .. } => ErrorKind::NotFound,
@@ -131,7 +131,7 @@ impl fmt::Display for Error {
             Self::VariableNotProtected { id } => {
                 write!(f, "variable {id} of the checkpoint is not protected; protect all, or recover one by one")
             }
-            Self::NotCanonical { issues } => write!(f, "the file is not in canonical form: {issues} issues"),
+            Self::VerifyFailed { issues } => write!(f, "verification failed: {issues} issues"),
             Self::FileChanged => f.write_str("the file was changed by another process; try again"),
             Self::FileBusy => f.write_str("the file is being updated by another process; try again later"),
             Self::TransactionInDoubt => {

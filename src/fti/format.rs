@@ -1,18 +1,18 @@
-//! Offsets of the fields in each version, and the input of its hashes.
+//! Offsets of the fields in each version, and the ranges that the header's hash covers.
 
 use std::ops::Range;
 
 use super::FormatVersion;
 
 /// Size of an MD5 hash in bytes.
-pub(super) const HASH: usize = 16;
+pub(super) const HASH_SIZE: usize = 16;
 
-/// The MD5 of no bytes.
-pub(super) const HASH_OF_NOTHING: [u8; HASH] =
+/// The MD5 of an empty input.
+pub(super) const MD5_EMPTY: [u8; HASH_SIZE] =
     [0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e];
 
 /// Size of a header's checksum in bytes: 32 hexadecimal digits and NUL.
-pub(super) const CHECKSUM: usize = 33;
+pub(super) const CHECKSUM_SIZE: usize = 33;
 
 /// Offset and width in bytes of a number in a structure. Numbers are little-endian; signed, except the timestamp after FTI 1.6.
 #[derive(Clone, Copy)]
@@ -72,11 +72,11 @@ impl Field {
 #[derive(Clone, Copy)]
 pub(super) struct Format {
     /// Size of the header in bytes (FTI: file block).
-    pub(super) header: usize,
-    /// Size in bytes of what precedes a block's containers (block meta data).
-    pub(super) block: usize,
-    /// Size in bytes of a container's description (variable chunk meta data).
-    pub(super) container: usize,
+    pub(super) header_size: usize,
+    /// Size in bytes of a block's description without those of its containers (FTI: block metadata).
+    pub(super) block_meta_size: usize,
+    /// Size in bytes of a container's description (FTI: variable chunk metadata).
+    pub(super) container_meta_size: usize,
 
     pub(super) ckpt_id: Option<Field>,
     pub(super) ckpt_size: Option<Field>,
@@ -97,20 +97,21 @@ pub(super) struct Format {
     pub(super) fptr: Option<Field>,
     pub(super) chunk_size: Option<Field>,
     pub(super) container_size: Option<Field>,
-    pub(super) hash: usize,
+    /// Offset of the chunk's hash in a container's description.
+    pub(super) hash_offset: usize,
 }
 
 /// Range of the header's hash of itself.
-pub(super) const HEADER_HASH: Range<usize> = CHECKSUM..CHECKSUM + HASH;
+pub(super) const HEADER_HASH_RANGE: Range<usize> = CHECKSUM_SIZE..CHECKSUM_SIZE + HASH_SIZE;
 
 /// The first field of a block and of a container, equal in all versions.
 pub(super) const COUNT: Option<Field> = Field::i4(0);
 pub(super) const ID: Option<Field> = Field::i4(0);
 
 const V1_1: Format = Format {
-    header: 96,
-    block: 12,
-    container: 64,
+    header_size: 96,
+    block_meta_size: 12,
+    container_meta_size: 64,
     ckpt_id: None,
     ckpt_size: Field::i8(56),
     meta_size: None,
@@ -128,12 +129,12 @@ const V1_1: Format = Format {
     fptr: Field::i8(24),
     chunk_size: Field::i8(32),
     container_size: Field::i8(40),
-    hash: 48,
+    hash_offset: 48,
 };
 
 const V1_2: Format = Format {
-    header: 90,
-    container: 62,
+    header_size: 90,
+    container_meta_size: 62,
     ckpt_size: Field::i8(49),
     fs: Field::i8(57),
     max_fs: Field::i8(65),
@@ -144,12 +145,12 @@ const V1_2: Format = Format {
     fptr: Field::i8(22),
     chunk_size: Field::i8(30),
     container_size: Field::i8(38),
-    hash: 46,
+    hash_offset: 46,
     ..V1_1
 };
 
 const V1_3: Format = Format {
-    header: 110,
+    header_size: 110,
     ckpt_id: Field::i4(49),
     ckpt_size: Field::i8(53),
     meta_size: Field::i8(61),
@@ -162,7 +163,7 @@ const V1_3: Format = Format {
 };
 
 const V1_4_0: Format = Format {
-    container: 58,
+    container_meta_size: 58,
     idx: None,
     container_id: Field::i4(4),
     has_content: Field::byte(8),
@@ -171,14 +172,14 @@ const V1_4_0: Format = Format {
     fptr: Field::i8(18),
     chunk_size: Field::i8(26),
     container_size: Field::i8(34),
-    hash: 42,
+    hash_offset: 42,
     ..V1_3
 };
 
 const V1_4_1: Format = Format {
-    header: 82,
-    block: 8,
-    container: 50,
+    header_size: 82,
+    block_meta_size: 8,
+    container_meta_size: 50,
     ckpt_size: Field::i4(53),
     meta_size: Field::i4(57),
     data_size: Field::i4(61),
@@ -189,14 +190,14 @@ const V1_4_1: Format = Format {
     db_size: Field::i4(4),
     chunk_size: Field::i4(26),
     container_size: Field::i4(30),
-    hash: 34,
+    hash_offset: 34,
     ..V1_4_0
 };
 
-const POST1_6: Format = Format { header: 106, timestamp: Field::u4(101), ..V1_4_0 };
+const POST1_6: Format = Format { header_size: 106, timestamp: Field::u4(101), ..V1_4_0 };
 
 /// Size of the largest header in bytes.
-pub(super) const HEADER_MAX: usize = 110;
+pub(super) const HEADER_SIZE_MAX: usize = 110;
 
 impl FormatVersion {
     pub(super) fn format(self) -> &'static Format {
@@ -219,15 +220,15 @@ impl FormatVersion {
 
 impl Format {
     /// Ranges of the header that its hash covers, in this order.
-    pub(super) fn hashed(&self) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn hashed_ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let fields = [self.timestamp, self.ckpt_size, self.meta_size, self.data_size, self.fs, self.pt_fs, self.max_fs];
-        std::iter::once(0..CHECKSUM).chain(fields.into_iter().flatten().map(Field::bytes))
+        std::iter::once(0..CHECKSUM_SIZE).chain(fields.into_iter().flatten().map(Field::bytes))
     }
 
     /// Computes the hash of a header.
-    pub(super) fn header_hash(&self, header: &[u8]) -> [u8; HASH] {
+    pub(super) fn header_hash(&self, header: &[u8]) -> [u8; HASH_SIZE] {
         let mut md5 = fast_md5::Md5::new();
-        self.hashed().for_each(|range| md5.update(&header[range]));
+        self.hashed_ranges().for_each(|range| md5.update(&header[range]));
         md5.finalize()
     }
 }
@@ -245,8 +246,8 @@ pub(super) fn put(field: Option<Field>, structure: &mut [u8], value: i64) {
 }
 
 /// Encodes a hash in lower-case hexadecimal digits.
-pub(super) fn hex(hash: [u8; HASH]) -> [u8; 2 * HASH] {
-    let mut text = [0; 2 * HASH];
+pub(super) fn hex(hash: [u8; HASH_SIZE]) -> [u8; 2 * HASH_SIZE] {
+    let mut text = [0; 2 * HASH_SIZE];
     for (digits, byte) in text.chunks_exact_mut(2).zip(hash) {
         digits[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
         digits[1] = b"0123456789abcdef"[usize::from(byte & 15)];
@@ -255,9 +256,9 @@ pub(super) fn hex(hash: [u8; HASH]) -> [u8; 2 * HASH] {
 }
 
 /// Decodes a hash from lower-case hexadecimal digits.
-pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH]> {
-    let mut hash = [0; HASH];
-    if text.len() != 2 * HASH {
+pub(super) fn unhex(text: &[u8]) -> Option<[u8; HASH_SIZE]> {
+    let mut hash = [0; HASH_SIZE];
+    if text.len() != 2 * HASH_SIZE {
         return None;
     }
     for (byte, digits) in hash.iter_mut().zip(text.chunks_exact(2)) {
@@ -277,7 +278,7 @@ mod tests {
 
     /// Padding of C structures, which is uninitialised memory in files of FTI.
     fn header_padding(version: FormatVersion) -> Range<usize> {
-        let end = version.format().header;
+        let end = version.format().header_size;
         if version == FormatVersion::V1_1 { 49..56 } else { end - 1..end }
     }
     const CONTAINER_PADDING_1_1: Range<usize> = 13..16;
@@ -287,8 +288,8 @@ mod tests {
     fn fields_fill_their_structures() {
         for version in FormatVersion::ALL {
             let format = version.format();
-            let mut header = vec![0; format.header];
-            header[..CHECKSUM + HASH].fill(1);
+            let mut header = vec![0; format.header_size];
+            header[..CHECKSUM_SIZE + HASH_SIZE].fill(1);
             let fields = [
                 format.ckpt_id,
                 format.ckpt_size,
@@ -303,8 +304,8 @@ mod tests {
             header[header_padding(version)].iter_mut().for_each(|byte| *byte += 1);
             assert!(header.iter().all(|&byte| byte == 1), "{version:?} {header:?}");
 
-            let mut container = vec![0; format.container];
-            container[format.hash..][..HASH].fill(1);
+            let mut container = vec![0; format.container_meta_size];
+            container[format.hash_offset..][..HASH_SIZE].fill(1);
             let fields = [
                 ID,
                 format.idx,
@@ -321,7 +322,7 @@ mod tests {
                 container[CONTAINER_PADDING_1_1].fill(1);
             }
             assert!(container.iter().all(|&byte| byte == 1), "{version:?} {container:?}");
-            assert!(format.header <= HEADER_MAX);
+            assert!(format.header_size <= HEADER_SIZE_MAX);
         }
     }
 
@@ -334,8 +335,8 @@ mod tests {
                 assert_eq!(field.get(&structure) == value, field.holds(value), "{value}");
             }
         }
-        assert_eq!(unhex(&hex(HASH_OF_NOTHING)), Some(HASH_OF_NOTHING));
+        assert_eq!(unhex(&hex(MD5_EMPTY)), Some(MD5_EMPTY));
         assert_eq!(unhex(b"D41D8CD98F00B204E9800998ECF8427E"), None);
-        assert_eq!(fast_md5::digest(b""), HASH_OF_NOTHING);
+        assert_eq!(fast_md5::digest(b""), MD5_EMPTY);
     }
 }

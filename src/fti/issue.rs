@@ -10,7 +10,7 @@ pub struct Issue {
     pub severity: Severity,
     /// The field that is wrong.
     pub field: Field,
-    /// The id of the variable concerned, if any.
+    /// Id of the variable concerned, if any.
     pub variable: Option<i32>,
     /// Index of the container within the variable, if any.
     pub container: Option<i32>,
@@ -45,7 +45,7 @@ pub enum Field {
     CkptSize,
     /// Header: size of the file.
     Fs,
-    /// Header: size of the meta data.
+    /// Header: size of the metadata.
     MetaSize,
     /// Header: size of the data.
     DataSize,
@@ -57,7 +57,7 @@ pub enum Field {
     Idx,
     /// Container: its index within the variable.
     ContainerId,
-    /// Container: whether it has a chunk.
+    /// Container: 1 if it has a chunk, else 0.
     HasContent,
     /// Container: offset of its chunk in the variable.
     Dptr,
@@ -104,7 +104,7 @@ impl fmt::Display for Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
-    /// No number.
+    /// No number or hash: the value is not determined.
     Unknown,
     /// A number.
     Number(i64),
@@ -117,7 +117,7 @@ pub enum Value {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("something else"),
+            Self::Unknown => f.write_str("unknown"),
             Self::Number(number) => number.fmt(f),
             Self::AtMost(number) => write!(f, "at most {number}"),
             Self::Hash(hash) => hash.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
@@ -145,7 +145,11 @@ impl fmt::Display for Issue {
             (Severity::Note, Field::FileSize) => {
                 write!(f, "the file has {found} bytes, expected {expected}: bytes follow its end")
             }
-            _ => write!(f, "{field} is {found}, expected {expected}"),
+            _ => match (found, expected) {
+                (Value::Unknown, Value::Unknown) => write!(f, "{field} is invalid"),
+                (found, Value::Unknown) => write!(f, "{field} is {found}, expected another value"),
+                (found, expected) => write!(f, "{field} is {found}, expected {expected}"),
+            },
         }
     }
 }

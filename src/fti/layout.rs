@@ -1,23 +1,24 @@
-//! The containers of a file and their contents, independent of the version: kept from one checkpoint to the next.
+//! The containers of a file, independent of the version. They are kept from one checkpoint to the next.
 
 use super::error::Error;
-use super::format::HASH_OF_NOTHING;
+use super::format::MD5_EMPTY;
 use super::{Checkpoint, FormatVersion};
 use crate::alloc::{try_collect, try_copy, try_with_capacity};
 
-/// A container without its offset in the file, which depends on the version.
+/// A container and its chunk, without the offset in the file, which depends on the version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) id: i32,
-    /// Index of its variable in the order of protection.
+    /// Index of the variable in the order of protection.
     pub(super) idx: i32,
     pub(super) container_id: i32,
-    /// Offset of its chunk in the variable.
+    /// Offset of the chunk in the variable.
     pub(super) dptr: u64,
+    /// Size of the container in bytes.
     pub(super) size: u64,
     pub(super) has_content: bool,
-    /// Size of its chunk in bytes.
-    pub(super) chunk: u64,
+    /// Size of the chunk in bytes.
+    pub(super) chunk_size: u64,
     /// Hash of the last chunk that was not empty.
     pub(super) hash: [u8; 16],
 }
@@ -32,19 +33,20 @@ pub(super) struct Layout {
     pub(super) order: Vec<i32>,
 }
 
-/// The part of a variable that is not yet in a container.
+/// A variable of which the last `remaining` bytes are not yet in a container.
 #[derive(Clone, Copy)]
 struct Unplaced {
     id: i32,
     remaining: u64,
-    /// Number of containers so far, and the sum of their sizes.
+    /// Number of containers of the variable so far.
     containers: i32,
+    /// Sum of the sizes of these containers.
     capacity: u64,
 }
 
 impl Layout {
     /// Returns the layout of a file that has no issues.
-    pub(super) fn of(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
+    pub(super) fn from_checkpoint(checkpoint: &Checkpoint<'_>) -> Result<Self, Error> {
         let mut layout = Self {
             slots: try_with_capacity(checkpoint.containers.len())?,
             blocks: try_with_capacity(checkpoint.blocks.len())?,
@@ -61,7 +63,7 @@ impl Layout {
             dptr: container.dptr as u64,
             size: container.container_size as u64,
             has_content: container.has_chunk(),
-            chunk: container.chunk_size as u64,
+            chunk_size: container.chunk_size as u64,
             hash: container.hash,
         }));
         blocks.extend(checkpoint.blocks.iter().map(|block| block.containers.len()));
@@ -96,11 +98,11 @@ impl Layout {
             let variable = &mut unplaced[index];
             // The first container always has content, which may be empty.
             let has_content = variable.remaining > 0 || slot.container_id == 0;
-            let chunk = variable.remaining.min(slot.size);
-            variable.remaining -= chunk;
+            let chunk_size = variable.remaining.min(slot.size);
+            variable.remaining -= chunk_size;
             variable.containers += 1;
             variable.capacity += slot.size;
-            slots.push(Slot { has_content, chunk, ..*slot });
+            slots.push(Slot { has_content, chunk_size, ..*slot });
         }
         blocks.extend_from_slice(&self.blocks);
         order.extend_from_slice(&self.order);
@@ -113,7 +115,7 @@ impl Layout {
             let Some(index) = index_of(&unplaced, id) else { return Err(Error::Internal) };
             let Unplaced { remaining, containers, capacity, .. } = unplaced[index];
             if remaining > 0 || containers == 0 {
-                let (container_id, hash) = (containers, HASH_OF_NOTHING);
+                let (container_id, hash) = (containers, MD5_EMPTY);
                 slots.push(Slot {
                     id,
                     idx,
@@ -121,7 +123,7 @@ impl Layout {
                     dptr: capacity,
                     size: remaining,
                     has_content: true,
-                    chunk: remaining,
+                    chunk_size: remaining,
                     hash,
                 });
             }
@@ -133,7 +135,7 @@ impl Layout {
         Ok(next)
     }
 
-    /// Returns whether it has all containers of an earlier layout at the same offsets.
+    /// Returns whether this layout has all containers of an earlier one at the same offsets.
     pub(super) fn continues(&self, earlier: &Self) -> bool {
         let same = |(one, other): (&Slot, &Slot)| {
             (one.id, one.container_id, one.dptr, one.size) == (other.id, other.container_id, other.dptr, other.size)
@@ -141,8 +143,8 @@ impl Layout {
         self.slots.len() >= earlier.slots.len() && self.slots.iter().zip(&earlier.slots).all(same)
     }
 
-    /// Returns a copy.
-    pub(super) fn copy(&self) -> Result<Self, Error> {
+    /// Copies the layout; fails if an allocation fails.
+    pub(super) fn try_clone(&self) -> Result<Self, Error> {
         Ok(Self { slots: try_copy(&self.slots)?, blocks: try_copy(&self.blocks)?, order: try_copy(&self.order)? })
     }
 
@@ -156,11 +158,12 @@ impl Layout {
         })
     }
 
-    /// Returns the sizes in bytes of the data and of the meta data (with the header) of a file of this layout.
+    /// Returns the sizes in bytes of the data and of the metadata (with the header) of a file of this layout.
     pub(super) fn sizes(&self, version: FormatVersion) -> Option<(u64, u64)> {
         let format = version.format();
         let data = self.slots.iter().try_fold(0u64, |sum, slot| sum.checked_add(slot.size))?;
-        let meta = format.header + self.blocks.len() * format.block + self.slots.len() * format.container;
+        let meta =
+            format.header_size + self.blocks.len() * format.block_meta_size + self.slots.len() * format.container_meta_size;
         data.checked_add(meta as u64).filter(|size| i64::try_from(*size).is_ok())?;
         Some((data, meta as u64))
     }

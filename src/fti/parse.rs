@@ -1,28 +1,28 @@
-//! Parsing a [`Checkpoint`]: detects the version, reads header and variables, and checks the meta data.
+//! Parsing a [`Checkpoint`]: detects the version, reads header and variables, and checks the metadata.
 
 use super::error::Error;
-use super::format::{self, CHECKSUM, HASH, HEADER_HASH, get};
+use super::format::{self, CHECKSUM_SIZE, HASH_SIZE, HEADER_HASH_RANGE, get};
 use super::issue::{Field, Issue, Severity, Value};
 use super::{Checkpoint, Container, FormatVersion, Header, Variable};
 
-/// Maximum number of bytes behind a header that is not at the end of the file.
+/// Maximum number of bytes after a header that is not at the end of the file.
 const TRAILING_MAX: usize = 65_536;
 
-/// Version and offset of a header. Those of FTI 1.3 and 1.4.0 are equal: the rest of the file decides.
+/// Version and offset of a header. The headers of FTI 1.3 and 1.4.0 are equal: the rest of the file distinguishes them.
 type HeaderLocation = (FormatVersion, usize);
 
 /// Versions with a header at the end, one for each layout of it.
 const HEADER_LAST: [FormatVersion; 3] = [FormatVersion::Post1_6, FormatVersion::V1_4_1, FormatVersion::V1_3];
 
 impl<'a> Checkpoint<'a> {
-    /// Returns whether `file` has a header of any version with a valid hash at the expected offset.
+    /// Returns whether `file` starts or ends with a header of any version that has a valid hash.
     pub fn is_format(file: &[u8]) -> bool {
         valid_header(file).is_some()
     }
 
     /// Parses a checkpoint of any version.
     ///
-    /// Time and memory are proportional to the meta data (memory: at most 30 times its size, plus 16 KiB), whatever the size of the
+    /// Time and memory are proportional to the metadata (memory: at most 30 times its size, plus 16 KiB), whatever the size of the
     /// data. A corrupt file is parsed as far as possible: [`issues`](Self::issues) has the details.
     ///
     /// # Errors
@@ -79,21 +79,21 @@ impl<'a> Checkpoint<'a> {
     fn check_header(&mut self) -> Result<(), Error> {
         let (format, header) = (self.version.format(), self.header);
         let at = |field: Option<format::Field>| header.offset + field.map_or(0, |field| field.at as u64);
-        if format::unhex(&header.checksum[..2 * HASH]).is_none() {
+        if format::unhex(&header.checksum[..2 * HASH_SIZE]).is_none() {
             self.push_issue(Issue::corrupt(Field::Checksum, header.offset, Value::Unknown, Value::Unknown))?;
         }
-        if header.checksum[2 * HASH] != 0 {
-            self.push_corrupt(Field::Checksum, header.offset + 2 * HASH as u64, 0, header.checksum[2 * HASH].into())?;
+        if header.checksum[2 * HASH_SIZE] != 0 {
+            self.push_corrupt(Field::Checksum, header.offset + 2 * HASH_SIZE as u64, 0, header.checksum[2 * HASH_SIZE].into())?;
         }
-        let bytes = &self.file[header.offset as usize..][..format.header];
+        let bytes = &self.file[header.offset as usize..][..format.header_size];
         let hash = format.header_hash(bytes);
         if hash != header.my_hash {
             let (expected, found) = (Value::Hash(hash), Value::Hash(header.my_hash));
-            self.push_issue(Issue::corrupt(Field::MyHash, header.offset + CHECKSUM as u64, expected, found))?;
+            self.push_issue(Issue::corrupt(Field::MyHash, header.offset + CHECKSUM_SIZE as u64, expected, found))?;
         }
 
         let (size, is_first) = (self.file.len() as i64, self.version.is_header_first());
-        let end = if is_first { size } else { header.offset as i64 + format.header as i64 };
+        let end = if is_first { size } else { header.offset as i64 + format.header_size as i64 };
         if header.ckpt_size != header.fs {
             let (field, layout, found, other) = if header.fs == end {
                 (Field::CkptSize, format.ckpt_size, header.ckpt_size, header.fs)
@@ -104,7 +104,7 @@ impl<'a> Checkpoint<'a> {
         }
         let fs = if header.ckpt_size == end { end } else { header.fs };
         self.fs = fs;
-        if is_first && fs < format.header as i64 {
+        if is_first && fs < format.header_size as i64 {
             return self.push_corrupt(Field::Fs, at(format.fs), size.into(), fs.into());
         }
         let trailing_bytes = Issue {
@@ -274,7 +274,7 @@ impl Container {
             Field::Fptr => of(format.fptr),
             Field::ChunkSize => of(format.chunk_size),
             Field::ContainerSize => of(format.container_size),
-            Field::Hash => format.hash,
+            Field::Hash => format.hash_offset,
             _ => 0,
         };
         self.offset + within as u64
@@ -285,10 +285,10 @@ impl Header {
     /// Reads the header at `offset`. `file` must contain all of it.
     pub(super) fn read(version: FormatVersion, file: &[u8], offset: usize) -> Self {
         let format = version.format();
-        let bytes = &file[offset..][..format.header];
-        let (mut checksum, mut my_hash) = ([0; CHECKSUM], [0; HASH]);
-        checksum.copy_from_slice(&bytes[..CHECKSUM]);
-        my_hash.copy_from_slice(&bytes[HEADER_HASH]);
+        let bytes = &file[offset..][..format.header_size];
+        let (mut checksum, mut my_hash) = ([0; CHECKSUM_SIZE], [0; HASH_SIZE]);
+        checksum.copy_from_slice(&bytes[..CHECKSUM_SIZE]);
+        my_hash.copy_from_slice(&bytes[HEADER_HASH_RANGE]);
         Self {
             offset: offset as u64,
             checksum,
@@ -305,27 +305,27 @@ impl Header {
     }
 
     /// Decodes the checksum.
-    pub(super) fn checksum_hash(&self) -> Option<[u8; HASH]> {
-        format::unhex(&self.checksum[..2 * HASH]).filter(|_| self.checksum[2 * HASH] == 0)
+    pub(super) fn checksum_hash(&self) -> Option<[u8; HASH_SIZE]> {
+        format::unhex(&self.checksum[..2 * HASH_SIZE]).filter(|_| self.checksum[2 * HASH_SIZE] == 0)
     }
 }
 
 /// Returns whether `file` has a header with a valid hash at `offset`.
 fn is_valid_header(version: FormatVersion, file: &[u8], offset: usize) -> bool {
     let format = version.format();
-    let header = file.get(offset..).and_then(|rest| rest.get(..format.header));
-    header.is_some_and(|header| header[CHECKSUM - 1] == 0 && format.header_hash(header) == header[HEADER_HASH])
+    let header = file.get(offset..).and_then(|rest| rest.get(..format.header_size));
+    header.is_some_and(|header| header[CHECKSUM_SIZE - 1] == 0 && format.header_hash(header) == header[HEADER_HASH_RANGE])
 }
 
 /// Returns the offset of a header at the end of `file`, if the file is large enough.
 fn offset_at_end(version: FormatVersion, file: &[u8]) -> Option<usize> {
-    file.len().checked_sub(version.format().header)
+    file.len().checked_sub(version.format().header_size)
 }
 
 /// Returns the header's hash of itself, if `tail` ends in a header with a valid one.
-pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH]> {
+pub(super) fn hash_at_end(tail: &[u8]) -> Option<[u8; HASH_SIZE]> {
     let find = |version: &FormatVersion| offset_at_end(*version, tail).filter(|&offset| is_valid_header(*version, tail, offset));
-    HEADER_LAST.iter().find_map(find)?.checked_add(CHECKSUM).and_then(|offset| tail[offset..].first_chunk().copied())
+    HEADER_LAST.iter().find_map(find)?.checked_add(CHECKSUM_SIZE).and_then(|offset| tail[offset..].first_chunk().copied())
 }
 
 /// Returns the file size stored in a header with a valid hash, and whether that header comes first.
@@ -362,9 +362,9 @@ fn is_parity_file(file: &[u8]) -> bool {
 /// Finds a header with a valid hash that belongs at the end but is followed by other bytes.
 fn valid_header_before_end(file: &[u8]) -> Option<HeaderLocation> {
     for offset in (file.len().saturating_sub(TRAILING_MAX)..file.len()).rev() {
-        let has_checksum = file[offset..]
-            .get(..CHECKSUM)
-            .is_some_and(|text| text[2 * HASH] == 0 && text[0].is_ascii_hexdigit() && format::unhex(&text[..2 * HASH]).is_some());
+        let has_checksum = file[offset..].get(..CHECKSUM_SIZE).is_some_and(|text| {
+            text[2 * HASH_SIZE] == 0 && text[0].is_ascii_hexdigit() && format::unhex(&text[..2 * HASH_SIZE]).is_some()
+        });
         if !has_checksum {
             continue;
         }
@@ -377,13 +377,13 @@ fn valid_header_before_end(file: &[u8]) -> Option<HeaderLocation> {
     None
 }
 
-/// Finds a corrupt header by the number of facts in the file that are consistent with it.
+/// Finds a corrupt header: the location with which most facts of the file agree.
 fn likely_header(file: &[u8]) -> Option<HeaderLocation> {
     const MIN_SCORE: u32 = 5;
     let first = [FormatVersion::V1_1, FormatVersion::V1_2].into_iter().map(|version| (version, Some(0)));
     let last = HEADER_LAST.into_iter().chain([FormatVersion::V1_4_0]).map(|version| (version, offset_at_end(version, file)));
     let locations = first.chain(last).filter_map(|(version, offset)| Some((version, offset?)));
-    let locations = locations.filter(|(version, offset)| file.len() - offset >= version.format().header);
+    let locations = locations.filter(|(version, offset)| file.len() - offset >= version.format().header_size);
     locations
         .map(|(version, offset)| (header_score(version, file, offset), (version, offset)))
         .filter(|(score, _)| *score >= MIN_SCORE)
@@ -391,7 +391,7 @@ fn likely_header(file: &[u8]) -> Option<HeaderLocation> {
         .map(|(_, (version, offset))| (if version == FormatVersion::V1_4_0 { FormatVersion::V1_3 } else { version }, offset))
 }
 
-/// Returns the number of facts in the file that are consistent with a header of this version at `offset`.
+/// Returns the number of facts of the file that agree with a header of this version at `offset`.
 fn header_score(version: FormatVersion, file: &[u8], offset: usize) -> u32 {
     let header = Header::read(version, file, offset);
     let digits = header.checksum.iter().filter(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')).count();
@@ -399,8 +399,8 @@ fn header_score(version: FormatVersion, file: &[u8], offset: usize) -> u32 {
     let sum = header.data_size.zip(header.meta_size).map(|(data, meta)| data.saturating_add(meta));
     let start = Checkpoint::descriptions_start(version, file, &header);
     let facts = [
-        digits >= 2 * HASH - 1,
-        digits >= 2 * HASH - 1 && header.checksum[CHECKSUM - 1] == 0,
+        digits >= 2 * HASH_SIZE - 1,
+        digits >= 2 * HASH_SIZE - 1 && header.checksum[CHECKSUM_SIZE - 1] == 0,
         header.ckpt_size == header.fs,
         header.ckpt_size == size || header.fs == size,
         header.fs == size && header.ckpt_size == size,

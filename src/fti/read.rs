@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::error::Error;
-use super::format::HASH;
+use super::format::HASH_SIZE;
 use super::{Checkpoint, Container, Field, FormatVersion, Issue, Severity, Value};
 use crate::alloc::{try_collect, try_with_capacity};
 use crate::sync::parallel_for::parallel_for;
@@ -13,12 +13,12 @@ use crate::sync::parallel_for::parallel_for;
 /// Number of bytes copied and hashed at a time, while they are in the processor's cache.
 const IO_SIZE: usize = 256 << 10;
 
-/// A variable to recover: its id, and memory of its size.
+/// A variable to recover.
 #[derive(Debug)]
 pub struct ProtectedVariableMut<'m> {
-    /// The id.
+    /// Id, chosen by the program.
     pub id: i32,
-    /// Destination.
+    /// Destination; its size must equal the variable's.
     pub data: &'m mut [u8],
 }
 
@@ -197,11 +197,13 @@ impl<'a> Checkpoint<'a> {
         self.copy_chunks(chunks, 1, false).map(drop)
     }
 
-    /// Recovers one variable as [`recover_variable`](Self::recover_variable) does, but passes its bytes to `write` piece by piece, in
-    /// order. The pieces of a chunk are passed before its hash is verified: after an error they must be discarded.
+    /// Recovers one variable as [`recover_variable`](Self::recover_variable) does, but passes its bytes to `write`, in order and at most
+    /// 256 KiB per call.
+    ///
+    /// The bytes of a chunk are passed before its hash is verified: after an error, discard them.
     ///
     /// # Errors
-    /// The first error of `write`. With an [`Error`] inside: [`Error::VariableNotFound`], [`Error::Corrupt`].
+    /// The first error of `write`; or [`Error::VariableNotFound`] or [`Error::Corrupt`], as the source of an [`io::Error`].
     pub fn copy_variable(&self, id: i32, write: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         self.variable(id)?;
         self.check_variable_issues(id)?;
@@ -212,9 +214,9 @@ impl<'a> Checkpoint<'a> {
             }
             let chunk = self.chunk(container).ok_or_else(|| self.corrupt(container, Field::Data))?;
             let mut md5 = fast_md5::Md5::new();
-            for piece in chunk.chunks(IO_SIZE) {
-                md5.update(piece);
-                write(piece)?;
+            for bytes in chunk.chunks(IO_SIZE) {
+                md5.update(bytes);
+                write(bytes)?;
             }
             if md5.finalize() != container.hash {
                 return Err(self.corrupt(container, Field::Data).into());
@@ -223,7 +225,7 @@ impl<'a> Checkpoint<'a> {
         Ok(())
     }
 
-    /// Fails if an issue of the meta data concerns this variable.
+    /// Fails if an issue of the metadata concerns this variable.
     fn check_variable_issues(&self, id: i32) -> Result<(), Error> {
         let is_relevant = |issue: &&Issue| {
             let is_of_other = issue.variable.is_some_and(|variable| variable != id);
@@ -238,7 +240,7 @@ impl<'a> Checkpoint<'a> {
         self.issues.iter().find(is_relevant).map_or(Ok(()), |issue| Err(issue.error()))
     }
 
-    /// Fails if the meta data is corrupt.
+    /// Fails if the metadata is corrupt.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.issues.iter().find(|issue| issue.severity == Severity::Corrupt).map_or(Ok(()), |issue| Err(issue.error()))
     }
@@ -291,7 +293,7 @@ impl<'a> Checkpoint<'a> {
             let mut md5 = fast_md5::Md5::new();
             for (to, from) in to.chunks_mut(IO_SIZE).zip(from.chunks(IO_SIZE)) {
                 to.copy_from_slice(from);
-                // The copy is hashed, since the file may change meanwhile.
+                // Hashes the copy, because the file may change in between.
                 md5.update(to);
             }
             let hash = md5.finalize();
@@ -328,7 +330,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Computes the checksum by the rule of FTI's reader. `None` if the file lacks data.
-    pub(super) fn checksum_as_read_by_fti(&self, hashed: &Hashed) -> Option<[u8; HASH]> {
+    pub(super) fn checksum_as_read_by_fti(&self, hashed: &Hashed) -> Option<[u8; HASH_SIZE]> {
         if self.version.is_header_first() {
             return hashed.checksum.get().copied().flatten();
         }
@@ -342,7 +344,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Computes the checksum by the rule of FTI's writer, which differs from FTI 1.3 on.
-    fn checksum_as_written_by_fti(&self) -> Option<[u8; HASH]> {
+    fn checksum_as_written_by_fti(&self) -> Option<[u8; HASH_SIZE]> {
         if self.version.is_header_first() {
             return None;
         }
@@ -351,30 +353,30 @@ impl<'a> Checkpoint<'a> {
         Some(md5.finalize())
     }
 
-    /// Computes the checksum of FTI 1.1: over all bytes behind the header.
-    fn checksum_of_file(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH]> {
+    /// Computes the checksum of FTI 1.1: over all bytes after the header.
+    fn checksum_of_file(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH_SIZE]> {
         let mut md5 = fast_md5::Md5::new();
-        hash(&mut md5, self.bytes_behind_header()?, progress);
+        hash(&mut md5, self.bytes_after_header()?, progress);
         Some(md5.finalize())
     }
 
     /// Computes the checksum of FTI 1.1 with another hash at `offset` of the file.
-    pub(super) fn checksum_with(&self, offset: u64, hash: [u8; HASH]) -> Option<[u8; HASH]> {
-        let bytes = self.bytes_behind_header()?;
-        let offset = usize::try_from(offset).ok()?.checked_sub(self.version.format().header)?;
+    pub(super) fn checksum_with(&self, offset: u64, hash: [u8; HASH_SIZE]) -> Option<[u8; HASH_SIZE]> {
+        let bytes = self.bytes_after_header()?;
+        let offset = usize::try_from(offset).ok()?.checked_sub(self.version.format().header_size)?;
         let mut md5 = fast_md5::Md5::new();
         md5.update(bytes.get(..offset)?);
         md5.update(&hash);
-        md5.update(bytes.get(offset + HASH..)?);
+        md5.update(bytes.get(offset + HASH_SIZE..)?);
         Some(md5.finalize())
     }
 
-    fn bytes_behind_header(&self) -> Option<&'a [u8]> {
-        self.file.get(self.version.format().header..usize::try_from(self.fs).ok()?)
+    fn bytes_after_header(&self) -> Option<&'a [u8]> {
+        self.file.get(self.version.format().header_size..usize::try_from(self.fs).ok()?)
     }
 
     /// Computes the checksum of FTI 1.2: over all chunks.
-    fn checksum_of_chunks(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH]> {
+    fn checksum_of_chunks(&self, progress: Option<&(dyn Fn(u64) + Sync)>) -> Option<[u8; HASH_SIZE]> {
         let mut md5 = fast_md5::Md5::new();
         for container in self.containers.iter().filter(|container| container.has_chunk()) {
             hash(&mut md5, self.chunk(container)?, progress);
@@ -382,18 +384,18 @@ impl<'a> Checkpoint<'a> {
         Some(md5.finalize())
     }
 
-    /// The header's bytes.
+    /// Returns the bytes of the header.
     pub(super) fn header_bytes(&self) -> &'a [u8] {
-        &self.file[self.header.offset as usize..][..self.version.format().header]
+        &self.file[self.header.offset as usize..][..self.version.format().header_size]
     }
 }
 
 /// Hashes bytes and reports progress.
 fn hash(md5: &mut fast_md5::Md5, bytes: &[u8], progress: Option<&(dyn Fn(u64) + Sync)>) {
     let Some(progress) = progress else { return md5.update(bytes) };
-    for piece in bytes.chunks(IO_SIZE) {
-        md5.update(piece);
-        progress(piece.len() as u64);
+    for part in bytes.chunks(IO_SIZE) {
+        md5.update(part);
+        progress(part.len() as u64);
     }
 }
 
@@ -408,9 +410,9 @@ struct Chunk<'m> {
 /// The hashes computed from the data.
 pub(super) struct Hashed {
     /// The hash of each container's chunk, if it has one and the file has its data.
-    pub(super) chunks: Vec<OnceLock<[u8; HASH]>>,
+    pub(super) chunks: Vec<OnceLock<[u8; HASH_SIZE]>>,
     /// The checksum, for FTI 1.1 and 1.2.
-    checksum: OnceLock<Option<[u8; HASH]>>,
+    checksum: OnceLock<Option<[u8; HASH_SIZE]>>,
 }
 
 impl Hashed {

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use super::error::Error;
-use super::format::{self, HASH, HEADER_HASH};
+use super::format::{self, HASH_SIZE, HEADER_HASH_RANGE};
 use super::issue::{Field, Severity, Value};
 use super::open::open;
 use super::{Checkpoint, FormatVersion, SyncMode};
 use crate::atomic_file::AtomicFile;
 
-/// Repairs the meta data of a file whose data is intact: sets the checksum to the one that FTI requires, corrects the sizes and the
-/// hash in the header and hashes that the checksum shows to be wrong, and, from FTI 1.3 on, removes bytes behind the end. Data never
-/// changes.
+/// Repairs the metadata of a file whose data is intact. Never changes data.
+///
+/// Sets the checksum to the one that FTI requires, and corrects the header's sizes and hash. Corrects a container's hash if the
+/// checksum proves it wrong. From FTI 1.3 on, removes bytes after the end.
 ///
 /// Returns the number of corrections. If there are any, a new file replaces the old one, durably as `sync` says.
 ///
@@ -24,12 +25,12 @@ pub fn repair(path: impl AsRef<Path>, sync: SyncMode) -> Result<u64, Error> {
     let bytes = map.bytes();
     let checkpoint = Checkpoint::parse(bytes)?;
     let (format, header_offset) = (checkpoint.version.format(), checkpoint.header.offset);
-    let mut header = [0; format::HEADER_MAX];
-    let header = &mut header[..format.header];
+    let mut header = [0; format::HEADER_SIZE_MAX];
+    let header = &mut header[..format.header_size];
     header.copy_from_slice(checkpoint.header_bytes());
 
     // At most one hash is known to be wrong in FTI 1.1, and few in later versions.
-    let mut hashes: Vec<(u64, [u8; HASH])> = Vec::new();
+    let mut hashes: Vec<(u64, [u8; HASH_SIZE])> = Vec::new();
     let (mut failure, mut corrections) = (None, 0);
     let (_, hashed) = checkpoint.verify_with(1, &mut |issue| {
         let expected = match issue.expected {
@@ -66,12 +67,12 @@ pub fn repair(path: impl AsRef<Path>, sync: SyncMode) -> Result<u64, Error> {
     };
     let checksum =
         checksum.ok_or(Error::Corrupt { field: Field::Checksum, variable: None, container: None, offset: header_offset })?;
-    header[..2 * HASH].copy_from_slice(&format::hex(checksum));
-    header[2 * HASH] = 0;
+    header[..2 * HASH_SIZE].copy_from_slice(&format::hex(checksum));
+    header[2 * HASH_SIZE] = 0;
     let hash = format.header_hash(header);
-    header[HEADER_HASH].copy_from_slice(&hash);
+    header[HEADER_HASH_RANGE].copy_from_slice(&hash);
 
-    let end = if checkpoint.version.is_header_first() { bytes.len() } else { header_offset as usize + format.header };
+    let end = if checkpoint.version.is_header_first() { bytes.len() } else { header_offset as usize + format.header_size };
     let file = AtomicFile::begin(path, sync)?;
     file.write_at(&bytes[..end], 0)?;
     hashes.iter().try_for_each(|(offset, hash)| file.write_at(hash, *offset))?;

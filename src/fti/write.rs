@@ -1,5 +1,4 @@
-//! Writing a file: each chunk is hashed and written piece by piece, while the piece is in the processor's cache, on one thread or
-//! several.
+//! Writing a file. Each chunk is hashed and written in units of [`IO_SIZE`], while a unit is in the processor's cache.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -7,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::differential::state::KnownFiles;
 use super::error::Error;
-use super::format::{self, CHECKSUM, COUNT, HASH, HASH_OF_NOTHING, HEADER_HASH, HEADER_MAX, ID};
+use super::format::{self, CHECKSUM_SIZE, COUNT, HASH_SIZE, HEADER_HASH_RANGE, HEADER_SIZE_MAX, ID, MD5_EMPTY};
 use super::layout::{ChunkSource, Layout, Slot};
 use super::{Checkpoint, Field, FormatVersion, SyncMode};
 use crate::alloc::{try_collect, try_copy, try_with_capacity, try_zeroed};
@@ -19,17 +18,17 @@ use crate::sys::fd::FileId;
 /// Number of bytes hashed and written at a time.
 pub(super) const IO_SIZE: usize = 256 << 10;
 
-/// A variable to save: an id that the program chooses, and its bytes.
+/// A variable to save.
 #[derive(Clone, Copy, Debug)]
 pub struct ProtectedVariable<'m> {
-    /// The id.
+    /// Id, chosen by the program.
     pub id: i32,
-    /// The bytes.
+    /// Contents of the variable.
     pub data: &'m [u8],
 }
 
 impl<'m> ProtectedVariable<'m> {
-    /// Creates a variable of these bytes.
+    /// Creates a variable with these contents.
     pub fn new(id: i32, data: &'m [u8]) -> Self {
         Self { id, data }
     }
@@ -44,15 +43,15 @@ pub struct WriteOptions {
     /// Number of the checkpoint; not stored by FTI 1.1 and 1.2.
     pub ckpt_id: i32,
     /// At level 2: file size in bytes of the left neighbour in the group.
-    pub partner_fs: Option<u64>,
-    /// At level 3: the largest file size in the group, in bytes. [`Writer::size`] returns the one of this rank.
-    pub group_fs: Option<u64>,
+    pub partner_file_size: Option<u64>,
+    /// At level 3: largest file size in the group, in bytes. [`Writer::size`] returns the size of this rank's file.
+    pub group_max_file_size: Option<u64>,
     /// The time to store, in nanoseconds since 1970; `None` stores the current time. With a fixed time, equal variables give equal
     /// files.
     pub timestamp: Option<i64>,
     /// Maximum number of threads that hash and write. They end before the call returns. Default: 1.
     pub threads: usize,
-    /// What the file must survive.
+    /// Durability of the file.
     pub sync: SyncMode,
     /// Called by the threads with the number of bytes of variables hashed since the last call.
     pub progress: Option<fn(u64)>,
@@ -64,8 +63,8 @@ impl WriteOptions {
         Self {
             version,
             ckpt_id,
-            partner_fs: None,
-            group_fs: None,
+            partner_file_size: None,
+            group_max_file_size: None,
             timestamp: None,
             threads: 1,
             sync: SyncMode::default(),
@@ -81,7 +80,7 @@ impl WriteOptions {
 #[derive(Debug, Default)]
 pub struct Writer {
     pub(super) layout: Layout,
-    /// The states that the updated file may be in.
+    /// Possible states of the updated file.
     pub(super) known_files: KnownFiles,
 }
 
@@ -104,7 +103,7 @@ impl Writer {
     /// Creates a writer as [`resume`](Self::resume) does, for a checkpoint that was read from this file.
     pub(crate) fn resume_from(checkpoint: &Checkpoint<'_>, file: Option<FileId>) -> Result<Self, Error> {
         checkpoint.check()?;
-        Ok(Self { layout: Layout::of(checkpoint)?, known_files: KnownFiles::resumed(checkpoint, file)? })
+        Ok(Self { layout: Layout::from_checkpoint(checkpoint)?, known_files: KnownFiles::resumed(checkpoint, file)? })
     }
 
     /// Returns the size in bytes of the file that [`checkpoint`](Self::checkpoint) would write.
@@ -164,12 +163,12 @@ impl<'m> VariableMap<'m> {
 
     /// Returns the bytes of a slot's chunk.
     pub(super) fn chunk(&self, slot: &Slot) -> Option<&'m [u8]> {
-        if slot.chunk == 0 {
+        if slot.chunk_size == 0 {
             return Some(&[]);
         }
         let index = self.0.binary_search_by_key(&slot.id, |variable| variable.id).ok()?;
         let begin = slot.dptr as usize;
-        self.0[index].data.get(begin..begin + slot.chunk as usize)
+        self.0[index].data.get(begin..begin + slot.chunk_size as usize)
     }
 }
 
@@ -181,7 +180,7 @@ impl<'m> VariableMap<'m> {
 /// [`Error::Corrupt`] if `checkpoint` is corrupt; and as for [`Writer::checkpoint`].
 pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &WriteOptions) -> Result<(), Error> {
     checkpoint.check()?;
-    let mut layout = Layout::of(checkpoint)?;
+    let mut layout = Layout::from_checkpoint(checkpoint)?;
     let chunks = |slot: &Slot| {
         let index = *checkpoint.containers_of(slot.id).get(slot.container_id as usize)?;
         checkpoint.chunk(&checkpoint.containers[index])
@@ -197,7 +196,7 @@ pub fn convert(checkpoint: &Checkpoint<'_>, path: impl AsRef<Path>, options: &Wr
 }
 
 /// From FTI 1.3 on, `maxFs` is larger than the largest file by this number of bytes.
-const GROUP_FS_EXCESS: u64 = 8;
+const MAX_FS_EXCESS: u64 = 8;
 
 pub(super) const TOO_LARGE: Error = Error::OffsetOverflow { size: u64::MAX };
 
@@ -215,34 +214,34 @@ fn write_temp_file(
 ) -> Result<AtomicFile, Error> {
     let version = options.version;
     let (data_size, meta_size) = layout.sizes(version).ok_or(TOO_LARGE)?;
-    let mut meta_data = MetaData::new(options, layout, data_size, meta_size)?;
+    let mut metadata = Metadata::new(options, layout, data_size, meta_size)?;
     let file = AtomicFile::begin(path, options.sync)?;
-    let file_checksum = write_chunks(&file, options, layout, &meta_data.offsets, chunks)?;
+    let file_checksum = write_chunks(&file, options, layout, &metadata.offsets, chunks)?;
     if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) {
         let empty = layout.slots.iter_mut().filter(|slot| !slot.has_content);
-        empty.for_each(|slot| slot.hash = HASH_OF_NOTHING);
+        empty.for_each(|slot| slot.hash = MD5_EMPTY);
     }
-    meta_data.encode_blocks(layout, 0);
+    metadata.encode_blocks(layout, 0);
     let checksum = match version {
-        FormatVersion::V1_1 => meta_data.checksum_of_file(layout, chunks)?,
+        FormatVersion::V1_1 => metadata.checksum_of_file(layout, chunks)?,
         FormatVersion::V1_2 => file_checksum,
         _ => checksum_of_hashes(layout),
     };
-    meta_data.encode_header(options, checksum, data_size, meta_size);
+    metadata.encode_header(options, checksum, data_size, meta_size);
     // Bytes that no chunk fills are zero.
     file.set_size(data_size + meta_size)?;
-    meta_data.pieces().try_for_each(|(bytes, offset)| file.write_at(bytes, offset))?;
+    metadata.writes().try_for_each(|(bytes, offset)| file.write_at(bytes, offset))?;
     Ok(file)
 }
 
 /// Computes the checksum of FTI 1.3 and later.
-pub(super) fn checksum_of_hashes(layout: &Layout) -> [u8; HASH] {
+pub(super) fn checksum_of_hashes(layout: &Layout) -> [u8; HASH_SIZE] {
     let mut md5 = fast_md5::Md5::new();
     layout.slots.iter().filter(|slot| slot.has_content).for_each(|slot| md5.update(&slot.hash));
     md5.finalize()
 }
 
-/// Work on one chunk.
+/// Hashing, writing, or both, of one chunk.
 struct Job {
     slot: usize,
     size: u64,
@@ -257,15 +256,15 @@ fn write_chunks(
     layout: &mut Layout,
     offsets: &[u64],
     chunks: &ChunkSource<'_>,
-) -> Result<[u8; HASH], Error> {
+) -> Result<[u8; HASH_SIZE], Error> {
     let threads = options.threads;
     let slots = &layout.slots;
-    let total: u64 = slots.iter().map(|slot| slot.chunk).sum();
+    let total: u64 = slots.iter().map(|slot| slot.chunk_size).sum();
     // A chunk larger than a thread's share is hashed by one thread and written by another.
     let share = total / threads.max(1) as u64;
     let mut jobs = try_with_capacity(2 * slots.len())?;
     let mut hashes = try_with_capacity(slots.len())?;
-    for (slot, Slot { chunk: size, .. }) in slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
+    for (slot, Slot { chunk_size: size, .. }) in slots.iter().enumerate().filter(|(_, slot)| slot.has_content) {
         let is_split = threads > 1 && *size > share;
         jobs.push(Job { slot, size: *size, is_hashed: true, is_written: !is_split });
         if is_split {
@@ -289,16 +288,16 @@ fn write_chunks(
         }
         let job = &jobs[index - checksum_jobs];
         let mut offset = offsets[job.slot];
-        for piece in chunks(&slots[job.slot]).ok_or(Error::Internal)?.chunks(IO_SIZE) {
+        for bytes in chunks(&slots[job.slot]).ok_or(Error::Internal)?.chunks(IO_SIZE) {
             if job.is_hashed {
-                md5.update(piece);
+                md5.update(bytes);
             }
             if job.is_written {
-                file.write_at(piece, offset)?;
+                file.write_at(bytes, offset)?;
             }
-            offset += piece.len() as u64;
+            offset += bytes.len() as u64;
             if let Some(progress) = options.progress.filter(|_| job.is_hashed) {
-                progress(piece.len() as u64);
+                progress(bytes.len() as u64);
             }
         }
         if job.is_hashed {
@@ -312,10 +311,10 @@ fn write_chunks(
     Ok(checksum.into_inner().unwrap_or_default())
 }
 
-/// The meta data of a file: block descriptions and header.
-pub(super) struct MetaData {
+/// The metadata of a file: block descriptions and header.
+pub(super) struct Metadata {
     version: FormatVersion,
-    header: [u8; HEADER_MAX],
+    header: [u8; HEADER_SIZE_MAX],
     header_offset: u64,
     /// The concatenated descriptions of all blocks.
     descriptions: Vec<u8>,
@@ -331,23 +330,23 @@ struct BlockExtent {
     data_size: u64,
 }
 
-impl MetaData {
+impl Metadata {
     /// Computes all offsets, and fails if a number exceeds its field.
     pub(super) fn new(options: &WriteOptions, layout: &Layout, data_size: u64, meta_size: u64) -> Result<Self, Error> {
         let version = options.version;
         let format = version.format();
         let is_first = version.is_header_first();
-        let header_offset = if is_first { 0 } else { data_size + meta_size - format.header as u64 };
-        let descriptions = try_zeroed(meta_size as usize - format.header)?;
+        let header_offset = if is_first { 0 } else { data_size + meta_size - format.header_size as u64 };
+        let descriptions = try_zeroed(meta_size as usize - format.header_size)?;
         let mut blocks = try_with_capacity(layout.blocks.len())?;
         let mut offsets = try_with_capacity(layout.slots.len())?;
         let fits = |field: Option<format::Field>, value: u64| {
             field.is_none_or(|field| i64::try_from(value).is_ok_and(|value| field.holds(value)))
         };
-        let mut offset = if is_first { format.header as u64 } else { data_size };
+        let mut offset = if is_first { format.header_size as u64 } else { data_size };
         let mut next = 0;
         for slots in layout.by_block() {
-            let size = format.block + slots.len() * format.container;
+            let size = format.block_meta_size + slots.len() * format.container_meta_size;
             let begin = if is_first { offset + size as u64 } else { next };
             let mut slot_offset = begin;
             for slot in slots {
@@ -362,17 +361,17 @@ impl MetaData {
             offset += size as u64 + if is_first { data_size } else { 0 };
             next = slot_offset;
         }
-        let group_fs = options.group_fs.unwrap_or_default().saturating_add(GROUP_FS_EXCESS);
+        let group_max_file_size = options.group_max_file_size.unwrap_or_default().saturating_add(MAX_FS_EXCESS);
         for (field, size) in [
             (format.fs, data_size + meta_size),
-            (format.max_fs, group_fs),
-            (format.pt_fs, options.partner_fs.unwrap_or_default()),
+            (format.max_fs, group_max_file_size),
+            (format.pt_fs, options.partner_file_size.unwrap_or_default()),
         ] {
             if !fits(field, size) {
                 return Err(Error::OffsetOverflow { size });
             }
         }
-        Ok(Self { version, header: [0; HEADER_MAX], header_offset, descriptions, blocks, offsets })
+        Ok(Self { version, header: [0; HEADER_SIZE_MAX], header_offset, descriptions, blocks, offsets })
     }
 
     /// Encodes the block descriptions, with the hashes of `layout`. The first `updated` containers are those of the file that is
@@ -387,7 +386,7 @@ impl MetaData {
             let own_size = if self.version.is_header_first() { block.size as u64 } else { 0 };
             format::put(COUNT, bytes, slots.len() as i64);
             format::put(format.db_size, bytes, (block.data_size + own_size) as i64);
-            for (slot, bytes) in slots.iter().zip(bytes[format.block..].chunks_exact_mut(format.container)) {
+            for (slot, bytes) in slots.iter().zip(bytes[format.block_meta_size..].chunks_exact_mut(format.container_meta_size)) {
                 format::put(ID, bytes, slot.id.into());
                 format::put(format.idx, bytes, slot.idx.into());
                 format::put(format.container_id, bytes, slot.container_id.into());
@@ -395,16 +394,16 @@ impl MetaData {
                 format::put(format.has_ckpt, bytes, i64::from(index < updated));
                 format::put(format.dptr, bytes, slot.dptr as i64);
                 format::put(format.fptr, bytes, self.offsets[index] as i64);
-                format::put(format.chunk_size, bytes, slot.chunk as i64);
+                format::put(format.chunk_size, bytes, slot.chunk_size as i64);
                 format::put(format.container_size, bytes, slot.size as i64);
-                bytes[format.hash..][..HASH].copy_from_slice(&slot.hash);
+                bytes[format.hash_offset..][..HASH_SIZE].copy_from_slice(&slot.hash);
                 index += 1;
             }
         }
     }
 
-    /// Computes the checksum of FTI 1.1: over all bytes behind the header, in file order.
-    fn checksum_of_file(&self, layout: &Layout, chunks: &ChunkSource<'_>) -> Result<[u8; HASH], Error> {
+    /// Computes the checksum of FTI 1.1: over all bytes after the header, in file order.
+    fn checksum_of_file(&self, layout: &Layout, chunks: &ChunkSource<'_>) -> Result<[u8; HASH_SIZE], Error> {
         const ZEROS: [u8; 4096] = [0; 4096];
         let mut md5 = fast_md5::Md5::new();
         let mut rest = &self.descriptions[..];
@@ -414,11 +413,11 @@ impl MetaData {
             md5.update(bytes);
             for slot in slots {
                 md5.update(if slot.has_content { chunks(slot).ok_or(Error::Internal)? } else { &[] });
-                let mut slack = slot.size - slot.chunk;
+                let mut slack = slot.size - slot.chunk_size;
                 while slack > 0 {
-                    let piece = slack.min(ZEROS.len() as u64);
-                    md5.update(&ZEROS[..piece as usize]);
-                    slack -= piece;
+                    let size = slack.min(ZEROS.len() as u64);
+                    md5.update(&ZEROS[..size as usize]);
+                    slack -= size;
                 }
             }
         }
@@ -426,44 +425,44 @@ impl MetaData {
     }
 
     /// Encodes the header.
-    pub(super) fn encode_header(&mut self, options: &WriteOptions, checksum: [u8; HASH], data_size: u64, meta_size: u64) {
+    pub(super) fn encode_header(&mut self, options: &WriteOptions, checksum: [u8; HASH_SIZE], data_size: u64, meta_size: u64) {
         let format = self.version.format();
-        let header = &mut self.header[..format.header];
-        header[..2 * HASH].copy_from_slice(&format::hex(checksum));
-        header[2 * HASH..CHECKSUM].fill(0);
+        let header = &mut self.header[..format.header_size];
+        header[..2 * HASH_SIZE].copy_from_slice(&format::hex(checksum));
+        header[2 * HASH_SIZE..CHECKSUM_SIZE].fill(0);
         let size = (data_size + meta_size) as i64;
-        let excess = if self.version.is_header_first() { 0 } else { GROUP_FS_EXCESS as i64 };
+        let excess = if self.version.is_header_first() { 0 } else { MAX_FS_EXCESS as i64 };
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
         format::put(format.ckpt_id, header, options.ckpt_id.into());
         format::put(format.ckpt_size, header, size);
         format::put(format.meta_size, header, meta_size as i64);
         format::put(format.data_size, header, data_size as i64);
         format::put(format.fs, header, size);
-        format::put(format.max_fs, header, options.group_fs.map_or(-1, |size| size as i64 + excess));
-        format::put(format.pt_fs, header, options.partner_fs.map_or(-1, |size| size as i64));
+        format::put(format.max_fs, header, options.group_max_file_size.map_or(-1, |size| size as i64 + excess));
+        format::put(format.pt_fs, header, options.partner_file_size.map_or(-1, |size| size as i64));
         format::put(format.timestamp, header, options.timestamp.unwrap_or_else(now));
         let hash = format.header_hash(header);
-        header[HEADER_HASH].copy_from_slice(&hash);
+        header[HEADER_HASH_RANGE].copy_from_slice(&hash);
     }
 
-    /// Returns all bytes behind the data, from FTI 1.3 on.
+    /// Returns all bytes after the data, from FTI 1.3 on.
     pub(super) fn tail(&self) -> Result<Vec<u8>, Error> {
-        let header = &self.header[..self.version.format().header];
+        let header = &self.header[..self.version.format().header_size];
         let mut tail = try_with_capacity(self.descriptions.len() + header.len())?;
         tail.extend_from_slice(&self.descriptions);
         tail.extend_from_slice(header);
         Ok(tail)
     }
 
-    /// Iterates over the meta data with offsets in the file; the header comes last.
-    fn pieces(&self) -> impl Iterator<Item = (&[u8], u64)> {
+    /// Iterates over the writes of the metadata, bytes and offset; the header comes last.
+    fn writes(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let mut rest = &self.descriptions[..];
         let blocks = self.blocks.iter().map(move |block| {
             let (bytes, later) = rest.split_at(block.size);
             rest = later;
             (bytes, block.offset)
         });
-        let header = (&self.header[..self.version.format().header], self.header_offset);
+        let header = (&self.header[..self.version.format().header_size], self.header_offset);
         blocks.chain(std::iter::once(header))
     }
 }

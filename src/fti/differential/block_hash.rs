@@ -1,4 +1,4 @@
-//! Block hashes: they find the blocks of a chunk that differ from the file.
+//! Block hashes: comparing them finds the blocks of a chunk that differ from the file.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -20,14 +20,14 @@ pub enum BlockHash {
 
 impl BlockHash {
     /// Size of a hash in bytes.
-    pub(super) fn width(self) -> usize {
+    pub(super) fn hash_size(self) -> usize {
         match self {
             Self::Md5 => 16,
             Self::Crc32 => 4,
         }
     }
 
-    pub(super) fn from_number(number: u8) -> Option<Self> {
+    pub(super) fn from_u8(number: u8) -> Option<Self> {
         [Self::Md5, Self::Crc32].into_iter().find(|kind| *kind as u8 == number)
     }
 
@@ -38,10 +38,10 @@ impl BlockHash {
         }
     }
 
-    /// Returns whether `hashes` are those of the blocks of `bytes`.
+    /// Hashes the blocks of `bytes` and returns whether the result equals `hashes`.
     pub(super) fn matches(self, bytes: &[u8], block_size: usize, hashes: &[u8]) -> bool {
         let mut hash = [0; 16];
-        let hash = &mut hash[..self.width()];
+        let hash = &mut hash[..self.hash_size()];
         bytes.len().div_ceil(block_size) * hash.len() == hashes.len()
             && bytes.chunks(block_size).zip(hashes.chunks_exact(hash.len())).all(|(block, stored)| {
                 self.hash_into(block, hash);
@@ -83,9 +83,9 @@ impl BlockHashes {
         let mut end = 0usize;
         offsets.push(0);
         for slot in &layout.slots {
-            let hashes = usize::try_from(slot.chunk.div_ceil(block_size as u64)).ok();
-            let of_slot = hashes.and_then(|blocks| blocks.checked_mul(kind.width()));
-            end = of_slot.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
+            let hashes = usize::try_from(slot.chunk_size.div_ceil(block_size as u64)).ok();
+            let slot_size = hashes.and_then(|blocks| blocks.checked_mul(kind.hash_size()));
+            end = slot_size.and_then(|size| end.checked_add(size)).ok_or(Error::OutOfMemory)?;
             offsets.push(end);
         }
         Ok(Self { kind, block_size, bytes: try_zeroed(end)?, offsets })
@@ -99,7 +99,7 @@ impl BlockHashes {
         threads: usize,
     ) -> Result<Self, Error> {
         let mut hashes = Self::zeroed(layout, kind, block_size)?;
-        let (width, job_size) = (kind.width(), JOB_SIZE.next_multiple_of(block_size));
+        let (hash_size, job_size) = (kind.hash_size(), JOB_SIZE.next_multiple_of(block_size));
         let mut jobs = Vec::new();
         let mut rest = &mut hashes.bytes[..];
         for (slot, ends) in layout.slots.iter().zip(hashes.offsets.windows(2)) {
@@ -107,7 +107,7 @@ impl BlockHashes {
             rest = others;
             let chunk = chunks(slot).ok_or(Error::Internal)?;
             for bytes in chunk.chunks(job_size) {
-                let (to, others) = of_slot.split_at_mut(bytes.len().div_ceil(block_size) * width);
+                let (to, others) = of_slot.split_at_mut(bytes.len().div_ceil(block_size) * hash_size);
                 of_slot = others;
                 jobs.try_reserve(1)?;
                 jobs.push((bytes, Mutex::new(to)));
@@ -116,7 +116,7 @@ impl BlockHashes {
         parallel_for(threads, jobs.len(), |number| {
             let (bytes, to) = &jobs[number];
             let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
-            bytes.chunks(block_size).zip(to.chunks_exact_mut(width)).for_each(|(block, hash)| kind.hash_into(block, hash));
+            bytes.chunks(block_size).zip(to.chunks_exact_mut(hash_size)).for_each(|(block, hash)| kind.hash_into(block, hash));
             Ok::<_, Error>(())
         })?;
         drop(jobs);
@@ -130,36 +130,38 @@ impl BlockHashes {
 
     /// Returns the hashes of a run's blocks.
     pub(super) fn of_run(&self, run: &Run) -> &[u8] {
-        let width = self.kind.width();
+        let hash_size = self.kind.hash_size();
         let blocks = run.range.start / self.block_size..run.range.end.div_ceil(self.block_size);
-        &self.of_slot(run.slot)[blocks.start * width..blocks.end * width]
+        &self.of_slot(run.slot)[blocks.start * hash_size..blocks.end * hash_size]
     }
 
-    /// Returns the number of blocks.
+    /// Returns the number of blocks of all chunks.
     pub(super) fn count(&self) -> u64 {
-        (self.bytes.len() / self.kind.width()) as u64
+        (self.bytes.len() / self.kind.hash_size()) as u64
     }
 
     /// Returns the runs of changed blocks. `before` is the layout and the hashes of the file, whose slots are the first of `layout`;
     /// without it, all blocks count as changed.
     pub(super) fn changed_runs(&self, layout: &Layout, before: Option<(&Layout, &Self)>) -> Result<Vec<Run>, Error> {
         let mut runs: Vec<Run> = Vec::new();
-        for (slot, &Slot { chunk, .. }) in layout.slots.iter().enumerate() {
-            let chunk = chunk as usize;
-            let old = before.and_then(|(layout, hashes)| Some((layout.slots.get(slot)?.chunk as usize, hashes.of_slot(slot))));
-            let (width, mut run_start) = (self.kind.width(), None::<usize>);
+        for (slot, &Slot { chunk_size, .. }) in layout.slots.iter().enumerate() {
+            let chunk_size = chunk_size as usize;
+            let old =
+                before.and_then(|(layout, hashes)| Some((layout.slots.get(slot)?.chunk_size as usize, hashes.of_slot(slot))));
+            let (hash_size, mut run_start) = (self.kind.hash_size(), None::<usize>);
             let mut end_run = |start: &mut Option<usize>, end: usize| {
                 let Some(start) = start.take() else { return Ok(()) };
                 runs.try_reserve(1)?;
                 runs.push(Run { slot, range: start..end });
                 Ok::<_, Error>(())
             };
-            for (block, hash) in self.of_slot(slot).chunks_exact(width).enumerate() {
+            for (block, hash) in self.of_slot(slot).chunks_exact(hash_size).enumerate() {
                 let begin = block * self.block_size;
-                let end = chunk.min(begin + self.block_size);
+                let end = chunk_size.min(begin + self.block_size);
                 // A block of another length is another block, whatever its hash.
-                let is_same = old.is_some_and(|(old_chunk, old)| {
-                    old.get(block * width..(block + 1) * width) == Some(hash) && old_chunk.min(begin + self.block_size) == end
+                let is_same = old.is_some_and(|(old_chunk_size, old)| {
+                    old.get(block * hash_size..(block + 1) * hash_size) == Some(hash)
+                        && old_chunk_size.min(begin + self.block_size) == end
                 });
                 if is_same {
                     end_run(&mut run_start, begin)?;
@@ -167,7 +169,7 @@ impl BlockHashes {
                     run_start.get_or_insert(begin);
                 }
             }
-            end_run(&mut run_start, chunk)?;
+            end_run(&mut run_start, chunk_size)?;
         }
         Ok(runs)
     }
@@ -184,14 +186,14 @@ mod tests {
         let hash = |memory: &[u8], layout: &Layout, kind| {
             let chunks = |slot: &Slot| {
                 let begin = if slot.id == 1 { 0 } else { 5000 };
-                memory.get(begin..begin + slot.chunk as usize)
+                memory.get(begin..begin + slot.chunk_size as usize)
             };
             BlockHashes::compute(layout, &chunks, (kind, 1000), 2).unwrap()
         };
         for kind in [BlockHash::Md5, BlockHash::Crc32] {
             memory.fill(0);
             let before = hash(&memory, &layout, kind);
-            assert_eq!((before.count(), before.bytes.len()), (6, 6 * kind.width()));
+            assert_eq!((before.count(), before.bytes.len()), (6, 6 * kind.hash_size()));
             let all = [Run { slot: 0, range: 0..5000 }, Run { slot: 1, range: 0..1000 }];
             assert_eq!(before.changed_runs(&layout, None).unwrap(), all);
             assert_eq!(before.changed_runs(&layout, Some((&layout, &before))).unwrap(), []);
@@ -200,7 +202,7 @@ mod tests {
             let runs = after.changed_runs(&layout, Some((&layout, &before))).unwrap();
             let wanted = [Run { slot: 0, range: 0..3000 }, Run { slot: 0, range: 4000..5000 }, Run { slot: 1, range: 0..1000 }];
             assert_eq!(runs, wanted);
-            assert_eq!(after.of_run(&runs[1]), &after.bytes[4 * kind.width()..5 * kind.width()]);
+            assert_eq!(after.of_run(&runs[1]), &after.bytes[4 * kind.hash_size()..5 * kind.hash_size()]);
             // A shorter last block counts as changed, a removed one does not.
             for (size, changed) in [(3000, vec![]), (2999, vec![Run { slot: 0, range: 2000..2999 }])] {
                 let shrunk = layout.next(&[(1, size), (2, 1000)]).unwrap();

@@ -52,8 +52,8 @@ pub(super) fn save(target: &TargetFile, hashes: &BlockHashes, state: &FileState,
     target_file::set_size(file.as_fd(), bytes.len() as u64).ok()
 }
 
-/// Returns the saved hashes of a file with this layout and state, for blocks of this hash and size. `None` if there are none, they are
-/// corrupt, or belong to another state.
+/// Loads the saved hashes of a file with this layout and state, for blocks of this hash and size. Returns `None` if they are missing,
+/// corrupt, or of another state.
 pub(super) fn load(
     target: &TargetFile,
     layout: &Layout,
@@ -66,6 +66,7 @@ pub(super) fn load(
     Ok(is_read.then_some(hashes))
 }
 
+/// Copies the hashes of this state from the container `bytes`. Returns whether they are intact.
 fn read(bytes: &[u8], hashes: &mut BlockHashes, state: &FileState) -> bool {
     let Ok(container) = Container::parse(bytes) else { return false };
     let (Ok(description), Ok(stored)) = (container.get(DESCRIPTION), container.get(HASHES)) else { return false };

@@ -18,19 +18,19 @@ const CHECKSUM_OFFSET: usize = 96;
 /// Size of a record in bytes.
 const RECORD_SIZE: usize = 16;
 
-/// The fields of a journal's header that describe the update.
+/// Header of a journal, without the numbers that follow from its records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JournalHeader {
     pub(super) hash: BlockHash,
     pub(super) block_size: usize,
-    /// Only [`resolve`](super::resolve) ends the update.
+    /// Only [`resolve`](super::resolve) completes the update or rolls it back.
     pub(super) is_prepared: bool,
     pub(super) ckpt_id: i32,
     pub(super) before: FileState,
     pub(super) after: FileState,
 }
 
-/// Encodes all of a journal that precedes the data: `records` are offsets in the file and lengths, `hashes` those of their blocks.
+/// Encodes a journal up to its data. `records` are offsets in the file and lengths; `hashes` are those of their blocks.
 pub(super) fn encode_description(header: &JournalHeader, records: &[(u64, u64)], hashes: &[u8]) -> Result<Vec<u8>, Error> {
     let mut bytes = try_with_capacity(description_size(records.len(), hashes.len()))?;
     bytes.extend_from_slice(&MAGIC);
@@ -42,7 +42,7 @@ pub(super) fn encode_description(header: &JournalHeader, records: &[(u64, u64)],
     }
     bytes.extend_from_slice(&(header.block_size as u64).to_le_bytes());
     bytes.extend_from_slice(&(records.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&((hashes.len() / header.hash.width()) as u64).to_le_bytes());
+    bytes.extend_from_slice(&((hashes.len() / header.hash.hash_size()) as u64).to_le_bytes());
     bytes.extend_from_slice(&records.iter().map(|(_, length)| length).sum::<u64>().to_le_bytes());
     bytes.extend_from_slice(&[0; HEADER_SIZE - CHECKSUM_OFFSET]);
     for (offset, length) in records {
@@ -60,7 +60,7 @@ fn description_size(record_count: usize, hashes_size: usize) -> usize {
     HEADER_SIZE + RECORD_SIZE * record_count + hashes_size
 }
 
-/// Computes the checksum of all that precedes the data, except of the checksum itself.
+/// Computes the checksum of all bytes before the data, except of the checksum itself.
 fn checksum(description: &[u8]) -> [u8; 16] {
     let mut md5 = fast_md5::Md5::new();
     md5.update(&description[..CHECKSUM_OFFSET]);
@@ -86,11 +86,11 @@ impl<'j> Journal<'j> {
         if header[..8] != MAGIC || header[8] != VERSION || header[10] > 1 || header[11] != 0 {
             return None;
         }
-        let hash = BlockHash::from_number(header[9])?;
+        let hash = BlockHash::from_u8(header[9])?;
         let block_size = usize::try_from(u64_at(header, 64)).ok().filter(|size| BLOCK_SIZES.contains(size))?;
         let size = |at: usize, element: usize| usize::try_from(u64_at(header, at)).ok()?.checked_mul(element);
         let (records, rest) = rest.split_at_checked(size(72, RECORD_SIZE)?)?;
-        let (mut hashes, rest) = rest.split_at_checked(size(80, hash.width())?)?;
+        let (mut hashes, rest) = rest.split_at_checked(size(80, hash.hash_size())?)?;
         let (data, _) = rest.split_at_checked(size(88, 1)?)?;
         let description = &bytes[..description_size(records.len() / RECORD_SIZE, hashes.len())];
         if checksum(description) != header[CHECKSUM_OFFSET..] {
@@ -108,7 +108,7 @@ impl<'j> Journal<'j> {
         for (offset, length) in journal.records() {
             offset.checked_add(length).filter(|end| *end <= journal.after.size && i64::try_from(*end).is_ok())?;
             let (bytes, later) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-            let (of_record, more) = hashes.split_at_checked(bytes.len().div_ceil(block_size) * hash.width())?;
+            let (of_record, more) = hashes.split_at_checked(bytes.len().div_ceil(block_size) * hash.hash_size())?;
             if !hash.matches(bytes, block_size, of_record) {
                 return None;
             }

@@ -1,9 +1,9 @@
-//! What a writer knows of the file that it updates.
+//! States of a file, and what a writer knows of the file that it updates.
 
 use super::block_hash::BlockHashes;
 use crate::fti::checkpoint::Checkpoint;
 use crate::fti::error::Error;
-use crate::fti::format::HASH;
+use crate::fti::format::HASH_SIZE;
 use crate::fti::layout::Layout;
 use crate::fti::parse;
 use crate::sys::fd::FileId;
@@ -18,28 +18,28 @@ pub(super) const TAIL_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::fti) struct FileState {
     pub(super) size: u64,
-    pub(super) hash: [u8; HASH],
+    pub(super) hash: [u8; HASH_SIZE],
 }
 
 impl FileState {
-    /// The state of a file of `size` bytes that ends in `tail`.
+    /// Returns the state of a file of `size` bytes that ends in `tail`.
     pub(super) fn new(size: u64, tail: &[u8]) -> Self {
         let tail = &tail[tail.len().saturating_sub(TAIL_MAX)..];
         Self { size, hash: parse::hash_at_end(tail).unwrap_or_else(|| fast_md5::digest(tail)) }
     }
 
-    /// The state of a file in memory.
+    /// Returns the state of a file in memory.
     fn of(file: &[u8]) -> Self {
         Self::new(file.len() as u64, file)
     }
 
-    /// The state of a missing file, and of an empty one.
+    /// Returns the state of a missing or empty file.
     pub(super) fn absent() -> Self {
         Self::of(&[])
     }
 }
 
-/// A state of a file of which the layout is known.
+/// A state of a file, its layout and hashes.
 #[derive(Debug)]
 pub(super) struct KnownFile {
     pub(super) state: FileState,
@@ -55,9 +55,9 @@ pub(super) struct KnownFile {
 pub(in crate::fti) struct KnownFiles(pub(super) [Option<KnownFile>; 2]);
 
 impl KnownFiles {
-    /// The state of a file that was read.
+    /// Returns the entry of a file that was read.
     pub(in crate::fti) fn resumed(checkpoint: &Checkpoint<'_>, verified: Option<FileId>) -> Result<Self, Error> {
-        let (state, layout) = (FileState::of(checkpoint.file), Layout::of(checkpoint)?);
+        let (state, layout) = (FileState::of(checkpoint.file), Layout::from_checkpoint(checkpoint)?);
         Ok(Self([Some(KnownFile { state, layout, hashes: None, verified }), None]))
     }
 

@@ -1,4 +1,4 @@
-//! The file that an update changes, and its sidecar files: opening, locking, and ending an update that was interrupted or prepared.
+//! The file that an update changes, and its sidecar files: opening and locking them, and resolving an interrupted or prepared update.
 //!
 //! The order of locks and syncs is in docs/format/fti-journal.md.
 
@@ -21,14 +21,14 @@ use crate::sys::lock::FileLock;
 use crate::sys::mmap::Mmap;
 use crate::sys::{dir, fd};
 
-/// The files beside the one that is updated: its name with a suffix.
+/// Files in the same directory, named as the updated one with a suffix.
 #[derive(Clone, Copy)]
 pub(super) enum Sidecar {
     Journal,
     Hashes,
 }
 
-/// The locked file, and the state that it is in.
+/// The locked file and its state.
 pub(super) type LockedFile = (FileLock, FileState);
 
 /// A file that is updated: its open directory, its name, and the names of the sidecar files. The file itself may not exist.
@@ -40,7 +40,7 @@ pub(super) struct TargetFile {
 }
 
 impl TargetFile {
-    /// Opens the directory; with `can_sync` so that it can be synced.
+    /// Opens the directory of `path`. `can_sync`: [`sync_directory`](Self::sync_directory) will be called.
     pub(super) fn new(path: &Path, can_sync: bool) -> Result<Self, Error> {
         let name = path.file_name().ok_or(Error::InvalidArgument("the path does not end in a file name"))?.as_bytes();
         let parent = path.parent().map(|parent| parent.as_os_str().as_bytes()).unwrap_or_default();
@@ -56,7 +56,7 @@ impl TargetFile {
         Ok(Self { directory, name, journal, hashes })
     }
 
-    /// Opens and locks the file, if it exists, against updates by others, and determines its state.
+    /// Opens the file, if it exists, locks it against updates by other processes, and determines its state.
     pub(super) fn open(&self, is_writable: bool) -> Result<Option<LockedFile>, Error> {
         let open = if is_writable { dir::open_rw_nofollow } else { dir::open_read };
         loop {
@@ -73,12 +73,12 @@ impl TargetFile {
         }
     }
 
-    /// Returns whether the open file is the one that has the name.
+    /// Returns whether the name still refers to the open file.
     fn is_current(&self, file: BorrowedFd<'_>) -> Result<bool, Error> {
         Ok(self.id()? == Some(file_id(file)?))
     }
 
-    /// Returns the identity of the file that has the name.
+    /// Returns the identity of the file to which the name refers.
     fn id(&self) -> Result<Option<FileId>, Error> {
         Ok(dir::file_id_at(self.directory.as_fd(), &self.name).map_err(IoOperation::Open.failed())?)
     }
@@ -120,7 +120,7 @@ impl TargetFile {
         Ok(journal)
     }
 
-    /// Locks the journal. The caller has locked the file before, if it exists; otherwise this lock alone keeps others from creating it.
+    /// Locks the journal. The caller holds the lock of the file, if that exists; if not, this lock prevents others from creating it.
     fn lock_journal(&self, journal: OwnedFd, file_exists: bool) -> Result<FileLock, Error> {
         let journal = FileLock::try_new(journal).ok_or(Error::FileBusy)?;
         if self.id()?.is_some() == file_exists { Ok(journal) } else { Err(Error::FileBusy) }
@@ -144,7 +144,7 @@ impl TargetFile {
         Ok(atomic_file::sync_if_possible(self.directory.as_fd(), IoOperation::FsyncDirectory)?)
     }
 
-    /// Syncs the emptied journal before the file is replaced: if a crash brought the journal back, it could apply to the new file.
+    /// Syncs the emptied journal before the file is replaced: a crash that undoes the truncation could make it apply to the new file.
     pub(super) fn sync_journal(&self) -> Result<(), Error> {
         self.open_sidecar(Sidecar::Journal)?.map_or(Ok(()), |journal| sync(journal.as_fd()))
     }
@@ -165,7 +165,7 @@ impl TargetFile {
         Ok(Some(file).filter(|_| size > 0))
     }
 
-    /// Maps the saved block hashes, if there are any.
+    /// Maps the saved block hashes, if any.
     pub(super) fn map_hashes(&self) -> Result<Option<Mmap>, Error> {
         Ok(self.open_nonempty(Sidecar::Hashes)?.map(map_file).transpose()?)
     }
@@ -177,13 +177,13 @@ impl TargetFile {
         sync(journal.as_fd())
     }
 
-    /// Calls `job` with the journal of a pending update, if there is one for the state of the file, and with the file. Both are locked
-    /// during the call.
+    /// Calls `job` with the journal and the file if an update is pending. A journal for another state of the file does not count. Both
+    /// are locked during the call.
     fn with_pending_journal<R>(
         &self,
         job: impl FnOnce(&Journal<'_>, Option<&LockedFile>) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        // Usually there is none. A journal is read only when file and journal are locked: until then others may empty it.
+        // Usually no journal exists. It is read when file and journal are locked: until then other processes may empty it.
         let Some(journal) = self.open_nonempty(Sidecar::Journal)? else { return Ok(None) };
         let file = self.open(false)?;
         let journal = self.lock_journal(journal, file.is_some())?;
@@ -207,8 +207,8 @@ impl TargetFile {
         job(&journal, file).map(Some)
     }
 
-    /// Completes a pending update, if there is one: the file gets its new state. Fails for a prepared one unless `even_prepared`.
-    /// Returns whether there was one.
+    /// Completes a pending update: the file gets its new state. Fails for a prepared one unless `even_prepared`. Returns whether an
+    /// update was pending.
     pub(super) fn complete_update(&self, even_prepared: bool) -> Result<bool, Error> {
         let completed = self.with_pending_journal(|journal, file| {
             if journal.is_prepared && !even_prepared {
@@ -239,7 +239,7 @@ impl TargetFile {
         Ok(completed.is_some())
     }
 
-    /// Rolls back a prepared update: the file must still have its old state. Returns whether there was one.
+    /// Rolls back a prepared update: the file must still have its old state. Returns whether an update was pending.
     pub(super) fn roll_back(&self) -> Result<bool, Error> {
         let rolled_back = self.with_pending_journal(|journal, file| {
             if let Some((file, state)) = file {

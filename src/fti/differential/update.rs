@@ -1,4 +1,4 @@
-//! Updating a file: finds the changed blocks, and writes them by way of the journal, in place, or as a new file.
+//! Updating a file: finds the changed blocks, and writes them through the journal, in place, or as a new file.
 
 use std::cmp::Reverse;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,7 +15,7 @@ use crate::atomic_file::{AtomicFile, SyncMode};
 use crate::error_base::{IoError, IoOperation};
 use crate::fti::error::Error;
 use crate::fti::layout::{ChunkSource, Layout, Slot};
-use crate::fti::write::{self, IO_SIZE, MetaData, ProtectedVariable, VariableMap, WriteOptions, Writer};
+use crate::fti::write::{self, IO_SIZE, Metadata, ProtectedVariable, VariableMap, WriteOptions, Writer};
 use crate::mapped_file::map_file;
 use crate::sync::parallel_for::parallel_for;
 
@@ -31,7 +31,7 @@ pub enum UpdateMode {
     InPlace,
 }
 
-/// WriteOptions of a differential checkpoint. Start from [`default`](Default::default), then set fields.
+/// Options of a differential checkpoint. Start from [`default`](Default::default), then set fields.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct UpdateOptions {
@@ -67,11 +67,11 @@ pub struct UpdateStats {
     pub hashes_saved: bool,
 }
 
-/// An update that was begun and not ended.
+/// An update that is neither completed nor rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingUpdate {
-    /// Number of the checkpoint to which the update leads.
+    /// Number of the checkpoint that the update makes.
     pub ckpt_id: i32,
     /// The update was [prepared](Writer::prepare) and waits for [`resolve`]. Otherwise the next call that opens the file completes it.
     pub is_prepared: bool,
@@ -160,34 +160,33 @@ impl Writer {
                 return Err(error);
             }
         };
-        let written = update.write(&plan, writes);
+        let result = update.write(&plan, writes);
+        if result.is_ok() && update_options.save_hashes {
+            plan.stats.hashes_saved = update.save_hashes(&plan).is_some();
+        }
+        let stats = plan.stats;
+        let before = known.filter(|_| result.is_err() || is_prepared);
+        self.remember(plan, layout, before, &result);
+        result.map(|()| stats)
+    }
 
-        if let Err(error) = written
-            && plan.method == Method::InPlace
-        {
+    /// Keeps what is known of the file after an update. `before` is its state before the update, if it may still have that.
+    fn remember(&mut self, plan: Plan, layout: Layout, before: Option<KnownFile>, result: &Result<(), Error>) {
+        if result.is_err() && plan.method == Method::InPlace {
             // The file may be a mix of both states.
             self.known_files = KnownFiles::default();
-            return Err(error);
+            return;
         }
-        if matches!(written, Ok(()) | Err(Error::Io(IoError { op: IoOperation::FsyncDirectory, .. }))) {
+        // If the fsync of the directory failed, the new file is in place.
+        if matches!(result, Ok(()) | Err(Error::Io(IoError { op: IoOperation::FsyncDirectory, .. }))) {
             self.layout = layout;
         }
-        if written.is_ok() {
-            if !is_prepared {
-                known = None;
-            }
-            if update_options.save_hashes {
-                let saved = hash_file::save(&target, &plan.hashes, &plan.after, update.file.map(|(file, _)| file));
-                plan.stats.hashes_saved = saved.is_some();
-            }
-        }
-        let Plan { after, layout, hashes, stats, .. } = plan;
-        self.known_files = KnownFiles([known, Some(KnownFile { state: after, layout, hashes: Some(hashes), verified: None })]);
-        written.map(|()| stats)
+        let Plan { after, layout, hashes, .. } = plan;
+        self.known_files = KnownFiles([before, Some(KnownFile { state: after, layout, hashes: Some(hashes), verified: None })]);
     }
 }
 
-/// Ends a [prepared](Writer::prepare) update of the file `path`. Returns whether there was one.
+/// Commits or rolls back a [prepared](Writer::prepare) update of the file `path`. Returns whether an update was pending.
 ///
 /// # Errors
 /// [`Error::PartiallyApplied`] and [`Error::CorruptTarget`] if it can't be rolled back; [`Error::FileBusy`]; [`Error::Io`];
@@ -200,7 +199,7 @@ pub fn resolve(path: impl AsRef<Path>, resolution: Resolution) -> Result<bool, E
     })
 }
 
-/// Returns the pending update of the file `path`, if there is one.
+/// Returns the pending update of the file `path`, if any.
 ///
 /// # Errors
 /// [`Error::FileBusy`] if another process is updating the file; [`Error::Io`]; [`Error::OutOfMemory`].
@@ -209,8 +208,9 @@ pub fn pending_update(path: impl AsRef<Path>) -> Result<Option<PendingUpdate>, E
     Ok(pending.map(|(ckpt_id, is_prepared)| PendingUpdate { ckpt_id, is_prepared }))
 }
 
-/// Completes an update of the file `path` that a crash interrupted, if there is one: the file gets its new state. Call it before
-/// reading a file that [`UpdateMode::Journaled`] may have updated. Returns whether there was one.
+/// Completes an update of the file `path` that a crash interrupted: the file gets its new state. Returns whether an update was pending.
+///
+/// Call it before reading a file that [`UpdateMode::Journaled`] may have updated.
 ///
 /// # Errors
 /// [`Error::TransactionInDoubt`] if the update was prepared: [`resolve`] ends it. [`Error::FileBusy`] if another process is updating
@@ -219,7 +219,7 @@ pub fn complete_update(path: impl AsRef<Path>) -> Result<bool, Error> {
     if_directory_exists(TargetFile::new(path.as_ref(), false), |target| target.complete_update(false))
 }
 
-/// Calls `job`; without a directory, which has no file and no journal, returns the default.
+/// Calls `job`. If the directory of the file does not exist, neither file nor journal does: returns the default.
 fn if_directory_exists<R: Default>(
     target: Result<TargetFile, Error>,
     job: impl FnOnce(&TargetFile) -> Result<R, Error>,
@@ -237,7 +237,7 @@ struct FileWrite<'b> {
     bytes: &'b [u8],
 }
 
-/// How the changes get into the file.
+/// How the changes are written to the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Method {
     /// A new file replaces the old one.
@@ -246,7 +246,7 @@ enum Method {
     InPlace,
 }
 
-/// What an update will write, and what is known of the file afterwards.
+/// The writes of an update, and the state of the file after it.
 struct Plan {
     method: Method,
     layout: Layout,
@@ -256,10 +256,10 @@ struct Plan {
     offsets: Vec<u64>,
     /// Size of the data, and so the offset of `tail`.
     data_size: u64,
-    /// All that follows the data: the descriptions and the header.
+    /// Bytes after the data: the descriptions and the header.
     tail: Vec<u8>,
     after: FileState,
-    /// The slots have the same offsets as in the old file, so a new one gets the bytes behind their chunks too.
+    /// The slots have the same offsets as in the old file: a file that replaces it gets their slack too.
     keeps_slack: bool,
     stats: UpdateStats,
 }
@@ -300,6 +300,11 @@ impl<'m> Update<'_, 'm> {
         Ok(())
     }
 
+    /// Saves the block hashes of the new state. Returns `None` on failure.
+    fn save_hashes(&self, plan: &Plan) -> Option<()> {
+        hash_file::save(self.target, &plan.hashes, &plan.after, self.file.map(|(file, _)| file))
+    }
+
     /// Lays out the new state and finds what changed. Returns the plan, the writes of changed data, and a copy of the layout, so that
     /// nothing is allocated after the file has changed.
     fn plan(
@@ -314,18 +319,18 @@ impl<'m> Update<'_, 'm> {
         let before = known.and_then(|known| Some((&known.layout, known.hashes.as_ref()?)));
 
         let (data_size, meta_size) = layout.sizes(options.version).ok_or(write::TOO_LARGE)?;
-        let mut meta_data = MetaData::new(options, &layout, data_size, meta_size)?;
+        let mut metadata = Metadata::new(options, &layout, data_size, meta_size)?;
         let chunks = |slot: &Slot| self.variables.chunk(slot);
         let kind = (self.update_options.hash, self.update_options.block_size);
         let hashes = BlockHashes::compute(&layout, &chunks, kind, threads)?;
         let changed = hashes.changed_runs(&layout, before)?;
         hash_changed_chunks(&mut layout, before.map(|(layout, _)| layout), &chunks, &changed, threads)?;
-        meta_data.encode_blocks(&layout, known.map_or(0, |known| known.layout.slots.len()));
-        meta_data.encode_header(options, write::checksum_of_hashes(&layout), data_size, meta_size);
-        let tail = meta_data.tail()?;
+        metadata.encode_blocks(&layout, known.map_or(0, |known| known.layout.slots.len()));
+        metadata.encode_header(options, write::checksum_of_hashes(&layout), data_size, meta_size);
+        let tail = metadata.tail()?;
         let after = FileState::new(data_size + meta_size, &tail);
 
-        let writes = changed_writes(&layout, self.variables, &meta_data.offsets, &changed)?;
+        let writes = changed_writes(&layout, self.variables, &metadata.offsets, &changed)?;
         let stats = UpdateStats {
             is_full: before.is_none(),
             blocks: hashes.count(),
@@ -336,14 +341,14 @@ impl<'m> Update<'_, 'm> {
         let method = match self.update_options.mode {
             UpdateMode::InPlace if stats.is_full => Method::Replace,
             UpdateMode::InPlace => Method::InPlace,
-            // A journal writes what changed twice.
+            // With a journal, changed data is written twice.
             UpdateMode::Journaled if !self.is_prepared && (stats.is_full || 2 * stats.changed_bytes > data_size) => {
                 Method::Replace
             }
             UpdateMode::Journaled => Method::Journal,
         };
-        let copy = layout.copy()?;
-        let (offsets, keeps_slack) = (meta_data.offsets, known.is_some());
+        let copy = layout.try_clone()?;
+        let (offsets, keeps_slack) = (metadata.offsets, known.is_some());
         Ok((Plan { method, layout, hashes, changed, offsets, data_size, tail, after, keeps_slack, stats }, writes, copy))
     }
 
@@ -372,8 +377,8 @@ impl<'m> Update<'_, 'm> {
             let map = map_file(old)?;
             let region = map.region();
             for (slot, offset) in plan.layout.slots.iter().zip(&plan.offsets) {
-                let slack = region.get(offset + slot.chunk, slot.size - slot.chunk).unwrap_or_default();
-                new.write_at(slack, offset + slot.chunk)?;
+                let slack = region.get(offset + slot.chunk_size, slot.size - slot.chunk_size).unwrap_or_default();
+                new.write_at(slack, offset + slot.chunk_size)?;
             }
         }
         parallel_for(self.options.threads, writes.len(), |index| new.write_at(writes[index].bytes, writes[index].offset))?;
@@ -472,8 +477,8 @@ fn hash_changed_chunks(
             is_changed = true;
         }
         let old = before.and_then(|before| before.slots.get(index));
-        if is_changed || old.is_none_or(|old| old.chunk != slot.chunk) {
-            jobs.push((index, slot.chunk));
+        if is_changed || old.is_none_or(|old| old.chunk_size != slot.chunk_size) {
+            jobs.push((index, slot.chunk_size));
             hashes.push(OnceLock::new());
         }
     }
@@ -522,17 +527,17 @@ fn all_writes<'m>(plan: &'m Plan, variables: &VariableMap<'m>) -> Result<Vec<Fil
     Ok(writes)
 }
 
-/// Encodes all of a journal that precedes the data. The last of `writes` is the tail; the others cover the changed runs.
+/// Encodes a journal up to its data. The last of `writes` is the tail; the others cover the changed runs.
 fn encode_description(header: &JournalHeader, plan: &Plan, writes: &[FileWrite<'_>]) -> Result<Vec<u8>, Error> {
     let records = try_collect(writes.iter().map(|write| (write.offset, write.bytes.len() as u64)))?;
-    let (hashes, width) = (&plan.hashes, header.hash.width());
+    let (hashes, hash_size) = (&plan.hashes, header.hash.hash_size());
     let of_changed: usize = plan.changed.iter().map(|run| hashes.of_run(run).len()).sum();
-    let mut bytes = try_with_capacity(of_changed + plan.tail.len().div_ceil(header.block_size) * width)?;
+    let mut bytes = try_with_capacity(of_changed + plan.tail.len().div_ceil(header.block_size) * hash_size)?;
     plan.changed.iter().for_each(|run| bytes.extend_from_slice(hashes.of_run(run)));
     for block in plan.tail.chunks(header.block_size) {
         let mut hash = [0; 16];
-        header.hash.hash_into(block, &mut hash[..width]);
-        bytes.extend_from_slice(&hash[..width]);
+        header.hash.hash_into(block, &mut hash[..hash_size]);
+        bytes.extend_from_slice(&hash[..hash_size]);
     }
     journal::encode_description(header, &records, &bytes)
 }

@@ -100,9 +100,9 @@ pub fn case_options(version: FormatVersion, case: &Json) -> WriteOptions {
     let mut options = WriteOptions::new(version, number(&case["ckpt_id"]) as i32);
     let fb = &case["fb"];
     let size = |name: &str| Some(number(&fb[name])).filter(|size| *size >= 0).map(|size| size as u64);
-    options.partner_fs = size("ptFs");
+    options.partner_file_size = size("ptFs");
     let more = if matches!(version, FormatVersion::V1_1 | FormatVersion::V1_2) { 0 } else { 8 };
-    options.group_fs = size("maxFs").map(|size| size - more);
+    options.group_max_file_size = size("maxFs").map(|size| size - more);
     options.timestamp = Some(number(&fb["timestamp"]));
     options.sync = SyncMode::None;
     options
