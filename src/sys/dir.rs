@@ -95,12 +95,25 @@ fn openat(dir: c_int, name: &CStr, flags: c_int, mode: libc::mode_t) -> Result<O
         // SAFETY: the name is NUL-terminated and borrowed for the call; the mode is passed whether or not the flags
         // need it.
         match syscall(|| unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) }) {
-            // SAFETY: openat has just returned this descriptor, so nobody else owns it.
-            Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            // SAFETY: openat has just returned this descriptor, so there is no other owner.
+            Ok(fd) => return above_standard_streams(unsafe { OwnedFd::from_raw_fd(fd) }),
             Err(errno) if errno.is_interrupted() => {}
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Moves a descriptor to one that is not standard input, output or error. A program that was started with these closed would otherwise
+/// write messages into the file.
+fn above_standard_streams(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    const FIRST: c_int = 3;
+    if fd.as_raw_fd() >= FIRST {
+        return Ok(fd);
+    }
+    // SAFETY: fcntl with F_DUPFD_CLOEXEC takes no pointers.
+    let moved = syscall(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?;
+    // SAFETY: fcntl has just returned this descriptor, so there is no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(moved) })
 }
 
 #[cfg(test)]
@@ -111,6 +124,20 @@ mod tests {
 
     fn c_path(path: &std::path::Path) -> std::ffi::CString {
         std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn descriptors_of_standard_streams_are_not_used() {
+        use crate::sys::test_child::{IN_CHILD, passes_with_env};
+        if std::env::var_os(IN_CHILD).is_some() {
+            // SAFETY: close takes no pointers; in this process nothing uses standard input.
+            unsafe { libc::close(0) };
+            assert!(open(c"/dev/null").unwrap().as_raw_fd() >= 3);
+            // SAFETY: fcntl with F_GETFD takes no pointers.
+            assert_eq!(unsafe { libc::fcntl(0, libc::F_GETFD) }, -1, "the first descriptor is closed again");
+            return;
+        }
+        assert!(passes_with_env("sys::dir::tests::descriptors_of_standard_streams_are_not_used", "UNUSED", None));
     }
 
     #[test]

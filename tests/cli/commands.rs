@@ -523,3 +523,29 @@ fn outputs_do_not_inherit_set_id_bits_but_owner_and_permissions() {
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), expected, "{arguments:?}");
     }
 }
+
+#[test]
+fn help_to_full_device_is_an_error() {
+    let full = fs::File::options().write(true).open("/dev/full").expect("exists");
+    for arguments in [&["--help"][..], &["--version"], &["save", "--help"]] {
+        let mut command = Command::new(TOOL);
+        let output = command.args(arguments).stdout(full.try_clone().expect("open")).stderr(Stdio::piped());
+        let output = output.spawn().expect("it runs").wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(message.contains("standard output") && message.contains("No space left"), "{message}");
+    }
+}
+
+/// Batch systems set such limits. SIGXFSZ would end the program without a message, and leave the temporary file.
+#[test]
+fn file_size_limit_is_an_error_and_leaves_no_temporary_file() {
+    let dir = common::temp_dir("tool-file-size-limit");
+    fs::write(dir.join("data"), vec![7; 3 << 20]).expect("writable");
+    let script = r#"ulimit -f 100; exec "$0" -q save --style raw -o saved data"#;
+    let output = Command::new("bash").args(["-c", script, TOOL]).current_dir(&dir).output().expect("bash runs");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("File too large"), "{output:?}");
+    let names: Vec<_> = fs::read_dir(&dir).expect("readable").map(|entry| entry.expect("readable").file_name()).collect();
+    assert_eq!(names, ["data"]);
+}

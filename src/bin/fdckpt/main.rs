@@ -22,6 +22,7 @@ mod select;
 mod signals;
 mod term;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,9 +33,13 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Printing help to a closed pipe is not an error.
-            _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::ERROR } else { exit::OK });
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            return match printed {
+                // Nobody reads the rest of the help.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit::OK),
+                Err(error) => ExitCode::from(CliError::from(error).with_context("standard output").print()),
+                Ok(()) => ExitCode::from(if error.use_stderr() { exit::ERROR } else { exit::OK }),
+            };
         }
     };
     term::message::set_quiet(cli.quiet);

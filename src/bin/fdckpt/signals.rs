@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::exit;
@@ -55,10 +56,14 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
-/// Starts the thread that handles SIGINT, SIGTERM and SIGHUP.
+/// Starts the thread that handles SIGINT, SIGTERM and SIGHUP. Without it these signals end the program at once.
+///
+/// SIGXFSZ is handled by ignoring it: the write that exceeds the limit of the file size fails, and its file is removed.
 pub fn install() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)))?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    let handled = || [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
+    let mut signals = Signals::new(handled())?;
+    let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             SIGNAL.store(signal, Ordering::SeqCst);
             // A second signal does not wait for the command.
@@ -71,6 +76,11 @@ pub fn install() -> io::Result<()> {
                 std::process::exit(i32::from(exit::by_signal(signal)));
             }
         }
-    })?;
+    });
+    if thread.is_err() {
+        for signal in handled() {
+            flag::register_conditional_shutdown(signal, i32::from(exit::by_signal(signal)), Arc::new(AtomicBool::new(true)))?;
+        }
+    }
     Ok(())
 }
