@@ -58,7 +58,7 @@ pub use container::{BlockIndex, Container};
 pub use error::Error;
 pub use error_base::{IoError, IoOperation};
 pub use file_error::FileError;
-pub use frame::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, ParallelStats, Restore, set_threads};
+pub use frame::{BUFFER_MIN, Checkpt, FrameStyle, META_MAX, ParallelStats, Restore, set_max_threads};
 pub use frames::{Frame, FrameError, FrameReadRequest, Frames, ThreadPool};
 pub use mapped_file::MappedFile;
 pub use sys::errno::Errno;

@@ -13,10 +13,10 @@ import sys
 
 # File below src, what stands there, what is put in its place, which occurrence (from 0).
 MUTATIONS = [
-    ("capi/fd_checkpt.rs", "checkpt, Kind::Meta,", "checkpt, Kind::Data,", 0),
-    ("capi/fd_checkpt.rs", "checkpt, Kind::Data,", "checkpt, Kind::Meta,", 0),
-    ("capi/fd_checkpt.rs", "restore, Kind::Meta,", "restore, Kind::Data,", 0),
-    ("capi/fd_checkpt.rs", "restore, Kind::Data,", "restore, Kind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "checkpt, BufferKind::Meta,", "checkpt, BufferKind::Data,", 0),
+    ("capi/fd_checkpt.rs", "checkpt, BufferKind::Data,", "checkpt, BufferKind::Meta,", 0),
+    ("capi/fd_checkpt.rs", "restore, BufferKind::Meta,", "restore, BufferKind::Data,", 0),
+    ("capi/fd_checkpt.rs", "restore, BufferKind::Data,", "restore, BufferKind::Meta,", 0),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 0),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 1),
     ("capi/fd_checkpt.rs", "_off.write_unaligned(off);", "", 2),
@@ -65,10 +65,10 @@ MUTATIONS = [
     ("capi/frames.rs", "lz4_state: settings.history() }", "lz4_state: 0 }", 0),
     ("capi/frames.rs", "out_size.write_unaligned(sum)", "_ = sum", 0),
     ("capi/threads.rs", "before.byte_sub(offset_of!(fdckpt_thread_pool_t, pool)).cast_mut().cast()", "ptr::null_mut()", 0),
-    ("capi/checkpoint_writer.rs", "WriterOptions::new().style(FrameStyle::asked_for(options.style)?);", "WriterOptions::new();\n        FrameStyle::asked_for(options.style)?;", 0),
+    ("capi/checkpoint_writer.rs", "WriterOptions::new().style(FrameStyle::from_c_arg(options.style)?);", "WriterOptions::new();\n        FrameStyle::from_c_arg(options.style)?;", 0),
     ("capi/checkpoint_writer.rs", "options.no_checksums == 0", "true", 0),
     ("capi/checkpoint_writer.rs", "with = with.progress(move |progress| callback.call(progress));", "_ = callback;", 0),
-    ("capi/checkpoint_writer.rs", "writer.set_style(FrameStyle::asked_for(style)?)", "FrameStyle::asked_for(style).map(|_| _ = writer).map_err(Error::from)", 0),
+    ("capi/checkpoint_writer.rs", "writer.set_style(FrameStyle::from_c_arg(style)?)", "FrameStyle::from_c_arg(style).map(|_| _ = writer).map_err(Error::from)", 0),
     ("capi/checkpoint_writer.rs", "*handle.writer() = Err(error.clone());", "_ = error;", 0),
     ("capi/checkpoint_writer.rs", "drop(InUseGuard::begin(writer)?);", "", 0),
     ("capi/checkpoint_verify.rs", "if verdict.is_sound()", "if true", 0),

@@ -23,7 +23,7 @@ fuzz_target!(init: model::library_driver::silence(), |case: &[u8]| {
             break;
         }
         match op {
-            Op::Open(style) => frames.push((FrameStyle::from_number(style).unwrap_or_default(), Vec::new())),
+            Op::Open(style) => frames.push((FrameStyle::from_raw(style).unwrap_or_default(), Vec::new())),
             Op::Meta(data) | Op::Data(data) => frames.last_mut().expect("a frame is open").1.push(data),
             Op::Close => ends.push(answer.off),
             _ => {}

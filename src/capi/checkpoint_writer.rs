@@ -96,7 +96,7 @@ impl fdckpt_writer_options_t {
     pub(super) unsafe fn read(options: *const Self) -> Result<WriterOptions<'static>, CallError> {
         // SAFETY: as required of `options`.
         let options = unsafe { read_or_default(options)? };
-        let mut with = WriterOptions::new().style(FrameStyle::asked_for(options.style)?);
+        let mut with = WriterOptions::new().style(FrameStyle::from_c_arg(options.style)?);
         if options.threads > 0 {
             with = with.threads(options.threads as usize);
         }
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn fdckpt_writer_add(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdckpt_writer_set_style(writer: *mut fdckpt_writer_t, style: c_int) -> c_int {
     // SAFETY: `writer` is NULL or a live handle used by this thread only (caller).
-    unsafe { call(c"fdckpt_writer_set_style", writer, |writer| writer.set_style(FrameStyle::asked_for(style)?)) }
+    unsafe { call(c"fdckpt_writer_set_style", writer, |writer| writer.set_style(FrameStyle::from_c_arg(style)?)) }
 }
 
 /// Adds an attribute: a small value about the checkpoint, which is read when the file is opened.

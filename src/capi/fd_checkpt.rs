@@ -13,18 +13,18 @@ use crate::frame::decoder::Decoder;
 use crate::frame::encoder::Encoder;
 use crate::frame::small_block::DECOMPRESS_MAX;
 use crate::frame::state::FrameState;
-use crate::frame::{BUFFER_MIN, Error, FrameStyle, Kind, source};
+use crate::frame::{BUFFER_MIN, BufferKind, Error, FrameStyle, source};
 use crate::sys::lz4::{Compressor, Decompressor};
 
 /// Puts a buffer, by the shortest of four ways that does it. A macro, since closures that are used in one place alone become one
 /// straight path with it.
 macro_rules! put {
     ($function:expr, $checkpt:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_raw_at_hand(&ffi::region_from_raw(buf, sz));
-        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_tiny_at_hand(&ffi::region_from_raw(buf, sz));
-        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.put_lz4_at_hand(&ffi::region_from_raw(buf, sz));
+        let raw = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.try_write_raw_fast(&ffi::region_from_raw(buf, sz));
+        let tiny = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.try_write_small_lz4_fast(&ffi::region_from_raw(buf, sz));
+        let lz4 = |mut encoder: Encoder<'_>, &(buf, sz): &_| encoder.try_write_lz4_fast(&ffi::region_from_raw(buf, sz));
         let any = |checkpt: *mut fd_checkpt_t, (buf, sz)| {
-            ffi::with_engine($function, checkpt, |mut encoder| encoder.put($kind, ffi::region_from_raw(buf, sz)))
+            ffi::with_codec($function, checkpt, |mut encoder| encoder.write_buffer($kind, ffi::region_from_raw(buf, sz)))
         };
         let any_apart = |checkpt, buffer| ffi::outlined(checkpt, buffer, any);
         let lz4 = |checkpt, buffer| ffi::try_fast_path(FrameStyle::Lz4, checkpt, buffer, lz4, any_apart);
@@ -40,11 +40,12 @@ macro_rules! put {
 /// Gets a buffer, as `put` puts it.
 macro_rules! get {
     ($function:expr, $restore:expr, $kind:expr, $buf:expr, $sz:expr) => {{
-        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_raw_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
-        let tiny = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_tiny_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
-        let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.get_lz4_at_hand(&mut ffi::region_mut_from_raw(buf, sz));
+        let raw = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.try_read_raw_fast(&mut ffi::region_mut_from_raw(buf, sz));
+        let tiny =
+            |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.try_read_small_lz4_fast(&mut ffi::region_mut_from_raw(buf, sz));
+        let lz4 = |mut decoder: Decoder<'_>, &(buf, sz): &_| decoder.try_read_lz4_fast(&mut ffi::region_mut_from_raw(buf, sz));
         let any = |restore: *mut fd_restore_t, (buf, sz)| {
-            ffi::with_engine($function, restore, |mut decoder| decoder.get($kind, ffi::region_mut_from_raw(buf, sz)))
+            ffi::with_codec($function, restore, |mut decoder| decoder.read_buffer($kind, ffi::region_mut_from_raw(buf, sz)))
         };
         let any_apart = |restore, buffer| ffi::outlined(restore, buffer, any);
         let lz4 = |restore, buffer| ffi::try_fast_path(FrameStyle::Lz4, restore, buffer, lz4, any_apart);
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn fd_checkpt_open_advanced(checkpt: *mut fd_checkpt_t, fr
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::with_engine(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
+        ffi::with_codec(c"fd_checkpt_open_advanced", checkpt, |mut encoder| {
             let off = encoder.open(frame_style, || Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
@@ -164,7 +165,7 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::with_engine(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
+        ffi::with_codec(c"fd_checkpt_close_advanced", checkpt, |mut encoder| {
             let off = encoder.close(|| Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn fd_checkpt_close_advanced(checkpt: *mut fd_checkpt_t, _
 pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone;
     // `buf` is NULL or readable for `sz` bytes (caller).
-    unsafe { put!(c"fd_checkpt_meta", checkpt, Kind::Meta, buf, sz) }
+    unsafe { put!(c"fd_checkpt_meta", checkpt, BufferKind::Meta, buf, sz) }
 }
 
 /// fd_checkpt_data adds the sz bytes at buf to the frame; sz may have any value. buf must remain
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn fd_checkpt_meta(checkpt: *mut fd_checkpt_t, buf: *const
 pub unsafe extern "C" fn fd_checkpt_data(checkpt: *mut fd_checkpt_t, buf: *const c_void, sz: ulong) -> c_int {
     // SAFETY: `checkpt` is NULL, misaligned or initialised, and used by this thread alone;
     // `buf` is NULL or readable for `sz` bytes (caller).
-    unsafe { put!(c"fd_checkpt_data", checkpt, Kind::Data, buf, sz) }
+    unsafe { put!(c"fd_checkpt_data", checkpt, BufferKind::Data, buf, sz) }
 }
 
 /// fd_restore_init_stream initialises mem as a restore from the descriptor fd, from its current
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn fd_restore_init_stream(
     let fill = |restore: NonNull<fd_restore_t>| {
         check_stream(fd, rbuf, rbuf_sz)?;
         // SAFETY: not negative (checked above); the descriptor is the caller's to use.
-        let size_and_position = source::size_and_position(unsafe { BorrowedFd::borrow_raw(fd) })?;
+        let size_and_position = source::file_size_and_offset(unsafe { BorrowedFd::borrow_raw(fd) })?;
         let rbuf = fd_restore_private_rbuf_t { mem: rbuf.cast(), sz: rbuf_sz, lo: 0, ready: 0 };
         init_restore(restore, fd, size_and_position, fd_restore_private_from { rbuf })
     };
@@ -291,7 +292,7 @@ pub unsafe extern "C" fn fd_restore_open_advanced(restore: *mut fd_restore_t, fr
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::with_engine(c"fd_restore_open_advanced", restore, |mut decoder| {
+        ffi::with_codec(c"fd_restore_open_advanced", restore, |mut decoder| {
             let off = decoder.open(frame_style, || Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
@@ -314,7 +315,7 @@ pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone; `_off` is NULL or writable
     // (caller).
     unsafe {
-        ffi::with_engine(c"fd_restore_close_advanced", restore, |mut decoder| {
+        ffi::with_codec(c"fd_restore_close_advanced", restore, |mut decoder| {
             let off = decoder.close(|| Ok(ffi::ensure_non_null(_off, NULL_OFF)?))?;
             _off.write_unaligned(off);
             Ok(())
@@ -334,7 +335,7 @@ pub unsafe extern "C" fn fd_restore_close_advanced(restore: *mut fd_restore_t, _
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone (caller).
-    unsafe { ffi::with_engine(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
+    unsafe { ffi::with_codec(c"fd_restore_seek", restore, |mut decoder| decoder.seek(off)) }
 }
 
 /// fd_restore_meta restores the next sz bytes of the frame to buf, sz in [0,FD_RESTORE_META_MAX].
@@ -353,7 +354,7 @@ pub unsafe extern "C" fn fd_restore_seek(restore: *mut fd_restore_t, off: ulong)
 pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone;
     // `buf` is NULL or writable for `sz` bytes (caller).
-    unsafe { get!(c"fd_restore_meta", restore, Kind::Meta, buf, sz) }
+    unsafe { get!(c"fd_restore_meta", restore, BufferKind::Meta, buf, sz) }
 }
 
 /// fd_restore_data restores the next sz bytes of the frame to buf; sz may have any value. If sz
@@ -367,7 +368,7 @@ pub unsafe extern "C" fn fd_restore_meta(restore: *mut fd_restore_t, buf: *mut c
 pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c_void, sz: ulong) -> c_int {
     // SAFETY: `restore` is NULL, misaligned or initialised, and used by this thread alone;
     // `buf` is NULL or writable for `sz` bytes (caller).
-    unsafe { get!(c"fd_restore_data", restore, Kind::Data, buf, sz) }
+    unsafe { get!(c"fd_restore_data", restore, BufferKind::Data, buf, sz) }
 }
 
 /// fd_checkpt_frame_style_is_supported returns 1 if frames of style frame_style
@@ -375,7 +376,7 @@ pub unsafe extern "C" fn fd_restore_data(restore: *mut fd_restore_t, buf: *mut c
 /// cbindgen:prefix=FD_FN_CONST
 #[unsafe(no_mangle)]
 pub extern "C" fn fd_checkpt_frame_style_is_supported(frame_style: c_int) -> c_int {
-    FrameStyle::from_number(frame_style).is_some().into()
+    FrameStyle::from_raw(frame_style).is_some().into()
 }
 
 /// fd_checkpt_strerror returns the meaning of the code err in words, "unknown" for other values.

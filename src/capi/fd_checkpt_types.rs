@@ -93,7 +93,7 @@ pub(super) const NO_FD: c_int = -1;
 
 /// A handle of the C API, from which the engine borrows for one call.
 pub(super) trait Handle {
-    type Engine<'h>;
+    type Codec<'h>;
 
     /// Borrows the fields that the engine needs, each on its own: LZ4 keeps addresses of earlier chunks in the ring, so
     /// no reference to the ring, or to the struct as a whole, may be made between `init` and `fini`.
@@ -101,13 +101,13 @@ pub(super) trait Handle {
     /// # Safety
     /// The handle was initialised by one of its init functions, the memory given to init is still valid, and nobody
     /// else uses either for `'h`.
-    unsafe fn engine<'h>(handle: NonNull<Self>) -> Self::Engine<'h>;
+    unsafe fn codec<'h>(handle: NonNull<Self>) -> Self::Codec<'h>;
 
     /// Returns what the handle can do next.
     ///
     /// # Safety
     /// As for [`fail`](Self::fail).
-    unsafe fn phase(handle: NonNull<Self>) -> FrameState;
+    unsafe fn state(handle: NonNull<Self>) -> FrameState;
 
     /// Marks the handle failed.
     ///
@@ -123,10 +123,10 @@ pub(super) trait Handle {
 }
 
 impl Handle for fd_checkpt_t {
-    type Engine<'h> = Encoder<'h>;
+    type Codec<'h> = Encoder<'h>;
 
     #[inline]
-    unsafe fn engine<'h>(handle: NonNull<Self>) -> Encoder<'h> {
+    unsafe fn codec<'h>(handle: NonNull<Self>) -> Encoder<'h> {
         let handle = handle.as_ptr();
         // SAFETY: the handle is initialised (required), so `fd` says which field of the union is in use, and `lz4` is
         // the state that init made and that is only ever used with this ring. Buffer, region and descriptor given to
@@ -137,24 +137,24 @@ impl Handle for fd_checkpt_t {
                 let wbuf = &mut (*handle).to.wbuf;
                 let buffer = io_buffer(wbuf.mem, wbuf.sz);
                 let fd = BorrowedFd::borrow_raw((*handle).fd);
-                sink::Sink::Stream(sink::Stream { fd, at_offset: false, offset, buffer, used: &mut wbuf.used })
+                sink::Sink::Stream(sink::Stream { fd, positioned: false, offset, buffer, used: &mut wbuf.used })
             } else {
                 let mmio = (*handle).to.mmio;
                 sink::Sink::Mmio(sink::Mmio { offset, region: SharedBytesMut::from_raw(mmio.mem, mmio.sz) })
             };
             let ring = NonNull::new_unchecked(&raw mut (*handle).gbuf).cast();
             Encoder {
-                phase: &mut (*handle).frame_style,
+                state: &mut (*handle).frame_style,
                 lz4: NonNull::new((*handle).lz4).map(|lz4| Compressor::from_raw(lz4, ring)),
                 ring_cursor: &mut (*handle).gbuf_cursor,
-                end: sink,
+                endpoint: sink,
                 threads: 0,
             }
         }
     }
 
     #[inline]
-    unsafe fn phase(handle: NonNull<Self>) -> FrameState {
+    unsafe fn state(handle: NonNull<Self>) -> FrameState {
         // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style }
     }
@@ -172,10 +172,10 @@ impl Handle for fd_checkpt_t {
 }
 
 impl Handle for fd_restore_t {
-    type Engine<'h> = Decoder<'h>;
+    type Codec<'h> = Decoder<'h>;
 
     #[inline]
-    unsafe fn engine<'h>(handle: NonNull<Self>) -> Decoder<'h> {
+    unsafe fn codec<'h>(handle: NonNull<Self>) -> Decoder<'h> {
         let handle = handle.as_ptr();
         // SAFETY: as for `fd_checkpt_t`: the handle is initialised, what was given to init is still valid (required).
         unsafe {
@@ -187,12 +187,12 @@ impl Handle for fd_restore_t {
                 let size = (*handle).sz;
                 source::Source::Stream(source::Stream {
                     fd,
-                    at_offset: false,
+                    positioned: false,
                     size,
                     offset,
                     buffer,
-                    lo: &mut rbuf.lo,
-                    ready: &mut rbuf.ready,
+                    pos: &mut rbuf.lo,
+                    available: &mut rbuf.ready,
                 })
             } else {
                 let region = SharedBytes::from_raw((*handle).from.mmio.mem, (*handle).sz);
@@ -200,17 +200,17 @@ impl Handle for fd_restore_t {
             };
             let ring = NonNull::new_unchecked(&raw mut (*handle).sbuf).cast();
             Decoder {
-                phase: &mut (*handle).frame_style,
+                state: &mut (*handle).frame_style,
                 lz4: NonNull::new((*handle).lz4).map(|lz4| Decompressor::from_raw(lz4, ring)),
                 ring_cursor: &mut (*handle).sbuf_cursor,
-                end: source,
+                endpoint: source,
                 threads: 0,
             }
         }
     }
 
     #[inline]
-    unsafe fn phase(handle: NonNull<Self>) -> FrameState {
+    unsafe fn state(handle: NonNull<Self>) -> FrameState {
         // SAFETY: the handle is initialised and used by nobody else (required).
         unsafe { (*handle.as_ptr()).frame_style }
     }

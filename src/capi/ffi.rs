@@ -26,15 +26,15 @@ use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 /// `pointer` may be NULL or misaligned; otherwise init returned it, it was not finished, the memory given to init is still there,
 /// and no other thread uses either during the call.
 #[inline]
-pub(super) unsafe fn with_engine<H: Handle>(
+pub(super) unsafe fn with_codec<H: Handle>(
     function: &'static CStr,
     pointer: *mut H,
-    body: impl FnOnce(H::Engine<'_>) -> Result<(), frame::Error>,
+    body: impl FnOnce(H::Codec<'_>) -> Result<(), frame::Error>,
 ) -> c_int {
     let result = check_handle(pointer).map_err(frame::Error::from).and_then(|handle| {
         // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and no other thread uses it (contract of
         // this function).
-        let result = catch_panic(|| body(unsafe { H::engine(handle) }));
+        let result = catch_panic(|| body(unsafe { H::codec(handle) }));
         if result == Err(frame::Error::Internal) {
             // SAFETY: as above; the engine that borrowed the handle has been dropped.
             unsafe { H::fail(handle) }
@@ -51,22 +51,22 @@ pub(super) unsafe fn with_engine<H: Handle>(
 /// fd_checkpt.h.
 ///
 /// # Safety
-/// As for [`with_engine`].
+/// As for [`with_codec`].
 #[inline(always)]
 pub(super) unsafe fn try_fast_path<H: Handle, A>(
     style: FrameStyle,
     pointer: *mut H,
     arguments: A,
-    fast_path: impl FnOnce(H::Engine<'_>, &A) -> bool,
+    fast_path: impl FnOnce(H::Codec<'_>, &A) -> bool,
     slow_path: impl FnOnce(*mut H, A) -> c_int,
 ) -> c_int {
     // SAFETY: `check_handle` found `handle` non-null and aligned; init has initialised it and no other thread uses it (contract of this
     // function).
     unsafe {
         if let Ok(handle) = check_handle(pointer)
-            && H::phase(handle).style() == Some(style)
+            && H::state(handle).style() == Some(style)
         {
-            match catch_unwind(AssertUnwindSafe(|| fast_path(H::engine(handle), &arguments))) {
+            match catch_unwind(AssertUnwindSafe(|| fast_path(H::codec(handle), &arguments))) {
                 Ok(true) => return SUCCESS,
                 Ok(false) => {}
                 Err(_) => H::fail(handle),
@@ -100,17 +100,17 @@ pub(super) fn init<H: Handle>(
 /// Finishes a handle. Returns its memory, or NULL if `finish` fails.
 ///
 /// # Safety
-/// As for [`with_engine`].
+/// As for [`with_codec`].
 pub(super) unsafe fn fini<H: Handle>(
     function: &'static CStr,
     pointer: *mut H,
-    finish: impl FnOnce(H::Engine<'_>) -> Result<(), frame::Error>,
+    finish: impl FnOnce(H::Codec<'_>) -> Result<(), frame::Error>,
 ) -> *mut c_void {
-    // SAFETY: the contract of this function is that of `with_engine`.
-    if unsafe { with_engine(function, pointer, finish) } != SUCCESS {
+    // SAFETY: the contract of this function is that of `with_codec`.
+    if unsafe { with_codec(function, pointer, finish) } != SUCCESS {
         return ptr::null_mut();
     }
-    // SAFETY: `with_engine` succeeded, so `pointer` is non-null, aligned and initialised. Later calls with it find it failed.
+    // SAFETY: `with_codec` succeeded, so `pointer` is non-null, aligned and initialised. Later calls with it find it failed.
     unsafe {
         let handle = NonNull::new_unchecked(pointer);
         H::release(handle);
@@ -337,7 +337,7 @@ mod tests {
         unsafe {
             let checkpt = fd_checkpt_init_mmio(mem.cast(), ptr::null_mut(), 0);
             assert_eq!(fd_checkpt_open_advanced(checkpt, 1, &mut off), SUCCESS);
-            assert_eq!(with_engine(c"test", checkpt, |_| panic!("on purpose")), ERR_INVAL);
+            assert_eq!(with_codec(c"test", checkpt, |_| panic!("on purpose")), ERR_INVAL);
             assert_eq!(fd_checkpt_close_advanced(checkpt, &mut off), ERR_INVAL);
             assert_eq!(fd_checkpt_fini(checkpt), mem.cast());
         }

@@ -138,7 +138,7 @@ unsafe fn write_frames(
         for number in 0..frame_count {
             // SAFETY: `frames` has `frame_count` elements (checked by `frames_from_raw`).
             let (style, count) = unsafe { ((*frames.add(number)).style, (*frames.add(number)).buffer_count) };
-            let style = FrameStyle::asked_for(style).map_err(|error| FrameError { frame: number, error })?;
+            let style = FrameStyle::from_c_arg(style).map_err(|error| FrameError { frame: number, error })?;
             let (these, following) = rest.split_at(count);
             made.push(Frame::new(style, these));
             rest = following;
@@ -194,7 +194,7 @@ unsafe fn read_frames(
                 let frame = frames.add(number);
                 ((*frame).style, (*frame).buffer_count, (*frame).begin_offset)
             };
-            let style = FrameStyle::asked_for(style).map_err(|error| FrameError { frame: number, error })?;
+            let style = FrameStyle::from_c_arg(style).map_err(|error| FrameError { frame: number, error })?;
             let (these, following) = rest.split_at_mut(count);
             requests.push(FrameReadRequest::new(style, offset, these));
             rest = following;
@@ -243,7 +243,7 @@ pub unsafe extern "C" fn fdckpt_frames_bound(frames: *const fdckpt_frame_t, fram
         for (number, frame) in frames.iter().enumerate() {
             // SAFETY: `buffers` is NULL or readable for `buffer_count` elements (caller).
             let buffers = unsafe { frame.buffers() };
-            let end = FrameStyle::asked_for(frame.style)
+            let end = FrameStyle::from_c_arg(frame.style)
                 .and_then(|style| Frames::bound_of(style, buffers?.iter().map(|buffer| buffer.size as u64), sum));
             sum = end.map_err(|error| FrameError { frame: number, error })?;
         }

@@ -11,7 +11,7 @@ use super::call_error::CallError;
 use super::ffi;
 use super::struct_size::{Output, growable};
 use crate::error_base::InvalidArgument;
-use crate::frame::{ParallelStats, set_threads};
+use crate::frame::{ParallelStats, set_max_threads};
 use crate::sys::pool::Pool;
 use crate::sys::threads;
 
@@ -33,7 +33,7 @@ use crate::sys::threads;
 /// Thread safety: any thread, at any time; the limit is one for the whole process.
 #[unsafe(no_mangle)]
 pub extern "C" fn fdckpt_set_max_threads(threads: c_uint) {
-    set_threads(threads as usize);
+    set_max_threads(threads as usize);
 }
 
 /// Statistics of parallel LZ4 compression since the process started.
@@ -69,11 +69,12 @@ pub unsafe extern "C" fn fdckpt_parallel_stats(out_stats: *mut fdckpt_parallel_s
     ffi::ffi_call(c"fdckpt_parallel_stats", || {
         // SAFETY: `out_stats` is NULL or writable for its struct_size (caller).
         let out_stats = unsafe { Output::required(out_stats)? };
-        let ParallelStats { segments, mispredictions, warm_up_bytes, recompressed_bytes } = ParallelStats::now();
+        let ParallelStats { speculative_segments, mispredicted_segments, warm_up_bytes, recompressed_bytes } =
+            ParallelStats::snapshot();
         out_stats.write(fdckpt_parallel_stats_t {
             struct_size: size_of::<fdckpt_parallel_stats_t>(),
-            speculative_segments: segments,
-            mispredicted_segments: mispredictions,
+            speculative_segments,
+            mispredicted_segments,
             warm_up_bytes,
             recompressed_bytes,
         });

@@ -7,7 +7,7 @@ use crate::frame;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{Mmio, Source};
 use crate::frame::state::FrameState;
-use crate::frame::{CHUNK_MAX, FrameStyle, Kind};
+use crate::frame::{BufferKind, CHUNK_MAX, FrameStyle};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
@@ -29,13 +29,14 @@ impl FrameDecoder {
             self.lz4 = Some(OwnedDecompressor::new().ok_or(ErrorKind::OutOfMemory)?);
         }
         let lz4 = self.lz4.as_mut().ok_or(ErrorKind::Internal)?;
-        let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, 0);
-        let end = Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(stored) });
-        let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
+        let (mut state, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, 0);
+        let endpoint = Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(stored) });
+        let mut decoder =
+            Decoder { state: &mut state, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, endpoint, threads: 1 };
         let is_whole = to.len() as u64 == frame.data.end - frame.data.start;
         let mut decode = |decoder: &mut Decoder<'_>| {
             decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
-            decoder.get(Kind::Data, SharedBytesMut::new(to))?;
+            decoder.read_buffer(BufferKind::Data, SharedBytesMut::new(to))?;
             decoder.close(|| Ok(()))
         };
         let begin = frame.stored.start;

@@ -4,7 +4,7 @@ use super::checksum;
 use super::error::ErrorKind;
 use crate::alloc::{try_collect, try_grow};
 use crate::frame::FrameStyle;
-use crate::frames::codec::{Maker, add_frame, bound};
+use crate::frames::codec::{self, add_frame, bound};
 use crate::sync::pipeline::{JobOutput, Pipeline};
 use crate::sys::cond_mutex::CondMutex;
 use crate::sys::lz4::StreamOffset;
@@ -33,7 +33,7 @@ pub(super) struct FrameEncoder {
 
 #[derive(Default)]
 struct Spare {
-    makers: Vec<Maker>,
+    makers: Vec<codec::FrameEncoder>,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -108,14 +108,14 @@ struct CompressedFrame {
 
 /// A maker that returns to the pool when dropped.
 struct PooledMaker<'m> {
-    maker: Option<Maker>,
+    maker: Option<codec::FrameEncoder>,
     spare: &'m CondMutex<Spare>,
 }
 
 impl<'m> PooledMaker<'m> {
     fn take(spare: &'m CondMutex<Spare>) -> Result<Self, ErrorKind> {
         let maker = spare.lock().makers.pop();
-        Ok(Self { maker: Some(maker.map_or_else(Maker::new, Ok)?), spare })
+        Ok(Self { maker: Some(maker.map_or_else(codec::FrameEncoder::new, Ok)?), spare })
     }
 }
 

@@ -321,7 +321,7 @@ impl<'b> IndexView<'b> {
         let entry = self.frames.get(index)?;
         let before = index.checked_sub(1).map(|before| &self.frames[before]);
         let begin = |at| before.map_or(0, |before| self::u64_at(before, at));
-        let style = FrameStyle::from_number(i32::try_from(self::u64_at(entry, 24)).ok()?)?;
+        let style = FrameStyle::from_raw(i32::try_from(self::u64_at(entry, 24)).ok()?)?;
         Some(FrameRecord {
             stored: begin(0)..self::u64_at(entry, 0),
             data: begin(8)..self::u64_at(entry, 8),
@@ -378,7 +378,7 @@ impl<'b> IndexView<'b> {
             if stored <= before.0 || data <= before.1 {
                 return Err((at, "a frame has an invalid range"));
             }
-            match FrameStyle::from_number(u64_at(entry, 24).try_into().unwrap_or(-1)) {
+            match FrameStyle::from_raw(u64_at(entry, 24).try_into().unwrap_or(-1)) {
                 None => return Err((at + 24, "a frame has an unknown style")),
                 Some(FrameStyle::Raw) if stored - before.0 != data - before.1 => {
                     return Err((at, "a RAW frame differs in size from its data"));

@@ -50,7 +50,7 @@ impl Default for WriterOptions<'_> {
 }
 
 impl<'w> WriterOptions<'w> {
-    /// Creates the default options: RAW frames of [`FRAME_SIZE_DEFAULT`], the threads that [`set_threads`](crate::set_threads) allows
+    /// Creates the default options: RAW frames of [`FRAME_SIZE_DEFAULT`], the threads that [`set_max_threads`](crate::set_max_threads) allows
     /// (default: one), checksums, [`SyncMode::Full`].
     pub fn new() -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Default for ReaderOptions {
 }
 
 impl ReaderOptions {
-    /// Creates the default options: the threads that [`set_threads`](crate::set_threads) allows (default: one), checksums verified,
+    /// Creates the default options: the threads that [`set_max_threads`](crate::set_max_threads) allows (default: one), checksums verified,
     /// input that can't be mapped spooled in memory up to 64 MiB and beyond that in a temporary file of any size.
     pub fn new() -> Self {
         Self { threads: threads::max_threads(), checksums: true, spool_memory: 64 << 20, spool_limit: u64::MAX }

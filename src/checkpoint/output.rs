@@ -8,7 +8,7 @@ use super::checksum;
 use super::error::ErrorKind;
 use crate::atomic_file::{self, AtomicFile};
 use crate::error_base::IoOperation;
-use crate::frame::Descriptor;
+use crate::frame::DynFd;
 use crate::sys::fd;
 
 /// Number of bytes hashed and written at a time, while they are in the processor's cache.
@@ -17,7 +17,7 @@ const IO_SIZE: usize = 256 << 10;
 /// A file that is replaced atomically, or a descriptor.
 pub(super) enum Output<'w> {
     File { file: AtomicFile, offset: u64 },
-    Fd { fd: Box<dyn Descriptor + 'w>, offset: u64, sync: SyncMode },
+    Fd { fd: Box<dyn DynFd + 'w>, offset: u64, sync: SyncMode },
 }
 
 impl<'w> Output<'w> {
@@ -25,7 +25,7 @@ impl<'w> Output<'w> {
         Ok(Self::File { file: AtomicFile::begin(path, sync)?, offset: 0 })
     }
 
-    pub(super) fn fd(fd: Box<dyn Descriptor + 'w>, sync: SyncMode) -> Self {
+    pub(super) fn fd(fd: Box<dyn DynFd + 'w>, sync: SyncMode) -> Self {
         Self::Fd { fd, offset: 0, sync }
     }
 

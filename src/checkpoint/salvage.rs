@@ -15,7 +15,7 @@ use crate::bytes::get_u24;
 use crate::frame::decoder::Decoder;
 use crate::frame::source::{self as frame_source, Mmio};
 use crate::frame::state::FrameState;
-use crate::frame::{CHUNK_HEADER, CHUNK_MAX, FrameStyle, Kind, chunk_bound};
+use crate::frame::{BufferKind, CHUNK_HEADER_SIZE, CHUNK_MAX, FrameStyle, chunk_bound};
 use crate::sys::lz4::OwnedDecompressor;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
@@ -279,11 +279,11 @@ fn decode_frame(
     steps_left: &mut u64,
 ) -> Result<usize, Error> {
     let Some(mut sizes) = chunk_at(bytes, at, steps_left) else { return Ok(at) };
-    let (mut phase, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, at as u64);
-    let end = frame_source::Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(bytes) });
-    let mut decoder = Decoder { phase: &mut phase, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, end, threads: 1 };
+    let (mut state, mut ring_cursor, mut offset) = (FrameState::BETWEEN_FRAMES, 0, at as u64);
+    let endpoint = frame_source::Source::Mmio(Mmio { offset: &mut offset, region: SharedBytes::new(bytes) });
+    let mut decoder = Decoder { state: &mut state, lz4: Some(lz4.borrow()), ring_cursor: &mut ring_cursor, endpoint, threads: 1 };
     decoder.open(FrameStyle::Lz4 as i32, || Ok(()))?;
-    while decoder.get(Kind::Data, SharedBytesMut::new(&mut chunk[..sizes.1])).is_ok() {
+    while decoder.read_buffer(BufferKind::Data, SharedBytesMut::new(&mut chunk[..sizes.1])).is_ok() {
         data.try_reserve(sizes.1)?;
         data.extend_from_slice(&chunk[..sizes.1]);
         at += sizes.0;
@@ -297,11 +297,11 @@ fn decode_frame(
 
 /// Returns the stored and the decompressed size of a chunk at `at`, if its header and block are plausible.
 fn chunk_at(bytes: &[u8], at: usize, steps_left: &mut u64) -> Option<(usize, usize)> {
-    let (header, rest) = bytes.get(at..)?.split_first_chunk::<CHUNK_HEADER>()?;
+    let (header, rest) = bytes.get(at..)?.split_first_chunk::<CHUNK_HEADER_SIZE>()?;
     let compressed = get_u24(*header) as usize;
     let block = rest.get(..compressed).filter(|_| compressed <= chunk_bound(CHUNK_MAX))?;
     let size = decompressed_size(block, steps_left)?;
-    (CHUNK_HEADER + compressed <= chunk_bound(size)).then_some((CHUNK_HEADER + compressed, size))
+    (CHUNK_HEADER_SIZE + compressed <= chunk_bound(size)).then_some((CHUNK_HEADER_SIZE + compressed, size))
 }
 
 /// Returns the decompressed size of an LZ4 block, 1 to [`CHUNK_MAX`], if it is well-formed.

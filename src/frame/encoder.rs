@@ -1,10 +1,10 @@
-//! Making a checkpoint.
+//! Encoder: appends buffers to a checkpoint.
 
-use super::codec::{Codec, Engine};
+use super::codec::{FrameCodec, Lz4Stream};
 use super::error::Error;
-use super::sink::{Room, Sink, WRITE_NOW};
+use super::sink::{BufferedSink, Sink, WRITE_THROUGH_MIN};
 use super::style::FrameStyle;
-use super::{CHUNK_HEADER, CHUNK_MAX, Kind, META_MAX, chunk_bound, next_in_ring};
+use super::{BufferKind, CHUNK_HEADER_SIZE, CHUNK_MAX, META_MAX, advance_ring_cursor, chunk_bound};
 use super::{parallel_compress, small_block};
 use crate::bytes::put_u24;
 use crate::sys::copy::copy_prefix;
@@ -12,67 +12,69 @@ use crate::sys::lz4::Compressor;
 use crate::sys::shared_bytes::SharedBytes;
 use crate::sys::threads;
 
-/// The engine that makes a checkpoint.
-pub(crate) type Encoder<'h> = Engine<'h, Compressor<'h>, Sink<'h>>;
+/// The codec that writes a checkpoint.
+pub(crate) type Encoder<'h> = FrameCodec<'h, Compressor<'h>, Sink<'h>>;
 
-impl Codec for Compressor<'_> {
+impl Lz4Stream for Compressor<'_> {
     fn reset(&mut self) {
         Compressor::reset(self);
     }
 }
 
 impl Encoder<'_> {
-    /// Adds a buffer to the frame.
+    /// Appends a buffer to the frame.
     #[inline]
-    pub(crate) fn put(&mut self, kind: Kind, buffer: SharedBytes<'_>) -> Result<(), Error> {
-        self.or_fail(|engine| match engine.admit(kind, buffer.size(), buffer.is_null())? {
+    pub(crate) fn write_buffer(&mut self, kind: BufferKind, buffer: SharedBytes<'_>) -> Result<(), Error> {
+        self.poison_on_err(|codec| match codec.validate_buffer(kind, buffer.size(), buffer.is_null())? {
             None => Ok(()),
-            Some(FrameStyle::Raw) => engine.end.write(&buffer),
-            Some(FrameStyle::Lz4) => engine.put_chunks(&buffer),
+            Some(FrameStyle::Raw) => codec.endpoint.write(&buffer),
+            Some(FrameStyle::Lz4) => codec.write_lz4_buffer(&buffer),
         })
     }
 
-    /// Does what [`put`](Self::put) does in the usual case of a RAW frame, and without calls: the buffer is not too large for anything, and there
-    /// is room for it at hand. In any other case does nothing, and returns false.
+    /// Fast path of [`write_buffer`](Self::write_buffer) for RAW frames: copies the buffer without a system call. Returns
+    /// false, and does nothing, if the buffer is large or the space available is too small.
     #[inline(always)]
-    pub(crate) fn put_raw_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.get_if_at_most(META_MAX as u64), &mut self.end) {
-            _ if self.phase.style() != Some(FrameStyle::Raw) => false,
-            (Some(bytes), Sink::Stream(stream)) => bytes.len() < WRITE_NOW && append(stream, bytes),
-            (Some(bytes), Sink::Mmio(mmio)) => append(mmio, bytes),
+    pub(crate) fn try_write_raw_fast(&mut self, buffer: &SharedBytes<'_>) -> bool {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.endpoint) {
+            _ if self.state.style() != Some(FrameStyle::Raw) => false,
+            (Some(bytes), Sink::Stream(stream)) => bytes.len() < WRITE_THROUGH_MIN && try_append(stream, bytes),
+            (Some(bytes), Sink::Mmio(mmio)) => try_append(mmio, bytes),
             (None, _) => false,
         }
     }
 
-    /// The same for an LZ4 frame and a tiny buffer.
+    /// Fast path for small buffers of LZ4 frames, without a call of LZ4. Otherwise as
+    /// [`try_write_raw_fast`](Self::try_write_raw_fast).
     #[inline(always)]
-    pub(crate) fn put_tiny_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.get_if_at_most(small_block::COMPRESS_MAX as u64), &mut self.lz4, &mut self.end) {
-            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
-            (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_tiny_chunk(stream, lz4, self.ring_cursor, bytes),
-            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_tiny_chunk(mmio, lz4, self.ring_cursor, bytes),
+    pub(crate) fn try_write_small_lz4_fast(&mut self, buffer: &SharedBytes<'_>) -> bool {
+        match (buffer.get_if_at_most(small_block::COMPRESS_MAX as u64), &mut self.lz4, &mut self.endpoint) {
+            _ if self.state.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Sink::Stream(stream)) => try_append_small_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => try_append_small_chunk(mmio, lz4, self.ring_cursor, bytes),
             _ => false,
         }
     }
 
-    /// The same for an LZ4 frame, with calls of LZ4 alone.
+    /// Fast path for buffers of one chunk in LZ4 frames: calls LZ4, but not the system. Otherwise as
+    /// [`try_write_raw_fast`](Self::try_write_raw_fast).
     #[inline(always)]
-    pub(crate) fn put_lz4_at_hand(&mut self, buffer: &SharedBytes<'_>) -> bool {
-        match (buffer.get_if_at_most(META_MAX as u64), &mut self.lz4, &mut self.end) {
-            _ if self.phase.style() != Some(FrameStyle::Lz4) => false,
-            (Some(bytes), Some(lz4), Sink::Stream(stream)) => append_chunk(stream, lz4, self.ring_cursor, bytes),
-            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => append_chunk(mmio, lz4, self.ring_cursor, bytes),
+    pub(crate) fn try_write_lz4_fast(&mut self, buffer: &SharedBytes<'_>) -> bool {
+        match (buffer.get_if_at_most(META_MAX as u64), &mut self.lz4, &mut self.endpoint) {
+            _ if self.state.style() != Some(FrameStyle::Lz4) => false,
+            (Some(bytes), Some(lz4), Sink::Stream(stream)) => try_append_chunk(stream, lz4, self.ring_cursor, bytes),
+            (Some(bytes), Some(lz4), Sink::Mmio(mmio)) => try_append_chunk(mmio, lz4, self.ring_cursor, bytes),
             _ => false,
         }
     }
 
-    fn put_chunks(&mut self, buffer: &SharedBytes<'_>) -> Result<(), Error> {
+    fn write_lz4_buffer(&mut self, buffer: &SharedBytes<'_>) -> Result<(), Error> {
         let (mut done, size) = (0, buffer.size());
         while done < size {
             let chunk = buffer.get(done, (size - done).min(CHUNK_MAX as u64)).ok_or(Error::OffsetOverflow { size })?;
-            self.put_chunk(chunk)?;
+            self.write_chunk(chunk)?;
             let in_place = match buffer.get(done, size - done) {
-                Some(rest) => self.put_in_place(rest, chunk.len())?,
+                Some(rest) => self.write_chunks_in_place(rest, chunk.len())?,
                 None => 0,
             };
             done += (chunk.len() + in_place) as u64;
@@ -80,84 +82,86 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Adds what follows the first `done` bytes of the buffer, which were added last, without the way through the ring, as far as that
-    /// is possible. Returns how many bytes it was.
-    fn put_in_place(&mut self, buffer: &[u8], done: usize) -> Result<usize, Error> {
+    /// Writes what follows the first `done` bytes of the buffer without copying it to the ring, as far as possible. These
+    /// `done` bytes must have been written last. Returns the number of bytes written.
+    fn write_chunks_in_place(&mut self, buffer: &[u8], done: usize) -> Result<usize, Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
         let Some(mut lz4) = lz4.in_place(buffer, done, *self.ring_cursor as usize) else { return Ok(0) };
-        // Where several threads give up, this one goes on for a while, longer each time.
-        let (mut alone, mut patience) = (0, parallel_compress::PATIENCE);
+        // After an unsuccessful parallel attempt, chunks are compressed serially before the next one, each time twice as many.
+        let (mut serial_chunks, mut backoff) = (0, parallel_compress::INITIAL_BACKOFF_CHUNKS);
         while lz4.remaining() > 0 {
-            if alone == 0 {
-                parallel_compress::compress(&mut lz4, &mut self.end, threads::resolve_thread_count(self.threads))?;
-                (alone, patience) = (patience, patience * 2);
+            if serial_chunks == 0 {
+                let threads = threads::resolve_thread_count(self.threads);
+                parallel_compress::compress_parallel(&mut lz4, &mut self.endpoint, threads)?;
+                (serial_chunks, backoff) = (backoff, backoff * 2);
                 continue;
             }
-            alone -= 1;
+            serial_chunks -= 1;
             let len = lz4.remaining().min(CHUNK_MAX);
-            let room = self.end.make_room(chunk_bound(len))?;
-            // Where the region ends, LZ4 is to judge what fits, as ever.
-            let Some((header, room)) =
-                room.split_first_chunk_mut().filter(|(_, room)| room.len() + CHUNK_HEADER == chunk_bound(len))
+            let out = self.endpoint.reserve(chunk_bound(len))?;
+            // Near the end of a region `write_chunk` takes over: there LZ4 decides whether a chunk fits, as in the original.
+            let Some((header, out)) =
+                out.split_first_chunk_mut().filter(|(_, out)| out.len() + CHUNK_HEADER_SIZE == chunk_bound(len))
             else {
                 break;
             };
-            let size = lz4.compress(len, room).ok_or(Error::Internal)?;
+            let size = lz4.compress(len, out).ok_or(Error::Internal)?;
             put_u24(header, size as u32);
-            self.end.add_chunk(Some(CHUNK_HEADER + size))?;
+            self.endpoint.commit_chunk(Some(CHUNK_HEADER_SIZE + size))?;
         }
-        let added = buffer.len() - done - lz4.remaining();
+        let written = buffer.len() - done - lz4.remaining();
         *self.ring_cursor = lz4.finish() as u64;
-        Ok(added)
+        Ok(written)
     }
 
-    fn put_chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {
+    fn write_chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let lz4 = self.lz4.as_mut().ok_or(Error::Internal)?;
-        let room = self.end.make_room(chunk_bound(chunk.len()))?;
-        let size = compress(lz4, next_in_ring(self.ring_cursor, chunk.len()), chunk, room);
-        self.end.add_chunk(size)
+        let out = self.endpoint.reserve(chunk_bound(chunk.len()))?;
+        let size = compress(lz4, advance_ring_cursor(self.ring_cursor, chunk.len()), chunk, out);
+        self.endpoint.commit_chunk(size)
     }
 }
 
 #[inline(always)]
-fn append(to: &mut impl Room, bytes: &[u8]) -> bool {
-    // The copy comes last, since it may be a call.
-    let Some(room) = to.take_room(bytes.len()) else { return false };
-    copy_prefix(room, bytes);
+fn try_append(sink: &mut impl BufferedSink, bytes: &[u8]) -> bool {
+    // The copy comes last: it may be a call, across which no register should have to be saved.
+    let Some(out) = sink.claim(bytes.len()) else { return false };
+    copy_prefix(out, bytes);
     true
 }
 
 #[inline(always)]
-fn append_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
-    let Some(room) = to.room(chunk_bound(chunk.len())) else { return false };
-    let at = next_in_ring(ring_cursor, chunk.len());
-    let size = compress(lz4, at, chunk, room).expect("a chunk is not larger than its bound");
-    to.advance(size);
+fn try_append_chunk(sink: &mut impl BufferedSink, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
+    let Some(out) = sink.available_mut(chunk_bound(chunk.len())) else { return false };
+    let ring_offset = advance_ring_cursor(ring_cursor, chunk.len());
+    let size = compress(lz4, ring_offset, chunk, out).expect("a chunk is not larger than its bound");
+    sink.advance(size);
     true
 }
 
 #[inline(always)]
-fn append_tiny_chunk(to: &mut impl Room, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
-    let Some((header, room)) = to.room(CHUNK_HEADER + small_block::BLOCK_ROOM).and_then(|room| room.split_first_chunk_mut())
+fn try_append_small_chunk(sink: &mut impl BufferedSink, lz4: &mut Compressor<'_>, ring_cursor: &mut u64, chunk: &[u8]) -> bool {
+    let Some((header, out)) =
+        sink.available_mut(CHUNK_HEADER_SIZE + small_block::BLOCK_BOUND).and_then(|out| out.split_first_chunk_mut())
     else {
         return false;
     };
-    let (Some(room), Some(following)) = (room.first_chunk_mut(), lz4.continue_prefix(*ring_cursor as usize, chunk)) else {
+    let (Some(out), Some(context)) = (out.first_chunk_mut(), lz4.continue_prefix(*ring_cursor as usize, chunk)) else {
         return false;
     };
-    let size = small_block::compress(following, chunk, room);
+    let size = small_block::compress(context, chunk, out);
     put_u24(header, size as u32);
     *ring_cursor += chunk.len() as u64;
-    to.advance(CHUNK_HEADER + size);
+    sink.advance(CHUNK_HEADER_SIZE + size);
     true
 }
 
-/// Compresses a chunk, which comes to `at` in the ring, to the start of `room`. Returns its size with header, or `None` if it does
-/// not fit.
+/// Compresses a chunk, to be stored at `ring_offset` of the ring, to the start of `out`. Returns its size with header, or
+/// `None` if `out` is too small.
 #[inline(always)]
-fn compress(lz4: &mut Compressor<'_>, at: usize, chunk: &[u8], room: &mut [u8]) -> Option<usize> {
-    let (header, room) = room.split_first_chunk_mut()?;
-    let size = lz4.compress(at, chunk, room)?;
+fn compress(lz4: &mut Compressor<'_>, ring_offset: usize, chunk: &[u8], out: &mut [u8]) -> Option<usize> {
+    let (header, out) = out.split_first_chunk_mut()?;
+    let size = lz4.compress(ring_offset, chunk, out)?;
     put_u24(header, size as u32);
-    Some(CHUNK_HEADER + size)
+    Some(CHUNK_HEADER_SIZE + size)
 }

@@ -7,7 +7,7 @@ use super::limits::{BUFFER_MIN, META_MAX};
 use super::style::FrameStyle;
 use crate::error_base::{INTERNAL, IoError, OUT_OF_MEMORY, OffsetOverflow, impl_module_error};
 
-/// Why a call on frames failed.
+/// Error of a call on frames.
 ///
 /// Offsets are in bytes: of a [`Checkpt`](crate::Checkpt) relative to the checkpoint's first byte, of a
 /// [`Restore`](crate::Restore) relative to the first byte of the file or memory (of a pipe: of what was read from it).
@@ -18,7 +18,7 @@ pub enum Error {
     FrameOpen,
     /// No frame is open, which the call needs.
     NoFrame,
-    /// An earlier call failed; nothing more is possible with this object.
+    /// An earlier call failed; this object cannot be used any more.
     Poisoned,
     /// An argument is invalid; says which and why.
     InvalidArgument(&'static str),
@@ -34,23 +34,23 @@ pub enum Error {
     },
     /// The frame style does not exist.
     UnknownStyle {
-        /// The number given for it.
+        /// The invalid number.
         style: i32,
     },
     /// The target of a seek is past the end.
     SeekPastEnd {
-        /// The offset asked for.
+        /// Target of the seek.
         offset: u64,
-        /// The size of the file or memory in bytes.
+        /// Size of the file or memory in bytes.
         size: u64,
     },
-    /// The descriptor has no size or position, so it can only be read forward.
+    /// The descriptor is not seekable (a pipe, for example).
     NotSeekable,
     /// A system call failed.
     Io(IoError),
     /// The checkpoint ends inside a buffer.
     UnexpectedEof {
-        /// The offset of the end.
+        /// Offset of the end.
         offset: u64,
         /// Minimum number of bytes missing.
         missing: u64,
@@ -59,9 +59,9 @@ pub enum Error {
     BufferFull {
         /// Offset in the memory at which the buffer or chunk begins.
         offset: u64,
-        /// Number of bytes available from there on.
+        /// Number of bytes available from that offset.
         available: u64,
-        /// The style of the frame.
+        /// Style of the frame.
         style: FrameStyle,
     },
     /// A buffer ends beyond the largest possible file offset.
@@ -69,23 +69,23 @@ pub enum Error {
         /// Size of the buffer in bytes.
         size: u64,
     },
-    /// A compressed chunk is corrupt, or was written from a buffer of another size.
+    /// A compressed chunk is corrupt, or the size of the buffer differs from the one written.
     Corrupt {
         /// Offset of the chunk.
         offset: u64,
-        /// What is wrong with it.
+        /// Description of the defect.
         reason: &'static str,
     },
     /// An allocation failed. The call may be repeated.
     OutOfMemory,
-    /// A defect of the library. Please report it.
+    /// A defect of the library; please report it.
     Internal,
 }
 
 impl_module_error!(Error);
 
 impl Error {
-    /// The offset in bytes at which it went wrong, if the error has one.
+    /// Returns the offset in bytes at which the error occurred, if it has one.
     pub fn offset(&self) -> Option<u64> {
         match *self {
             Self::Io(error) => error.offset,

@@ -1,7 +1,7 @@
-//! Limits of the sizes of buffers.
+//! Limits of buffer sizes.
 
-/// The largest metadata buffer in bytes.
+/// Maximum size in bytes of a metadata buffer.
 pub const META_MAX: usize = 65_536;
 
-/// The smallest buffer in bytes for reading from or writing to a descriptor. It holds a compressed chunk of any content.
+/// Minimum size in bytes of a buffer for reading from or writing to a descriptor. It holds a compressed chunk of any content.
 pub const BUFFER_MIN: usize = 69_632;

@@ -1,20 +1,20 @@
-//! The state of a checkpoint or restore, and the style that opens a frame.
+//! State machine of a checkpoint or restore: between frames, in a frame, failed.
 
 use super::error::Error;
 use super::style::FrameStyle;
 
 impl FrameStyle {
-    /// The style that this number asks for: as [`from_number`](Self::from_number), and 0 is the default.
-    pub(crate) fn asked_for(number: i32) -> Result<Self, Error> {
+    /// Converts a style argument of the C API: as [`from_raw`](Self::from_raw), and 0 is the default.
+    pub(crate) fn from_c_arg(number: i32) -> Result<Self, Error> {
         match number {
             0 => Ok(Self::default()),
-            style => Self::from_number(style).ok_or(Error::UnknownStyle { style }),
+            style => Self::from_raw(style).ok_or(Error::UnknownStyle { style }),
         }
     }
 }
 
-/// What a checkpoint or restore can do next, in the form in which the C structs hold it (member `frame_style`): the number of
-/// the style of the frame that it is in, 0 between frames, -1 after a failure. Anything else counts as failed.
+/// State of a checkpoint or restore, as stored in member `frame_style` of the C structs: the number of the open frame's
+/// style, 0 between frames, -1 after a failure. Any other value is treated as failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
 pub(crate) struct FrameState(i32);
@@ -33,26 +33,26 @@ impl FrameState {
         self == Self::BETWEEN_FRAMES
     }
 
-    /// `Ok` where a frame can be opened.
+    /// Checks that a frame can be opened.
     pub(crate) fn check_can_open(self) -> Result<(), Error> {
         self.check_not_in_frame()?;
         if self.can_open() { Ok(()) } else { Err(Error::Poisoned) }
     }
 
-    /// The style of the frame that is open.
+    /// Returns the style of the open frame, or an error if none is open.
     #[inline]
     pub(crate) fn check_in_frame(self) -> Result<FrameStyle, Error> {
         self.style().ok_or(if self.can_open() { Error::NoFrame } else { Error::Poisoned })
     }
 
-    /// `Ok` where no frame is open.
+    /// Checks that no frame is open.
     pub(crate) fn check_not_in_frame(self) -> Result<(), Error> {
         if self.style().is_some() { Err(Error::FrameOpen) } else { Ok(()) }
     }
 
-    /// The style of the frame that is open, if one is.
+    /// Returns the style of the open frame, if any.
     #[inline]
     pub(crate) fn style(self) -> Option<FrameStyle> {
-        FrameStyle::from_number(self.0)
+        FrameStyle::from_raw(self.0)
     }
 }

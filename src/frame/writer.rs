@@ -1,4 +1,4 @@
-//! The Rust type that makes a checkpoint.
+//! The Rust type that writes a checkpoint.
 
 use std::fmt;
 use std::fs::File;
@@ -8,14 +8,14 @@ use super::encoder::Encoder;
 use super::error::Error;
 use super::sink::{Mmio, Sink, Stream};
 use super::state::FrameState;
-use super::{BUFFER_MIN, FrameStyle, Kind};
+use super::{BUFFER_MIN, BufferKind, FrameStyle};
 use crate::alloc::try_box;
 use crate::error_base::IoOperation;
 use crate::sys::lz4::OwnedCompressor;
 use crate::sys::mmap::MmapMut;
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
-/// Makes a checkpoint: frames of buffers, written to a descriptor or a memory region.
+/// Writes a checkpoint, a sequence of frames of buffers, to a descriptor or a memory region.
 ///
 /// ```
 /// use fdckpt::{Checkpt, FrameStyle, Restore};
@@ -40,32 +40,32 @@ use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 /// # }
 /// ```
 ///
-/// A frame that was not closed is not part of the checkpoint, even where bytes of it were written.
+/// A frame that was not closed is not part of the checkpoint, even if bytes of it were written.
 ///
-/// After an error the checkpoint is *failed*: every further call returns [`Error::Poisoned`]. The frames closed before can be
-/// relied on, as far as the system can be relied on to keep what was written: nothing is synced to the medium here.
+/// After an error the checkpoint is *failed*: every further call returns [`Error::Poisoned`]. The frames closed before are
+/// complete. Nothing is synced: a crash of the system may lose them.
 ///
 /// # Threads
-/// One checkpoint is used by one thread at a time. Several can be made at once; they share nothing.
+/// A checkpoint is used by one thread at a time. Different checkpoints are independent.
 pub struct Checkpt<'a> {
-    phase: FrameState,
+    state: FrameState,
     lz4: OwnedCompressor,
     ring_cursor: u64,
     offset: u64,
-    to: Target<'a>,
+    target: Target<'a>,
 }
 
 enum Target<'a> {
-    Stream { fd: Box<dyn super::Descriptor + 'a>, buffer: Vec<u8>, used: u64 },
+    Stream { fd: Box<dyn super::DynFd + 'a>, buffer: Vec<u8>, used: u64 },
     Mmio(&'a mut [u8]),
     Map(MmapMut),
 }
 
 impl<'a> Checkpt<'a> {
-    /// A checkpoint that is written to `fd` from its current position on: a file, pipe, socket, owned or borrowed. It is
-    /// written to by a buffer of [`BUFFER_MIN`] bytes, and nothing waits in the buffer when no frame is open.
+    /// Creates a checkpoint that is written to `fd`, a file, pipe or socket, from its current position. `fd` is owned or
+    /// borrowed. Uses a buffer of [`BUFFER_MIN`] bytes, which is empty whenever no frame is open.
     ///
-    /// A descriptor in non-blocking mode is waited for.
+    /// A write to a non-blocking descriptor waits until it is possible.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -73,17 +73,18 @@ impl<'a> Checkpt<'a> {
         Self::stream_with_buffer(fd, BUFFER_MIN)
     }
 
-    /// As [`stream`](Self::stream), with a buffer of `size` bytes. A larger one means fewer system calls; it never changes the
-    /// checkpoint's bytes.
+    /// As [`stream`](Self::stream), with a buffer of `size` bytes. A larger buffer means fewer system calls; the bytes of
+    /// the checkpoint do not depend on it.
     ///
     /// # Errors
-    /// [`Error::IoBufferTooSmall`] where `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
+    /// [`Error::IoBufferTooSmall`] if `size` is less than [`BUFFER_MIN`]; [`Error::OutOfMemory`].
     pub fn stream_with_buffer(fd: impl AsFd + Send + Sync + 'a, size: usize) -> Result<Self, Error> {
-        let buffer = super::io_buffer(size)?;
+        let buffer = super::try_io_buffer(size)?;
         Self::new(Target::Stream { fd: try_box(fd)?, buffer, used: 0 })
     }
 
-    /// A checkpoint that is written to `region` from its start on. Bytes behind the checkpoint's end may be changed too.
+    /// Creates a checkpoint that is written to `region` from its start. Bytes after the end of the checkpoint may be
+    /// overwritten, too.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -91,23 +92,22 @@ impl<'a> Checkpt<'a> {
         Self::new(Target::Mmio(region))
     }
 
-    /// A checkpoint that is written to `file` by a memory map, from the file's start on. The map is as large as the file is now
-    /// ([`File::set_len`]), and the checkpoint must fit in; afterwards the file can be cut to what [`close`](Self::close)
-    /// returned. The file must be open for reading and writing.
+    /// Creates a checkpoint that is written to `file` by a memory map, from the start of the file. The map has the current
+    /// size of the file ([`File::set_len`]), and the checkpoint must fit into it. Afterwards the file can be truncated to the
+    /// offset that [`close`](Self::close) returned. The file must be open for reading and writing.
     ///
-    /// Nobody may shorten the file as long as this lives: a process that touches a part of a map that its file no longer has is
-    /// ended by the system (SIGBUS).
+    /// The file must not be truncated while this exists: accessing truncated pages of a map raises SIGBUS.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system can't map the file (it is a pipe, say); [`Error::OutOfMemory`].
+    /// [`Error::Io`] if the file cannot be mapped (a pipe, for example); [`Error::OutOfMemory`].
     pub fn map(file: &File) -> Result<Self, Error> {
         let map = MmapMut::map_file(file).map_err(IoOperation::Mmap.failed_at(0))?;
         Self::new(Target::Map(map))
     }
 
-    fn new(to: Target<'a>) -> Result<Self, Error> {
+    fn new(target: Target<'a>) -> Result<Self, Error> {
         let lz4 = OwnedCompressor::new().ok_or(Error::OutOfMemory)?;
-        Ok(Self { phase: FrameState::BETWEEN_FRAMES, lz4, ring_cursor: 0, offset: 0, to })
+        Ok(Self { state: FrameState::BETWEEN_FRAMES, lz4, ring_cursor: 0, offset: 0, target })
     }
 
     /// Opens a frame. Returns the offset of its first byte in the checkpoint.
@@ -118,32 +118,32 @@ impl<'a> Checkpt<'a> {
         self.encoder().open(style as i32, || Ok(()))
     }
 
-    /// Adds a buffer of at most [`META_MAX`](crate::META_MAX) bytes to the frame.
+    /// Appends a buffer of at most [`META_MAX`](crate::META_MAX) bytes to the frame.
     ///
     /// # Errors
     /// [`Error::MetaTooLarge`], and as for [`data`](Self::data).
     pub fn meta(&mut self, buffer: &[u8]) -> Result<(), Error> {
-        self.encoder().put(Kind::Meta, SharedBytes::new(buffer))
+        self.encoder().write_buffer(BufferKind::Meta, SharedBytes::new(buffer))
     }
 
-    /// Adds a buffer of any size to the frame.
+    /// Appends a buffer of any size to the frame.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] where writing fails;
-    /// [`Error::BufferFull`] where the memory region is too small.
+    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] if writing fails; [`Error::BufferFull`] if the memory region
+    /// is too small.
     pub fn data(&mut self, buffer: &[u8]) -> Result<(), Error> {
-        self.encoder().put(Kind::Data, SharedBytes::new(buffer))
+        self.encoder().write_buffer(BufferKind::Data, SharedBytes::new(buffer))
     }
 
-    /// Closes the frame, and writes out what is left of it in the buffer. Returns the offset one past its last byte.
+    /// Closes the frame, and writes the buffered rest of it. Returns the offset one past its last byte.
     ///
     /// # Errors
-    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] where writing fails.
+    /// [`Error::NoFrame`]; [`Error::Poisoned`]; [`Error::Io`] if writing fails.
     pub fn close(&mut self) -> Result<u64, Error> {
         self.encoder().close(|| Ok(()))
     }
 
-    /// Ends the checkpoint. Dropping it is the same, but does not tell of a frame that was left open.
+    /// Ends the checkpoint. Dropping it does the same, but does not report a frame that is still open.
     ///
     /// # Errors
     /// [`Error::FrameOpen`].
@@ -151,36 +151,36 @@ impl<'a> Checkpt<'a> {
         self.encoder().finish()
     }
 
-    /// Whether a frame can be opened: none is open, and no call has failed.
+    /// Returns whether a frame can be opened: none is open, and no call has failed.
     pub fn can_open(&self) -> bool {
-        self.phase.can_open()
+        self.state.can_open()
     }
 
-    /// Whether a frame is open.
+    /// Returns whether a frame is open.
     pub fn in_frame(&self) -> bool {
-        self.phase.style().is_some()
+        self.state.style().is_some()
     }
 
     fn encoder(&mut self) -> Encoder<'_> {
-        let Self { phase, lz4, ring_cursor, offset, to } = self;
-        let sink = match to {
-            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: fd.fd(), at_offset: false, offset, buffer, used }),
+        let Self { state, lz4, ring_cursor, offset, target } = self;
+        let sink = match target {
+            Target::Stream { fd, buffer, used } => Sink::Stream(Stream { fd: fd.fd(), positioned: false, offset, buffer, used }),
             Target::Mmio(region) => Sink::Mmio(Mmio { offset, region: SharedBytesMut::new(region) }),
             Target::Map(map) => Sink::Mmio(Mmio { offset, region: map.region() }),
         };
-        Encoder { phase, lz4: Some(lz4.borrow()), ring_cursor, end: sink, threads: 0 }
+        Encoder { state, lz4: Some(lz4.borrow()), ring_cursor, endpoint: sink, threads: 0 }
     }
 }
 
 impl fmt::Debug for Checkpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.to {
+        let mode = match self.target {
             Target::Stream { .. } => "stream",
             Target::Mmio(_) => "mmio",
             Target::Map(_) => "map",
         };
-        let Self { phase, offset, .. } = self;
-        f.debug_struct("Checkpt").field("mode", &mode).field("phase", phase).field("offset", offset).finish_non_exhaustive()
+        let Self { state, offset, .. } = self;
+        f.debug_struct("Checkpt").field("mode", &mode).field("state", state).field("offset", offset).finish_non_exhaustive()
     }
 }
 
@@ -189,43 +189,43 @@ mod tests {
     use super::super::{META_MAX, small_block};
     use super::*;
 
-    /// Which ways take the buffer.
-    fn taken(checkpt: &mut Checkpt<'_>, buffer: &[u8]) -> [bool; 3] {
+    /// Offers the buffer to each fast path in turn. Returns which of them took it: RAW, small LZ4, LZ4.
+    fn offer(checkpt: &mut Checkpt<'_>, buffer: &[u8]) -> [bool; 3] {
         let (mut encoder, buffer) = (checkpt.encoder(), SharedBytes::new(buffer));
-        [encoder.put_raw_at_hand(&buffer), encoder.put_tiny_at_hand(&buffer), encoder.put_lz4_at_hand(&buffer)]
+        [encoder.try_write_raw_fast(&buffer), encoder.try_write_small_lz4_fast(&buffer), encoder.try_write_lz4_fast(&buffer)]
     }
 
-    /// They are there for speed alone, so that no other test would miss them.
+    /// The output is the same without the fast paths, so no other test notices if they are not taken.
     #[test]
-    fn the_quick_ways_are_taken_for_their_style_and_size() {
-        let file = tempfile::tempfile().expect("room for a file");
+    fn fast_paths_are_taken_by_style_and_size() {
+        let file = tempfile::tempfile().expect("temporary file");
         let (mut memory, mut other) = ([0; 200_000], [0; 200_000]);
-        for (mut quick, mut slow) in
+        for (mut fast, mut slow) in
             [(Checkpt::mmio(&mut memory), Checkpt::mmio(&mut other)), (Checkpt::stream(&file), Checkpt::stream(&file))]
-                .map(|(quick, slow)| (quick.expect("memory"), slow.expect("memory")))
+                .map(|(fast, slow)| (fast.expect("allocation"), slow.expect("allocation")))
         {
-            let [tiny, chunk, large] = [vec![7; small_block::COMPRESS_MAX], vec![8; META_MAX], vec![9; META_MAX + 1]];
-            assert_eq!(taken(&mut quick, &tiny), [false; 3], "no frame is open");
-            quick.open(FrameStyle::Raw).expect("a frame");
-            assert_eq!(taken(&mut quick, &tiny), [true, false, false]);
-            assert_eq!(taken(&mut quick, &large), [false; 3]);
-            quick.close().expect("the frame is whole");
-            quick.open(FrameStyle::Lz4).expect("a frame");
-            assert_eq!(taken(&mut quick, &tiny), [false, false, true], "the first chunk is for LZ4");
-            assert_eq!(taken(&mut quick, &tiny), [false, true, true]);
-            assert_eq!(taken(&mut quick, &chunk[..1000]), [false, false, true]);
-            assert_eq!(taken(&mut quick, &large), [false; 3]);
-            let end = quick.close().expect("the frame is whole");
-            assert_eq!(taken(&mut quick, &tiny), [false; 3], "no frame is open any more");
+            let [small, chunk, large] = [vec![7; small_block::COMPRESS_MAX], vec![8; META_MAX], vec![9; META_MAX + 1]];
+            assert_eq!(offer(&mut fast, &small), [false; 3], "no frame is open");
+            fast.open(FrameStyle::Raw).expect("no frame is open");
+            assert_eq!(offer(&mut fast, &small), [true, false, false]);
+            assert_eq!(offer(&mut fast, &large), [false; 3]);
+            fast.close().expect("frame is open");
+            fast.open(FrameStyle::Lz4).expect("no frame is open");
+            assert_eq!(offer(&mut fast, &small), [false, false, true], "the first chunk needs LZ4");
+            assert_eq!(offer(&mut fast, &small), [false, true, true]);
+            assert_eq!(offer(&mut fast, &chunk[..1000]), [false, false, true]);
+            assert_eq!(offer(&mut fast, &large), [false; 3]);
+            let end = fast.close().expect("frame is open");
+            assert_eq!(offer(&mut fast, &small), [false; 3], "the frame is closed");
 
-            slow.open(FrameStyle::Raw).expect("a frame");
-            slow.data(&tiny).expect("room");
-            slow.close().expect("the frame is whole");
-            slow.open(FrameStyle::Lz4).expect("a frame");
-            for buffer in [&tiny, &tiny, &tiny, &chunk[..1000]] {
-                slow.data(buffer).expect("room");
+            slow.open(FrameStyle::Raw).expect("no frame is open");
+            slow.data(&small).expect("space");
+            slow.close().expect("frame is open");
+            slow.open(FrameStyle::Lz4).expect("no frame is open");
+            for buffer in [&small, &small, &small, &chunk[..1000]] {
+                slow.data(buffer).expect("space");
             }
-            assert_eq!(slow.close().expect("the frame is whole"), end);
+            assert_eq!(slow.close().expect("frame is open"), end);
         }
         assert!(memory == other);
     }

@@ -40,7 +40,7 @@ use super::request::Frame;
 /// Making frames takes memory for what the threads have made and nobody has taken yet: for each thread at most three times as much as the
 /// largest LZ4 frame, but that is taken for 0.6 MiB where it is less, as small frames are made together, and for 32 MiB where it is more:
 /// larger ones are made one at a time, by all threads together where their buffers are large, and take no more than
-/// [`set_threads`](crate::set_threads) says. Restoring takes half a MiB for each thread.
+/// [`set_max_threads`](crate::set_max_threads) says. Restoring takes half a MiB for each thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Frames {
     pub(super) threads: usize,
@@ -50,12 +50,12 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// For the frames of a checkpoint from its begin on, on as many threads as [`set_threads`](crate::set_threads) allows.
+    /// For the frames of a checkpoint from its begin on, on as many threads as [`set_max_threads`](crate::set_max_threads) allows.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Uses up to `threads` threads, the caller's included; 0 stands for as many as [`set_threads`](crate::set_threads) allows.
+    /// Uses up to `threads` threads, the caller's included; 0 stands for as many as [`set_max_threads`](crate::set_max_threads) allows.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -77,7 +77,7 @@ impl Frames {
 
     /// With the number that [`history`](Self::history) gave: to go on with that checkpoint.
     pub(crate) fn with_history(mut self, history: u64) -> Result<Self, Error> {
-        let history = StreamOffset::from_number(history);
+        let history = StreamOffset::from_raw(history);
         let error = Error::InvalidArgument("invalid cursor state: not one that a call has returned");
         self.history = history.ok_or(error)?;
         Ok(self)
@@ -85,7 +85,7 @@ impl Frames {
 
     /// What of the frames made so far shows in the bytes of those to come, as a number.
     pub(crate) fn history(&self) -> u64 {
-        self.history.to_number()
+        self.history.to_raw()
     }
 
     /// The most bytes that these frames take.

@@ -10,7 +10,7 @@ use crate::frame::encoder::Encoder;
 use crate::frame::sink::Sink;
 use crate::frame::source::{self, Source};
 use crate::frame::state::FrameState;
-use crate::frame::{CHUNK_MAX, FrameStyle, Kind, chunk_bound, sink};
+use crate::frame::{BufferKind, CHUNK_MAX, FrameStyle, chunk_bound, sink};
 use crate::sys::lz4::{OwnedCompressor, OwnedDecompressor, StreamOffset};
 use crate::sys::shared_bytes::{SharedBytes, SharedBytesMut};
 
@@ -43,9 +43,9 @@ pub(crate) fn bound(style: FrameStyle, sizes: impl Iterator<Item = u64>) -> Resu
 }
 
 /// Makes frames: what one thread needs for that.
-pub(crate) struct Maker(OwnedCompressor);
+pub(crate) struct FrameEncoder(OwnedCompressor);
 
-impl Maker {
+impl FrameEncoder {
     pub(crate) fn new() -> Result<Self, Error> {
         OwnedCompressor::new().map(Self).ok_or(Error::OutOfMemory)
     }
@@ -60,9 +60,9 @@ impl Maker {
         room: &mut [u8],
     ) -> Result<usize, Error> {
         let mut offset = 0;
-        let end = Sink::Mmio(sink::Mmio { offset: &mut offset, region: SharedBytesMut::new(room) });
+        let endpoint = Sink::Mmio(sink::Mmio { offset: &mut offset, region: SharedBytesMut::new(room) });
         // One thread, which is one of several.
-        self.make_at(style, later, buffers, end, 1).map(|end| end as usize)
+        self.make_at(style, later, buffers, endpoint, 1).map(|end| end as usize)
     }
 
     /// Makes a frame where `end` says, on up to `threads` threads. Returns the offset one past its last byte.
@@ -71,16 +71,16 @@ impl Maker {
         style: FrameStyle,
         later: bool,
         buffers: impl Iterator<Item = &'b [u8]>,
-        end: Sink<'_>,
+        endpoint: Sink<'_>,
         threads: usize,
     ) -> Result<u64, Error> {
         let mut lz4 = self.0.borrow();
         lz4.start_stream(later);
-        let (mut phase, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
-        let mut encoder = Encoder { phase: &mut phase, lz4: Some(lz4), ring_cursor: &mut ring_cursor, end, threads };
+        let (mut state, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
+        let mut encoder = Encoder { state: &mut state, lz4: Some(lz4), ring_cursor: &mut ring_cursor, endpoint, threads };
         encoder.open(style as i32, || Ok(()))?;
         for buffer in buffers {
-            encoder.put(Kind::Data, SharedBytes::new(buffer))?;
+            encoder.write_buffer(BufferKind::Data, SharedBytes::new(buffer))?;
         }
         encoder.close(|| Ok(()))
     }
@@ -96,7 +96,7 @@ pub(crate) enum From<'h> {
 }
 
 /// Restores frames: what one thread needs for that.
-pub(crate) struct Restorer<'h> {
+pub(crate) struct FrameDecoder<'h> {
     lz4: OwnedDecompressor,
     from: From<'h>,
     /// What is read from a file goes here.
@@ -106,7 +106,7 @@ pub(crate) struct Restorer<'h> {
 /// Of a file, so much is read at a time.
 const READ_SIZE: usize = 256 << 10;
 
-impl<'h> Restorer<'h> {
+impl<'h> FrameDecoder<'h> {
     pub(crate) fn new(from: From<'h>) -> Result<Self, Error> {
         let buffer = if let From::File(_) = from { try_zeroed(READ_SIZE)? } else { Vec::new() };
         Ok(Self { lz4: OwnedDecompressor::new().ok_or(Error::OutOfMemory)?, from, buffer })
@@ -120,28 +120,28 @@ impl<'h> Restorer<'h> {
         mut offset: u64,
         buffers: impl Iterator<Item = &'b mut [u8]>,
     ) -> Result<u64, Error> {
-        let (mut lo, mut ready) = (0, 0);
-        let end = match self.from {
+        let (mut pos, mut available) = (0, 0);
+        let endpoint = match self.from {
             From::Memory(memory) if offset > memory.len() as u64 => {
                 return Err(Error::SeekPastEnd { offset, size: memory.len() as u64 });
             }
             From::Memory(memory) => Source::Mmio(source::Mmio { offset: &mut offset, region: SharedBytes::new(memory) }),
             From::File(fd) => Source::Stream(source::Stream {
                 fd,
-                at_offset: true,
+                positioned: true,
                 size: source::NOT_SEEKABLE,
                 offset: &mut offset,
                 buffer: &mut self.buffer,
-                lo: &mut lo,
-                ready: &mut ready,
+                pos: &mut pos,
+                available: &mut available,
             }),
         };
-        let (mut phase, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
+        let (mut state, mut ring_cursor) = (FrameState::BETWEEN_FRAMES, 0);
         let lz4 = Some(self.lz4.borrow());
-        let mut decoder = Decoder { phase: &mut phase, lz4, ring_cursor: &mut ring_cursor, end, threads: 1 };
+        let mut decoder = Decoder { state: &mut state, lz4, ring_cursor: &mut ring_cursor, endpoint, threads: 1 };
         decoder.open(style as i32, || Ok(()))?;
         for buffer in buffers {
-            decoder.get(Kind::Data, SharedBytesMut::new(buffer))?;
+            decoder.read_buffer(BufferKind::Data, SharedBytesMut::new(buffer))?;
         }
         decoder.close(|| Ok(()))
     }
@@ -192,7 +192,7 @@ mod tests {
             }
             drop(one);
             let (mut history, mut begin, mut differing) = (StreamOffset::default(), 0, 0);
-            let mut maker = Maker::new().unwrap();
+            let mut maker = FrameEncoder::new().unwrap();
             for ((style, buffers), &end) in frames.iter().zip(&ends) {
                 let sizes = || buffers.iter().map(|buffer| buffer.len() as u64);
                 let later = add_frame(&mut history, *style, sizes());
@@ -247,24 +247,24 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut &file, &region).unwrap();
         for from in [From::Memory(&region), From::File(std::os::fd::AsFd::as_fd(&file))] {
-            let mut restorer = Restorer::new(from).unwrap();
+            let mut decoder = FrameDecoder::new(from).unwrap();
             for (number, (style, buffers)) in frames.iter().enumerate().rev() {
                 let mut restored: Vec<Vec<u8>> = buffers.iter().map(|buffer| vec![0; buffer.len()]).collect();
-                let end = restorer.restore(*style, offsets[number], restored.iter_mut().map(Vec::as_mut_slice));
+                let end = decoder.restore(*style, offsets[number], restored.iter_mut().map(Vec::as_mut_slice));
                 assert_eq!(end, Ok(offsets[number + 1]));
                 assert!(&restored == buffers, "{number}");
             }
-            let result = restorer.restore(FrameStyle::Raw, region.len() as u64 - 1, [&mut [0; 9][..]].into_iter());
+            let result = decoder.restore(FrameStyle::Raw, region.len() as u64 - 1, [&mut [0; 9][..]].into_iter());
             assert_eq!(result, Err(Error::UnexpectedEof { offset: region.len() as u64, missing: 8 }));
-            assert!(restorer.restore(FrameStyle::Lz4, u64::MAX, [&mut [0; 9][..]].into_iter()).is_err());
+            assert!(decoder.restore(FrameStyle::Lz4, u64::MAX, [&mut [0; 9][..]].into_iter()).is_err());
             if let From::Memory(_) = from {
                 // Also where nothing is asked for.
                 let (offset, size) = (region.len() as u64 + 1, region.len() as u64);
-                assert_eq!(restorer.restore(FrameStyle::Raw, size, [].into_iter()), Ok(size));
-                assert_eq!(restorer.restore(FrameStyle::Raw, offset, [].into_iter()), Err(Error::SeekPastEnd { offset, size }));
+                assert_eq!(decoder.restore(FrameStyle::Raw, size, [].into_iter()), Ok(size));
+                assert_eq!(decoder.restore(FrameStyle::Raw, offset, [].into_iter()), Err(Error::SeekPastEnd { offset, size }));
             }
             // At the end of all offsets, and beyond.
-            let mut far = |offset| restorer.restore(FrameStyle::Raw, offset, [&mut [0; 9][..]].into_iter()).unwrap_err();
+            let mut far = |offset| decoder.restore(FrameStyle::Raw, offset, [&mut [0; 9][..]].into_iter()).unwrap_err();
             let (near, beyond) = (far(i64::MAX as u64 - 9), far(i64::MAX as u64 - 8));
             match from {
                 From::Memory(_) => assert!(matches!((near, beyond), (Error::SeekPastEnd { .. }, Error::SeekPastEnd { .. }))),

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 
 use super::batch::Frames;
-use super::codec::{From, Restorer};
+use super::codec::{FrameDecoder, From};
 use super::error::FrameError;
 use super::plan::PART;
 use super::request::FrameReadRequest;
@@ -77,39 +77,39 @@ pub(super) fn restore(threads: usize, frames: &mut [FrameReadRequest<'_, '_>], f
     if jobs.is_empty() {
         return Ok(());
     }
-    let mut restorer = Restorer::new(from).map_err(|error| FrameError { frame: 0, error })?;
+    let mut decoder = FrameDecoder::new(from).map_err(|error| FrameError { frame: 0, error })?;
     parallel_for_with(
         threads::resolve_thread_count(threads),
         jobs.len(),
         |number| jobs[number].rank,
-        &mut restorer,
-        || Restorer::new(from).ok(),
-        |restorer, number| {
+        &mut decoder,
+        || FrameDecoder::new(from).ok(),
+        |decoder, number| {
             let Numbered { frame: first, job, .. } = &jobs[number];
             let job = job.lock().unwrap_or_else(PoisonError::into_inner).take();
             let job = job.ok_or(FrameError { frame: *first, error: Error::Internal })?;
-            job.run(restorer).map_err(|FrameError { frame, error }| FrameError { frame: first + frame, error })
+            job.run(decoder).map_err(|FrameError { frame, error }| FrameError { frame: first + frame, error })
         },
         || Ok(()),
     )
 }
 
 impl Job<'_, '_, '_> {
-    fn run(self, restorer: &mut Restorer<'_>) -> Result<(), FrameError> {
+    fn run(self, decoder: &mut FrameDecoder<'_>) -> Result<(), FrameError> {
         match self {
             Self::Frames(frames) => {
                 for (number, frame) in frames.iter_mut().enumerate() {
                     let FrameReadRequest { style, offset, buffers, end } = frame;
                     let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
-                    *end = restorer.restore(*style, *offset, buffers).map_err(|error| FrameError { frame: number, error })?;
+                    *end = decoder.restore(*style, *offset, buffers).map_err(|error| FrameError { frame: number, error })?;
                 }
             }
             Self::Buffers(offset, buffers) => {
                 let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
-                restorer.restore(FrameStyle::Raw, offset, buffers)?;
+                decoder.restore(FrameStyle::Raw, offset, buffers)?;
             }
             Self::Part(offset, part) => {
-                restorer.restore(FrameStyle::Raw, offset, [part].into_iter())?;
+                decoder.restore(FrameStyle::Raw, offset, [part].into_iter())?;
             }
         }
         Ok(())

@@ -31,7 +31,7 @@ pub struct ThreadPool(Pool);
 
 impl ThreadPool {
     /// Starts the threads that calls with the pool have besides their own: so that there are `threads`, or as many as can be; 0 stands for
-    /// as many as [`set_threads`](crate::set_threads) allows.
+    /// as many as [`set_max_threads`](crate::set_max_threads) allows.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -45,7 +45,7 @@ impl ThreadPool {
     }
 
     /// Calls `call`. The calls of this library that it makes in this thread use the pool: as many of its threads as they are told to, all of
-    /// them where it is left to [`set_threads`](crate::set_threads).
+    /// them where it is left to [`set_max_threads`](crate::set_max_threads).
     pub fn install<R>(&self, call: impl FnOnce() -> R) -> R {
         self.0.install(call)
     }

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch::Frames;
-use super::codec::Maker;
+use super::codec::FrameEncoder;
 use super::error::FrameError;
 use super::plan::{Job, Plan};
 use super::request::Frame;
@@ -93,7 +93,7 @@ trait Destination {
     fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>>;
 
     /// Makes a frame alone.
-    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error>;
+    fn make_alone(&mut self, maker: &mut FrameEncoder, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error>;
 }
 
 fn checkpt(settings: &mut Frames, frames: &mut [Frame<'_>], to: &mut impl Destination) -> Result<u64, FrameError> {
@@ -128,7 +128,7 @@ impl Work<'_, '_> {
                 let begin = ranges.next;
                 let maker = match &mut maker {
                     Some(maker) => Ok(maker),
-                    None => Maker::new().map(|new| maker.insert(new)),
+                    None => FrameEncoder::new().map(|new| maker.insert(new)),
                 };
                 let end = maker.and_then(|maker| to.make_alone(maker, self, frame, begin));
                 end.and_then(|end| ranges.add(frame, end - begin)).map_err(|error| FrameError { frame, error })?;
@@ -148,7 +148,7 @@ impl Work<'_, '_> {
     }
 
     /// Does what of a job can be done before it is known where it goes.
-    fn make(&self, maker: &mut Maker, job: &Job, room: &mut [u8]) -> Result<JobOutput<()>, Error> {
+    fn make(&self, maker: &mut FrameEncoder, job: &Job, room: &mut [u8]) -> Result<JobOutput<()>, Error> {
         let mut len = 0;
         match job {
             Job::Frames(frames) => {
@@ -222,16 +222,16 @@ impl<'m> Memory<'m> {
     /// Makes a frame, which may not fit, in what is left. Returns how many bytes it took.
     fn make_here(
         &mut self,
-        maker: &mut Maker,
+        maker: &mut FrameEncoder,
         work: &Work<'_, '_>,
         frame: usize,
         offset: u64,
         threads: usize,
     ) -> Result<u64, Error> {
         let mut len = 0;
-        let end = Sink::Mmio(Mmio { offset: &mut len, region: SharedBytesMut::new(self.rest) });
+        let endpoint = Sink::Mmio(Mmio { offset: &mut len, region: SharedBytesMut::new(self.rest) });
         let Frame { style, buffers, .. } = work.frames[frame];
-        let made = maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, threads);
+        let made = maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), endpoint, threads);
         let len = made.map_err(|error| match error {
             Error::BufferFull { offset: here, available: left, style } => {
                 Error::BufferFull { offset: offset + here, available: left, style }
@@ -245,7 +245,7 @@ impl<'m> Memory<'m> {
     /// Says where a job goes.
     fn settle(
         &mut self,
-        maker: &mut Option<Maker>,
+        maker: &mut Option<FrameEncoder>,
         work: &Work<'_, '_>,
         job: &Job,
         len: usize,
@@ -258,7 +258,7 @@ impl<'m> Memory<'m> {
             Job::Frames(frames) if left < len || left - len < chunk_bound(CHUNK_MAX) => {
                 let maker = match maker {
                     Some(maker) => maker,
-                    None => maker.insert(Maker::new()?),
+                    None => maker.insert(FrameEncoder::new()?),
                 };
                 for frame in frames.clone() {
                     let len = self.make_here(maker, work, frame, ranges.next, 1)?;
@@ -298,7 +298,7 @@ impl Destination for Memory<'_> {
     fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>> {
         let mut near_the_end = None;
         work.pipeline(jobs).run_placed(
-            Maker::new,
+            FrameEncoder::new,
             |maker, job, room| work.make(maker, &jobs[job], room),
             |job, made| self.settle(&mut near_the_end, work, &jobs[job], made.len, ranges),
             |job, place, made| {
@@ -311,14 +311,14 @@ impl Destination for Memory<'_> {
         )
     }
 
-    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error> {
+    fn make_alone(&mut self, maker: &mut FrameEncoder, work: &Work<'_, '_>, frame: usize, offset: u64) -> Result<u64, Error> {
         self.make_here(maker, work, frame, offset, work.threads).map(|len| offset + len)
     }
 }
 
 /// Makes frames and writes them one after the other.
 pub(super) fn to_stream(settings: &mut Frames, frames: &mut [Frame<'_>], fd: BorrowedFd<'_>) -> Result<u64, FrameError> {
-    checkpt(settings, frames, &mut Written { fd, at_offset: false })
+    checkpt(settings, frames, &mut Written { fd, positioned: false })
 }
 
 /// Makes frames and writes them where they belong, several at a time.
@@ -327,28 +327,28 @@ pub(super) fn to_file(settings: &mut Frames, frames: &mut [Frame<'_>], fd: Borro
         // Frames would come in the order in which they are done.
         return Err(Error::InvalidArgument("the file is open with O_APPEND; writing at offsets needs it without").into());
     }
-    checkpt(settings, frames, &mut Written { fd, at_offset: true })
+    checkpt(settings, frames, &mut Written { fd, positioned: true })
 }
 
 /// A descriptor: written to at offsets, or else at its position.
 struct Written<'f> {
     fd: BorrowedFd<'f>,
-    at_offset: bool,
+    positioned: bool,
 }
 
 impl Destination for Written<'_> {
     fn make(&mut self, work: &Work<'_, '_>, jobs: &[Job], ranges: &mut Ranges<'_>) -> Result<(), JobError<Error>> {
         let (pipeline, fd) = (work.pipeline(jobs), self.fd);
-        let make = |maker: &mut Maker, job: usize, room: &mut [u8]| work.make(maker, &jobs[job], room);
+        let make = |maker: &mut FrameEncoder, job: usize, room: &mut [u8]| work.make(maker, &jobs[job], room);
         let writing = |offset| IoOperation::Write.failed_at(offset);
-        if !self.at_offset {
-            return pipeline.run_ordered(Maker::new, make, |job, made, ()| {
+        if !self.positioned {
+            return pipeline.run_ordered(FrameEncoder::new, make, |job, made, ()| {
                 let offset = work.settle(&jobs[job], made.len(), ranges)?;
                 Ok(fd::write_all(fd, work.bytes(&jobs[job], made), &[]).map_err(writing(offset))?)
             });
         }
         pipeline.run_placed(
-            Maker::new,
+            FrameEncoder::new,
             make,
             |job, made| {
                 let offset = work.settle(&jobs[job], made.len, ranges)?;
@@ -361,12 +361,12 @@ impl Destination for Written<'_> {
         )
     }
 
-    fn make_alone(&mut self, maker: &mut Maker, work: &Work<'_, '_>, frame: usize, mut offset: u64) -> Result<u64, Error> {
+    fn make_alone(&mut self, maker: &mut FrameEncoder, work: &Work<'_, '_>, frame: usize, mut offset: u64) -> Result<u64, Error> {
         let mut buffer = try_zeroed(8 * BUFFER_MIN)?;
         let mut used = 0;
-        let Self { fd, at_offset } = *self;
-        let end = Sink::Stream(Stream { fd, at_offset, offset: &mut offset, buffer: &mut buffer, used: &mut used });
+        let Self { fd, positioned } = *self;
+        let endpoint = Sink::Stream(Stream { fd, positioned, offset: &mut offset, buffer: &mut buffer, used: &mut used });
         let Frame { style, buffers, .. } = work.frames[frame];
-        maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), end, work.threads)
+        maker.make_at(style, work.plan.later[frame], buffers.iter().copied(), endpoint, work.threads)
     }
 }

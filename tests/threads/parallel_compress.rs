@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::alone;
 use fdckpt::frame::Error;
-use fdckpt::{Checkpt, FrameStyle, ParallelStats, Restore, set_threads};
+use fdckpt::{Checkpt, FrameStyle, ParallelStats, Restore, set_max_threads};
 
 const CHUNK: usize = 65_536;
 
@@ -77,26 +77,26 @@ fn region(data: &[u8], size: usize) -> Result<Vec<u8>, Error> {
 }
 
 fn with_threads<T>(threads: usize, call: impl FnOnce() -> T) -> (T, ParallelStats) {
-    let before = ParallelStats::now();
-    set_threads(threads);
+    let before = ParallelStats::snapshot();
+    set_max_threads(threads);
     let result = call();
-    set_threads(1);
-    let after = ParallelStats::now();
+    set_max_threads(1);
+    let after = ParallelStats::snapshot();
     let counted = ParallelStats {
-        segments: after.segments - before.segments,
-        mispredictions: after.mispredictions - before.mispredictions,
+        speculative_segments: after.speculative_segments - before.speculative_segments,
+        mispredicted_segments: after.mispredicted_segments - before.mispredicted_segments,
         warm_up_bytes: after.warm_up_bytes - before.warm_up_bytes,
         recompressed_bytes: after.recompressed_bytes - before.recompressed_bytes,
     };
-    assert!(counted.mispredictions <= counted.segments);
+    assert!(counted.mispredicted_segments <= counted.speculative_segments);
     // Of each no more than the largest segment there is.
-    assert!(counted.recompressed_bytes <= counted.mispredictions * 144 * CHUNK as u64, "{counted:?}");
+    assert!(counted.recompressed_bytes <= counted.mispredicted_segments * 144 * CHUNK as u64, "{counted:?}");
     (result, counted)
 }
 
 /// Calls until the statistics are as they have to be: how far helpers get is up to the system, which may have other
 /// things to do.
-fn sooner_or_later(threads: usize, enough: impl Fn(ParallelStats) -> bool, mut call: impl FnMut()) {
+fn eventually(threads: usize, enough: impl Fn(ParallelStats) -> bool, mut call: impl FnMut()) {
     let mut all = Vec::new();
     for _ in 0..50 {
         let ((), counted) = with_threads(threads, &mut call);
@@ -114,11 +114,14 @@ fn bytes_match_one_thread_for_all_data() {
     let size = 200 * CHUNK + 12_345;
     for (name, data) in [("text", text(size)), ("noise", noise(size)), ("zeros", vec![0; size]), ("letters", letters(size))] {
         let (one, none) = with_threads(1, || stream(&data));
-        assert_eq!(none, ParallelStats { segments: 0, mispredictions: 0, warm_up_bytes: 0, recompressed_bytes: 0 });
+        assert_eq!(
+            none,
+            ParallelStats { speculative_segments: 0, mispredicted_segments: 0, warm_up_bytes: 0, recompressed_bytes: 0 }
+        );
         for threads in [2, 3, 8] {
-            let helped = |counted: ParallelStats| counted.segments > 0 && counted.warm_up_bytes > 0;
+            let helped = |counted: ParallelStats| counted.speculative_segments > 0 && counted.warm_up_bytes > 0;
             // Noise is given up before any helper is through.
-            sooner_or_later(
+            eventually(
                 threads,
                 |counted| name == "noise" || helped(counted),
                 || {
@@ -148,9 +151,9 @@ fn mispredicted_segments_are_recompressed() {
     let data = letters(300 * CHUNK);
     let (one, _) = with_threads(1, || stream(&data));
     let mut two = Vec::new();
-    sooner_or_later(
+    eventually(
         2,
-        |counted| counted.mispredictions > 0 && counted.recompressed_bytes > 0,
+        |counted| counted.mispredicted_segments > 0 && counted.recompressed_bytes > 0,
         || {
             two = stream(&data);
             assert!(one == two);
@@ -294,10 +297,12 @@ fn random_sequences_match_one_thread() {
         let (one, _) = with_threads(1, || checkpoint(&frames, capacity));
         let (several, counted) = with_threads(threads, || checkpoint(&frames, capacity));
         assert!(one == several, "sequence {index} on {threads} threads, capacity {capacity:?}: {:?} or {:?}", one.2, several.2);
-        all.segments += counted.segments;
-        all.mispredictions += counted.mispredictions;
+        all.speculative_segments += counted.speculative_segments;
+        all.mispredicted_segments += counted.mispredicted_segments;
         all.recompressed_bytes += counted.recompressed_bytes;
     }
     println!("{count} sequences: {all:?}");
-    assert!(count < 1000 || (all.segments > count / 4 && all.mispredictions > 0 && all.recompressed_bytes > 0));
+    assert!(
+        count < 1000 || (all.speculative_segments > count / 4 && all.mispredicted_segments > 0 && all.recompressed_bytes > 0)
+    );
 }

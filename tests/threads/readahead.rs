@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use crate::alone;
 use fdckpt::frame::Error;
-use fdckpt::{BUFFER_MIN, Checkpt, FrameStyle, Restore, ThreadPool, set_threads};
+use fdckpt::{BUFFER_MIN, Checkpt, FrameStyle, Restore, ThreadPool, set_max_threads};
 
 fn random(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -94,10 +94,10 @@ fn restores_like_one_thread() {
     ];
     let (file, begins) = file(&data, &frames);
     for buffer in BUFFERS {
-        set_threads(1);
+        set_max_threads(1);
         let one = restore(&file, &data, &frames, buffer);
         assert!(one.iter().all(Result::is_ok));
-        set_threads(2);
+        set_max_threads(2);
         assert_eq!(restore(&file, &data, &frames, buffer), one, "{buffer}");
         let pool = ThreadPool::new(2).unwrap();
         assert_eq!(pool.install(|| restore(&file, &data, &frames, buffer)), one, "{buffer}");
@@ -114,7 +114,7 @@ fn restores_like_one_thread() {
             restore.close().unwrap();
         }
     }
-    set_threads(1);
+    set_max_threads(1);
 }
 
 #[test]
@@ -142,11 +142,11 @@ fn corruption_and_truncation_are_found_at_same_offset() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&damaged).unwrap();
         for buffer in [BUFFERS[2], 1 << 20] {
-            set_threads(1);
+            set_max_threads(1);
             let one = restore(&file, &data, &frames, buffer);
-            set_threads(2);
+            set_max_threads(2);
             assert_eq!(restore(&file, &data, &frames, buffer), one, "case {index}, buffer {buffer}");
-            set_threads(1);
+            set_max_threads(1);
             assert!(one.last().unwrap().is_err(), "case {index}");
         }
     }
@@ -180,7 +180,7 @@ fn error_after_restored_data_is_ignored() {
         begin as u64
     };
     for threads in [1, 2] {
-        set_threads(threads);
+        set_max_threads(threads);
         for buffer in [BUFFERS[2], 1 << 20, 30 << 20] {
             let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
             let mut restore = Restore::stream_with_buffer(memory.try_clone().unwrap(), buffer).unwrap();
@@ -197,7 +197,7 @@ fn error_after_restored_data_is_ignored() {
             assert!(matches!(error, Error::Io(error) if error.offset == Some(end + 7)), "{error}");
         }
     }
-    set_threads(1);
+    set_max_threads(1);
 }
 
 /// How many bytes wait in a pipe.
@@ -218,7 +218,7 @@ fn pipe_is_not_read_beyond_the_buffer() {
     file.seek(SeekFrom::Start(0)).unwrap();
     file.read_to_end(&mut bytes).unwrap();
     for threads in [1, 2, 8] {
-        set_threads(threads);
+        set_max_threads(threads);
         let (from, mut to) = std::io::pipe().unwrap();
         let from = OwnedFd::from(from);
         // Writes only as much as is taken, and holds back the end until the first frame is restored.
@@ -263,7 +263,7 @@ fn pipe_is_not_read_beyond_the_buffer() {
             std::fs::File::from(from.try_clone().unwrap()).read_to_end(&mut rest).unwrap();
         });
     }
-    set_threads(1);
+    set_max_threads(1);
 }
 
 /// Where the frame ends whose buffer has so many bytes.

@@ -52,12 +52,12 @@ impl StreamOffset {
     }
 
     /// Returns the counter; 0 before the first stream.
-    pub(crate) fn to_number(self) -> u64 {
+    pub(crate) fn to_raw(self) -> u64 {
         self.0
     }
 
-    /// The reverse of [`to_number`](Self::to_number); `None` for numbers that it does not return.
-    pub(crate) fn from_number(number: u64) -> Option<Self> {
+    /// The reverse of [`to_raw`](Self::to_raw); `None` for numbers that it does not return.
+    pub(crate) fn from_raw(number: u64) -> Option<Self> {
         (number <= OFFSET_MAX).then_some(Self(number))
     }
 }
@@ -96,16 +96,16 @@ mod tests {
     fn counter_restarts_beyond_2_gib() {
         let mut offset = StreamOffset::default();
         assert!(!stream(&mut offset, 2 * GIB + 1));
-        assert_eq!(offset.to_number(), 65_537);
+        assert_eq!(offset.to_raw(), 65_537);
         assert!(stream(&mut offset, 1));
         // The last byte that is not beyond.
         let last = after(&[1, 2 * GIB - 1]);
-        assert_eq!(last.to_number(), OFFSET_MAX);
-        assert_eq!(StreamOffset::from_number(last.to_number()), Some(last));
-        assert!(StreamOffset::from_number(OFFSET_MAX + 1).is_none());
-        assert_eq!(after(&[1, 2 * GIB - 1, 1, 65_536, 65_536]).to_number(), GAP + 1 + 2 * 65_536);
+        assert_eq!(last.to_raw(), OFFSET_MAX);
+        assert_eq!(StreamOffset::from_raw(last.to_raw()), Some(last));
+        assert!(StreamOffset::from_raw(OFFSET_MAX + 1).is_none());
+        assert_eq!(after(&[1, 2 * GIB - 1, 1, 65_536, 65_536]).to_raw(), GAP + 1 + 2 * 65_536);
         // Full chunks that do not end at the limit.
-        assert_eq!(after(&[1, 2 * GIB]).to_number(), GAP + 65_536);
+        assert_eq!(after(&[1, 2 * GIB]).to_raw(), GAP + 65_536);
     }
 
     #[test]
